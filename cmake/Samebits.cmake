@@ -1,0 +1,112 @@
+# Two functions build everything: one for the folders of harness/, one for their tests.
+
+# Flags of our own code. -ffp-contract=off: an FMA happens only where the source says fmaf.
+add_library(samebits_flags INTERFACE)
+target_compile_features(samebits_flags INTERFACE cxx_std_20)
+target_compile_options(samebits_flags INTERFACE -Wall -Wextra -ffp-contract=off -fno-math-errno
+                                                -fno-trapping-math)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC 12 sees overlapping copies in std::string's operator+ (GCC bug 105651).
+  target_compile_options(samebits_flags INTERFACE -Wno-restrict)
+endif()
+if(SAMEBITS_WERROR)
+  target_compile_options(samebits_flags INTERFACE -Werror)
+endif()
+target_include_directories(samebits_flags INTERFACE ${PROJECT_SOURCE_DIR})
+if(SAMEBITS_SANITIZE)
+  # vptr needs libtorch itself to be built with UBSan.
+  target_compile_options(samebits_flags INTERFACE -fsanitize=address,undefined -fno-sanitize=vptr
+                                                  -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(samebits_flags INTERFACE -fsanitize=address,undefined)
+endif()
+
+# Headers made at build time: harness/core/build_info.h.
+set(SAMEBITS_GENERATED ${PROJECT_BINARY_DIR}/generated)
+add_custom_target(
+  samebits_generated
+  COMMAND
+    ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR}
+    -DOUTPUT=${SAMEBITS_GENERATED}/harness/core/build_info.h -DVERSION=${PROJECT_VERSION}
+    "-DCOMPILER=${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}"
+    "-DBUILD=${CMAKE_BUILD_TYPE}, sanitizers ${SAMEBITS_SANITIZE}, CUDA ${SAMEBITS_CUDA}"
+    -DLIBTORCH=${LibTorch_VERSION} -P ${PROJECT_SOURCE_DIR}/cmake/BuildInfo.cmake
+  BYPRODUCTS ${SAMEBITS_GENERATED}/harness/core/build_info.h
+  VERBATIM)
+
+# LibTorch for our code: its headers as system headers, precompiled once.
+add_library(samebits_torch INTERFACE)
+target_link_libraries(samebits_torch INTERFACE samebits_flags LibTorch::cpu)
+# at::parallel_for is a header that runs one thread without OpenMP; torch ships the same libgomp.
+target_compile_options(samebits_torch INTERFACE -fopenmp)
+target_link_options(samebits_torch INTERFACE -fopenmp)
+add_library(samebits_torch_pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/torch_pch.cpp)
+target_link_libraries(samebits_torch_pch PUBLIC samebits_torch)
+target_precompile_headers(
+  samebits_torch_pch PRIVATE <ATen/ATen.h> <torch/csrc/autograd/custom_function.h>
+  <torch/custom_class.h> <torch/library.h> <functional> <map> <string> <vector>)
+
+# samebits_library(NAME [TORCH] SOURCES ... [DEPENDS ...])
+# An object library, so that the static registrations of operators are never dropped by the linker.
+function(samebits_library name)
+  cmake_parse_arguments(arg "TORCH" "" "SOURCES;DEPENDS" ${ARGN})
+  if(NOT arg_SOURCES)  # headers only
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE samebits_flags ${arg_DEPENDS})
+    return()
+  endif()
+  add_library(${name} OBJECT ${arg_SOURCES})
+  target_link_libraries(${name} PUBLIC samebits_flags ${arg_DEPENDS})
+  if(arg_TORCH)
+    target_link_libraries(${name} PUBLIC samebits_torch)
+    target_precompile_headers(${name} REUSE_FROM samebits_torch_pch)
+  endif()
+endfunction()
+
+# Object files do not travel through PUBLIC links, so executables take them from this closure.
+function(samebits_link_objects target)
+  set(queue ${ARGN})
+  set(seen)
+  while(queue)
+    list(POP_FRONT queue library)
+    if(library IN_LIST seen OR NOT TARGET ${library})
+      continue()
+    endif()
+    list(APPEND seen ${library})
+    get_target_property(type ${library} TYPE)
+    get_target_property(imported ${library} IMPORTED)
+    if(type STREQUAL OBJECT_LIBRARY AND NOT imported)
+      target_sources(${target} PRIVATE $<TARGET_OBJECTS:${library}>)
+    endif()
+    get_target_property(next ${library} INTERFACE_LINK_LIBRARIES)
+    if(next)
+      list(APPEND queue ${next})
+    endif()
+  endwhile()
+  target_link_libraries(${target} PRIVATE ${ARGN})
+endfunction()
+
+# samebits_executable(NAME [TORCH] SOURCES ... DEPENDS ...)
+function(samebits_executable name)
+  cmake_parse_arguments(arg "TORCH" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  samebits_link_objects(${name} ${arg_DEPENDS})
+  target_link_libraries(${name} PRIVATE samebits_flags)
+  if(arg_TORCH)
+    target_link_libraries(${name} PRIVATE samebits_torch)
+    target_precompile_headers(${name} REUSE_FROM samebits_torch_pch)
+  endif()
+endfunction()
+
+# samebits_test(NAME [TORCH] SOURCES ... DEPENDS ... [LABELS ...])
+# Every test sees SAMEBITS_SOURCE_DIR, the checkout, for its cases and oracle data.
+function(samebits_test name)
+  cmake_parse_arguments(arg "TORCH" "" "SOURCES;DEPENDS;LABELS" ${ARGN})
+  if(arg_TORCH)
+    samebits_executable(${name} TORCH SOURCES ${arg_SOURCES} DEPENDS ${arg_DEPENDS})
+  else()
+    samebits_executable(${name} SOURCES ${arg_SOURCES} DEPENDS ${arg_DEPENDS})
+  endif()
+  target_link_libraries(${name} PRIVATE GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE SAMEBITS_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "cpu;${arg_LABELS}")
+endfunction()

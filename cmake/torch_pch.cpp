@@ -1,0 +1,1 @@
+// Exists to own the precompiled LibTorch header that every target shares.
