@@ -1,0 +1,144 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "harness/core/dtype.h"
+
+// A case: what is run, in which arms, and what must hold between them. Plain values with their
+// defaults in place, made and validated once by load_case, const after. cases/case.schema.json
+// publishes the same rules.
+namespace samebits {
+
+enum class AttentionKernel { kFlash, kSdpa };  // samebits's own, or LibTorch's
+enum class Execution { kEager, kCaptured };
+enum class GuardPolicy { kKeep, kDrop };
+enum class WorkloadKind { kGrpo, kPrefill, kDecode };
+enum class Baseline { kMeanExp, kGroupMean };  // of the advantages
+enum class Holds { kBitExact, kUlp, kAllclose, kMustDiverge };
+
+// Which arithmetic serves each operator.
+struct NumericsSettings {
+  std::string platform = "sm90";
+  Dtype dtype = Dtype::bfloat16;  // of the model: bfloat16 or float32
+  AttentionKernel attention = AttentionKernel::kFlash;
+  bool batch_invariant = true;  // false: plain LibTorch kernels
+  bool tp_invariant = true;     // false: one chain a rank, whatever TP cuts
+  bool fused_rounding = false;  // rounds where a fusing compiler would: the control
+};
+
+struct MeshSettings {
+  std::string kind = "local";
+  int64_t tp = 1;
+};
+
+struct PromptSettings {
+  std::string prompt;  // never empty
+  std::string answer;  // lower case, looked for in the lower-cased completion
+};
+
+// The five of torchtitan's simple RL loop.
+std::vector<PromptSettings> reference_prompts();
+
+struct OptimizerSettings {
+  double lr = 1e-5;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.01;
+  double clip_norm = 1.0;
+  bool master = true;  // float32 master weights ("float32"), or none
+};
+
+struct LossSettings {
+  double clip = 0.2;
+  double entropy = 0.01;
+  double kl = 0.1;
+};
+
+struct AdvantageSettings {
+  double temperature = 0.1;
+  Baseline baseline = Baseline::kMeanExp;
+};
+
+struct WorkloadSettings {
+  WorkloadKind kind = WorkloadKind::kGrpo;
+  int64_t group = 8;            // samples a prompt
+  int64_t max_new_tokens = 20;  // a sample
+  double temperature = 1.0;     // 0: greedy
+  int64_t top_k = 0;            // 0: off
+  double top_p = 1.0;           // in (0, 1]; 1: off
+  std::vector<PromptSettings> prompts = reference_prompts();
+  int64_t max_batch_tokens = 256;  // tokens of one engine step
+  int64_t block_size = 16;         // tokens of a KV page
+  OptimizerSettings optimizer;
+  LossSettings loss;
+  AdvantageSettings advantage;
+};
+
+// One way of executing the workload: every setting of the case, with this arm's overrides applied.
+struct Arm {
+  std::string name;             // also the name of its folder: [a-z0-9][a-z0-9_-]*
+  std::filesystem::path model;  // resolved: absolute, or relative to the working directory
+  int64_t seed = 42;
+  int64_t steps = 10;
+  double timeout_s = 600;
+  NumericsSettings numerics;
+  MeshSettings mesh;
+  WorkloadSettings workload;
+  Execution generator = Execution::kEager;
+  Execution trainer = Execution::kEager;
+  GuardPolicy guards = GuardPolicy::kKeep;
+  std::string canonical;  // its settings as one line of JSON, model as the case writes it
+};
+
+struct Relation {
+  std::vector<std::string> arms;  // at least two, all of the case, none twice
+  Holds holds = Holds::kBitExact;
+  int64_t max_ulp = 0;  // kUlp
+  double rtol = 0;      // kAllclose
+  double atol = 0;
+  std::string reason;  // why this relation, or this bound; required with a bound
+};
+
+struct Case {
+  std::string name;
+  std::filesystem::path file;
+  std::string model;      // as the case writes it
+  std::vector<Arm> arms;  // in the order of the file; the others are shown against the first
+  std::vector<Relation> relations;
+
+  // The arm of that name; InputError that names the nearest one when there is none.
+  const Arm& arm(const std::string& name) const;
+};
+
+// Reads and validates a case. `overrides` are `key=value` for the whole case or `ARM.key=value` for
+// one arm; dots descend, the value is read as JSON, or as a string where it is not JSON. A relative
+// model folder is relative to the case's file; one given as an override, to the working directory.
+// Throws InputError.
+Case load_case(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+// The same from text; `file` is named in errors and anchors a relative model folder.
+Case parse_case(const std::string& text, const std::filesystem::path& file,
+                const std::vector<std::string>& overrides = {});
+
+// The case reduced to these arms, and to what its relations say about them. Empty: all.
+Case select_arms(const Case& whole, const std::vector<std::string>& names);
+
+// The resolved case as JSON (two spaces of indent): for the manifest.
+std::string canonical_json(const Case& c);
+
+// 32 hex digits over what decides an arm's bits: every setting but `steps` and `timeout_s`. The
+// model enters as the case writes it, so the digest does not depend on the machine.
+std::string settings_digest(const Arm& arm);
+
+std::string to_string(AttentionKernel value);
+std::string to_string(Execution value);
+std::string to_string(GuardPolicy value);
+std::string to_string(WorkloadKind value);
+std::string to_string(Baseline value);
+std::string to_string(Holds value);
+
+}  // namespace samebits

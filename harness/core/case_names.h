@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "harness/core/case.h"
+
+// The words of a case file for each enumeration: reading and writing use the same table.
+namespace samebits::case_names {
+
+template <class Enum>
+using Names = std::vector<std::pair<std::string, Enum>>;
+
+const Names<Dtype>& dtypes();
+const Names<AttentionKernel>& attention_kernels();
+const Names<Execution>& executions();
+const Names<GuardPolicy>& guard_policies();
+const Names<WorkloadKind>& workloads();
+const Names<Baseline>& baselines();
+const Names<Holds>& relations();
+
+template <class Enum>
+std::string name_of(const Names<Enum>& names, Enum value) {
+  for (const auto& [name, named] : names) {
+    if (named == value) return name;
+  }
+  return "?";
+}
+
+}  // namespace samebits::case_names

@@ -1,0 +1,298 @@
+// Reads a case: JSON -> plain structs, every rule checked here and nowhere else.
+
+#include <algorithm>
+#include <set>
+
+#include "harness/core/case.h"
+#include "harness/core/case_names.h"
+#include "harness/core/case_overrides.h"
+#include "harness/core/case_write.h"
+#include "harness/core/error.h"
+#include "harness/core/file.h"
+#include "harness/core/json.h"
+
+namespace samebits {
+namespace {
+
+constexpr int64_t kMaxCount =
+    1'000'000;  // of steps, samples, tokens: beyond it is a slip of the pen
+constexpr int64_t kMaxTp = 1024;
+
+// Keys that only an arm has.
+const std::vector<std::string> kArmOnlyKeys = {"generator", "trainer", "guards", "command"};
+// Keys that describe the case as a whole, which no arm overrides.
+const std::vector<std::string> kCaseOnlyKeys = {"name", "arms", "relations"};
+
+std::vector<std::string> arm_keys() {
+  std::vector<std::string> keys;
+  for (const std::string& key : case_keys()) {
+    if (std::find(kCaseOnlyKeys.begin(), kCaseOnlyKeys.end(), key) == kCaseOnlyKeys.end()) {
+      keys.push_back(key);
+    }
+  }
+  keys.insert(keys.end(), kArmOnlyKeys.begin(), kArmOnlyKeys.end());
+  return keys;
+}
+
+NumericsSettings read_numerics(const JsonReader& json) {
+  json.object(
+      {"platform", "dtype", "attention", "batch_invariant", "tp_invariant", "fused_rounding"});
+  NumericsSettings numerics;
+  if (auto key = json.optional("platform")) {
+    numerics.platform = key->one_of<std::string>({{"sm90", "sm90"}});
+  }
+  if (auto key = json.optional("dtype")) numerics.dtype = key->one_of(case_names::dtypes());
+  if (auto key = json.optional("attention")) {
+    numerics.attention = key->one_of(case_names::attention_kernels());
+  }
+  if (auto key = json.optional("batch_invariant")) numerics.batch_invariant = key->boolean();
+  if (auto key = json.optional("tp_invariant")) numerics.tp_invariant = key->boolean();
+  if (auto key = json.optional("fused_rounding")) numerics.fused_rounding = key->boolean();
+  return numerics;
+}
+
+MeshSettings read_mesh(const JsonReader& json) {
+  json.object({"kind", "tp"});
+  MeshSettings mesh;
+  if (auto key = json.optional("kind")) {
+    mesh.kind = key->string();
+    if (mesh.kind != "local") {
+      key->fail(quoted(mesh.kind), "\"local\" (other kinds of mesh are not there yet)");
+    }
+  }
+  if (auto key = json.optional("tp")) mesh.tp = key->integer(1, kMaxTp);
+  return mesh;
+}
+
+std::vector<PromptSettings> read_prompts(const JsonReader& json) {
+  std::vector<PromptSettings> prompts;
+  for (const JsonReader& element : json.array(/*min_size=*/1)) {
+    element.object({"prompt", "answer"});
+    const JsonReader answer = element.required("answer");
+    prompts.push_back({element.required("prompt").non_empty_string(), answer.non_empty_string()});
+    const std::string& text = prompts.back().answer;
+    if (std::any_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; })) {
+      answer.fail(quoted(text), "lower case (it is looked for in the lower-cased completion)");
+    }
+  }
+  return prompts;
+}
+
+OptimizerSettings read_optimizer(const JsonReader& json) {
+  json.object({"lr", "betas", "eps", "weight_decay", "clip_norm", "master"});
+  OptimizerSettings optimizer;
+  if (auto key = json.optional("lr")) optimizer.lr = key->number_at_least(0);
+  if (auto key = json.optional("betas")) {
+    const std::vector<JsonReader> betas = key->array();
+    if (betas.size() != 2) key->fail(key->shown(), "two numbers in [0, 1)");
+    optimizer.beta1 = betas[0].number_in(0, 1, /*min_included=*/true, /*max_included=*/false);
+    optimizer.beta2 = betas[1].number_in(0, 1, /*min_included=*/true, /*max_included=*/false);
+  }
+  if (auto key = json.optional("eps")) optimizer.eps = key->number_above(0);
+  if (auto key = json.optional("weight_decay")) optimizer.weight_decay = key->number_at_least(0);
+  if (auto key = json.optional("clip_norm")) optimizer.clip_norm = key->number_above(0);
+  if (auto key = json.optional("master")) {
+    optimizer.master = key->one_of<bool>({{"float32", true}, {"none", false}});
+  }
+  return optimizer;
+}
+
+LossSettings read_loss(const JsonReader& json) {
+  json.object({"clip", "entropy", "kl"});
+  LossSettings loss;
+  if (auto key = json.optional("clip")) loss.clip = key->number_at_least(0);
+  if (auto key = json.optional("entropy")) loss.entropy = key->number_at_least(0);
+  if (auto key = json.optional("kl")) loss.kl = key->number_at_least(0);
+  return loss;
+}
+
+AdvantageSettings read_advantage(const JsonReader& json) {
+  json.object({"temperature", "baseline"});
+  AdvantageSettings advantage;
+  if (auto key = json.optional("temperature")) advantage.temperature = key->number_above(0);
+  if (auto key = json.optional("baseline")) {
+    advantage.baseline = key->one_of(case_names::baselines());
+  }
+  return advantage;
+}
+
+WorkloadKind read_workload_kind(const JsonReader& json) {
+  const std::string name = json.string();
+  if (name == "train" || name == "ops") {
+    json.fail(quoted(name), "\"grpo\", \"prefill\" or \"decode\" (" + name + " is not there yet)");
+  }
+  return json.one_of(case_names::workloads());
+}
+
+WorkloadSettings read_workload(const JsonReader& json) {
+  json.object({"name", "group", "max_new_tokens", "temperature", "top_k", "top_p", "prompts",
+               "max_batch_tokens", "block_size", "optimizer", "loss", "advantage"});
+  WorkloadSettings workload;
+  if (auto key = json.optional("name")) workload.kind = read_workload_kind(*key);
+  if (auto key = json.optional("group")) workload.group = key->integer(1, kMaxCount);
+  if (auto key = json.optional("max_new_tokens")) {
+    workload.max_new_tokens = key->integer(1, kMaxCount);
+  }
+  if (auto key = json.optional("temperature")) workload.temperature = key->number_at_least(0);
+  if (auto key = json.optional("top_k")) workload.top_k = key->integer(0, kMaxCount);
+  if (auto key = json.optional("top_p")) {
+    workload.top_p = key->number_in(0, 1, /*min_included=*/false, /*max_included=*/true);
+  }
+  if (auto key = json.optional("prompts")) workload.prompts = read_prompts(*key);
+  if (auto key = json.optional("max_batch_tokens")) {
+    workload.max_batch_tokens = key->integer(1, kMaxCount);
+  }
+  if (auto key = json.optional("block_size")) workload.block_size = key->integer(1, kMaxCount);
+  if (auto key = json.optional("optimizer")) workload.optimizer = read_optimizer(*key);
+  if (auto key = json.optional("loss")) workload.loss = read_loss(*key);
+  if (auto key = json.optional("advantage")) workload.advantage = read_advantage(*key);
+  return workload;
+}
+
+Execution read_generator(const JsonReader& json) {
+  const std::string name = json.string();
+  if (name == "piecewise" || name == "full_graph") {
+    json.fail(quoted(name), "\"eager\" or \"captured\" (" + name + " is not there yet)");
+  }
+  return json.one_of(case_names::executions());
+}
+
+Execution read_trainer(const JsonReader& json) {
+  const std::string name = json.string();
+  if (name == "captured" || name == "piecewise" || name == "full_graph") {
+    json.fail(quoted(name), "\"eager\" (a " + name + " trainer is not there yet)");
+  }
+  return json.one_of<Execution>({{"eager", Execution::kEager}});
+}
+
+// A folder as a case writes it: absolute, or relative to the folder of the case's file.
+std::filesystem::path resolve_model(const std::string& model, const std::filesystem::path& file) {
+  return (file.parent_path() / model).lexically_normal();
+}
+
+Arm read_arm(const JsonReader& json, const std::string& name, const std::filesystem::path& file) {
+  Arm arm;
+  arm.name = name;
+  const std::string model = json.required("model").non_empty_string();
+  arm.model = resolve_model(model, file);
+  if (auto key = json.optional("seed")) arm.seed = key->integer(0);
+  if (auto key = json.optional("steps")) arm.steps = key->integer(1, kMaxCount);
+  if (auto key = json.optional("timeout_s")) arm.timeout_s = key->number_above(0);
+  if (auto key = json.optional("numerics")) arm.numerics = read_numerics(*key);
+  if (auto key = json.optional("mesh")) arm.mesh = read_mesh(*key);
+  if (auto key = json.optional("workload")) arm.workload = read_workload(*key);
+  if (auto key = json.optional("generator")) arm.generator = read_generator(*key);
+  if (auto key = json.optional("trainer")) arm.trainer = read_trainer(*key);
+  if (auto key = json.optional("guards")) arm.guards = key->one_of(case_names::guard_policies());
+  if (auto key = json.optional("command")) {
+    key->fail(key->shown(), "no command (an arm that is another program is not there yet)");
+  }
+  arm.canonical = json_from_arm(arm, model).dump();
+  return arm;
+}
+
+// An arm's name is a folder's name, a column's title and the first part of `--set ARM.key`.
+void check_name(const JsonReader& json, const std::string& name, const std::string& what) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  const bool is_good = !name.empty() && name.size() <= 64 && is_letter(name[0]) &&
+                       std::all_of(name.begin(), name.end(),
+                                   [&](char c) { return is_letter(c) || c == '-' || c == '_'; });
+  if (!is_good) {
+    json.fail(what + " " + quoted(name),
+              "1 to 64 of a-z, 0-9, - and _, the first a letter or a digit");
+  }
+}
+
+std::vector<Arm> read_arms(const JsonReader& json, const Json& base,
+                           const std::filesystem::path& file) {
+  const std::vector<std::string> names = json.keys();
+  if (names.empty()) json.fail("no arm", "at least one");
+  std::vector<Arm> arms;
+  for (const std::string& name : names) {
+    check_name(json, name, "an arm named");
+    const std::vector<std::string>& reserved = case_keys();
+    if (std::find(reserved.begin(), reserved.end(), name) != reserved.end()) {
+      json.fail("an arm named " + quoted(name), "a name that is no key of a case");
+    }
+    const JsonReader overrides = json.required(name);
+    overrides.object(arm_keys());
+    Json settings = base;
+    merge_json(settings, overrides.value());
+    // The base has been read already, so what is wrong here is the arm's doing.
+    arms.push_back(read_arm(JsonReader(settings, file.string(), "arms." + name), name, file));
+  }
+  return arms;
+}
+
+Relation read_relation(const JsonReader& json, const std::vector<Arm>& arms) {
+  json.object({"arms", "holds", "max_ulp", "rtol", "atol", "reason"});
+  Relation relation;
+  relation.holds = json.required("holds").one_of(case_names::relations());
+  const bool has_bound = relation.holds == Holds::kUlp || relation.holds == Holds::kAllclose;
+  std::vector<std::string> known = {"arms", "holds", "reason"};
+  if (relation.holds == Holds::kUlp) known.push_back("max_ulp");
+  if (relation.holds == Holds::kAllclose) known.insert(known.end(), {"rtol", "atol"});
+  json.object(known);
+  if (relation.holds == Holds::kUlp) relation.max_ulp = json.required("max_ulp").integer(0);
+  if (relation.holds == Holds::kAllclose) {
+    relation.rtol = json.required("rtol").number_at_least(0);
+    relation.atol = json.required("atol").number_at_least(0);
+  }
+  if (has_bound) {
+    relation.reason = json.required("reason").non_empty_string();
+  } else if (auto key = json.optional("reason")) {
+    relation.reason = key->non_empty_string();
+  }
+
+  const JsonReader names = json.required("arms");
+  std::set<std::string> seen;
+  std::vector<std::string> existing;
+  for (const Arm& arm : arms) existing.push_back(arm.name);
+  for (const JsonReader& element : names.array(/*min_size=*/2)) {
+    const std::string name = element.string();
+    if (std::find(existing.begin(), existing.end(), name) == existing.end()) {
+      element.fail("no arm " + quoted(name), JsonReader::one_of_text(existing, name));
+    }
+    if (!seen.insert(name).second) element.fail(quoted(name) + " a second time", "every arm once");
+    relation.arms.push_back(name);
+  }
+  if (relation.holds == Holds::kMustDiverge && relation.arms.size() != 2) {
+    names.fail(std::to_string(relation.arms.size()) + " arms",
+               "exactly 2 for must_diverge: the arm and its control");
+  }
+  return relation;
+}
+
+}  // namespace
+
+Case parse_case(const std::string& text, const std::filesystem::path& file,
+                const std::vector<std::string>& overrides) {
+  Json json = parse_json(text, file.string());
+  apply_overrides(json, overrides);
+  const JsonReader top(json, file.string());
+  top.object(case_keys());
+
+  Case c;
+  c.file = file;
+  const JsonReader name = top.required("name");
+  c.name = name.string();
+  check_name(name, c.name, "a case named");
+
+  Json base = json;
+  for (const std::string& key : kCaseOnlyKeys) base.erase(key);
+  read_arm(JsonReader(base, file.string()), /*name=*/"", file);  // its errors name the case's keys
+  c.model = base.at("model").get<std::string>();
+  c.arms = read_arms(top.required("arms"), base, file);
+  if (auto relations = top.optional("relations")) {
+    for (const JsonReader& element : relations->array()) {
+      c.relations.push_back(read_relation(element, c.arms));
+    }
+  }
+  return c;
+}
+
+Case load_case(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  return parse_case(read_text_file(file.string()), file, overrides);
+}
+
+}  // namespace samebits

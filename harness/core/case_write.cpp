@@ -1,0 +1,91 @@
+#include "harness/core/case_write.h"
+
+#include "harness/core/case_names.h"
+#include "harness/core/digest.h"
+
+namespace samebits {
+namespace {
+
+Json json_from_workload(const WorkloadSettings& workload) {
+  Json prompts = Json::array();
+  for (const PromptSettings& entry : workload.prompts) {
+    prompts.push_back({{"prompt", entry.prompt}, {"answer", entry.answer}});
+  }
+  const OptimizerSettings& optimizer = workload.optimizer;
+  return {{"name", to_string(workload.kind)},
+          {"group", workload.group},
+          {"max_new_tokens", workload.max_new_tokens},
+          {"temperature", workload.temperature},
+          {"top_k", workload.top_k},
+          {"top_p", workload.top_p},
+          {"prompts", std::move(prompts)},
+          {"max_batch_tokens", workload.max_batch_tokens},
+          {"block_size", workload.block_size},
+          {"optimizer",
+           {{"lr", optimizer.lr},
+            {"betas", Json::array({optimizer.beta1, optimizer.beta2})},
+            {"eps", optimizer.eps},
+            {"weight_decay", optimizer.weight_decay},
+            {"clip_norm", optimizer.clip_norm},
+            {"master", optimizer.master ? "float32" : "none"}}},
+          {"loss",
+           {{"clip", workload.loss.clip},
+            {"entropy", workload.loss.entropy},
+            {"kl", workload.loss.kl}}},
+          {"advantage",
+           {{"temperature", workload.advantage.temperature},
+            {"baseline", to_string(workload.advantage.baseline)}}}};
+}
+
+}  // namespace
+
+Json json_from_arm(const Arm& arm, const std::string& model) {
+  const NumericsSettings& numerics = arm.numerics;
+  return {{"model", model},
+          {"seed", arm.seed},
+          {"steps", arm.steps},
+          {"timeout_s", arm.timeout_s},
+          {"numerics",
+           {{"platform", numerics.platform},
+            {"dtype", std::string(dtype_name(numerics.dtype))},
+            {"attention", to_string(numerics.attention)},
+            {"batch_invariant", numerics.batch_invariant},
+            {"tp_invariant", numerics.tp_invariant},
+            {"fused_rounding", numerics.fused_rounding}}},
+          {"mesh", {{"kind", arm.mesh.kind}, {"tp", arm.mesh.tp}}},
+          {"workload", json_from_workload(arm.workload)},
+          {"generator", to_string(arm.generator)},
+          {"trainer", to_string(arm.trainer)},
+          {"guards", to_string(arm.guards)}};
+}
+
+Json json_from_relation(const Relation& relation) {
+  Json json = {{"arms", relation.arms}, {"holds", to_string(relation.holds)}};
+  if (relation.holds == Holds::kUlp) json["max_ulp"] = relation.max_ulp;
+  if (relation.holds == Holds::kAllclose) {
+    json["rtol"] = relation.rtol;
+    json["atol"] = relation.atol;
+  }
+  if (!relation.reason.empty()) json["reason"] = relation.reason;
+  return json;
+}
+
+std::string canonical_json(const Case& c) {
+  Json json = {{"name", c.name}, {"model", c.model}};
+  Json& arms = json["arms"] = Json::object();
+  for (const Arm& arm : c.arms) arms[arm.name] = Json::parse(arm.canonical);
+  Json& relations = json["relations"] = Json::array();
+  for (const Relation& relation : c.relations) relations.push_back(json_from_relation(relation));
+  return json.dump(2);
+}
+
+std::string settings_digest(const Arm& arm) {
+  Json settings = Json::parse(arm.canonical);
+  settings.erase("steps");
+  settings.erase("timeout_s");
+  const std::string text = settings.dump();
+  const int64_t shape[] = {static_cast<int64_t>(text.size())};
+  return digest_of(Dtype::uint8, shape, text.data()).hex();
+}
+
+}  // namespace samebits

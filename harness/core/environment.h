@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace samebits {
+
+// Where a run happened: samebits's version and commit, compiler and flags, operating system,
+// processor and its instruction sets, cores. In a fixed order, without clock, host name or address.
+std::vector<std::pair<std::string, std::string>> environment_report();
+
+}  // namespace samebits

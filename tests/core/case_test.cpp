@@ -1,0 +1,153 @@
+#include "harness/core/case.h"
+
+#include <gmock/gmock.h>
+
+#include "harness/core/error.h"
+#include "harness/core/json.h"
+#include "tests/support/scratch.h"
+
+namespace samebits {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::message_of;
+
+const char* const kCase = R"({
+  "name": "c", "model": "models/tiny", "steps": 3,
+  "mesh": {"tp": 2}, "workload": {"group": 4, "optimizer": {"lr": 0.5}},
+  "arms": {"eager": {}, "other": {"mesh": {"tp": 4}, "workload": {"optimizer": {"eps": 0.25}},
+                                  "generator": "captured", "guards": "drop"}},
+  "relations": [{"arms": ["eager", "other"], "holds": "bit_exact"}]})";
+
+Case read(const std::vector<std::string>& overrides = {}) {
+  return parse_case(kCase, "cases/c.json", overrides);
+}
+
+std::string error_of(const std::vector<std::string>& overrides) {
+  return message_of<InputError>([&] { read(overrides); });
+}
+
+TEST(ParseCase, ArmsHaveTheCaseSettingsUnderTheirOwn) {
+  const Case c = read();
+  ASSERT_EQ(c.arms.size(), 2u);
+  EXPECT_EQ(c.arms[0].name, "eager");
+  EXPECT_EQ(c.arms[0].mesh.tp, 2);
+  EXPECT_EQ(c.arms[0].generator, Execution::kEager);
+  const Arm& other = c.arm("other");
+  EXPECT_EQ(other.mesh.tp, 4);
+  EXPECT_EQ(other.workload.group, 4);
+  EXPECT_EQ(other.workload.optimizer.lr, 0.5);
+  EXPECT_EQ(other.workload.optimizer.eps, 0.25);
+  EXPECT_EQ(other.workload.optimizer.beta2, 0.999);
+  EXPECT_EQ(other.generator, Execution::kCaptured);
+  EXPECT_EQ(other.guards, GuardPolicy::kDrop);
+  EXPECT_EQ(other.steps, 3);
+  EXPECT_EQ(other.seed, 42);
+  EXPECT_EQ(other.workload.prompts.size(), 5u);
+}
+
+TEST(ParseCase, ModelIsRelativeToTheCase) {
+  EXPECT_EQ(read().arms[0].model, "cases/models/tiny");
+  EXPECT_EQ(parse_case(R"({"name": "c", "model": "/m", "arms": {"a": {}}})", "cases/c.json")
+                .arms[0]
+                .model,
+            "/m");
+  EXPECT_EQ(read({"other.model=x"}).arm("other").model, std::filesystem::absolute("x"));
+  EXPECT_EQ(read({"other.model=x"}).arm("eager").model, "cases/models/tiny");
+}
+
+TEST(Overrides, DescendIntoTheCaseAndIntoArms) {
+  const Case c = read({"steps=7", "other.steps=8", "numerics.dtype=float32", "other.mesh.tp=8",
+                       "workload.optimizer.betas=[0.5, 0.25]", "arms.eager.seed=1",
+                       "relations.0.holds=must_diverge"});
+  EXPECT_EQ(c.arm("eager").steps, 7);
+  EXPECT_EQ(c.arm("other").steps, 8);
+  EXPECT_EQ(c.arm("eager").numerics.dtype, Dtype::float32);
+  EXPECT_EQ(c.arm("other").mesh.tp, 8);
+  EXPECT_EQ(c.arm("eager").workload.optimizer.beta2, 0.25);
+  EXPECT_EQ(c.arm("eager").seed, 1);
+  EXPECT_EQ(c.relations[0].holds, Holds::kMustDiverge);
+}
+
+TEST(Overrides, BadOnesAreRefused) {
+  EXPECT_THAT(error_of({"steps"}), HasSubstr("expected key=value"));
+  EXPECT_THAT(error_of({"=1"}), HasSubstr("expected key=value"));
+  EXPECT_THAT(error_of({"stpes=1"}), HasSubstr("did you mean \"steps\"?"));
+  EXPECT_THAT(error_of({"othr.seed=1"}), HasSubstr("unknown key \"othr\""));
+  EXPECT_THAT(error_of({"mesh.ttp=1"}), HasSubstr("did you mean \"tp\"?"));
+  EXPECT_THAT(error_of({"steps.x=1"}), HasSubstr("an object"));
+  EXPECT_THAT(error_of({"relations.7.holds=ulp"}), HasSubstr("an index below 1"));
+  EXPECT_THAT(error_of({"other.mesh.tp=0"}),
+              HasSubstr("cases/c.json: arms.other.mesh.tp: found 0"));
+  EXPECT_THAT(error_of({"steps={\"a\":1,\"a\":2}"}), HasSubstr("a second time"));
+  EXPECT_THAT(error_of({"model=\xff"}), HasSubstr("not UTF-8"));
+}
+
+TEST(ParseCase, WhatIsNotThereYetIsRefusedByName) {
+  EXPECT_THAT(error_of({"mesh.kind=nccl"}), HasSubstr("not there yet"));
+  EXPECT_THAT(error_of({"workload.name=train"}), HasSubstr("train is not there yet"));
+  EXPECT_THAT(error_of({"eager.generator=piecewise"}), HasSubstr("piecewise is not there yet"));
+  EXPECT_THAT(error_of({"eager.trainer=captured"}), HasSubstr("not there yet"));
+  EXPECT_THAT(error_of({"eager.command=[\"x\"]"}), HasSubstr("not there yet"));
+  EXPECT_THAT(error_of({"numerics.platform=sm80"}), HasSubstr("expected \"sm90\""));
+}
+
+TEST(ParseCase, RelationsAreChecked) {
+  EXPECT_THAT(error_of({"relations.0.arms.1=othr"}),
+              HasSubstr("relations.0.arms.1: found no arm \"othr\", expected one of"));
+  EXPECT_THAT(error_of({"relations.0.arms.1=othr"}), HasSubstr("did you mean \"other\"?"));
+  EXPECT_THAT(error_of({"relations.0.arms.1=eager"}), HasSubstr("every arm once"));
+  EXPECT_THAT(error_of({"relations.0.arms=[\"eager\"]"}), HasSubstr("at least 2"));
+  EXPECT_THAT(error_of({"relations.0.holds=ulp"}), HasSubstr("no key \"max_ulp\""));
+  EXPECT_THAT(error_of({"relations.0.holds=ulp", "relations.0.max_ulp=1"}),
+              HasSubstr("no key \"reason\""));
+  EXPECT_THAT(error_of({"relations.0.max_ulp=1"}), HasSubstr("unknown key \"max_ulp\""));
+  const Case ulp =
+      read({"relations.0.holds=ulp", "relations.0.max_ulp=1", "relations.0.reason=because"});
+  EXPECT_EQ(ulp.relations[0].max_ulp, 1);
+}
+
+TEST(ParseCase, MustDivergeWantsTwoArms) {
+  const char* three = R"({"name": "c", "model": "m", "arms": {"a": {}, "b": {}, "d": {}},
+                          "relations": [{"arms": ["a", "b", "d"], "holds": "must_diverge"}]})";
+  EXPECT_THAT(message_of<InputError>([&] { parse_case(three, "c.json"); }), HasSubstr("exactly 2"));
+}
+
+TEST(CanonicalJson, IsACaseOfTheSameMeaning) {
+  const Case c = read({"other.seed=3"});
+  const std::string text = canonical_json(c);
+  EXPECT_EQ(canonical_json(parse_case(text, "cases/c.json")), text);
+  EXPECT_NE(canonical_json(read()), text);
+}
+
+TEST(SettingsDigest, CoversWhatDecidesTheBits) {
+  const auto digest = [](const std::vector<std::string>& overrides) {
+    return settings_digest(read(overrides).arms[0]);
+  };
+  EXPECT_EQ(digest({}), digest({"steps=9"}));
+  EXPECT_EQ(digest({}), digest({"timeout_s=9"}));
+  EXPECT_EQ(digest({}), digest({"other.seed=9"}));
+  for (const char* changed : {"seed=9", "mesh.tp=1", "numerics.fused_rounding=true", "model=x",
+                              "workload.loss.kl=0.5", "eager.guards=drop"}) {
+    EXPECT_NE(digest({}), digest({changed})) << changed;
+  }
+}
+
+TEST(SelectArms, KeepsWhatIsSaidAboutThem) {
+  const Case c = read();
+  EXPECT_EQ(select_arms(c, {}).arms.size(), 2u);
+  const Case one = select_arms(c, {"other"});
+  EXPECT_EQ(one.arms.size(), 1u);
+  EXPECT_TRUE(one.relations.empty());
+  EXPECT_THAT(select_arms(c, {"eager", "other"}).relations[0].arms, ElementsAre("eager", "other"));
+  EXPECT_THAT(message_of<InputError>([&] { select_arms(c, {"othr"}); }),
+              HasSubstr("did you mean \"other\"?"));
+}
+
+TEST(LoadCase, AbsentFileIsRefused) {
+  EXPECT_THAT(message_of<InputError>([] { load_case("no/such.json"); }), HasSubstr("no/such.json"));
+}
+
+}  // namespace
+}  // namespace samebits
