@@ -1,0 +1,91 @@
+#include "harness/kernels/log_softmax.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include "harness/kernels/cpu/tensors.h"
+
+namespace samebits {
+namespace {
+
+void check_logits(const char* op, const at::Tensor& logits, const at::Tensor& targets,
+                  int64_t vocab) {
+  TORCH_CHECK(logits.dim() >= 1, op, ": logits is a scalar, expected at least one dimension");
+  TORCH_CHECK(vocab >= 1 && vocab <= logits.size(-1), op, ": found vocab ", vocab,
+              ", expected 1 to the ", logits.size(-1), " columns of logits");
+  check_sizes(op, "targets", targets, logits.sizes().slice(0, logits.dim() - 1));
+  check_dtype(op, "targets", targets, at::kLong);
+}
+
+void check_targets(const char* op, const at::Tensor& targets, int64_t vocab) {
+  const int64_t* target = elements<int64_t>(targets);
+  for (int64_t row = 0; row < targets.numel(); ++row) {
+    TORCH_CHECK(target[row] >= 0 && target[row] < vocab, op, ": row ", row, " has target ",
+                target[row], ", expected one in [0, ", vocab, ")");
+  }
+}
+
+std::tuple<at::Tensor, at::Tensor> log_softmax_gather(const at::Tensor& logits_in,
+                                                      const at::Tensor& targets_in, int64_t vocab) {
+  check_logits("log_softmax_gather", logits_in, targets_in, vocab);
+  const at::Tensor logits = logits_in.contiguous();
+  const at::Tensor targets = targets_in.contiguous();
+  check_targets("log_softmax_gather", targets, vocab);
+  const int64_t width = logits.size(-1);
+  at::Tensor logprob = at::empty(targets.sizes(), logits.options().dtype(at::kFloat));
+  at::Tensor lse = at::empty(targets.sizes(), logits.options().dtype(at::kFloat));
+  with_element("log_softmax_gather", logits, [&](auto element) {
+    using T = decltype(element);
+    const auto& kernels = row_kernels<T>();
+    const int64_t* target = elements<int64_t>(targets);
+    at::parallel_for(0, targets.numel(), row_grain(width), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const T* x = elements<T>(logits) + row * width;
+        const float row_lse = kernels.log_sum_exp(x, vocab);
+        mutable_elements<float>(lse)[row] = row_lse;
+        mutable_elements<float>(logprob)[row] =
+            canonical_nan_f32(to_float(x[target[row]]) - row_lse);
+      }
+    });
+  });
+  return {logprob, lse};
+}
+
+at::Tensor log_softmax_gather_backward(const at::Tensor& dlogprob_in, const at::Tensor& logits_in,
+                                       const at::Tensor& targets_in, const at::Tensor& lse_in,
+                                       int64_t vocab) {
+  const char* op = "log_softmax_gather_backward";
+  check_logits(op, logits_in, targets_in, vocab);
+  check_sizes(op, "dlogprob", dlogprob_in, targets_in.sizes());
+  check_dtype(op, "dlogprob", dlogprob_in, at::kFloat);
+  check_like(op, "lse", lse_in, dlogprob_in);
+  const at::Tensor dlogprob = dlogprob_in.contiguous();
+  const at::Tensor logits = logits_in.contiguous();
+  const at::Tensor targets = targets_in.contiguous();
+  const at::Tensor lse = lse_in.contiguous();
+  check_targets(op, targets, vocab);
+  const int64_t width = logits.size(-1);
+  at::Tensor dlogits = at::empty(logits.sizes(), logits.options());
+  with_element(op, logits, [&](auto element) {
+    using T = decltype(element);
+    const auto& kernels = row_kernels<T>();
+    at::parallel_for(0, targets.numel(), row_grain(width), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        kernels.log_softmax_backward(elements<float>(dlogprob)[row],
+                                     elements<T>(logits) + row * width, elements<float>(lse)[row],
+                                     elements<int64_t>(targets)[row],
+                                     mutable_elements<T>(dlogits) + row * width, vocab, width);
+      }
+    });
+  });
+  return dlogits;
+}
+
+TORCH_LIBRARY_IMPL(samebits, CPU, m) {
+  m.impl("log_softmax_gather", log_softmax_gather);
+  m.impl("log_softmax_gather_backward", log_softmax_gather_backward);
+}
+
+}  // namespace
+}  // namespace samebits

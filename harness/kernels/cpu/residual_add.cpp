@@ -1,0 +1,31 @@
+#include "harness/kernels/residual_add.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include "harness/kernels/cpu/tensors.h"
+
+namespace samebits {
+namespace {
+
+at::Tensor residual_add(const at::Tensor& x_in, const at::Tensor& y_in) {
+  check_like("residual_add", "y", y_in, x_in);
+  const at::Tensor x = x_in.contiguous();
+  const at::Tensor y = y_in.contiguous();
+  at::Tensor out = at::empty(x.sizes(), x.options());
+  with_element("residual_add", x, [&](auto element) {
+    using T = decltype(element);
+    const auto& kernels = row_kernels<T>();
+    at::parallel_for(0, x.numel(), row_grain(1), [&](int64_t begin, int64_t end) {
+      kernels.residual_add(elements<T>(x) + begin, elements<T>(y) + begin,
+                           mutable_elements<T>(out) + begin, end - begin);
+    });
+  });
+  return out;
+}
+
+TORCH_LIBRARY_IMPL(samebits, CPU, m) { m.impl("residual_add", residual_add); }
+
+}  // namespace
+}  // namespace samebits

@@ -1,0 +1,100 @@
+#include "harness/kernels/rms_norm.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <torch/library.h>
+
+#include <vector>
+
+#include "harness/kernels/cpu/tensors.h"
+
+namespace samebits {
+namespace {
+
+// Rows and their length; a row has at least one element.
+int64_t row_length(const char* op, const at::Tensor& x) {
+  TORCH_CHECK(x.dim() >= 1 && x.size(-1) >= 1, op, ": x has shape ", x.sizes(),
+              ", expected a last dimension of at least 1");
+  return x.size(-1);
+}
+
+at::Tensor rms_norm(const at::Tensor& x_in, const at::Tensor& weight_in, double eps,
+                    bool fused_rounding) {
+  const int64_t dim = row_length("rms_norm", x_in);
+  check_sizes("rms_norm", "weight", weight_in, {dim});
+  check_dtype("rms_norm", "weight", weight_in, x_in.scalar_type());
+  const at::Tensor x = x_in.contiguous();
+  const at::Tensor weight = weight_in.contiguous();
+  at::Tensor y = at::empty(x.sizes(), x.options());
+  with_element("rms_norm", x, [&](auto element) {
+    using T = decltype(element);
+    const auto& kernels = row_kernels<T>();
+    at::parallel_for(0, x.numel() / dim, row_grain(dim), [&](int64_t begin, int64_t end) {
+      kernels.rms_norm(elements<T>(x) + begin * dim, elements<T>(weight),
+                       mutable_elements<T>(y) + begin * dim, end - begin, dim,
+                       static_cast<float>(eps), fused_rounding);
+    });
+  });
+  return y;
+}
+
+at::Tensor rms_norm_dgrad(const at::Tensor& dy_in, const at::Tensor& x_in,
+                          const at::Tensor& weight_in, double eps) {
+  const int64_t dim = row_length("rms_norm_dgrad", x_in);
+  check_like("rms_norm_dgrad", "dy", dy_in, x_in);
+  check_sizes("rms_norm_dgrad", "weight", weight_in, {dim});
+  check_dtype("rms_norm_dgrad", "weight", weight_in, x_in.scalar_type());
+  const at::Tensor dy = dy_in.contiguous();
+  const at::Tensor x = x_in.contiguous();
+  const at::Tensor weight = weight_in.contiguous();
+  at::Tensor dx = at::empty(x.sizes(), x.options());
+  with_element("rms_norm_dgrad", x, [&](auto element) {
+    using T = decltype(element);
+    const auto& kernels = row_kernels<T>();
+    at::parallel_for(0, x.numel() / dim, row_grain(dim), [&](int64_t begin, int64_t end) {
+      kernels.rms_norm_dgrad(elements<T>(dy) + begin * dim, elements<T>(x) + begin * dim,
+                             elements<T>(weight), mutable_elements<T>(dx) + begin * dim,
+                             end - begin, dim, static_cast<float>(eps));
+    });
+  });
+  return dx;
+}
+
+at::Tensor rms_norm_wgrad(const at::Tensor& dy_in, const at::Tensor& x_in, double eps) {
+  const int64_t dim = row_length("rms_norm_wgrad", x_in);
+  check_like("rms_norm_wgrad", "dy", dy_in, x_in);
+  const at::Tensor dy = dy_in.contiguous();
+  const at::Tensor x = x_in.contiguous();
+  at::Tensor dweight = at::empty({dim}, x.options());
+  const int64_t rows = x.numel() / dim;
+  const int64_t blocks = (rows + kRmsNormBlockRows - 1) / kRmsNormBlockRows;
+  std::vector<float> sums(static_cast<size_t>(blocks * dim));  // [blocks, dim]
+  with_element("rms_norm_wgrad", x, [&](auto element) {
+    using T = decltype(element);
+    const auto& kernels = row_kernels<T>();
+    at::parallel_for(0, blocks, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+      for (int64_t block = begin; block < end; ++block) {
+        const int64_t first = block * kRmsNormBlockRows;
+        kernels.rms_norm_wgrad_block(
+            elements<T>(dy) + first * dim, elements<T>(x) + first * dim, sums.data() + block * dim,
+            std::min(kRmsNormBlockRows, rows - first), dim, static_cast<float>(eps));
+      }
+    });
+    std::vector<float> total(static_cast<size_t>(dim), 0.0f);
+    for (int64_t block = 0; block < blocks; ++block) {
+      row_kernels<float>().accumulate(sums.data() + block * dim, total.data(), dim);
+    }
+    kernels.round_row(total.data(), mutable_elements<T>(dweight), dim);
+  });
+  return dweight;
+}
+
+TORCH_LIBRARY_IMPL(samebits, CPU, m) {
+  m.impl("rms_norm", rms_norm);
+  m.impl("rms_norm_dgrad", rms_norm_dgrad);
+  m.impl("rms_norm_wgrad", rms_norm_wgrad);
+}
+
+}  // namespace
+}  // namespace samebits

@@ -1,0 +1,56 @@
+#include "harness/kernels/silu_mul.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include "harness/kernels/cpu/tensors.h"
+
+namespace samebits {
+namespace {
+
+at::Tensor silu_mul(const at::Tensor& gate_in, const at::Tensor& up_in, bool fused_rounding) {
+  check_like("silu_mul", "up", up_in, gate_in);
+  const at::Tensor gate = gate_in.contiguous();
+  const at::Tensor up = up_in.contiguous();
+  at::Tensor y = at::empty(gate.sizes(), gate.options());
+  with_element("silu_mul", gate, [&](auto element) {
+    using T = decltype(element);
+    const auto& kernels = row_kernels<T>();
+    at::parallel_for(0, gate.numel(), row_grain(1), [&](int64_t begin, int64_t end) {
+      kernels.silu_mul(elements<T>(gate) + begin, elements<T>(up) + begin,
+                       mutable_elements<T>(y) + begin, end - begin, fused_rounding);
+    });
+  });
+  return y;
+}
+
+std::tuple<at::Tensor, at::Tensor> silu_mul_backward(const at::Tensor& dy_in,
+                                                     const at::Tensor& gate_in,
+                                                     const at::Tensor& up_in) {
+  check_like("silu_mul_backward", "dy", dy_in, gate_in);
+  check_like("silu_mul_backward", "up", up_in, gate_in);
+  const at::Tensor dy = dy_in.contiguous();
+  const at::Tensor gate = gate_in.contiguous();
+  const at::Tensor up = up_in.contiguous();
+  at::Tensor dgate = at::empty(gate.sizes(), gate.options());
+  at::Tensor dup = at::empty(gate.sizes(), gate.options());
+  with_element("silu_mul_backward", gate, [&](auto element) {
+    using T = decltype(element);
+    const auto& kernels = row_kernels<T>();
+    at::parallel_for(0, gate.numel(), row_grain(1), [&](int64_t begin, int64_t end) {
+      kernels.silu_mul_backward(elements<T>(dy) + begin, elements<T>(gate) + begin,
+                                elements<T>(up) + begin, mutable_elements<T>(dgate) + begin,
+                                mutable_elements<T>(dup) + begin, end - begin);
+    });
+  });
+  return {dgate, dup};
+}
+
+TORCH_LIBRARY_IMPL(samebits, CPU, m) {
+  m.impl("silu_mul", silu_mul);
+  m.impl("silu_mul_backward", silu_mul_backward);
+}
+
+}  // namespace
+}  // namespace samebits

@@ -1,0 +1,197 @@
+#include "harness/kernels/functional.h"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+
+namespace samebits::ops {
+namespace {
+
+// Looks an operator up once; `Signature` is checked against its schema at the first call.
+template <typename Signature>
+c10::TypedOperatorHandle<Signature> find(const char* name) {
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
+}
+
+}  // namespace
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, int64_t slice, int64_t dgrad_slice,
+                  at::ScalarType out_dtype) {
+  static const auto op =
+      find<at::Tensor(const at::Tensor&, const at::Tensor&, int64_t, int64_t, at::ScalarType)>(
+          "samebits::linear");
+  return op.call(x, weight, slice, dgrad_slice, out_dtype);
+}
+
+at::Tensor linear_dgrad(const at::Tensor& dy, const at::Tensor& weight, int64_t slice) {
+  static const auto op =
+      find<at::Tensor(const at::Tensor&, const at::Tensor&, int64_t)>("samebits::linear_dgrad");
+  return op.call(dy, weight, slice);
+}
+
+at::Tensor linear_wgrad(const at::Tensor& dy, const at::Tensor& x) {
+  static const auto op =
+      find<at::Tensor(const at::Tensor&, const at::Tensor&)>("samebits::linear_wgrad");
+  return op.call(dy, x);
+}
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,
+                    bool fused_rounding) {
+  static const auto op =
+      find<at::Tensor(const at::Tensor&, const at::Tensor&, double, bool)>("samebits::rms_norm");
+  return op.call(x, weight, eps, fused_rounding);
+}
+
+at::Tensor rms_norm_dgrad(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
+                          double eps) {
+  static const auto op =
+      find<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, double)>(
+          "samebits::rms_norm_dgrad");
+  return op.call(dy, x, weight, eps);
+}
+
+at::Tensor rms_norm_wgrad(const at::Tensor& dy, const at::Tensor& x, double eps) {
+  static const auto op =
+      find<at::Tensor(const at::Tensor&, const at::Tensor&, double)>("samebits::rms_norm_wgrad");
+  return op.call(dy, x, eps);
+}
+
+at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                const at::Tensor& positions, bool inverse) {
+  static const auto op = find<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                                         const at::Tensor&, bool)>("samebits::rope");
+  return op.call(x, cos, sin, positions, inverse);
+}
+
+at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up, bool fused_rounding) {
+  static const auto op =
+      find<at::Tensor(const at::Tensor&, const at::Tensor&, bool)>("samebits::silu_mul");
+  return op.call(gate, up, fused_rounding);
+}
+
+std::tuple<at::Tensor, at::Tensor> silu_mul_backward(const at::Tensor& dy, const at::Tensor& gate,
+                                                     const at::Tensor& up) {
+  static const auto op = find<std::tuple<at::Tensor, at::Tensor>(
+      const at::Tensor&, const at::Tensor&, const at::Tensor&)>("samebits::silu_mul_backward");
+  return op.call(dy, gate, up);
+}
+
+at::Tensor residual_add(const at::Tensor& x, const at::Tensor& y) {
+  static const auto op =
+      find<at::Tensor(const at::Tensor&, const at::Tensor&)>("samebits::residual_add");
+  return op.call(x, y);
+}
+
+at::Tensor embedding(const at::Tensor& ids, const at::Tensor& weight, int64_t first_row) {
+  static const auto op =
+      find<at::Tensor(const at::Tensor&, const at::Tensor&, int64_t)>("samebits::embedding");
+  return op.call(ids, weight, first_row);
+}
+
+at::Tensor embedding_wgrad(const at::Tensor& dy, const at::Tensor& ids, const at::Tensor& weight,
+                           int64_t first_row) {
+  static const auto op =
+      find<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t)>(
+          "samebits::embedding_wgrad");
+  return op.call(dy, ids, weight, first_row);
+}
+
+std::tuple<at::Tensor, at::Tensor> flash_attention(const at::Tensor& q, const at::Tensor& k,
+                                                   const at::Tensor& v,
+                                                   const at::Tensor& cu_seqlens, double scale) {
+  static const auto op = find<std::tuple<at::Tensor, at::Tensor>(
+      const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, double)>(
+      "samebits::flash_attention");
+  return op.call(q, k, v, cu_seqlens, scale);
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor> flash_attention_backward(
+    const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+    const at::Tensor& out, const at::Tensor& lse, const at::Tensor& cu_seqlens, double scale) {
+  static const auto op = find<std::tuple<at::Tensor, at::Tensor, at::Tensor>(
+      const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+      const at::Tensor&, const at::Tensor&, double)>("samebits::flash_attention_backward");
+  return op.call(dout, q, k, v, out, lse, cu_seqlens, scale);
+}
+
+at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k_cache,
+                           const at::Tensor& v_cache, const at::Tensor& block_table,
+                           const at::Tensor& cu_seqlens, const at::Tensor& seq_lens, double scale) {
+  static const auto op =
+      find<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                      const at::Tensor&, const at::Tensor&, double)>("samebits::paged_attention");
+  return op.call(q, k_cache, v_cache, block_table, cu_seqlens, seq_lens, scale);
+}
+
+void write_kv(const at::Tensor& k_cache, const at::Tensor& v_cache, const at::Tensor& k,
+              const at::Tensor& v, const at::Tensor& slots) {
+  static const auto op = find<void(const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                                   const at::Tensor&, const at::Tensor&)>("samebits::write_kv");
+  op.call(k_cache, v_cache, k, v, slots);
+}
+
+std::tuple<at::Tensor, at::Tensor> log_softmax_gather(const at::Tensor& logits,
+                                                      const at::Tensor& targets, int64_t vocab) {
+  static const auto op =
+      find<std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, const at::Tensor&, int64_t)>(
+          "samebits::log_softmax_gather");
+  return op.call(logits, targets, vocab);
+}
+
+at::Tensor log_softmax_gather_backward(const at::Tensor& dlogprob, const at::Tensor& logits,
+                                       const at::Tensor& targets, const at::Tensor& lse,
+                                       int64_t vocab) {
+  static const auto op =
+      find<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                      int64_t)>("samebits::log_softmax_gather_backward");
+  return op.call(dlogprob, logits, targets, lse, vocab);
+}
+
+std::tuple<at::Tensor, at::Tensor> sample(const at::Tensor& logits, const at::Tensor& keys,
+                                          int64_t vocab, int64_t seed, double temperature,
+                                          int64_t top_k, double top_p) {
+  static const auto op = find<std::tuple<at::Tensor, at::Tensor>(
+      const at::Tensor&, const at::Tensor&, int64_t, int64_t, double, int64_t, double)>(
+      "samebits::sample");
+  return op.call(logits, keys, vocab, seed, temperature, top_k, top_p);
+}
+
+std::tuple<at::Tensor, at::Tensor> grpo_loss(const at::Tensor& logprobs,
+                                             const at::Tensor& reference, double advantage,
+                                             int64_t sequences, int64_t tokens, double clip,
+                                             double entropy, double kl) {
+  static const auto op = find<std::tuple<at::Tensor, at::Tensor>(
+      const at::Tensor&, const at::Tensor&, double, int64_t, int64_t, double, double, double)>(
+      "samebits::grpo_loss");
+  return op.call(logprobs, reference, advantage, sequences, tokens, clip, entropy, kl);
+}
+
+at::Tensor grpo_loss_backward(const at::Tensor& dloss, const at::Tensor& logprobs,
+                              const at::Tensor& reference, double advantage, int64_t sequences,
+                              int64_t tokens, double clip, double entropy, double kl) {
+  static const auto op =
+      find<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, double, int64_t,
+                      int64_t, double, double, double)>("samebits::grpo_loss_backward");
+  return op.call(dloss, logprobs, reference, advantage, sequences, tokens, clip, entropy, kl);
+}
+
+at::Tensor sum_squares(const at::Tensor& x, int64_t dim, int64_t slice) {
+  static const auto op =
+      find<at::Tensor(const at::Tensor&, int64_t, int64_t)>("samebits::sum_squares");
+  return op.call(x, dim, slice);
+}
+
+void adamw_(const at::Tensor& weight, const std::optional<at::Tensor>& master, const at::Tensor& m,
+            const at::Tensor& v, const at::Tensor& grad, double scale, double lr, double beta1,
+            double beta2, double eps, double weight_decay, int64_t step) {
+  static const auto op =
+      find<void(const at::Tensor&, const std::optional<at::Tensor>&, const at::Tensor&,
+                const at::Tensor&, const at::Tensor&, double, double, double, double, double,
+                double, int64_t)>("samebits::adamw_");
+  op.call(weight, master, m, v, grad, scale, lr, beta1, beta2, eps, weight_decay, step);
+}
+
+void mark(const at::Tensor& x, const std::string& site) {
+  static const auto op = find<void(const at::Tensor&, c10::string_view)>("samebits::mark");
+  op.call(x, site);
+}
+
+}  // namespace samebits::ops

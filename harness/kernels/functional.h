@@ -1,0 +1,75 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <string>
+#include <tuple>
+
+// The contract list as C++ functions. Each one calls its operator through the dispatcher, so that
+// autograd, DTensor, a tracer or an observer may stand between the call and the kernel. Schemas,
+// shapes and dtypes: ops.cpp; the arithmetic: the header of each operator's name.
+namespace samebits::ops {
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, int64_t slice, int64_t dgrad_slice,
+                  at::ScalarType out_dtype);
+at::Tensor linear_dgrad(const at::Tensor& dy, const at::Tensor& weight, int64_t slice);
+at::Tensor linear_wgrad(const at::Tensor& dy, const at::Tensor& x);
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, bool fused_rounding);
+at::Tensor rms_norm_dgrad(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
+                          double eps);
+at::Tensor rms_norm_wgrad(const at::Tensor& dy, const at::Tensor& x, double eps);
+
+at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                const at::Tensor& positions, bool inverse);
+
+at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up, bool fused_rounding);
+std::tuple<at::Tensor, at::Tensor> silu_mul_backward(const at::Tensor& dy, const at::Tensor& gate,
+                                                     const at::Tensor& up);
+
+at::Tensor residual_add(const at::Tensor& x, const at::Tensor& y);
+
+at::Tensor embedding(const at::Tensor& ids, const at::Tensor& weight, int64_t first_row);
+at::Tensor embedding_wgrad(const at::Tensor& dy, const at::Tensor& ids, const at::Tensor& weight,
+                           int64_t first_row);
+
+std::tuple<at::Tensor, at::Tensor> flash_attention(const at::Tensor& q, const at::Tensor& k,
+                                                   const at::Tensor& v,
+                                                   const at::Tensor& cu_seqlens, double scale);
+std::tuple<at::Tensor, at::Tensor, at::Tensor> flash_attention_backward(
+    const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+    const at::Tensor& out, const at::Tensor& lse, const at::Tensor& cu_seqlens, double scale);
+at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k_cache,
+                           const at::Tensor& v_cache, const at::Tensor& block_table,
+                           const at::Tensor& cu_seqlens, const at::Tensor& seq_lens, double scale);
+void write_kv(const at::Tensor& k_cache, const at::Tensor& v_cache, const at::Tensor& k,
+              const at::Tensor& v, const at::Tensor& slots);
+
+std::tuple<at::Tensor, at::Tensor> log_softmax_gather(const at::Tensor& logits,
+                                                      const at::Tensor& targets, int64_t vocab);
+at::Tensor log_softmax_gather_backward(const at::Tensor& dlogprob, const at::Tensor& logits,
+                                       const at::Tensor& targets, const at::Tensor& lse,
+                                       int64_t vocab);
+
+std::tuple<at::Tensor, at::Tensor> sample(const at::Tensor& logits, const at::Tensor& keys,
+                                          int64_t vocab, int64_t seed, double temperature,
+                                          int64_t top_k, double top_p);
+
+std::tuple<at::Tensor, at::Tensor> grpo_loss(const at::Tensor& logprobs,
+                                             const at::Tensor& reference, double advantage,
+                                             int64_t sequences, int64_t tokens, double clip,
+                                             double entropy, double kl);
+at::Tensor grpo_loss_backward(const at::Tensor& dloss, const at::Tensor& logprobs,
+                              const at::Tensor& reference, double advantage, int64_t sequences,
+                              int64_t tokens, double clip, double entropy, double kl);
+
+at::Tensor sum_squares(const at::Tensor& x, int64_t dim, int64_t slice);
+
+void adamw_(const at::Tensor& weight, const std::optional<at::Tensor>& master, const at::Tensor& m,
+            const at::Tensor& v, const at::Tensor& grad, double scale, double lr, double beta1,
+            double beta2, double eps, double weight_decay, int64_t step);
+
+void mark(const at::Tensor& x, const std::string& site);
+
+}  // namespace samebits::ops

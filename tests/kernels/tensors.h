@@ -1,0 +1,75 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#include "harness/kernels/cpu/isa.h"
+
+// What the tests of the kernels share: inputs, and equality to the bit.
+namespace samebits::testing {
+
+inline at::Generator seeded(uint64_t seed) { return at::detail::createCPUGenerator(seed); }
+
+// Normal values from a seed.
+inline at::Tensor random_tensor(at::IntArrayRef sizes, at::ScalarType dtype, uint64_t seed) {
+  return at::randn(sizes, seeded(seed)).to(dtype);
+}
+
+// Arbitrary bit patterns: denormals, infinities, NaNs, zeros of both signs, every exponent.
+inline at::Tensor hostile_tensor(at::IntArrayRef sizes, at::ScalarType dtype, uint64_t seed) {
+  if (dtype == at::kBFloat16) {
+    return at::randint(-32768, 32768, sizes, seeded(seed), at::TensorOptions().dtype(at::kShort))
+        .view(at::kBFloat16);
+  }
+  return at::randint(-(int64_t{1} << 31), int64_t{1} << 31, sizes, seeded(seed),
+                     at::TensorOptions().dtype(at::kLong))
+      .to(at::kInt)
+      .view(at::kFloat);
+}
+
+// Equal to the bit, NaNs and signs of zero included.
+inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
+  if (a.sizes() != b.sizes() || a.scalar_type() != b.scalar_type()) return false;
+  const at::Tensor x = a.contiguous();
+  const at::Tensor y = b.contiguous();
+  return x.nbytes() == 0 || std::memcmp(x.const_data_ptr(), y.const_data_ptr(), x.nbytes()) == 0;
+}
+
+inline bool same_bits(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (!same_bits(a[i], b[i])) return false;
+  }
+  return true;
+}
+
+// Whether `run` gives the portable kernels' bits under every instruction set of this machine.
+inline bool same_on_all_isas(const std::function<std::vector<at::Tensor>()>& run) {
+  std::vector<at::Tensor> portable;
+  {
+    const IsaOverride isa(Isa::portable);
+    portable = run();
+  }
+  for (const Isa isa : supported_isas()) {
+    const IsaOverride guard(isa);
+    if (!same_bits(run(), portable)) return false;
+  }
+  return true;
+}
+
+// The largest |a - b| / (|b| + floor), in double.
+inline double largest_error(const at::Tensor& a, const at::Tensor& b, double floor) {
+  const at::Tensor x = a.to(at::kDouble);
+  const at::Tensor y = b.to(at::kDouble);
+  return ((x - y).abs() / (y.abs() + floor)).max().item<double>();
+}
+
+constexpr at::ScalarType kDtypes[] = {at::kBFloat16, at::kFloat};
+
+// Half a unit in the last place of a bf16, relative: one rounding.
+constexpr double kBf16Rounding = 0x1p-8;
+
+}  // namespace samebits::testing
