@@ -1,0 +1,121 @@
+#include "harness/dtensor/dtensor.h"
+
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/clone.h>
+#include <c10/util/Exception.h>
+
+#include <string>
+#include <utility>
+
+#include "harness/dtensor/redistribute_locals.h"
+#include "harness/mesh/shard.h"
+
+namespace samebits {
+namespace {
+
+const DTensorImpl& checked_impl(const at::Tensor& tensor) {
+  const DTensorImpl* impl = dtensor_impl(tensor);
+  TORCH_CHECK(impl, "found a plain tensor, expected a DTensor (distribute_tensor or from_local ",
+              "makes one)");
+  return *impl;
+}
+
+// A strategy that gives locals of another shape than its placement says is caught here.
+void check_locals(const DTensorSpec& spec, c10::SymIntArrayRef sizes, c10::ScalarType dtype,
+                  const std::vector<at::Tensor>& locals) {
+  const auto& ranks = spec.mesh->hosted_ranks();
+  TORCH_CHECK(locals.size() == ranks.size(), "DTensor: found ", locals.size(),
+              " local tensors, expected ", ranks.size(), ", one for each hosted rank");
+  const int64_t shard_dim = spec.placement.is_shard() ? spec.placement.dim() : -1;
+  for (size_t i = 0; i < locals.size(); ++i) {
+    const at::Tensor& local = locals[i];
+    bool fits = local.dim() == static_cast<int64_t>(sizes.size());
+    for (int64_t d = 0; fits && d < local.dim(); ++d) {
+      const c10::SymInt& size = sizes[static_cast<size_t>(d)];
+      fits =
+          local.size(d) == (d == shard_dim ? shard_size(size, spec.mesh->size(), ranks[i]) : size);
+    }
+    TORCH_CHECK(fits, "DTensor ", sizes, " ", spec.placement.text(), ": rank ", ranks[i],
+                " has sizes ", local.sizes(), ", expected ",
+                c10::SymIntArrayRef(
+                    local_sizes(sizes, spec.placement, spec.mesh->size(), ranks[i])));
+    TORCH_CHECK(local.scalar_type() == dtype, "DTensor: rank ", ranks[i], " has dtype ",
+                local.scalar_type(), ", expected ", dtype);
+    TORCH_CHECK(!is_dtensor(local), "DTensor: the local tensor of rank ", ranks[i],
+                " is a DTensor, expected a plain tensor");
+  }
+}
+
+}  // namespace
+
+bool is_dtensor(const at::Tensor& tensor) { return dtensor_impl(tensor) != nullptr; }
+
+const DTensorSpec& spec_of(const at::Tensor& dtensor) { return checked_impl(dtensor).spec(); }
+
+const std::vector<at::Tensor>& locals_of(const at::Tensor& dtensor) {
+  return checked_impl(dtensor).locals();
+}
+
+at::Tensor make_dtensor(const DTensorSpec& spec, c10::SymIntArrayRef sizes, c10::ScalarType dtype,
+                        std::vector<at::Tensor> locals, bool contiguous) {
+  TORCH_CHECK(spec.mesh, "DTensor: found no mesh");
+  const Placement placement = spec.placement.normalized(static_cast<int64_t>(sizes.size()));
+  c10::Device device = c10::kCPU;
+  if (!locals.empty()) {
+    check_locals({spec.mesh, placement}, sizes, dtype, locals);
+    device = locals[0].device();
+    contiguous = true;
+    for (const at::Tensor& local : locals) contiguous = contiguous && local.is_contiguous();
+  }
+  return at::detail::make_tensor<DTensorImpl>(DTensorSpec{spec.mesh, placement}, sizes, dtype,
+                                              device, std::move(locals), contiguous);
+}
+
+at::Tensor distribute_tensor(const at::Tensor& whole, const c10::intrusive_ptr<DeviceMesh>& mesh,
+                             Placement placement) {
+  TORCH_CHECK(!is_dtensor(whole), "distribute_tensor: found a DTensor, expected a plain tensor");
+  TORCH_CHECK(!placement.is_partial(), "distribute_tensor: found P(sum), expected S(dim) or R");
+  const at::AutoDispatchBelowADInplaceOrView guard;
+  placement = placement.normalized(whole.dim());
+  std::vector<at::Tensor> locals(mesh->hosted_ranks().size(), whole);
+  if (placement.is_shard()) {
+    locals = redistribute_locals(locals, *mesh, whole.sizes(), Placement::replicate(), placement);
+  } else {
+    for (at::Tensor& local : locals) local = local.clone(at::MemoryFormat::Contiguous);
+  }
+  return make_dtensor({mesh, placement}, whole.sym_sizes(), whole.scalar_type(), std::move(locals));
+}
+
+at::Tensor from_local(at::TensorList locals, const c10::intrusive_ptr<DeviceMesh>& mesh,
+                      Placement placement) {
+  static const auto op =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("samebits::from_local", "")
+          .typed<at::Tensor(at::TensorList, const c10::intrusive_ptr<DeviceMesh>&,
+                            std::string_view)>();
+  return op.call(locals, mesh, placement.text());
+}
+
+at::Tensor redistribute(const at::Tensor& dtensor, Placement placement) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("samebits::redistribute", "")
+                             .typed<at::Tensor(const at::Tensor&, std::string_view)>();
+  return op.call(dtensor, placement.text());
+}
+
+std::vector<at::Tensor> to_local(const at::Tensor& dtensor) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("samebits::to_local", "")
+                             .typed<std::vector<at::Tensor>(const at::Tensor&)>();
+  return op.call(dtensor);
+}
+
+at::Tensor full_tensor(const at::Tensor& dtensor) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("samebits::full_tensor", "")
+                             .typed<at::Tensor(const at::Tensor&)>();
+  return op.call(dtensor);
+}
+
+}  // namespace samebits

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/SymIntArrayRef.h>
+
+#include <vector>
+
+#include "harness/dtensor/dtensor_impl.h"
+#include "harness/dtensor/placement.h"
+#include "harness/mesh/device_mesh.h"
+
+namespace samebits {
+
+// Tensors laid over a mesh. Source of the semantics: torch/distributed/tensor/_api.py and
+// _redistribute.py, one mesh dimension. A plain tensor where a DTensor is expected, or the other
+// way round, throws c10::Error.
+
+bool is_dtensor(const at::Tensor& tensor);
+const DTensorSpec& spec_of(const at::Tensor& dtensor);
+
+// The local tensors of the hosted ranks, in rank order, without autograd; empty if abstract.
+const std::vector<at::Tensor>& locals_of(const at::Tensor& dtensor);
+
+// Wraps locals (shared, not copied) as a DTensor of the given global sizes, without autograd. There
+// is one local for each hosted rank, of the shard's size, or none (abstract). `contiguous` is what
+// an abstract one answers to is_contiguous(); with locals they decide.
+at::Tensor make_dtensor(const DTensorSpec& spec, c10::SymIntArrayRef sizes, c10::ScalarType dtype,
+                        std::vector<at::Tensor> locals = {}, bool contiguous = true);
+
+// Lays a plain tensor over the mesh: copies, never aliases of `whole` or of each other. Shard or
+// Replicate. The result is a leaf; no gradient flows to `whole`.
+at::Tensor distribute_tensor(const at::Tensor& whole, const c10::intrusive_ptr<DeviceMesh>& mesh,
+                             Placement placement);
+
+// The following are operators with gradients (dtensor/ops.cpp: samebits::from_local, redistribute,
+// to_local, full_tensor).
+
+// One plain tensor for each hosted rank, taken as the parts of one tensor. Along a Shard the global
+// size is the sum of the locals'; they must be its chunks (mesh/shard.h), anything else throws. The
+// gradient is redistributed to `placement` (Partial: Replicate), and each rank gets its local.
+at::Tensor from_local(at::TensorList locals, const c10::intrusive_ptr<DeviceMesh>& mesh,
+                      Placement placement);
+
+// The same value in another placement. To Partial is an error unless it is Partial already. The
+// gradient is redistributed to the source's placement (Partial: Replicate, unless the gradient is
+// Partial itself).
+at::Tensor redistribute(const at::Tensor& dtensor, Placement placement);
+
+// The locals of the hosted ranks, as tensors that share their data. Gradients of the locals are
+// taken as the gradient's parts in the same placement (Partial: Replicate); a missing one is zero.
+std::vector<at::Tensor> to_local(const at::Tensor& dtensor);
+
+// The whole value, a plain tensor that shares no data. The gradient is the whole's on every rank,
+// redistributed as by redistribute().
+at::Tensor full_tensor(const at::Tensor& dtensor);
+
+}  // namespace samebits

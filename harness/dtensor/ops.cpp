@@ -1,0 +1,245 @@
+// The operators that lead into and out of DTensor, with their gradients. Source of the semantics:
+// torch/distributed/tensor/_api.py (_FromTorchTensor, _ToTorchTensor) and _redistribute.py
+// (Redistribute).
+
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/ops/clone.h>
+#include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "harness/core/dispatch_keys.h"
+#include "harness/dtensor/dtensor.h"
+#include "harness/dtensor/redistribute_locals.h"
+
+namespace samebits {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+using Mesh = c10::intrusive_ptr<DeviceMesh>;
+
+TORCH_LIBRARY_FRAGMENT(samebits, m) {
+  register_device_mesh_class();
+  m.def(
+      "from_local(Tensor[] locals, __torch__.torch.classes.samebits.DeviceMesh mesh, str "
+      "placement) "
+      "-> Tensor");
+  m.def("redistribute(Tensor x, str placement) -> Tensor");
+  m.def("to_local(Tensor x) -> Tensor[]");
+  m.def("full_tensor(Tensor x) -> Tensor");
+}
+
+// The gradient of a pending sum is the sum's, on every rank.
+Placement gradient_placement(Placement forward) {
+  return forward.is_partial() ? Placement::replicate() : forward;
+}
+
+// ---- Below autograd ----------------------------------------------------------------------------
+
+// The same data in tensors of their own, so that autograd never marks the DTensor's locals.
+std::vector<at::Tensor> aliases_of(at::TensorList tensors) {
+  std::vector<at::Tensor> aliases;
+  for (const at::Tensor& tensor : tensors) aliases.push_back(tensor.detach());
+  return aliases;
+}
+
+const std::vector<at::Tensor>& present_locals(const at::Tensor& x) {
+  const auto& locals = locals_of(x);
+  TORCH_CHECK(!locals.empty(), "an abstract DTensor has no local tensors");
+  return locals;
+}
+
+at::Tensor from_local_kernel(at::TensorList locals, const Mesh& mesh, std::string_view text) {
+  TORCH_CHECK(locals.size() == mesh->hosted_ranks().size(), "from_local: found ", locals.size(),
+              " tensors, expected ", mesh->hosted_ranks().size(), ", one for each hosted rank");
+  for (const at::Tensor& local : locals) {
+    TORCH_CHECK(local.defined() && !is_dtensor(local),
+                "from_local: expected plain tensors, found a DTensor or an undefined one");
+  }
+  const Placement placement = Placement::from_text(text).normalized(locals[0].dim());
+  std::vector<c10::SymInt> sizes = locals[0].sym_sizes().vec();
+  if (placement.is_shard()) {
+    TORCH_CHECK_NOT_IMPLEMENTED(
+        static_cast<int64_t>(locals.size()) == mesh->size(),
+        "from_local: the sizes of ranks in other processes are not asked for yet");
+    const auto dim = static_cast<size_t>(placement.dim());
+    sizes[dim] = 0;
+    for (const at::Tensor& local : locals) sizes[dim] += local.sym_size(placement.dim());
+  }
+  return make_dtensor({mesh, placement}, sizes, locals[0].scalar_type(), aliases_of(locals));
+}
+
+at::Tensor redistribute_kernel(const at::Tensor& x, std::string_view text) {
+  const DTensorSpec& spec = spec_of(x);
+  const Placement to = Placement::from_text(text).normalized(x.dim());
+  auto locals = redistribute_locals(present_locals(x), *spec.mesh, x.sizes(), spec.placement, to);
+  if (to == spec.placement) locals = aliases_of(locals);
+  return make_dtensor({spec.mesh, to}, x.sym_sizes(), x.scalar_type(), std::move(locals));
+}
+
+std::vector<at::Tensor> to_local_kernel(const at::Tensor& x) {
+  return aliases_of(present_locals(x));
+}
+
+at::Tensor full_tensor_kernel(const at::Tensor& x) {
+  const DTensorSpec& spec = spec_of(x);
+  const auto locals = redistribute_locals(present_locals(x), *spec.mesh, x.sizes(), spec.placement,
+                                          Placement::replicate());
+  return spec.placement.is_replicate() ? locals[0].clone(at::MemoryFormat::Contiguous) : locals[0];
+}
+
+TORCH_LIBRARY_IMPL(samebits, CompositeExplicitAutograd, m) {
+  m.impl("from_local", from_local_kernel);
+  // Reached by plain tensors too, which spec_of() and locals_of() refuse.
+  m.impl("redistribute", redistribute_kernel);
+  m.impl("to_local", to_local_kernel);
+  m.impl("full_tensor", full_tensor_kernel);
+}
+
+TORCH_LIBRARY_IMPL(samebits, Fake, m) {
+  static_assert(kDTensorDispatchKey == c10::DispatchKey::Fake);
+  m.impl("from_local", from_local_kernel);
+  m.impl("redistribute", redistribute_kernel);
+  m.impl("to_local", to_local_kernel);
+  m.impl("full_tensor", full_tensor_kernel);
+}
+
+// ---- Autograd ----------------------------------------------------------------------------------
+
+struct FromLocal : Function<FromLocal> {
+  static at::Tensor forward(AutogradContext* ctx, at::TensorList locals, const Mesh& mesh,
+                            const std::string& text) {
+    const at::AutoDispatchBelowADInplaceOrView guard;
+    ctx->set_materialize_grads(false);
+    ctx->saved_data["count"] = static_cast<int64_t>(locals.size());
+    at::Tensor x = from_local_kernel(locals, mesh, text);
+    ctx->saved_data["placement"] = gradient_placement(spec_of(x).placement).text();
+    return x;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const auto count = static_cast<size_t>(ctx->saved_data["count"].toInt());
+    variable_list result;
+    if (grads[0].defined()) {
+      result = to_local(
+          redistribute(grads[0], Placement::from_text(ctx->saved_data["placement"].toStringRef())));
+    } else {
+      result.resize(count);
+    }
+    result.resize(count + 2);  // mesh and placement have none
+    return result;
+  }
+};
+
+struct Redistribute : Function<Redistribute> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const std::string& text) {
+    const at::AutoDispatchBelowADInplaceOrView guard;
+    ctx->set_materialize_grads(false);
+    ctx->saved_data["placement"] = spec_of(x).placement.text();
+    return redistribute_kernel(x, text);
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    if (!grads[0].defined()) return {{}, {}};
+    const auto source = Placement::from_text(ctx->saved_data["placement"].toStringRef());
+    // As upstream, a gradient that is a pending sum itself is left pending.
+    const bool stays = source.is_partial() && spec_of(grads[0]).placement.is_partial();
+    return {stays ? grads[0] : redistribute(grads[0], gradient_placement(source)), {}};
+  }
+};
+
+// Wraps what autograd gives for the locals of x; ranks without a gradient have a zero one,
+// one rank at least has one.
+at::Tensor gradient_from_locals(const Mesh& mesh, Placement placement, at::IntArrayRef sizes,
+                                at::ScalarType dtype, variable_list grads) {
+  const auto whole = c10::fromIntArrayRefSlow(sizes);
+  const auto present = std::find_if(grads.begin(), grads.end(),
+                                    [](const at::Tensor& grad) { return grad.defined(); });
+  for (size_t i = 0; i < grads.size(); ++i) {
+    if (grads[i].defined()) continue;
+    const auto local = local_sizes(whole, placement, mesh->size(), mesh->hosted_ranks()[i]);
+    grads[i] = at::zeros_symint(local, present->options());
+  }
+  return make_dtensor({mesh, placement}, whole, dtype, aliases_of(grads));
+}
+
+struct ToLocal : Function<ToLocal> {
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& x) {
+    const at::AutoDispatchBelowADInplaceOrView guard;
+    ctx->set_materialize_grads(false);
+    ctx->saved_data["mesh"] = spec_of(x).mesh;
+    ctx->saved_data["placement"] = gradient_placement(spec_of(x).placement).text();
+    ctx->saved_data["sizes"] = x.sizes();
+    ctx->saved_data["dtype"] = x.scalar_type();
+    return to_local_kernel(x);
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    bool any = false;
+    for (const at::Tensor& grad : grads) any = any || grad.defined();
+    if (!any) return {{}};
+    return {gradient_from_locals(ctx->saved_data["mesh"].toCustomClass<DeviceMesh>(),
+                                 Placement::from_text(ctx->saved_data["placement"].toStringRef()),
+                                 ctx->saved_data["sizes"].toIntVector(),
+                                 ctx->saved_data["dtype"].toScalarType(), std::move(grads))};
+  }
+};
+
+struct FullTensor : Function<FullTensor> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x) {
+    const at::AutoDispatchBelowADInplaceOrView guard;
+    ctx->set_materialize_grads(false);
+    ctx->saved_data["mesh"] = spec_of(x).mesh;
+    ctx->saved_data["placement"] = gradient_placement(spec_of(x).placement).text();
+    return full_tensor_kernel(x);
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    if (!grads[0].defined()) return {{}};
+    return {distribute_tensor(grads[0], ctx->saved_data["mesh"].toCustomClass<DeviceMesh>(),
+                              Placement::from_text(ctx->saved_data["placement"].toStringRef()))};
+  }
+};
+
+// Without a gradient to record, the function objects would cost more than the operators.
+bool records(const at::Tensor& x) { return at::GradMode::is_enabled() && x.requires_grad(); }
+
+at::Tensor from_local_autograd(at::TensorList locals, const Mesh& mesh, std::string_view text) {
+  return FromLocal::apply(locals, mesh, std::string(text));
+}
+
+at::Tensor redistribute_autograd(const at::Tensor& x, std::string_view text) {
+  if (records(x)) return Redistribute::apply(x, std::string(text));
+  const at::AutoDispatchBelowADInplaceOrView guard;
+  return redistribute_kernel(x, text);
+}
+
+std::vector<at::Tensor> to_local_autograd(const at::Tensor& x) {
+  if (records(x)) return ToLocal::apply(x);
+  const at::AutoDispatchBelowADInplaceOrView guard;
+  return to_local_kernel(x);
+}
+
+at::Tensor full_tensor_autograd(const at::Tensor& x) {
+  if (records(x)) return FullTensor::apply(x);
+  const at::AutoDispatchBelowADInplaceOrView guard;
+  return full_tensor_kernel(x);
+}
+
+TORCH_LIBRARY_IMPL(samebits, Autograd, m) {
+  m.impl("from_local", from_local_autograd);
+  m.impl("redistribute", redistribute_autograd);
+  m.impl("to_local", to_local_autograd);
+  m.impl("full_tensor", full_tensor_autograd);
+}
+
+}  // namespace
+}  // namespace samebits

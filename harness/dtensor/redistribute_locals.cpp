@@ -1,0 +1,54 @@
+#include "harness/dtensor/redistribute_locals.h"
+
+#include <ATen/ops/clone.h>
+#include <c10/util/Exception.h>
+
+#include "harness/mesh/shard.h"
+
+namespace samebits {
+namespace {
+
+std::vector<at::Tensor> own_shards(const std::vector<at::Tensor>& wholes, const DeviceMesh& mesh,
+                                   int64_t dim) {
+  std::vector<at::Tensor> shards;
+  for (size_t i = 0; i < wholes.size(); ++i) {
+    const int64_t rank = mesh.hosted_ranks()[i];
+    const c10::SymInt size = wholes[i].size(dim);
+    shards.push_back(wholes[i]
+                         .narrow(dim, shard_offset(size, mesh.size(), rank).expect_int(),
+                                 shard_size(size, mesh.size(), rank).expect_int())
+                         .clone(at::MemoryFormat::Contiguous));
+  }
+  return shards;
+}
+
+}  // namespace
+
+std::vector<at::Tensor> redistribute_locals(const std::vector<at::Tensor>& locals,
+                                            const DeviceMesh& mesh, at::IntArrayRef sizes,
+                                            Placement from, Placement to) {
+  if (from == to) return locals;
+  TORCH_CHECK(!to.is_partial(), "redistribute from ", from.text(), " to ", to.text(),
+              ": a value is never split into summands");
+  if (from.is_replicate()) return own_shards(locals, mesh, to.dim());
+  Communicator& communicator = mesh.communicator();
+  if (from.is_partial()) {
+    return to.is_replicate() ? communicator.all_reduce(locals)
+                             : communicator.reduce_scatter(locals, to.dim());
+  }
+  const int64_t size = sizes[static_cast<size_t>(from.dim())];
+  return to.is_replicate() ? communicator.all_gather(locals, from.dim(), size)
+                           : communicator.all_to_all(locals, from.dim(), size, to.dim());
+}
+
+std::vector<c10::SymInt> local_sizes(c10::SymIntArrayRef sizes, Placement placement, int64_t n,
+                                     int64_t rank) {
+  std::vector<c10::SymInt> local = sizes.vec();
+  if (placement.is_shard()) {
+    auto& size = local[static_cast<size_t>(placement.dim())];
+    size = shard_size(size, n, rank);
+  }
+  return local;
+}
+
+}  // namespace samebits

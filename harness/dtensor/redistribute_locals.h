@@ -1,0 +1,24 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "harness/dtensor/placement.h"
+#include "harness/mesh/device_mesh.h"
+
+namespace samebits {
+
+// The locals of the hosted ranks, brought from one placement to another by the mesh's communicator.
+// `sizes` are the whole's. Equal placements give the same tensors back; otherwise the results share
+// no storage with the arguments. From Shard or Replicate to Partial throws c10::Error. The path
+// below autograd, for the operator redistribute and for the handler.
+std::vector<at::Tensor> redistribute_locals(const std::vector<at::Tensor>& locals,
+                                            const DeviceMesh& mesh, at::IntArrayRef sizes,
+                                            Placement from, Placement to);
+
+// The sizes of rank `rank`'s local tensor.
+std::vector<c10::SymInt> local_sizes(c10::SymIntArrayRef sizes, Placement placement, int64_t n,
+                                     int64_t rank);
+
+}  // namespace samebits

@@ -1,0 +1,70 @@
+// Attention and the key-value cache: every head by itself, so all tensors are split along the heads
+// or none is. A group of query heads stays with its key-value head.
+
+#include <c10/util/Exception.h>
+
+#include <initializer_list>
+
+#include "harness/dtensor/strategies/common.h"
+
+namespace samebits {
+namespace {
+
+constexpr int64_t kHeads = 2;  // of [1, T, H, D], [blocks, block_size, G, D] and lse [1, T, H]
+
+bool any_by_heads(const OpCall& call, std::initializer_list<size_t> tensors) {
+  for (const size_t i : tensors) {
+    if (call.placements[i].is_shard(kHeads)) return true;
+  }
+  return false;
+}
+
+// Shards of query and key-value heads meet on one rank only if both divide evenly. Otherwise a rank
+// would take its queries to another group's keys.
+bool heads_divide(const OpCall& call, const at::Tensor& q, const at::Tensor& k) {
+  const int64_t n = call.mesh->size();
+  return is_even(q.sym_size(kHeads), n) && is_even(k.sym_size(kHeads), n);
+}
+
+// `by_heads` of the inputs are split along the heads, the others replicated.
+OpSharding split_heads(const OpCall& call, size_t by_heads, size_t outputs) {
+  OpSharding sharding = all_replicate(call, outputs);
+  for (size_t i = 0; i < by_heads; ++i) sharding.inputs[i] = shard(kHeads);
+  for (Placement& output : sharding.outputs) output = shard(kHeads);
+  return sharding;
+}
+
+OpSharding flash_attention(const OpCall& call) {
+  const bool split = any_by_heads(call, {0, 1, 2}) &&
+                     heads_divide(call, call.args[0].toTensor(), call.args[1].toTensor());
+  return split ? split_heads(call, /*by_heads=*/3, /*outputs=*/2) : all_replicate(call, 2);
+}
+
+OpSharding flash_attention_backward(const OpCall& call) {
+  const bool split = any_by_heads(call, {0, 1, 2, 3, 4, 5}) &&
+                     heads_divide(call, call.args[1].toTensor(), call.args[2].toTensor());
+  return split ? split_heads(call, /*by_heads=*/6, /*outputs=*/3) : all_replicate(call, 3);
+}
+
+OpSharding paged_attention(const OpCall& call) {
+  const bool split = any_by_heads(call, {0, 1, 2}) &&
+                     heads_divide(call, call.args[0].toTensor(), call.args[1].toTensor());
+  return split ? split_heads(call, /*by_heads=*/3, /*outputs=*/1) : all_replicate(call, 1);
+}
+
+// The caches are written: k and v follow them. Their shards fit at any number of heads.
+OpSharding write_kv(const OpCall& call) {
+  TORCH_CHECK(call.placements[0] == call.placements[1], "write_kv: k_cache is ",
+              call.placements[0].text(), ", v_cache is ", call.placements[1].text(),
+              "; expected the same placement");
+  const bool split = call.placements[0].is_shard(kHeads);
+  return split ? split_heads(call, /*by_heads=*/4, /*outputs=*/0) : all_replicate(call, 0);
+}
+
+SAMEBITS_STRATEGY("samebits::flash_attention", flash_attention);
+SAMEBITS_STRATEGY("samebits::flash_attention_backward", flash_attention_backward);
+SAMEBITS_STRATEGY("samebits::paged_attention", paged_attention);
+SAMEBITS_STRATEGY("samebits::write_kv", write_kv);
+
+}  // namespace
+}  // namespace samebits

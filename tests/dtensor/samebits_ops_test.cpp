@@ -1,0 +1,299 @@
+// The contract operators on DTensors against the same operators on plain tensors. The data are
+// small whole numbers, or the operator works row by row, so every placement must give the bits of
+// the plain call.
+
+#include <gmock/gmock.h>
+
+#include "harness/kernels/functional.h"
+#include "tests/dtensor/support.h"
+
+namespace samebits {
+namespace {
+
+using namespace testing_support;
+using testing::HasSubstr;
+
+class SamebitsOpsTest : public testing::TestWithParam<int64_t> {
+ protected:
+  void SetUp() override { at::manual_seed(7); }
+
+  at::Tensor at_placement(const at::Tensor& whole, Placement placement) const {
+    return laid_out(whole, mesh_, placement);
+  }
+
+  const int64_t n_ = GetParam();
+  const c10::intrusive_ptr<DeviceMesh> mesh_ = make_local_mesh(n_);
+};
+INSTANTIATE_TEST_SUITE_P(Ranks, SamebitsOpsTest, testing::Values(1, 2, 3, 4));
+
+TEST_P(SamebitsOpsTest, LinearAndItsGradients) {
+  for (const int64_t tokens : {0, 1, 5}) {
+    const at::Tensor x = whole_numbers({1, tokens, 7});
+    const at::Tensor w = whole_numbers({5, 7});
+    const at::Tensor dy = whole_numbers({1, tokens, 5});
+    const at::Tensor y = ops::linear(x, w, 0, 0, at::kFloat);
+    const at::Tensor dx = ops::linear_dgrad(dy, w, 0);
+    const at::Tensor dw = ops::linear_wgrad(dy, x);
+    for (const Placement a : placements_of_rank(3)) {
+      for (const Placement b : placements_of_rank(2)) {
+        EXPECT_TRUE(
+            same_value(ops::linear(at_placement(x, a), at_placement(w, b), 0, 0, at::kFloat), y))
+            << a << b;
+        EXPECT_TRUE(same_value(ops::linear_dgrad(at_placement(dy, a), at_placement(w, b), 0), dx))
+            << a << b;
+      }
+      for (const Placement b : placements_of_rank(3)) {
+        EXPECT_TRUE(same_value(ops::linear_wgrad(at_placement(dy, a), at_placement(x, b)), dw))
+            << a << b;
+      }
+    }
+  }
+}
+
+TEST_P(SamebitsOpsTest, LinearPlacements) {
+  const at::Tensor x = whole_numbers({1, 5, 8});
+  const at::Tensor w = whole_numbers({8, 8});
+  const auto placement = [&](Placement a, Placement b) {
+    return spec_of(ops::linear(at_placement(x, a), at_placement(w, b), 0, 0, at::kFloat)).placement;
+  };
+  const auto r = Placement::replicate();
+  EXPECT_EQ(placement(r, Placement::shard(0)), Placement::shard(2));
+  EXPECT_EQ(placement(Placement::shard(1), Placement::shard(0)), Placement::shard(2));
+  EXPECT_EQ(placement(Placement::shard(2), Placement::shard(1)), Placement::partial());
+  EXPECT_EQ(placement(Placement::shard(1), r), Placement::shard(1));
+  EXPECT_EQ(placement(r, r), r);
+}
+
+TEST_P(SamebitsOpsTest, APendingSumIsNotRoundedBeforeItEnds) {
+  const at::Tensor x = whole_numbers({1, 5, 8}, at::kBFloat16);
+  const at::Tensor w = whole_numbers({8, 8}, at::kBFloat16);
+  const auto run = [&](at::ScalarType out) {
+    return ops::linear(at_placement(x, Placement::shard(2)), at_placement(w, Placement::shard(1)),
+                       0, 0, out);
+  };
+  EXPECT_THAT(error_of([&] { run(at::kBFloat16); }), HasSubstr("expected Float"));
+  const at::Tensor pending = run(at::kFloat);
+  EXPECT_EQ(spec_of(pending).placement, Placement::partial());
+  const at::Tensor rounded = pending.to(at::kBFloat16);
+  EXPECT_EQ(spec_of(rounded).placement, Placement::replicate());
+  EXPECT_TRUE(same_value(rounded, ops::linear(x, w, 0, 0, at::kBFloat16)));
+  // Widening commutes with the sum.
+  EXPECT_EQ(spec_of(pending.to(at::kDouble)).placement, Placement::partial());
+}
+
+// The slices of a row-parallel layer: random data, whose bits depend on the order of the sum.
+TEST_P(SamebitsOpsTest, SlicedSumsHaveTheBitsOfTheWhole) {
+  if (8 % n_ != 0) return;  // slices are whole on every rank at 1, 2, 4 and 8
+  const at::Tensor x = at::randn({1, 5, 64});
+  const at::Tensor w = at::randn({6, 64});
+  const auto run = [&](int64_t slice) {
+    return full_tensor(ops::linear(at_placement(x, Placement::shard(2)),
+                                   at_placement(w, Placement::shard(1)), slice, 0, at::kFloat));
+  };
+  EXPECT_TRUE(same_bits(run(8), ops::linear(x, w, 8, 0, at::kFloat)));
+  if (n_ > 1) {
+    EXPECT_FALSE(same_bits(run(0), ops::linear(x, w, 0, 0, at::kFloat)));
+  }
+  const at::Tensor g = at::randn({64, 6});
+  for (const int64_t slice : {64 / 8, 64 / 4}) {
+    if (64 / n_ % slice != 0) continue;
+    EXPECT_TRUE(
+        same_bits(full_tensor(ops::sum_squares(at_placement(g, Placement::shard(0)), 0, slice)),
+                  ops::sum_squares(g, 0, slice)));
+  }
+}
+
+TEST_P(SamebitsOpsTest, RowByRow) {
+  for (const int64_t tokens : {0, 1, 5}) {
+    const at::Tensor x = at::randn({1, tokens, 6});
+    const at::Tensor z = at::randn({1, tokens, 6});
+    const at::Tensor w = at::randn({6});
+    const at::Tensor heads = at::randn({1, tokens, 4, 6});
+    const at::Tensor cos = at::randn({9, 3});
+    const at::Tensor sin = at::randn({9, 3});
+    const at::Tensor positions = at::arange(tokens).view({1, tokens});
+    const auto [dgate, dup] = ops::silu_mul_backward(x, z, x);
+    for (const Placement a : placements_of_rank(3)) {
+      if (a.is_partial()) continue;  // random summands are not exact
+      const at::Tensor dx = at_placement(x, a);
+      EXPECT_TRUE(same_value(ops::rms_norm(dx, at_placement(w, Placement::shard(0)), 1e-6, false),
+                             ops::rms_norm(x, w, 1e-6, false)))
+          << a;
+      for (const Placement b : placements_of_rank(3)) {
+        if (b.is_partial()) continue;
+        const at::Tensor dz = at_placement(z, b);
+        EXPECT_TRUE(
+            same_value(ops::rms_norm_dgrad(dz, dx, w, 1e-6), ops::rms_norm_dgrad(z, x, w, 1e-6)));
+        EXPECT_TRUE(same_value(ops::rms_norm_wgrad(dz, dx, 1e-6), ops::rms_norm_wgrad(z, x, 1e-6)));
+        EXPECT_TRUE(same_value(ops::silu_mul(dx, dz, false), ops::silu_mul(x, z, false)));
+        EXPECT_TRUE(same_value(ops::residual_add(dx, dz), ops::residual_add(x, z)));
+        const auto [found_gate, found_up] = ops::silu_mul_backward(dx, dz, dx);
+        EXPECT_TRUE(same_value(found_gate, dgate));
+        EXPECT_TRUE(same_value(found_up, dup));
+      }
+    }
+    for (const Placement a : placements_of_rank(4)) {
+      if (a.is_partial()) continue;
+      EXPECT_TRUE(same_value(ops::rope(at_placement(heads, a), cos, sin, positions, false),
+                             ops::rope(heads, cos, sin, positions, false)))
+          << a;
+    }
+  }
+}
+
+TEST_P(SamebitsOpsTest, Embedding) {
+  for (const int64_t rows : {1, 3, 8, 11}) {
+    const at::Tensor w = at::randn({rows, 4});
+    const at::Tensor ids = at::randint(0, rows, {1, 6}, at::kLong);
+    const at::Tensor dy = whole_numbers({1, 6, 4});
+    for (const Placement a : {Placement::shard(0), Placement::shard(1), Placement::replicate()}) {
+      for (const Placement b : {Placement::shard(1), Placement::replicate()}) {
+        const at::Tensor weight = at_placement(w, a);
+        const at::Tensor y = ops::embedding(at_placement(ids, b), weight, 0);
+        EXPECT_TRUE(same_value(y, ops::embedding(ids, w, 0))) << a << b;
+        EXPECT_EQ(spec_of(y).placement.is_partial(), a.is_shard(0));
+      }
+      for (const Placement b : placements_of_rank(3)) {
+        EXPECT_TRUE(
+            same_value(ops::embedding_wgrad(at_placement(dy, b), ids, at_placement(w, a), 0),
+                       ops::embedding_wgrad(dy, ids, w, 0)))
+            << a << b;
+      }
+    }
+  }
+}
+
+TEST_P(SamebitsOpsTest, AttentionByHeads) {
+  for (const auto& [heads, groups] : {std::pair{24, 12}, std::pair{6, 3}, std::pair{4, 1}}) {
+    const at::Tensor q = at::randn({1, 5, heads, 8});
+    const at::Tensor k = at::randn({1, 5, groups, 8});
+    const at::Tensor v = at::randn({1, 5, groups, 8});
+    const at::Tensor boundaries = at::tensor({0, 2, 5}, at::kInt);
+    const auto [out, lse] = ops::flash_attention(q, k, v, boundaries, 0.3);
+    for (const Placement a : {Placement::shard(2), Placement::shard(1), Placement::replicate()}) {
+      const auto [found, found_lse] =
+          ops::flash_attention(at_placement(q, a), at_placement(k, Placement::shard(2)),
+                               at_placement(v, a), boundaries, 0.3);
+      EXPECT_TRUE(same_value(found, out)) << heads << " heads, " << a;
+      EXPECT_TRUE(same_value(found_lse, lse)) << heads << " heads, " << a;
+      const bool divides = heads % n_ == 0 && groups % n_ == 0;
+      EXPECT_EQ(spec_of(found).placement, divides ? Placement::shard(2) : Placement::replicate());
+    }
+  }
+}
+
+TEST_P(SamebitsOpsTest, AttentionGradientsByHeads) {
+  const at::Tensor q = at::randn({1, 5, 24, 8});
+  const at::Tensor k = at::randn({1, 5, 12, 8});
+  const at::Tensor v = at::randn({1, 5, 12, 8});
+  const at::Tensor dout = at::randn({1, 5, 24, 8});
+  const at::Tensor boundaries = at::tensor({0, 2, 5}, at::kInt);
+  const auto [out, lse] = ops::flash_attention(q, k, v, boundaries, 0.3);
+  const auto [dq, dk, dv] = ops::flash_attention_backward(dout, q, k, v, out, lse, boundaries, 0.3);
+  for (const Placement a : {Placement::shard(2), Placement::replicate()}) {
+    const auto [found_q, found_k, found_v] = ops::flash_attention_backward(
+        at_placement(dout, a), at_placement(q, Placement::shard(2)), at_placement(k, a),
+        at_placement(v, a), at_placement(out, a), lse, boundaries, 0.3);
+    EXPECT_TRUE(same_value(found_q, dq)) << a;
+    EXPECT_TRUE(same_value(found_k, dk)) << a;
+    EXPECT_TRUE(same_value(found_v, dv)) << a;
+  }
+}
+
+TEST_P(SamebitsOpsTest, ThePagedCacheByHeads) {
+  const at::Tensor q = at::randn({1, 3, 24, 8});
+  const at::Tensor k = at::randn({1, 3, 12, 8});
+  const at::Tensor v = at::randn({1, 3, 12, 8});
+  const at::Tensor k_cache = at::zeros({4, 2, 12, 8});
+  const at::Tensor v_cache = at::zeros({4, 2, 12, 8});
+  const at::Tensor slots = at::tensor({6, 7, 2}, at::kLong);
+  const at::Tensor table = at::tensor({3, 1}, at::kInt).view({1, 2});
+  const at::Tensor boundaries = at::tensor({0, 3}, at::kInt);
+  const at::Tensor lengths = at::tensor({3}, at::kInt);
+  for (const Placement a : {Placement::shard(2), Placement::replicate()}) {
+    const at::Tensor found_k = at_placement(k_cache, a);
+    const at::Tensor found_v = at_placement(v_cache, a);
+    ops::write_kv(found_k, found_v, at_placement(k, Placement::shard(2)), at_placement(v, a),
+                  slots);
+    const at::Tensor whole_k = k_cache.clone();
+    const at::Tensor whole_v = v_cache.clone();
+    ops::write_kv(whole_k, whole_v, k, v, slots);
+    EXPECT_TRUE(same_value(found_k, whole_k)) << a;
+    EXPECT_FALSE(same_value(found_k, k_cache)) << "nothing was written";
+    EXPECT_TRUE(same_value(found_v, whole_v)) << a;
+    EXPECT_TRUE(
+        same_value(ops::paged_attention(at_placement(q, Placement::shard(2)), found_k, found_v,
+                                        table, boundaries, lengths, 0.3),
+                   ops::paged_attention(q, whole_k, whole_v, table, boundaries, lengths, 0.3)))
+        << a;
+  }
+}
+
+TEST_P(SamebitsOpsTest, LossAndSamplerSeeTheWhole) {
+  const at::Tensor logprobs = at::randn({7});
+  const at::Tensor reference = at::randn({7});
+  const auto [loss, stats] = ops::grpo_loss(logprobs, reference, 0.5, 2, 9, 0.2, 0.01, 0.1);
+  const at::Tensor gradient =
+      ops::grpo_loss_backward(at::ones({}), logprobs, reference, 0.5, 2, 9, 0.2, 0.01, 0.1);
+  const at::Tensor logits = at::randn({4, 16});
+  const at::Tensor keys = at::arange(8, at::kLong).view({4, 2});
+  const auto [token, logprob] = ops::sample(logits, keys, 13, 42, 1.0, 0, 1.0);
+  for (const Placement a : {Placement::shard(0), Placement::replicate()}) {
+    const at::Tensor x = at_placement(logprobs, a);
+    const auto [found_loss, found_stats] = ops::grpo_loss(x, reference, 0.5, 2, 9, 0.2, 0.01, 0.1);
+    EXPECT_TRUE(same_value(found_loss, loss));
+    EXPECT_TRUE(same_value(found_stats, stats));
+    EXPECT_TRUE(same_value(
+        ops::grpo_loss_backward(at::ones({}), x, reference, 0.5, 2, 9, 0.2, 0.01, 0.1), gradient));
+    const auto [found_token, found_logprob] =
+        ops::sample(at_placement(logits, a), keys, 13, 42, 1.0, 0, 1.0);
+    EXPECT_TRUE(same_value(found_token, token));
+    EXPECT_TRUE(same_value(found_logprob, logprob));
+  }
+}
+
+TEST_P(SamebitsOpsTest, ScoresRowByRow) {
+  const at::Tensor logits = at::randn({1, 5, 16});
+  const at::Tensor targets = at::randint(0, 13, {1, 5}, at::kLong);
+  const auto [logprob, lse] = ops::log_softmax_gather(logits, targets, 13);
+  for (const Placement a : {Placement::shard(1), Placement::shard(2), Placement::replicate()}) {
+    const auto [found, found_lse] = ops::log_softmax_gather(at_placement(logits, a), targets, 13);
+    EXPECT_TRUE(same_value(found, logprob));
+    EXPECT_TRUE(same_value(found_lse, lse));
+    EXPECT_EQ(spec_of(found).placement.is_shard(), a.is_shard(1));
+    EXPECT_TRUE(same_value(
+        ops::log_softmax_gather_backward(found, at_placement(logits, a), targets, found_lse, 13),
+        ops::log_softmax_gather_backward(logprob, logits, targets, lse, 13)));
+  }
+}
+
+TEST_P(SamebitsOpsTest, AdamwWritesTheShards) {
+  const at::Tensor w = at::randn({5, 3});
+  const at::Tensor g = whole_numbers({5, 3});
+  const at::Tensor expected = w.clone();
+  const at::Tensor m = at::zeros({5, 3});
+  const at::Tensor v = at::zeros({5, 3});
+  ops::adamw_(expected, std::nullopt, m, v, g, 1.0, 0.1, 0.9, 0.99, 1e-8, 0.01, 1);
+  for (const Placement a : {Placement::shard(0), Placement::shard(1), Placement::replicate()}) {
+    for (const Placement b : placements_of_rank(2)) {
+      const at::Tensor weight = at_placement(w, a);
+      const at::Tensor dm = at::zeros_like(weight);
+      const at::Tensor dv = at::zeros_like(weight);
+      ops::adamw_(weight, std::nullopt, dm, dv, at_placement(g, b), 1.0, 0.1, 0.9, 0.99, 1e-8, 0.01,
+                  1);
+      EXPECT_TRUE(same_value(weight, expected)) << a << b;
+      EXPECT_TRUE(same_value(dm, m));
+      EXPECT_TRUE(same_value(dv, v));
+    }
+  }
+  const at::Tensor weight = at_placement(w, Placement::shard(0));
+  const at::Tensor state = at_placement(m, Placement::replicate());
+  EXPECT_THAT(error_of([&] {
+                ops::adamw_(weight, std::nullopt, state, state, g, 1.0, 0.1, 0.9, 0.99, 1e-8, 0.01,
+                            1);
+              }),
+              HasSubstr("expected the weight's placement S(0)"));
+}
+
+}  // namespace
+}  // namespace samebits
