@@ -1,0 +1,194 @@
+#include "harness/model/qwen3.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "harness/kernels/functional.h"
+
+namespace samebits {
+namespace {
+
+constexpr int64_t kSequenceDim = 1;  // of [1, T, C]
+constexpr int64_t kFeatureDim = 2;   // of [1, T, features]; of [1, T, heads, D]: the heads
+
+at::Tensor observed(const at::Tensor& x, const std::string& site) {
+  ops::mark(x, site);
+  return x;
+}
+
+// One operator, where to() would be a family of them to a tracer.
+at::Tensor rounded(const at::Tensor& x, at::ScalarType dtype) {
+  return x.scalar_type() == dtype ? x : at::_to_copy(x, x.options().dtype(dtype));
+}
+
+// Rows of zeros up to the next multiple of the K-slices.
+at::Tensor padded_rows(const at::Tensor& weight) {
+  const int64_t rows = weight.size(0);
+  const int64_t padding = (Numerics::kSlices - rows % Numerics::kSlices) % Numerics::kSlices;
+  if (padding == 0) return weight;
+  return at::cat({weight, at::zeros({padding, weight.size(1)}, weight.options())});
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::vector<int64_t>>> qwen3_weight_shapes(
+    const Qwen3Config& config) {
+  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes;
+  const int64_t hidden = config.hidden_size;
+  shapes.push_back({"model.embed_tokens.weight", {config.vocab_size, hidden}});
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    const auto add = [&](const char* name, std::vector<int64_t> shape) {
+      shapes.push_back({fmt::format("model.layers.{}.{}.weight", i, name), std::move(shape)});
+    };
+    add("input_layernorm", {hidden});
+    add("self_attn.q_proj", {config.q_size(), hidden});
+    add("self_attn.k_proj", {config.kv_size(), hidden});
+    add("self_attn.v_proj", {config.kv_size(), hidden});
+    add("self_attn.q_norm", {config.head_dim});
+    add("self_attn.k_norm", {config.head_dim});
+    add("self_attn.o_proj", {hidden, config.q_size()});
+    add("post_attention_layernorm", {hidden});
+    add("mlp.gate_proj", {config.intermediate_size, hidden});
+    add("mlp.up_proj", {config.intermediate_size, hidden});
+    add("mlp.down_proj", {hidden, config.intermediate_size});
+  }
+  shapes.push_back({"model.norm.weight", {hidden}});
+  if (!config.tie_word_embeddings) {
+    shapes.push_back({"lm_head.weight", {config.vocab_size, hidden}});
+  }
+  return shapes;
+}
+
+Qwen3::Qwen3(const Qwen3Config& config, const Numerics& numerics, const TensorParallel& parallel,
+             const Weights& weights)
+    : config_(config),
+      numerics_(numerics),
+      parallel_(parallel),
+      rope_(make_rope_table(config.max_position_embeddings, config.head_dim, config.rope_theta)) {
+  const auto add = [&](const std::string& name, std::optional<int64_t> shard_dim,
+                       bool vocabulary = false) {
+    // A copy: two models built of the same weights must not share them.
+    at::Tensor whole =
+        weights.at(name).detach().to(numerics_.dtype, /*non_blocking=*/false, /*copy=*/true);
+    if (vocabulary) whole = padded_rows(whole);
+    parameters_.push_back({name,
+                           shard_dim ? parallel_.distribute_shard(whole, *shard_dim)
+                                     : parallel_.distribute_replicate(whole),
+                           shard_dim});
+    return parameters_.size() - 1;
+  };
+  embedding_ = add("model.embed_tokens.weight", 0, /*vocabulary=*/true);
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    const auto layer_weight = [&](const char* name, std::optional<int64_t> shard_dim) {
+      return add(fmt::format("model.layers.{}.{}.weight", i, name), shard_dim);
+    };
+    Layer layer;
+    layer.prefix = fmt::format("layers.{}.", i);
+    layer.attention_norm = layer_weight("input_layernorm", std::nullopt);
+    layer.wq = layer_weight("self_attn.q_proj", 0);
+    layer.wk = layer_weight("self_attn.k_proj", 0);
+    layer.wv = layer_weight("self_attn.v_proj", 0);
+    layer.q_norm = layer_weight("self_attn.q_norm", std::nullopt);
+    layer.k_norm = layer_weight("self_attn.k_norm", std::nullopt);
+    layer.wo = layer_weight("self_attn.o_proj", 1);
+    layer.ffn_norm = layer_weight("post_attention_layernorm", std::nullopt);
+    layer.w1 = layer_weight("mlp.gate_proj", 0);
+    layer.w3 = layer_weight("mlp.up_proj", 0);
+    layer.w2 = layer_weight("mlp.down_proj", 1);
+    layers_.push_back(std::move(layer));
+  }
+  norm_ = add("model.norm.weight", std::nullopt);
+  head_ = config.tie_word_embeddings ? embedding_ : add("lm_head.weight", 0, /*vocabulary=*/true);
+}
+
+int64_t Qwen3::padded_vocab() const {
+  return (config_.vocab_size + Numerics::kSlices - 1) / Numerics::kSlices * Numerics::kSlices;
+}
+
+double Qwen3::attention_scale() const {
+  return 1.0 / std::sqrt(static_cast<double>(config_.head_dim));
+}
+
+at::Tensor Qwen3::forward(const at::Tensor& ids, const at::Tensor& positions,
+                          const Attention& attention, const at::Tensor& rows) const {
+  ++forward_calls_;
+  at::Tensor x = parallel_.to_shard(numerics_.embedding(ids, weight(embedding_)), kSequenceDim);
+  x = observed(x, "tok_embeddings#0");
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    x = attention_block(layers_[i], static_cast<int64_t>(i), x, positions, attention);
+    x = feed_forward_block(layers_[i], x);
+  }
+  x = observed(numerics_.rms_norm(x, weight(norm_), config_.rms_norm_eps), "norm#0");
+  x = parallel_.to_replicate(x);
+  if (rows.defined()) x = x.index_select(kSequenceDim, rows);
+  return parallel_.to_plain(column(x, head_, "output#0"));
+}
+
+at::Tensor Qwen3::attention_block(const Layer& layer, int64_t index, const at::Tensor& x,
+                                  const at::Tensor& positions, const Attention& attention) const {
+  const std::string prefix = layer.prefix + "attention.";
+  at::Tensor h = observed(numerics_.rms_norm(x, weight(layer.attention_norm), config_.rms_norm_eps),
+                          layer.prefix + "attention_norm#0");
+  h = parallel_.to_replicate(h);
+  const at::Tensor q =
+      heads(layer, "q", layer.wq, layer.q_norm, config_.num_attention_heads, h, positions);
+  const at::Tensor k =
+      heads(layer, "k", layer.wk, layer.k_norm, config_.num_key_value_heads, h, positions);
+  const at::Tensor v = column(h, layer.wv, prefix + "wv#0")
+                           .view_symint({1, h.sym_size(kSequenceDim), config_.num_key_value_heads,
+                                         config_.head_dim});
+
+  const std::vector<at::Tensor> qs = parallel_.to_local(q);
+  const std::vector<at::Tensor> ks = parallel_.to_local(k);
+  const std::vector<at::Tensor> vs = parallel_.to_local(v);
+  std::vector<at::Tensor> outs;
+  for (size_t rank = 0; rank < qs.size(); ++rank) {
+    const at::Tensor out =
+        attention.forward(index, static_cast<int64_t>(rank), qs[rank], ks[rank], vs[rank]);
+    outs.push_back(out.view_symint(
+        {1, out.sym_size(kSequenceDim), config_.q_size() / static_cast<int64_t>(qs.size())}));
+  }
+  const at::Tensor inner =
+      observed(parallel_.from_local_shard(std::move(outs), kFeatureDim), prefix + "inner#0");
+  return observed(numerics_.residual_add(x, row(inner, layer.wo, prefix + "wo#0")),
+                  layer.prefix + "attention_residual#0");
+}
+
+at::Tensor Qwen3::heads(const Layer& layer, const char* name, size_t projection, size_t norm,
+                        int64_t count, const at::Tensor& x, const at::Tensor& positions) const {
+  const std::string prefix = layer.prefix + "attention.";
+  at::Tensor h = column(x, projection, fmt::format("{}w{}#0", prefix, name))
+                     .view_symint({1, x.sym_size(kSequenceDim), count, config_.head_dim});
+  h = observed(numerics_.rms_norm(h, weight(norm), config_.rms_norm_eps),
+               fmt::format("{}{}_norm#0", prefix, name));
+  return observed(numerics_.rope(h, rope_.cos, rope_.sin, positions),
+                  fmt::format("{}{}_rope#0", prefix, name));
+}
+
+at::Tensor Qwen3::feed_forward_block(const Layer& layer, const at::Tensor& x) const {
+  const std::string prefix = layer.prefix + "feed_forward.";
+  at::Tensor h = observed(numerics_.rms_norm(x, weight(layer.ffn_norm), config_.rms_norm_eps),
+                          layer.prefix + "ffn_norm#0");
+  h = parallel_.to_replicate(h);
+  const at::Tensor gate = column(h, layer.w1, prefix + "w1#0");
+  const at::Tensor up = column(h, layer.w3, prefix + "w3#0");
+  const at::Tensor product = observed(numerics_.silu_mul(gate, up), prefix + "silu_mul#0");
+  return observed(numerics_.residual_add(x, row(product, layer.w2, prefix + "w2#0")),
+                  layer.prefix + "ffn_residual#0");
+}
+
+at::Tensor Qwen3::column(const at::Tensor& x, size_t projection, const std::string& site) const {
+  const at::Tensor& w = weight(projection);
+  return observed(numerics_.linear(x, w, LinearStyle::kColumn, w.size(1), w.size(0)), site);
+}
+
+at::Tensor Qwen3::row(const at::Tensor& x, size_t projection, const std::string& site) const {
+  const at::Tensor& w = weight(projection);
+  // A float32 sum that is still pending across ranks: reduced first, rounded once.
+  const at::Tensor y = numerics_.linear(x, w, LinearStyle::kRow, w.size(1), w.size(0));
+  return observed(rounded(parallel_.to_shard(y, kSequenceDim), numerics_.dtype), site);
+}
+
+}  // namespace samebits

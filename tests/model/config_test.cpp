@@ -1,0 +1,106 @@
+#include "harness/model/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "harness/core/error.h"
+#include "harness/core/file.h"
+#include "tests/core/message_of.h"
+#include "tests/core/temporary_folder.h"
+
+namespace samebits {
+namespace {
+
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+json good_config() {
+  return {{"model_type", "qwen3"},  {"vocab_size", 1003},        {"hidden_size", 128},
+          {"num_hidden_layers", 2}, {"num_attention_heads", 16}, {"num_key_value_heads", 8},
+          {"head_dim", 16},         {"intermediate_size", 384},  {"max_position_embeddings", 512},
+          {"rms_norm_eps", 1e-6},   {"rope_theta", 1e6},         {"tie_word_embeddings", true},
+          {"eos_token_id", 0},      {"attention_bias", false},   {"rope_scaling", nullptr},
+          {"hidden_act", "silu"}};
+}
+
+class ConfigTest : public ::testing::Test {
+ protected:
+  Qwen3Config read(const json& config) {
+    write_text_file(folder_ / "config.json", config.dump());
+    return qwen3_config_from_folder(folder_.path());
+  }
+  std::string refusal(const std::string& key, const json& value) {
+    json config = good_config();
+    config[key] = value;
+    return message_of<InputError>([&] { read(config); });
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(ConfigTest, ReadsTheOlderForm) {
+  const Qwen3Config config = read(good_config());
+  EXPECT_EQ(config.q_size(), 256);
+  EXPECT_EQ(config.kv_size(), 128);
+  EXPECT_EQ(config.rope_theta, 1e6);
+  EXPECT_TRUE(config.tie_word_embeddings);
+  EXPECT_EQ(config.eos_token_ids, std::vector<int64_t>{0});
+}
+
+TEST_F(ConfigTest, ReadsTheNewerForm) {
+  json config = good_config();
+  config.erase("rope_theta");
+  config["rope_parameters"] = {{"rope_theta", 5e5}, {"rope_type", "default"}};
+  config["eos_token_id"] = {1, 2};
+  EXPECT_EQ(read(config).rope_theta, 5e5);
+  EXPECT_EQ(read(config).eos_token_ids, (std::vector<int64_t>{1, 2}));
+}
+
+TEST_F(ConfigTest, NamesTheKeyThatIsWrong) {
+  const auto names = [&](const char* key) {
+    return AllOf(HasSubstr("config.json"), HasSubstr(key), HasSubstr("expected"));
+  };
+  EXPECT_THAT(refusal("model_type", "llama"), names("model_type"));
+  EXPECT_THAT(refusal("hidden_size", "128"), names("hidden_size"));
+  EXPECT_THAT(refusal("hidden_size", -1), names("hidden_size"));
+  EXPECT_THAT(refusal("vocab_size", int64_t{1} << 40), names("vocab_size"));
+  EXPECT_THAT(refusal("attention_bias", true), names("attention_bias"));
+  EXPECT_THAT(refusal("hidden_act", "gelu"), names("hidden_act"));
+  EXPECT_THAT(refusal("rope_scaling", {{"type", "yarn"}}), names("rope_scaling"));
+  EXPECT_THAT(refusal("use_sliding_window", true), names("use_sliding_window"));
+  EXPECT_THAT(refusal("rms_norm_eps", 0), names("rms_norm_eps"));
+  EXPECT_THAT(refusal("num_key_value_heads", 5), names("num_key_value_heads"));
+  EXPECT_THAT(refusal("head_dim", 15), names("head_dim"));
+  EXPECT_THAT(refusal("eos_token_id", 1003), names("eos_token_id"));
+}
+
+TEST_F(ConfigTest, RefusesWhatIsNoJsonAndNoFile) {
+  EXPECT_THAT(message_of<InputError>([&] { qwen3_config_from_folder(folder_.path()); }),
+              HasSubstr("config.json"));
+  write_text_file(folder_ / "config.json", "{\"model_type\": ");
+  EXPECT_THAT(message_of<InputError>([&] { qwen3_config_from_folder(folder_.path()); }),
+              HasSubstr("byte"));
+}
+
+TEST_F(ConfigTest, TensorParallelMustDivide) {
+  json uneven = good_config();
+  uneven["num_attention_heads"] = 6;
+  uneven["num_key_value_heads"] = 2;
+  uneven["head_dim"] = 32;
+  const Qwen3Config config = read(uneven);
+  EXPECT_NO_THROW(check_tensor_parallel(config, 2, true));
+  EXPECT_THAT(message_of<InputError>([&] { check_tensor_parallel(config, 4, true); }),
+              HasSubstr("num_attention_heads"));
+  EXPECT_THAT(message_of<InputError>([&] { check_tensor_parallel(read(good_config()), 16, true); }),
+              HasSubstr("num_key_value_heads"));
+  json odd = good_config();
+  odd["intermediate_size"] = 36;
+  EXPECT_THAT(message_of<InputError>([&] { check_tensor_parallel(read(odd), 1, true); }),
+              HasSubstr("K-slices"));
+  EXPECT_NO_THROW(check_tensor_parallel(read(odd), 1, false));
+}
+
+}  // namespace
+}  // namespace samebits
