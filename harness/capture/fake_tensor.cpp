@@ -1,0 +1,70 @@
+#include "harness/capture/fake_tensor.h"
+
+#include <c10/core/TensorImpl.h>
+#include <c10/util/Exception.h>
+
+#include <vector>
+
+namespace samebits {
+namespace {
+
+constexpr const char* kNoData =
+    "a tensor without data: the program reads values while it is traced. A captured program may "
+    "use "
+    "sizes and operators only; a value that steers it must be an argument";
+
+class FakeTensorImpl final : public c10::TensorImpl {
+ public:
+  FakeTensorImpl(c10::SymIntArrayRef sizes, c10::ScalarType dtype, bool contiguous)
+      : TensorImpl(c10::DispatchKeySet(c10::DispatchKey::CPU), c10::scalarTypeToTypeMeta(dtype),
+                   c10::Device(c10::kCPU)),
+        contiguous_(contiguous) {
+    std::vector<c10::SymInt> strides(sizes.size(), 1);
+    for (size_t i = sizes.size(); i-- > 1;) strides[i - 1] = strides[i] * sizes[i];
+    set_custom_sizes_strides(SizesStridesPolicy::CustomStrides);
+    set_sizes_and_strides(sizes, strides, c10::SymInt(0));
+    release_storage_and_set_meta_custom_data_ptr_error_msg_(kNoData);
+  }
+
+  c10::IntArrayRef sizes_custom() const override {
+    TORCH_CHECK(!has_symbolic_sizes_strides_,
+                "sizes() of a tensor with symbolic sizes is asked while tracing; use sym_sizes()");
+    return sizes_default();
+  }
+  c10::SymBool sym_is_contiguous_custom(at::MemoryFormat format) const override {
+    return contiguous_ && format == at::MemoryFormat::Contiguous;
+  }
+  c10::SymBool sym_is_non_overlapping_and_dense_custom() const override { return contiguous_; }
+  bool is_strides_like_custom(at::MemoryFormat) const override { return false; }
+
+  // Copies below the dispatcher (set_data, saved variables) would lose track of the value.
+  c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(const c10::VariableVersion&,
+                                                         bool) const override {
+    refuse_copy();
+  }
+  c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(c10::VariableVersion&&,
+                                                         bool) const override {
+    refuse_copy();
+  }
+
+  const char* tensorimpl_type_name() const override { return "samebits::FakeTensorImpl"; }
+
+ private:
+  [[noreturn]] static void refuse_copy() {
+    TORCH_CHECK(false, "a traced tensor is copied below the dispatcher; use detach()");
+  }
+
+  bool contiguous_;
+};
+
+}  // namespace
+
+at::Tensor make_fake_tensor(c10::SymIntArrayRef sizes, c10::ScalarType dtype, bool contiguous) {
+  return at::Tensor(c10::make_intrusive<FakeTensorImpl>(sizes, dtype, contiguous));
+}
+
+bool is_fake_tensor(const at::Tensor& tensor) {
+  return dynamic_cast<const FakeTensorImpl*>(tensor.unsafeGetTensorImpl()) != nullptr;
+}
+
+}  // namespace samebits
