@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "harness/core/case.h"
+#include "harness/model/kv_cache.h"
+#include "harness/model/qwen3.h"
+#include "harness/workload/step_runner.h"
+
+namespace samebits {
+
+// One sequence to extend. Its `id` keys its random numbers, so what is sampled for it depends on
+// (seed, id, position) and its own logits alone, never on its neighbours.
+struct Request {
+  int64_t id = 0;
+  std::vector<int64_t> prompt;  // not empty
+  // Given continuation: these tokens are scored instead of sampling any.
+  std::vector<int64_t> forced;
+};
+
+struct Completion {
+  std::vector<int64_t> tokens;  // the last one may be an end of sequence
+  std::vector<float> logprobs;  // of each token, under the unscaled logits
+};
+
+struct Sampling {
+  int64_t seed = 0;
+  int64_t max_new_tokens = 0;
+  double temperature = 1.0;  // 0: greedy
+  int64_t top_k = 0;         // 0: off
+  double top_p = 1.0;        // 1: off
+};
+
+struct EngineSettings {
+  int64_t max_batch_tokens = 256;  // tokens of one step, prefill chunks and decodes together
+  int64_t block_size = 16;         // tokens of a KV page
+  int64_t blocks = 0;              // KV pages in all; what is running at once must fit
+  Execution execution = Execution::kEager;
+  GuardPolicy guards = GuardPolicy::kKeep;
+};
+
+// A paged engine with continuous batching: every step takes one token of each running sequence and
+// fills what is left of its budget with chunks of prompts; a finished sequence's pages go to the
+// next one waiting. Runs without autograd.
+class Engine {
+ public:
+  // `model` is borrowed and must outlive the engine.
+  Engine(const Qwen3& model, const EngineSettings& settings);
+
+  // Extends every request, in the order given. Throws InputError for an empty prompt, a token
+  // outside the vocabulary and a sequence longer than the model's positions.
+  std::vector<Completion> generate(const std::vector<Request>& requests, const Sampling& sampling);
+
+  // Pages that a sequence of `tokens` tokens occupies.
+  static int64_t blocks_for(int64_t tokens, int64_t block_size);
+
+  // The engine's share of the arm's witness, cumulative.
+  const StepRunner& runner() const { return runner_; }
+
+ private:
+  struct Sequence;
+  struct Slice;  // the tokens that one sequence has in one step
+  Sequence make_sequence(const Request& request, const Sampling& sampling) const;
+  std::vector<Slice> schedule(std::vector<Sequence*>& running) const;
+  StepInputs batch(const std::vector<Slice>& slices, bool forced) const;
+
+  const Qwen3& model_;
+  EngineSettings settings_;
+  KvCache cache_;
+  StepRunner runner_;
+};
+
+}  // namespace samebits

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/core/case.h"
+#include "harness/workload/engine.h"
+#include "harness/workload/optimizer.h"
+#include "harness/workload/tokenizer/tokenizer.h"
+#include "harness/workload/trainer.h"
+#include "harness/workload/workload.h"
+
+namespace samebits {
+
+// Group-relative policy optimisation as torchtitan's simple RL loop runs it: sample a group for
+// every prompt, score, one optimizer step over all sequences, sync the generator's weights.
+class Grpo : public Workload {
+ public:
+  explicit Grpo(const Arm& arm);
+  StepOutcome step(int64_t step, Observer& observer) override;
+  std::vector<std::string> printed_graphs() const override {
+    return engine_->runner().printed_graphs();
+  }
+
+ private:
+  std::vector<Sample> rollout(int64_t step, Observer& observer, std::string& first_text);
+  void train(const std::vector<Sample>& samples, Observer& observer);
+  void sync_weights();
+
+  Arm arm_;
+  Tokenizer tokenizer_;
+  std::vector<std::vector<int64_t>> prompts_;
+  TensorParallel parallel_;
+  std::unique_ptr<Qwen3> generator_;
+  std::unique_ptr<Qwen3> trainer_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Optimizer> optimizer_;
+};
+
+// Token ids of the arm's prompts. Throws InputError for one that encodes to nothing.
+std::vector<std::vector<int64_t>> encode_prompts(const Arm& arm, const Tokenizer& tokenizer);
+
+// An engine for `sequences` sequences of at most `longest` tokens, all running at once.
+std::unique_ptr<Engine> make_engine(const Arm& arm, const Qwen3& model, int64_t sequences,
+                                    int64_t longest);
+
+}  // namespace samebits

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+namespace samebits {
+
+// What a workload tells of itself while it runs, in program order. observe/ implements it; a
+// workload knows neither files nor clocks.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+
+  // Everything from here on, costs included, belongs to this phase: "rollout", "train",
+  // "optimizer", "sync", "score".
+  virtual void begin_phase(const std::string& name) = 0;
+
+  // A value at a site of the current phase. Plain or DTensor; a DTensor is seen whole.
+  virtual void observe(const std::string& site, const at::Tensor& value) = 0;
+};
+
+}  // namespace samebits

@@ -1,0 +1,83 @@
+#include "harness/workload/workload.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/core/error.h"
+#include "harness/mesh/device_mesh.h"
+#include "harness/model/checkpoint.h"
+#include "harness/workload/grpo.h"
+#include "harness/workload/score.h"
+
+namespace samebits {
+
+Numerics numerics_from_settings(const NumericsSettings& settings) {
+  Numerics numerics;
+  numerics.dtype = settings.dtype == Dtype::float32 ? at::kFloat : at::kBFloat16;
+  numerics.contract = settings.batch_invariant;
+  numerics.flash = settings.batch_invariant && settings.attention == AttentionKernel::kFlash;
+  numerics.tp_invariant = settings.tp_invariant;
+  numerics.fused_rounding = settings.fused_rounding;
+  return numerics;
+}
+
+TensorParallel make_parallel(const Arm& arm) {
+  return arm.mesh.tp == 1 ? TensorParallel() : TensorParallel(make_local_mesh(arm.mesh.tp));
+}
+
+std::unique_ptr<Qwen3> make_model(const Arm& arm, const TensorParallel& parallel) {
+  const Qwen3Config config = qwen3_config_from_folder(arm.model);
+  check_tensor_parallel(config, arm.mesh.tp, arm.numerics.tp_invariant);
+  return std::make_unique<Qwen3>(config, numerics_from_settings(arm.numerics), parallel,
+                                 load_checkpoint(arm.model, config));
+}
+
+void check_arm(const Arm& arm) {
+  const Qwen3Config config = qwen3_config_from_folder(arm.model);
+  check_tensor_parallel(config, arm.mesh.tp, arm.numerics.tp_invariant);
+  for (const auto& prompt : encode_prompts(arm, Tokenizer::from_folder(arm.model))) {
+    const int64_t length = static_cast<int64_t>(prompt.size()) + arm.workload.max_new_tokens;
+    if (length > config.max_position_embeddings) {
+      throw InputError(
+          fmt::format("arm {}: workload.prompts", arm.name),
+          fmt::format("{} tokens with max_new_tokens", length),
+          fmt::format("at most max_position_embeddings, {}", config.max_position_embeddings));
+    }
+  }
+}
+
+std::unique_ptr<Workload> make_workload(const Arm& arm) {
+  switch (arm.workload.kind) {
+    case WorkloadKind::kGrpo:
+      return std::make_unique<Grpo>(arm);
+    case WorkloadKind::kPrefill:
+    case WorkloadKind::kDecode:
+      return std::make_unique<Score>(arm);
+  }
+  throw std::logic_error("unreachable");
+}
+
+Counters growth_of(const Counters& before, const Counters& after) {
+  Counters growth = after;
+  for (size_t i = 0; i < growth.size(); ++i) growth[i].second -= before[i].second;
+  return growth;
+}
+
+std::string witness_failure(const Arm& arm, const Counters& growth) {
+  const auto counted = [&](const std::string& name) {
+    const auto found = std::find_if(growth.begin(), growth.end(),
+                                    [&](const auto& counter) { return counter.first == name; });
+    return found == growth.end() ? 0 : found->second;
+  };
+  const int64_t eager = counted("generator.eager_calls");
+  if (arm.generator == Execution::kEager) {
+    return eager > 0 ? "" : "its eager generator never ran";
+  }
+  const int64_t nodes = counted("generator.nodes");
+  if (nodes > 0 && eager == 0) return "";
+  return fmt::format("its generator should run captured, but {} nodes and {} eager calls ran",
+                     nodes, eager);
+}
+
+}  // namespace samebits

@@ -1,0 +1,155 @@
+#include "harness/workload/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "harness/core/error.h"
+#include "harness/workload/trainer.h"
+#include "tests/support/random_model.h"
+
+namespace samebits {
+namespace {
+
+using testing::random_model;
+using testing::small_config;
+
+constexpr int64_t kNewTokens = 12;
+
+EngineSettings settings_for(int64_t max_batch_tokens, int64_t block_size, int64_t blocks,
+                            Execution execution = Execution::kEager) {
+  EngineSettings settings;
+  settings.max_batch_tokens = max_batch_tokens;
+  settings.block_size = block_size;
+  settings.blocks = blocks;
+  settings.execution = execution;
+  return settings;
+}
+
+std::vector<Request> random_requests(uint64_t seed, int64_t count) {
+  std::mt19937_64 random(seed);
+  std::vector<Request> requests;
+  for (int64_t i = 0; i < count; ++i) {
+    Request request;
+    request.id = i;
+    const size_t length = 1 + random() % 20;
+    for (size_t t = 0; t < length; ++t) request.prompt.push_back(1 + random() % 60);
+    requests.push_back(request);
+  }
+  return requests;
+}
+
+Sampling sampling_with(double temperature) { return {/*seed=*/7, kNewTokens, temperature, 0, 1.0}; }
+
+void expect_same(const std::vector<Completion>& a, const std::vector<Completion>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].tokens, b[i].tokens) << "sequence " << i;
+    ASSERT_EQ(a[i].logprobs.size(), b[i].logprobs.size());
+    EXPECT_EQ(std::memcmp(a[i].logprobs.data(), b[i].logprobs.data(),
+                          a[i].logprobs.size() * sizeof(float)),
+              0)
+        << "logprobs of sequence " << i;
+  }
+}
+
+std::vector<Completion> generate(const Qwen3& model, const EngineSettings& settings,
+                                 const std::vector<Request>& requests) {
+  return Engine(model, settings).generate(requests, sampling_with(1.0));
+}
+
+class EngineTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Qwen3> model_ = random_model(small_config(), Numerics(), 1, 3);
+  std::vector<Request> requests_ = random_requests(5, 9);
+  std::vector<Completion> expected_ = generate(*model_, settings_for(256, 16, 64), requests_);
+};
+
+TEST_F(EngineTest, BatchBudgetAndPageSizeDoNotMoveABit) {
+  for (const int64_t budget : {1, 3, 16, 64}) {
+    for (const int64_t block_size : {1, 4, 16}) {
+      expect_same(generate(*model_, settings_for(budget, block_size, 256), requests_), expected_);
+    }
+  }
+}
+
+TEST_F(EngineTest, FewPagesQueueSequencesButDoNotMoveABit) {
+  expect_same(generate(*model_, settings_for(256, 16, 2), requests_), expected_);
+}
+
+TEST_F(EngineTest, ASequenceAloneIsTheSequenceInABatch) {
+  for (size_t i = 0; i < requests_.size(); ++i) {
+    expect_same(generate(*model_, settings_for(256, 16, 64), {requests_[i]}), {expected_[i]});
+  }
+}
+
+TEST_F(EngineTest, EveryTpDegreeAndModeGivesTheSameBits) {
+  for (const int64_t tp : {1, 2, 4, 8}) {
+    const auto model = random_model(small_config(), Numerics(), tp, 3);
+    for (const Execution execution : {Execution::kEager, Execution::kCaptured}) {
+      expect_same(generate(*model, settings_for(16, 4, 256, execution), requests_), expected_);
+    }
+  }
+}
+
+TEST_F(EngineTest, WithoutTpInvarianceTp2Differs) {
+  Numerics numerics;
+  numerics.dtype = at::kFloat;  // bfloat16 would round most differences of so small a model away
+  numerics.tp_invariant = false;
+  const auto one = random_model(small_config(), numerics, 1, 3);
+  const auto two = random_model(small_config(), numerics, 2, 3);
+  const auto a = generate(*one, settings_for(256, 16, 64), requests_);
+  const auto b = generate(*two, settings_for(256, 16, 64), requests_);
+  bool differs = false;
+  for (size_t i = 0; i < a.size(); ++i) differs |= a[i].logprobs != b[i].logprobs;
+  EXPECT_TRUE(differs);
+}
+
+TEST_F(EngineTest, DecodedLogprobsAreThoseOfOnePrefill) {
+  const at::NoGradGuard no_grad;
+  for (size_t i = 0; i < requests_.size(); ++i) {
+    std::vector<int64_t> tokens = requests_[i].prompt;
+    const int64_t first = static_cast<int64_t>(tokens.size());
+    tokens.insert(tokens.end(), expected_[i].tokens.begin(), expected_[i].tokens.end());
+    const at::Tensor whole = sequence_logprobs(*model_, tokens, first);
+    EXPECT_TRUE(testing::same_bits(whole, at::tensor(expected_[i].logprobs))) << i;
+  }
+}
+
+TEST_F(EngineTest, ForcedTokensScoreAsTheySampled) {
+  std::vector<Request> forced = requests_;
+  for (size_t i = 0; i < forced.size(); ++i) forced[i].forced = expected_[i].tokens;
+  expect_same(Engine(*model_, settings_for(32, 4, 256)).generate(forced, {}), expected_);
+}
+
+TEST_F(EngineTest, AnotherSeedOrSequenceIdSamplesOtherTokens) {
+  std::vector<Request> renamed = requests_;
+  for (Request& request : renamed) request.id += 1000;
+  const auto other = generate(*model_, settings_for(256, 16, 64), renamed);
+  bool differs = false;
+  for (size_t i = 0; i < other.size(); ++i) differs |= other[i].tokens != expected_[i].tokens;
+  EXPECT_TRUE(differs);
+}
+
+TEST_F(EngineTest, OneCapturedGraphServesEveryStep) {
+  Engine engine(*model_, settings_for(16, 4, 256, Execution::kCaptured));
+  engine.generate(requests_, sampling_with(1.0));
+  std::map<std::string, int64_t> witness;
+  for (const auto& [name, value] : engine.runner().witness()) witness[name] = value;
+  EXPECT_EQ(witness["generator.traces"], 1);
+  EXPECT_EQ(witness["generator.eager_calls"], 0);
+  EXPECT_GT(witness["generator.runs"], 10);
+  EXPECT_EQ(witness["generator.nodes"] % witness["generator.runs"], 0);
+}
+
+TEST_F(EngineTest, BadRequestsAreRefused) {
+  Engine engine(*model_, settings_for(256, 16, 64));
+  EXPECT_THROW(engine.generate({{0, {}, {}}}, sampling_with(1.0)), InputError);
+  EXPECT_THROW(engine.generate({{0, {61}, {}}}, sampling_with(1.0)), InputError);
+  EXPECT_THROW(engine.generate({{0, {-1}, {}}}, sampling_with(1.0)), InputError);
+  EXPECT_THROW(engine.generate({{0, std::vector<int64_t>(120, 1), {}}}, sampling_with(1.0)),
+               InputError);
+}
+
+}  // namespace
+}  // namespace samebits
