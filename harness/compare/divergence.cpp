@@ -1,0 +1,207 @@
+#include "harness/compare/divergence.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+#include <unordered_map>
+
+namespace samebits {
+namespace {
+
+// The occurrence of each observation among those of its (step, phase, rank, site), and a key that
+// holds all five. The maps are only looked up, never iterated.
+struct Keys {
+  explicit Keys(const std::vector<Observation>& observations) {
+    std::unordered_map<std::string, int64_t> seen;
+    for (const Observation& each : observations) {
+      std::string key = std::to_string(each.step) + '\n' + each.phase + '\n' +
+                        std::to_string(each.rank) + '\n' + each.site;
+      occurrence.push_back(seen[key]++);
+      key += '\n';
+      key += std::to_string(occurrence.back());
+      index.emplace(key, keys.size());
+      keys.push_back(std::move(key));
+    }
+  }
+  std::vector<std::string> keys;
+  std::vector<int64_t> occurrence;
+  std::unordered_map<std::string, size_t> index;
+};
+
+int64_t count_steps(const std::vector<Observation>& observations) {
+  std::set<int64_t> steps;
+  for (const Observation& each : observations) steps.insert(each.step);
+  return static_cast<int64_t>(steps.size());
+}
+
+Divergence divergence_at(const Observation* a, const Observation* b, int64_t occurrence) {
+  const Observation& seen = a != nullptr ? *a : *b;
+  Divergence divergence{seen.step, seen.phase, seen.rank, seen.site, occurrence, {}, {}, {}};
+  if (a != nullptr) divergence.a = *a;
+  if (b != nullptr) divergence.b = *b;
+  if (a != nullptr && b != nullptr) divergence.distance = scalar_ulp(*a, *b);
+  return divergence;
+}
+
+void note_distance(PairComparison& comparison, const Observation& a, const Observation& b) {
+  if (bit_exact(a, b) == Agreement::kHolds) return;
+  if (!comparison.first_different_step || a.step < *comparison.first_different_step) {
+    comparison.first_different_step = a.step;
+  }
+  const auto distance = scalar_ulp(a, b);
+  if (!distance) return;
+  if (a.site == "loss") comparison.max_loss_ulp = std::max(comparison.max_loss_ulp, *distance);
+  if (site_kind(a.site) == "logprob") {
+    comparison.max_logprob_ulp = std::max(comparison.max_logprob_ulp, *distance);
+  }
+}
+
+// A comparison and where in the stream its first divergence lies.
+struct Placed {
+  PairComparison comparison;
+  size_t position = 0;
+};
+
+Placed compare_placed(const std::vector<Observation>& a, const std::vector<Observation>& b,
+                      const Relation& relation) {
+  Placed placed;
+  PairComparison& comparison = placed.comparison;
+  comparison.steps_a = count_steps(a);
+  comparison.steps_b = count_steps(b);
+  const Keys a_keys(a);
+  const Keys b_keys(b);
+  size_t position = 0;
+  for (const auto& [a_index, b_index] : align(a, b)) {
+    const Observation* a_seen = a_index ? &a[*a_index] : nullptr;
+    const Observation* b_seen = b_index ? &b[*b_index] : nullptr;
+    bool is_divergence = true;
+    if (a_seen == nullptr) {
+      ++comparison.only_b;
+    } else if (b_seen == nullptr) {
+      ++comparison.only_a;
+    } else {
+      ++comparison.compared;
+      const Agreement agreement = judge(relation, *a_seen, *b_seen);
+      is_divergence = agreement == Agreement::kFails;
+      if (is_divergence) ++comparison.different;
+      if (agreement == Agreement::kUnknown) ++comparison.unknown;
+      note_distance(comparison, *a_seen, *b_seen);
+    }
+    if (is_divergence && !comparison.first) {
+      const int64_t occurrence =
+          a_index ? a_keys.occurrence[*a_index] : b_keys.occurrence[*b_index];
+      comparison.first = divergence_at(a_seen, b_seen, occurrence);
+      placed.position = position;
+    }
+    ++position;
+  }
+  return placed;
+}
+
+std::string form_text(const Observation& observation) {
+  std::string text(dtype_name(observation.dtype));
+  text += " [";
+  for (size_t i = 0; i < observation.shape.size(); ++i) {
+    if (i > 0) text += ", ";
+    text += std::to_string(observation.shape[i]);
+  }
+  return text + "]";
+}
+
+std::string value_text(const Observation& observation) {
+  return observation.bits ? scalar_text(observation)
+                          : "digest " + observation.digest.hex().substr(0, 8);
+}
+
+}  // namespace
+
+bool is_operator_site(const std::string& site) { return site.find('#') != std::string::npos; }
+
+std::string site_kind(const std::string& site) { return site.substr(0, site.find('[')); }
+
+std::string Divergence::text() const {
+  std::string text = "step " + std::to_string(step) + ", " + phase;
+  if (rank != 0) text += ", rank " + std::to_string(rank);
+  text += ", " + site;
+  if (occurrence != 0) text += " (occurrence " + std::to_string(occurrence) + ")";
+  text += ": ";
+  if (!b) return text + "seen by the first only";
+  if (!a) return text + "seen by the second only";
+  if (a->dtype != b->dtype || a->shape != b->shape) {
+    return text + form_text(*a) + " against " + form_text(*b);
+  }
+  if (!a->bits) text += form_text(*a) + ", ";
+  text += value_text(*a) + " against " + value_text(*b);
+  if (distance) text += ", " + ulp_text(*distance);
+  return text;
+}
+
+std::vector<AlignedPair> align(const std::vector<Observation>& a,
+                               const std::vector<Observation>& b) {
+  const Keys a_keys(a);
+  const Keys b_keys(b);
+  // What only `b` has, by the observation of `a` that it follows; npos: at the very start.
+  constexpr size_t kStart = static_cast<size_t>(-1);
+  std::unordered_map<size_t, std::vector<size_t>> extras;
+  size_t follows = kStart;
+  for (size_t i = 0; i < b.size(); ++i) {
+    const auto found = a_keys.index.find(b_keys.keys[i]);
+    if (found == a_keys.index.end()) {
+      extras[follows].push_back(i);
+    } else {
+      follows = found->second;
+    }
+  }
+  std::vector<AlignedPair> pairs;
+  const auto add_extras = [&](size_t after) {
+    const auto found = extras.find(after);
+    if (found == extras.end()) return;
+    for (const size_t i : found->second) pairs.emplace_back(std::nullopt, i);
+  };
+  add_extras(kStart);
+  for (size_t i = 0; i < a.size(); ++i) {
+    const auto found = b_keys.index.find(a_keys.keys[i]);
+    pairs.emplace_back(
+        i, found == b_keys.index.end() ? std::nullopt : std::optional<size_t>(found->second));
+    add_extras(i);
+  }
+  return pairs;
+}
+
+PairComparison compare_streams(const std::vector<Observation>& a, const std::vector<Observation>& b,
+                               const Relation& relation) {
+  return compare_placed(a, b, relation).comparison;
+}
+
+PairComparison compare_recordings(const ArmRecording& a, const ArmRecording& b,
+                                  const Relation& relation) {
+  PairComparison all;
+  std::tuple<int64_t, size_t, size_t> first_place;  // step, position in the stream, rank
+  for (size_t rank = 0; rank < std::min(a.ranks.size(), b.ranks.size()); ++rank) {
+    const Placed placed =
+        compare_placed(a.ranks[rank].observations, b.ranks[rank].observations, relation);
+    const PairComparison& one = placed.comparison;
+    all.compared += one.compared;
+    all.different += one.different;
+    all.unknown += one.unknown;
+    all.only_a += one.only_a;
+    all.only_b += one.only_b;
+    all.steps_a = std::max(all.steps_a, one.steps_a);
+    all.steps_b = std::max(all.steps_b, one.steps_b);
+    all.max_loss_ulp = std::max(all.max_loss_ulp, one.max_loss_ulp);
+    all.max_logprob_ulp = std::max(all.max_logprob_ulp, one.max_logprob_ulp);
+    if (one.first_different_step &&
+        (!all.first_different_step || *one.first_different_step < *all.first_different_step)) {
+      all.first_different_step = one.first_different_step;
+    }
+    if (!one.first) continue;
+    const std::tuple place(one.first->step, placed.position, rank);
+    if (!all.first || place < first_place) {
+      all.first = one.first;
+      first_place = place;
+    }
+  }
+  return all;
+}
+
+}  // namespace samebits

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "harness/compare/relation.h"
+#include "harness/observe/run_folder.h"
+
+namespace samebits {
+
+// The place at which two recordings part. A value, not an error.
+struct Divergence {
+  int64_t step = 0;
+  std::string phase;
+  int64_t rank = 0;
+  std::string site;
+  int64_t occurrence = 0;        // the how-manieth of this site in the step, from 0
+  std::optional<Observation> a;  // absent: only the other arm saw it
+  std::optional<Observation> b;
+  std::optional<uint64_t> distance;  // of two floating-point scalars
+
+  // "step 3, train, loss: 7.4252 against 7.4253, 5 ULP"; rank and occurrence where they are not 0.
+  std::string text() const;
+};
+
+struct PairComparison {
+  std::optional<Divergence> first;  // in program order; nullopt: the relation held everywhere
+  int64_t compared = 0;             // aligned observations, `unknown` among them
+  int64_t different = 0;            // of these, how many the relation refuses
+  int64_t unknown = 0;              // tensors whose digests differ, under ulp and allclose
+  int64_t only_a = 0;
+  int64_t only_b = 0;
+  int64_t steps_a = 0;  // distinct steps seen
+  int64_t steps_b = 0;
+  // Where values differ, whatever the relation: the first step, and the largest distance by kind.
+  std::optional<int64_t> first_different_step;
+  uint64_t max_loss_ulp = 0;
+  uint64_t max_logprob_ulp = 0;
+
+  bool agrees() const { return !first && compared > 0; }
+};
+
+// Aligns two recordings by (step, phase, rank, site, occurrence) and judges every pair. Ranks that
+// only one of them has belong to its larger mesh and are not compared.
+PairComparison compare_recordings(const ArmRecording& a, const ArmRecording& b,
+                                  const Relation& relation);
+
+// The same for two streams of one rank.
+PairComparison compare_streams(const std::vector<Observation>& a, const std::vector<Observation>& b,
+                               const Relation& relation);
+
+// Pairs of indices into `a` and `b`, in program order; nullopt on the side that lacks it. An
+// observation that only `b` has comes right after what it followed there.
+using AlignedPair = std::pair<std::optional<size_t>, std::optional<size_t>>;
+std::vector<AlignedPair> align(const std::vector<Observation>& a,
+                               const std::vector<Observation>& b);
+
+// True for operator outputs, "layers.3.attention.wo#0", which only level `op` records.
+bool is_operator_site(const std::string& site);
+
+// The site without its indices: "logprob" of "logprob[3,0]".
+std::string site_kind(const std::string& site);
+
+}  // namespace samebits

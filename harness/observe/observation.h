@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/core/digest.h"
+#include "harness/core/dtype.h"
+
+namespace samebits {
+
+// One thing seen at one site of one arm: the digest of a tensor, and the value itself where the
+// tensor is a scalar.
+struct Observation {
+  int64_t step = 0;
+  std::string phase;  // "rollout", "train", "optimizer", "sync", or a workload's own
+  int64_t rank = 0;
+  std::string site;  // "loss", "logprob[3,0]", "layers.3.attention.wo#0"
+  Dtype dtype = Dtype::float32;
+  std::vector<int64_t> shape;
+  Digest digest;
+  std::optional<uint64_t> bits;  // the raw bits of a scalar, zero-extended; shape [] has it
+
+  bool operator==(const Observation&) const = default;
+};
+
+// A scalar's observation, digest included.
+Observation observe_float32(int64_t step, std::string phase, int64_t rank, std::string site,
+                            float value);
+Observation observe_int64(int64_t step, std::string phase, int64_t rank, std::string site,
+                          int64_t value);
+
+// A contiguous tensor's; with one element and shape [], a scalar's.
+Observation observe_tensor(int64_t step, std::string phase, int64_t rank, std::string site,
+                           Dtype dtype, std::vector<int64_t> shape, const void* data);
+
+// The scalar as a number; NaN where there is none. int64 beyond 2^53 rounds.
+double scalar_value(const Observation& observation);
+
+// The scalar as a person reads it and as the stream writes it: the shortest digits that read back
+// to the same bits, an integer in full, or nan, inf, -inf. Empty where there is none.
+std::string scalar_text(const Observation& observation);
+
+// One line of JSON, keys in the order of the struct, then "bits" and "value" for a scalar. The same
+// observation gives the same bytes everywhere. No newline.
+std::string line_from_observation(const Observation& observation);
+
+// The inverse. Throws InputError that starts with `where`: broken JSON, unknown, missing or
+// duplicate keys, wrong types, a digest or value that does not belong to the bits.
+Observation observation_from_line(std::string_view line, const std::string& where);
+
+}  // namespace samebits

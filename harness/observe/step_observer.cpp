@@ -1,0 +1,53 @@
+#include "harness/observe/step_observer.h"
+
+#include "harness/core/stopwatch.h"
+#include "harness/observe/tensor_observation.h"
+
+namespace samebits {
+
+StepRecord StepObserver::run(Workload& workload, int64_t step) {
+  record_ = {};
+  record_.step = step;
+  StepOutcome outcome;
+  {
+    std::optional<DispatchModeGuard> listening;
+    if (level_ == Level::kOp) listening.emplace(static_cast<DispatchMode&>(*this));
+    outcome = workload.step(step, *this);
+  }
+  end_phase();
+  record_.completion = std::move(outcome.completion);
+  record_.witness = std::move(outcome.witness);
+  return std::move(record_);
+}
+
+void StepObserver::begin_phase(const std::string& name) {
+  end_phase();
+  record_.phases.push_back({name, 0.0, 0});
+  reset_peak_memory();
+  stopwatch_.emplace();
+}
+
+void StepObserver::end_phase() {
+  if (!stopwatch_) return;
+  record_.phases.back().seconds = stopwatch_->seconds();
+  record_.phases.back().peak_bytes = peak_memory_bytes();
+  stopwatch_.reset();
+}
+
+void StepObserver::observe(const std::string& site, const at::Tensor& value) {
+  TORCH_CHECK(!record_.phases.empty(), site, " was observed before any phase began");
+  sink_.record(observe_tensor(record_.step, record_.phases.back().phase, /*rank=*/0, site, value));
+}
+
+void StepObserver::call(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  static const c10::OperatorName mark("samebits::mark", "");
+  if (op.operator_name() != mark) {
+    op.callBoxed(stack);
+    return;
+  }
+  const std::string site = torch::jit::pop(*stack).toStringRef();
+  const at::Tensor value = torch::jit::pop(*stack).toTensor();
+  observe(site, value);
+}
+
+}  // namespace samebits

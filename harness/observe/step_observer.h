@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/core/dispatch_mode.h"
+#include "harness/core/stopwatch.h"
+#include "harness/observe/step_record.h"
+#include "harness/observe/stream.h"
+#include "harness/workload/observer.h"
+#include "harness/workload/workload.h"
+
+namespace samebits {
+
+// How much is observed: `step` what a workload tells of itself; `op` also every value that the
+// model marks, which is the output of each of its operators.
+enum class Level { kStep, kOp };
+
+// Runs one arm's steps and writes what they show: observations into a stream, costs (wall clock and
+// peak memory of each phase) into the step's record. At level `op` it stands at the top of the
+// dispatcher during a step and listens to samebits::mark, from eager code and from an executing
+// graph alike.
+class StepObserver : public Observer, private DispatchMode {
+ public:
+  // `sink` is borrowed and must outlive the observer.
+  StepObserver(ObservationSink& sink, Level level) : sink_(sink), level_(level) {}
+
+  // Runs one step of `workload`.
+  StepRecord run(Workload& workload, int64_t step);
+
+  void begin_phase(const std::string& name) override;
+  void observe(const std::string& site, const at::Tensor& value) override;
+
+ private:
+  void call(const c10::OperatorHandle& op, torch::jit::Stack* stack) override;
+  void end_phase();
+
+  ObservationSink& sink_;
+  Level level_;
+  StepRecord record_;
+  std::optional<Stopwatch> stopwatch_;  // of the current phase
+};
+
+}  // namespace samebits

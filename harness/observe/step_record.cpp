@@ -1,0 +1,58 @@
+#include "harness/observe/step_record.h"
+
+#include "harness/core/file.h"
+#include "harness/core/json.h"
+
+namespace samebits {
+
+std::string line_from_step_record(const StepRecord& record) {
+  Json phases = Json::object();
+  for (const PhaseCost& cost : record.phases) {
+    phases[cost.phase] = {{"seconds", cost.seconds}, {"peak_bytes", cost.peak_bytes}};
+  }
+  Json witness = Json::object();
+  for (const auto& [name, count] : record.witness) witness[name] = count;
+  const Json json = {{"step", record.step},
+                     {"phases", std::move(phases)},
+                     {"witness", std::move(witness)},
+                     {"completion", record.completion}};
+  // A completion may end inside a character: its last token carried only the first bytes.
+  return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+}
+
+StepRecord step_record_from_line(std::string_view line, const std::string& where) {
+  const Json parsed = parse_json(line, where);
+  const JsonReader json(parsed, where);
+  json.object({"step", "phases", "witness", "completion"});
+  StepRecord record;
+  record.step = json.required("step").integer(0);
+  const JsonReader phases = json.required("phases");
+  for (const std::string& name : phases.keys()) {
+    const JsonReader cost = phases.required(name);
+    cost.object({"seconds", "peak_bytes"});
+    record.phases.push_back({name, cost.required("seconds").number_at_least(0),
+                             cost.required("peak_bytes").integer(0)});
+  }
+  const JsonReader witness = json.required("witness");
+  for (const std::string& name : witness.keys()) {
+    record.witness.emplace_back(name, witness.required(name).integer(0));
+  }
+  record.completion = json.required("completion").string();
+  return record;
+}
+
+std::vector<StepRecord> read_step_records(const std::filesystem::path& file) {
+  std::vector<StepRecord> records;
+  if (!std::filesystem::exists(file)) return records;
+  const std::string text = read_text_file(file.string());
+  size_t begin = 0;
+  for (size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    const std::string where = file.string() + ": line " + std::to_string(records.size() + 1) +
+                              " (byte " + std::to_string(begin) + ")";
+    records.push_back(
+        step_record_from_line(std::string_view(text).substr(begin, end - begin), where));
+  }
+  return records;
+}
+
+}  // namespace samebits

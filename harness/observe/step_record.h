@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+// What a step cost and what proves that it ran in its arm's mode. Clocks and memory differ from run
+// to run, so these lie beside the observations (ARM/steps.jsonl) and are never compared.
+namespace samebits {
+
+struct PhaseCost {
+  std::string phase;  // "rollout", "train", "optimizer", "sync"
+  double seconds = 0;
+  int64_t peak_bytes = 0;  // the process's peak resident memory during the phase; 0: not measured
+};
+
+struct StepRecord {
+  int64_t step = 0;
+  std::vector<PhaseCost> phases;  // in the order they ran
+  // Counters of the arm's witness in this step, named "generator.nodes", "generator.graphs",
+  // "generator.retraces", "generator.guards", "generator.eager_calls", "trainer.nodes", ...
+  std::vector<std::pair<std::string, int64_t>> witness;
+  std::string completion;  // one sample of the step, as text (UTF-8)
+};
+
+std::string line_from_step_record(const StepRecord& record);
+StepRecord step_record_from_line(std::string_view line, const std::string& where);
+
+// The records of one arm; a torn last line is dropped, an absent file is empty.
+std::vector<StepRecord> read_step_records(const std::filesystem::path& file);
+
+}  // namespace samebits

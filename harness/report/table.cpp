@@ -1,0 +1,88 @@
+#include "harness/report/table.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+
+namespace samebits {
+namespace {
+
+std::string formatted(const char* format, double value) {
+  char buffer[64];
+  std::snprintf(buffer, sizeof buffer, format, value);
+  return buffer;
+}
+
+std::string padded(const std::string& text, size_t width, bool to_the_right) {
+  const std::string space(width - std::min(width, display_width(text)), ' ');
+  return to_the_right ? space + text : text + space;
+}
+
+std::string without_trailing_space(std::string line) {
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line;
+}
+
+std::string markdown_cell(const std::string& text) {
+  std::string cell;
+  for (const char c : text) {
+    if (c == '|') cell += '\\';
+    cell += c == '\n' ? ' ' : c;
+  }
+  return cell;
+}
+
+}  // namespace
+
+size_t display_width(const std::string& text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
+}
+
+std::string Table::console() const {
+  std::vector<size_t> widths;
+  for (const Column& column : columns) widths.push_back(display_width(column.title));
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], display_width(row[i]));
+  }
+  const auto line = [&](auto&& cell_at) {
+    std::string text;
+    for (size_t i = 0; i < columns.size(); ++i) {
+      if (i > 0) text += "  ";
+      text += padded(cell_at(i), widths[i], columns[i].is_number);
+    }
+    return without_trailing_space(std::move(text)) + "\n";
+  };
+  std::string text = line([&](size_t i) { return columns[i].title; });
+  text += line([&](size_t i) { return std::string(widths[i], '-'); });
+  for (const auto& row : rows) text += line([&](size_t i) { return row[i]; });
+  return text;
+}
+
+std::string Table::markdown() const {
+  std::string text = "|";
+  for (const Column& column : columns) text += " " + markdown_cell(column.title) + " |";
+  text += "\n|";
+  for (const Column& column : columns) text += column.is_number ? "---:|" : "---|";
+  text += "\n";
+  for (const auto& row : rows) {
+    text += "|";
+    for (const std::string& cell : row) text += " " + markdown_cell(cell) + " |";
+    text += "\n";
+  }
+  return text;
+}
+
+std::string seconds_text(double seconds) {
+  return formatted(seconds < 10 ? "%.2f s" : seconds < 1000 ? "%.1f s" : "%.0f s", seconds);
+}
+
+std::string bytes_text(int64_t bytes) {
+  const double mebibytes = static_cast<double>(bytes) / (1 << 20);
+  return formatted(mebibytes < 10 ? "%.1f MiB" : "%.0f MiB", mebibytes);
+}
+
+std::string percent_text(double share) { return formatted("%.0f %%", 100 * share); }
+
+}  // namespace samebits

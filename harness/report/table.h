@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace samebits {
+
+// A table of text, written as aligned columns or as Markdown.
+struct Table {
+  struct Column {
+    std::string title;
+    bool is_number = false;  // aligned to the right
+  };
+  std::vector<Column> columns;
+  std::vector<std::vector<std::string>> rows;  // as many cells as columns
+
+  std::string console() const;   // two spaces between columns, a rule under the titles
+  std::string markdown() const;  // GitHub's; `|` in a cell is escaped
+};
+
+// Columns that a terminal needs for a UTF-8 text: its code points.
+size_t display_width(const std::string& text);
+
+// Digits for people: "12.3 s", "45 MiB".
+std::string seconds_text(double seconds);
+std::string bytes_text(int64_t bytes);
+std::string percent_text(double share);
+
+}  // namespace samebits

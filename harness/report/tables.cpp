@@ -1,0 +1,147 @@
+#include "harness/report/tables.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace samebits {
+namespace {
+
+// The phases of all arms, in the order in which they were first met.
+std::vector<std::string> phases_of(const ReportRecord& record) {
+  std::vector<std::string> phases;
+  for (const ReportRecord::ArmCost& arm : record.arms) {
+    for (const ReportRecord::PhaseTotal& phase : arm.phases) {
+      if (std::find(phases.begin(), phases.end(), phase.phase) == phases.end()) {
+        phases.push_back(phase.phase);
+      }
+    }
+  }
+  return phases;
+}
+
+const ReportRecord::PhaseTotal* find_phase(const ReportRecord::ArmCost& arm,
+                                           const std::string& name) {
+  for (const ReportRecord::PhaseTotal& phase : arm.phases) {
+    if (phase.phase == name) return &phase;
+  }
+  return nullptr;
+}
+
+std::string number_text(size_t index) { return "[" + std::to_string(index + 1) + "]"; }
+
+std::string column_title(const Relation& relation, size_t index) {
+  const std::string number = number_text(index) + " ";
+  if (relation.holds == Holds::kMustDiverge) return number + relation.arms.back();
+  return number + to_string(relation.holds);
+}
+
+std::string arms_text(const Relation& relation) {
+  std::string text;
+  const char* between = relation.holds == Holds::kBitExact      ? " = "
+                        : relation.holds == Holds::kMustDiverge ? " != "
+                                                                : " ~ ";
+  for (const std::string& arm : relation.arms) {
+    if (!text.empty()) text += between;
+    text += arm;
+  }
+  return text;
+}
+
+}  // namespace
+
+Table step_table(const ReportRecord& record) {
+  Table table;
+  table.columns.push_back({"step", true});
+  for (const ReportRecord::Metric& metric : record.metrics) {
+    table.columns.push_back({metric.title, true});
+  }
+  table.columns.push_back({"tokens", true});
+  for (size_t i = 0; i < record.verdicts.size(); ++i) {
+    table.columns.push_back({column_title(record.verdicts[i].relation, i), false});
+  }
+  for (const ReportRecord::Step& step : record.steps) {
+    std::vector<std::string> row = {std::to_string(step.step)};
+    row.insert(row.end(), step.values.begin(), step.values.end());
+    row.push_back(std::to_string(step.tokens));
+    for (const ReportRecord::Cell& cell : step.cells) row.push_back(cell.text);
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+Table relation_table(const ReportRecord& record) {
+  Table table{{{"", false}, {"relation", false}, {"arms", false}, {"", false}}, {}};
+  for (size_t i = 0; i < record.verdicts.size(); ++i) {
+    const Verdict& verdict = record.verdicts[i];
+    table.rows.push_back({number_text(i), to_string(verdict.relation.holds),
+                          arms_text(verdict.relation), verdict.holds ? "holds" : "FAILS"});
+  }
+  return table;
+}
+
+Table time_table(const ReportRecord& record) {
+  Table table{{{"arm", false}, {"mode", false}, {"wall", true}}, {}};
+  const std::vector<std::string> phases = phases_of(record);
+  for (const std::string& phase : phases) {
+    table.columns.push_back({phase, true});
+    table.columns.push_back({"", true});
+  }
+  for (const ReportRecord::ArmCost& arm : record.arms) {
+    std::vector<std::string> row = {arm.name, arm.mode, seconds_text(arm.wall_seconds)};
+    for (const std::string& name : phases) {
+      const ReportRecord::PhaseTotal* phase = find_phase(arm, name);
+      row.push_back(phase == nullptr ? "-" : seconds_text(phase->seconds));
+      row.push_back(phase == nullptr ? "" : percent_text(phase->share));
+    }
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+Table memory_table(const ReportRecord& record) {
+  Table table{{{"arm", false}}, {}};
+  const std::vector<std::string> phases = phases_of(record);
+  for (const std::string& phase : phases) table.columns.push_back({phase + " peak", true});
+  for (const ReportRecord::ArmCost& arm : record.arms) {
+    std::vector<std::string> row = {arm.name};
+    for (const std::string& name : phases) {
+      const ReportRecord::PhaseTotal* phase = find_phase(arm, name);
+      const bool is_measured = phase != nullptr && phase->peak_bytes > 0;
+      row.push_back(is_measured ? bytes_text(phase->peak_bytes) : "-");
+    }
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+Table witness_table(const ReportRecord& record) {
+  Table table{{{"arm", false}, {"witness", false}, {"count", true}, {"a step", true}}, {}};
+  for (const ReportRecord::ArmCost& arm : record.arms) {
+    for (const auto& [name, count] : arm.witness) {
+      const double a_step = arm.steps == 0 ? 0 : static_cast<double>(count) / arm.steps;
+      char text[32];
+      std::snprintf(text, sizeof text, "%.1f", a_step);
+      table.rows.push_back({arm.name, name, std::to_string(count), text});
+    }
+    if (!arm.witness_failure.empty()) {
+      table.rows.push_back({arm.name, "FAILS: " + arm.witness_failure, "", ""});
+    }
+  }
+  return table;
+}
+
+Table golden_table(const ReportRecord& record) {
+  Table table{{{"arm", false}, {"golden", false}}, {}};
+  for (const ReportRecord::GoldenLine& line : record.golden) {
+    table.rows.push_back({line.arm, line.text});
+  }
+  return table;
+}
+
+Table environment_table(const ReportRecord& record) {
+  Table table{{{"environment", false}, {"", false}}, {}};
+  for (const auto& [key, value] : record.environment) table.rows.push_back({key, value});
+  return table;
+}
+
+}  // namespace samebits

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "harness/report/record.h"
+#include "harness/report/table.h"
+
+// The tables that console and Markdown share.
+namespace samebits {
+
+Table step_table(const ReportRecord& record);
+Table relation_table(const ReportRecord& record);
+Table time_table(const ReportRecord& record);
+Table memory_table(const ReportRecord& record);
+Table witness_table(const ReportRecord& record);  // no rows where no arm counts anything
+Table golden_table(const ReportRecord& record);
+Table environment_table(const ReportRecord& record);
+
+}  // namespace samebits

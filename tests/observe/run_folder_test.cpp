@@ -1,0 +1,163 @@
+#include "harness/observe/run_folder.h"
+
+#include <gmock/gmock.h>
+
+#include "harness/core/error.h"
+#include "tests/support/scratch.h"
+
+namespace samebits {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::message_of;
+
+Case example_case(const std::vector<std::string>& overrides = {}) {
+  return parse_case(R"({"name": "c", "model": "m", "arms": {"a": {}, "b": {"mesh": {"tp": 2}}}})",
+                    "c.json", overrides);
+}
+
+void record_step(ArmRecorder& arm, int64_t step, int64_t ranks) {
+  for (int64_t rank = 0; rank < ranks; ++rank) {
+    arm.sink(rank).record(observe_float32(step, "train", rank, "loss", 0.5f + step));
+  }
+  arm.record_step({step, {{"train", 0.1, 0}}, {}, "text"});
+}
+
+class RunFolderTest : public testing::Scratch {
+ protected:
+  std::filesystem::path run() const { return folder_ / "run"; }
+};
+
+TEST_F(RunFolderTest, ReadsBackWhatAnArmRecorded) {
+  {
+    RunFolder folder = RunFolder::create(run(), example_case());
+    const auto arm = folder.start_arm("b");
+    for (int64_t step = 0; step < 3; ++step) record_step(*arm, step, /*ranks=*/2);
+    EXPECT_FALSE(folder.is_finished("b"));
+    arm->finish();
+    EXPECT_TRUE(folder.is_finished("b"));
+    EXPECT_FALSE(folder.is_finished("a"));
+  }
+  const ArmRecording recording = read_arm(run() / "b");
+  EXPECT_EQ(recording.arm, "b");
+  EXPECT_TRUE(recording.finished);
+  ASSERT_EQ(recording.ranks.size(), 2u);
+  EXPECT_EQ(recording.ranks[1].observations.size(), 3u);
+  EXPECT_EQ(recording.steps.size(), 3u);
+  EXPECT_EQ(canonical_json(case_of_run(run())), canonical_json(example_case()));
+}
+
+TEST_F(RunFolderTest, FolderThatHoldsARunIsRefusedAndUntouched) {
+  { RunFolder::create(run(), example_case()); }
+  const std::string before = read(run() / "case.json");
+  const std::string message =
+      message_of<InputError>([&] { RunFolder::create(run(), example_case({"a.seed=1"})); });
+  EXPECT_THAT(message, HasSubstr("a run recorded in it"));
+  EXPECT_THAT(message, HasSubstr("--resume"));
+  EXPECT_EQ(read(run() / "case.json"), before);
+}
+
+TEST_F(RunFolderTest, FolderWithOtherFilesIsRefusedAndUntouched) {
+  write(run() / "thesis.tex", "precious");
+  EXPECT_THAT(message_of<InputError>([&] { RunFolder::create(run(), example_case()); }),
+              HasSubstr("thesis.tex"));
+  EXPECT_FALSE(std::filesystem::exists(run() / "case.json"));
+}
+
+TEST_F(RunFolderTest, FolderThatIsAFileIsRefused) {
+  write(run(), "a file");
+  EXPECT_THAT(message_of<InputError>([&] { RunFolder::create(run(), example_case()); }),
+              HasSubstr(run().string()));
+  EXPECT_EQ(read(run()), "a file");
+}
+
+TEST_F(RunFolderTest, RunInProgressIsRefused) {
+  const RunFolder running = RunFolder::create(run(), example_case());
+  EXPECT_THAT(message_of<InputError>([&] { RunFolder::resume(run(), example_case()); }),
+              HasSubstr("a run in progress"));
+}
+
+TEST_F(RunFolderTest, ResumeOfAnotherCaseIsRefusedWithWhatDiffers) {
+  { RunFolder::create(run(), example_case()); }
+  const std::string message =
+      message_of<InputError>([&] { RunFolder::resume(run(), example_case({"b.mesh.tp=4"})); });
+  EXPECT_THAT(message, HasSubstr("\"tp\": 2"));
+  EXPECT_THAT(message, HasSubstr("\"tp\": 4"));
+  { RunFolder::resume(run(), example_case()); }
+}
+
+TEST_F(RunFolderTest, ResumeOfNothingIsRefused) {
+  EXPECT_THAT(message_of<InputError>([&] { RunFolder::resume(run(), example_case()); }),
+              HasSubstr("no case.json"));
+}
+
+TEST_F(RunFolderTest, ResumedArmEndsAsAnUndisturbedOne) {
+  {
+    RunFolder folder = RunFolder::create(folder_ / "undisturbed", example_case());
+    const auto arm = folder.start_arm("a");
+    for (int64_t step = 0; step < 4; ++step) record_step(*arm, step, 2);
+    arm->finish();
+  }
+  {
+    RunFolder folder = RunFolder::create(run(), example_case());
+    const auto arm = folder.start_arm("a");
+    for (int64_t step = 0; step < 2; ++step) record_step(*arm, step, 2);
+  }
+  EXPECT_FALSE(read_arm(run() / "a").finished);
+  {
+    RunFolder folder = RunFolder::resume(run(), example_case());
+    EXPECT_FALSE(folder.is_finished("a"));
+    const auto arm = folder.start_arm("a");
+    for (int64_t step = 0; step < 4; ++step) record_step(*arm, step, 2);
+    arm->finish();
+  }
+  for (const char* name : {"rank-0.jsonl", "rank-1.jsonl", "steps.jsonl", "finished.json"}) {
+    EXPECT_EQ(read(run() / "a" / name), read(folder_ / "undisturbed" / "a" / name)) << name;
+  }
+}
+
+TEST_F(RunFolderTest, ResumedArmThatPartsIsARunError) {
+  {
+    RunFolder folder = RunFolder::create(run(), example_case());
+    record_step(*folder.start_arm("a"), 0, 1);
+  }
+  RunFolder folder = RunFolder::resume(run(), example_case());
+  const auto arm = folder.start_arm("a");
+  EXPECT_THAT(message_of<RunError>(
+                  [&] { arm->sink(0).record(observe_float32(0, "train", 0, "loss", 0.75f)); }),
+              HasSubstr("now step 0 train rank 0 loss = 0.75"));
+}
+
+TEST_F(RunFolderTest, RankThatIsNotSeenAgainIsARunError) {
+  {
+    RunFolder folder = RunFolder::create(run(), example_case());
+    record_step(*folder.start_arm("a"), 0, 2);
+  }
+  RunFolder folder = RunFolder::resume(run(), example_case());
+  const auto arm = folder.start_arm("a");
+  record_step(*arm, 0, 1);
+  EXPECT_THAT(message_of<RunError>([&] { arm->finish(); }), HasSubstr("rank-1.jsonl"));
+}
+
+TEST_F(RunFolderTest, FinishedArmThatLostLinesIsRefused) {
+  {
+    RunFolder folder = RunFolder::create(run(), example_case());
+    const auto arm = folder.start_arm("a");
+    for (int64_t step = 0; step < 3; ++step) record_step(*arm, step, 1);
+    arm->finish();
+  }
+  const std::filesystem::path file = run() / "a" / "rank-0.jsonl";
+  const std::string text = read(file);
+  write(file, text.substr(0, text.find('\n') + 1));
+  EXPECT_THAT(message_of<InputError>([&] { read_arm(run() / "a"); }),
+              HasSubstr("found 1 observations, expected 3"));
+}
+
+TEST_F(RunFolderTest, FolderWithoutAStreamIsNoArm) {
+  std::filesystem::create_directories(run());
+  EXPECT_THAT(message_of<InputError>([&] { read_arm(run()); }), HasSubstr("no rank-0.jsonl"));
+  EXPECT_THAT(message_of<InputError>([&] { case_of_run(run()); }), HasSubstr("no case.json"));
+}
+
+}  // namespace
+}  // namespace samebits

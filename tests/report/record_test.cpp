@@ -1,0 +1,104 @@
+#include "harness/report/record.h"
+
+#include <gmock/gmock.h>
+
+#include "harness/core/error.h"
+#include "tests/report/run.h"
+
+namespace samebits {
+namespace {
+
+using testing::grpo_stream;
+using ::testing::HasSubstr;
+using testing::message_of;
+using testing::nudged;
+using testing::RunOptions;
+using ::testing::StartsWith;
+
+class Record : public testing::Scratch {
+ protected:
+  ReportRecord record_of(const RunOptions& options) {
+    testing::write_run(folder_ / "run", options);
+    return record_from_folder(folder_ / "run");
+  }
+};
+
+TEST_F(Record, GoodRunSaysWhatIsEqualAndHowFarTheControlIs) {
+  const ReportRecord record = record_of({});
+  EXPECT_TRUE(record.holds);
+  EXPECT_EQ(record.headline,
+            "All losses, rewards and token logprobs of arms eager, captured-tp2 are equal to the "
+            "bit; control fused differs from eager from step 1 on, losses by up to 7 ULP.");
+  ASSERT_EQ(record.steps.size(), 3u);
+  EXPECT_EQ(record.steps[0].values[0], "14.8504");
+  EXPECT_EQ(record.steps[0].tokens, 4);
+  EXPECT_EQ(record.steps[1].cells[0].text, "equal");
+  EXPECT_EQ(record.steps[0].cells[1].text, "equal");
+  EXPECT_EQ(record.steps[1].cells[1].text, "loss 7 ULP");
+}
+
+TEST_F(Record, TimesAddUpAndPeaksDoNot) {
+  const ReportRecord record = record_of({});
+  ASSERT_EQ(record.arms.size(), 3u);
+  const ReportRecord::ArmCost& arm = record.arms[1];
+  EXPECT_EQ(arm.mode, "TP 2, captured");
+  EXPECT_EQ(arm.wall_seconds, 7.25);
+  EXPECT_EQ(arm.phases[0].seconds, 4.5);
+  EXPECT_EQ(arm.phases[0].share, 0.75);
+  EXPECT_EQ(arm.phases[0].peak_bytes, 300 << 20);
+  EXPECT_EQ(arm.witness[0].second, 3 * 812);
+}
+
+TEST_F(Record, ArmThatPartsFailsWithStepSiteAndDistance) {
+  RunOptions options;
+  options.captured = nudged(grpo_stream(3), 2, "logprob[1,0]", 5);
+  const ReportRecord record = record_of(options);
+  EXPECT_FALSE(record.holds);
+  EXPECT_THAT(record.headline, StartsWith("FAILED: eager and captured-tp2 part at step 2, rollout, "
+                                          "logprob[1,0]"));
+  EXPECT_EQ(record.steps[2].cells[0].text, "logprob[1,0] 5 ULP");
+  EXPECT_TRUE(record.steps[1].cells[0].equal);
+}
+
+TEST_F(Record, ControlThatAgreesFails) {
+  RunOptions options;
+  options.fused = grpo_stream(3);
+  EXPECT_FALSE(record_of(options).holds);
+}
+
+TEST_F(Record, WitnessThatFailsFailsTheRun) {
+  RunOptions options;
+  options.witness_failure = "eager model code ran";
+  const ReportRecord record = record_of(options);
+  EXPECT_FALSE(record.holds);
+  EXPECT_THAT(record.headline, HasSubstr("captured-tp2 did not run in its mode: eager model code"));
+}
+
+TEST_F(Record, GoldenThatDiffersFailsTheRun) {
+  RunOptions options;
+  options.golden_status = "different";
+  EXPECT_FALSE(record_of(options).holds);
+}
+
+TEST_F(Record, RunThatWasCutOffIsReadable) {
+  RunOptions options;
+  options.has_manifest = false;
+  testing::write_run(folder_ / "run", options);
+  std::filesystem::remove_all(folder_ / "run" / "fused");
+  std::filesystem::remove(folder_ / "run" / "captured-tp2" / "finished.json");
+  const std::string text = read(folder_ / "run" / "captured-tp2" / "rank-0.jsonl");
+  write(folder_ / "run" / "captured-tp2" / "rank-0.jsonl", text.substr(0, text.size() / 2));
+  const ReportRecord record = record_from_folder(folder_ / "run");
+  EXPECT_FALSE(record.is_complete);
+  EXPECT_FALSE(record.holds);
+  EXPECT_THAT(record.headline, HasSubstr("captured-tp2 was cut off"));
+  EXPECT_TRUE(record.steps[0].cells[0].equal);
+}
+
+TEST_F(Record, FolderWithoutARunIsRefused) {
+  EXPECT_THAT(message_of<InputError>([&] { record_from_folder(folder_); }),
+              HasSubstr("no case.json"));
+}
+
+}  // namespace
+}  // namespace samebits

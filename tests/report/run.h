@@ -1,0 +1,67 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "harness/observe/manifest.h"
+#include "harness/observe/run_folder.h"
+#include "tests/compare/streams.h"
+#include "tests/support/scratch.h"
+
+// A hand-written run: two equal arms and a control.
+namespace samebits::testing {
+
+inline Case run_case() {
+  return parse_case(
+      R"({"name": "grpo-tiny", "model": "m", "steps": 3,
+          "arms": {"eager": {}, "captured-tp2": {"mesh": {"tp": 2}, "generator": "captured"},
+                   "fused": {"numerics": {"fused_rounding": true}}},
+          "relations": [{"arms": ["eager", "captured-tp2"], "holds": "bit_exact"},
+                        {"arms": ["eager", "fused"], "holds": "must_diverge"}]})",
+      "c.json");
+}
+
+struct RunOptions {
+  std::vector<Observation> eager = grpo_stream(3);
+  std::vector<Observation> captured = grpo_stream(3);
+  std::vector<Observation> fused = nudged(grpo_stream(3), 1, "loss", 7);
+  std::string witness_failure;  // of captured-tp2
+  std::string golden_status = "equal";
+  bool has_manifest = true;
+};
+
+inline void write_run(const std::filesystem::path& folder, const RunOptions& options) {
+  const Case c = run_case();
+  RunFolder run = RunFolder::create(folder, c);
+  const std::vector<std::pair<std::string, const std::vector<Observation>*>> arms = {
+      {"eager", &options.eager}, {"captured-tp2", &options.captured}, {"fused", &options.fused}};
+  Manifest manifest;
+  manifest.command = "samebits run cases/grpo-tiny.json";
+  manifest.environment = {{"cpu", "EPYC"}, {"commit", "abc|def"}};
+  manifest.settings = Json::parse(canonical_json(c));
+  for (const auto& [name, stream] : arms) {
+    const auto recorder = run.start_arm(name);
+    for (const Observation& each : *stream) recorder->sink(0).record(each);
+    for (int64_t step = 0; step < 3; ++step) {
+      StepRecord record;
+      record.step = step;
+      record.phases = {{"rollout", 1.5, 300 << 20},
+                       {"train", 0.5, 400 << 20},
+                       {"optimizer", 0, 350 << 20},
+                       {"sync", 0, 350 << 20}};
+      record.completion = "Paris";
+      if (name == "captured-tp2") record.witness = {{"generator.nodes", 812}};
+      recorder->record_step(record);
+    }
+    recorder->finish();
+    manifest.arms.push_back({name, true, 1, static_cast<int64_t>(stream->size()), 7.25,
+                             name == "captured-tp2" ? options.witness_failure : ""});
+  }
+  manifest.golden.push_back(
+      {{"arm", "eager"}, {"status", options.golden_status}, {"text", "golden against run"}});
+  if (options.has_manifest) write_manifest(folder, manifest);
+}
+
+}  // namespace samebits::testing
