@@ -1,0 +1,36 @@
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "harness/cli/commands.h"
+#include "harness/core/error.h"
+
+namespace samebits {
+
+void add_bench_command(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("bench", "the measurements behind the figures in README and reports");
+  const auto names = std::make_shared<std::vector<std::string>>();
+  command->add_option("name", *names, "linear, attention, decode, ...; all by default");
+  command->callback([names, &action] {
+    action = [names] {
+      std::string program = "samebits bench";
+      std::array<char*, 1> argv = {program.data()};
+      int argc = 1;
+      benchmark::Initialize(&argc, argv.data());
+      const std::string filter =
+          names->empty() ? "all" : fmt::format("^({})(/|$)", fmt::join(*names, "|"));
+      if (benchmark::RunSpecifiedBenchmarks(nullptr, nullptr, filter) == 0) {
+        throw InputError("bench", fmt::format("{}", fmt::join(*names, " ")),
+                         "names of benchmarks, such as linear");
+      }
+      return 0;
+    };
+  });
+}
+
+}  // namespace samebits

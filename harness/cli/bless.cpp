@@ -1,0 +1,44 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "harness/cli/commands.h"
+#include "harness/compare/golden.h"
+#include "harness/core/error.h"
+#include "harness/observe/manifest.h"
+
+namespace samebits {
+namespace {
+
+struct BlessFlags {
+  std::string folder;
+  std::string golden = "golden";
+  std::string reason;
+};
+
+int run_bless(const BlessFlags& flags) {
+  const std::filesystem::path folder = flags.folder;
+  const std::optional<Manifest> manifest = read_manifest(folder);
+  if (!manifest) throw InputError(flags.folder, "no manifest.json", "the folder of a finished run");
+  const Case c = case_of_run(folder);
+  std::vector<ArmRecording> recordings;
+  for (const Arm& arm : c.arms) recordings.push_back(read_arm(folder / arm.name));
+  const Provenance provenance{manifest->command, flags.reason, manifest->environment};
+  for (const std::string& line : bless(flags.golden, c, recordings, provenance)) {
+    fmt::print("{}\n", line);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_bless_command(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("bless", "make a run's streams golden");
+  const auto flags = std::make_shared<BlessFlags>();
+  command->add_option("run", flags->folder, "the run's folder")->required();
+  command->add_option("--golden", flags->golden, "folder of blessed streams");
+  command->add_option("--reason", flags->reason, "why a golden may change");
+  command->callback([flags, &action] { action = [flags] { return run_bless(*flags); }; });
+}
+
+}  // namespace samebits

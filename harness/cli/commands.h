@@ -1,0 +1,23 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+namespace samebits {
+
+// Each command adds itself to the application and leaves in `action` what to do when it was chosen:
+// a function that returns the exit code (0 held, 1 a relation failed; errors are thrown).
+using Action = std::function<int()>;
+
+// `typed` is the command line, for the manifest.
+void add_run_command(CLI::App& app, const std::string& typed, Action& action);
+void add_compare_command(CLI::App& app, Action& action);
+void add_report_command(CLI::App& app, Action& action);
+void add_bless_command(CLI::App& app, Action& action);
+void add_logprobs_command(CLI::App& app, Action& action);
+void add_generate_command(CLI::App& app, Action& action);
+void add_bench_command(CLI::App& app, Action& action);
+void add_doctor_command(CLI::App& app, Action& action);
+
+}  // namespace samebits

@@ -1,0 +1,50 @@
+#include <fmt/format.h>
+
+#include "harness/cli/commands.h"
+#include "harness/cli/model_flags.h"
+#include "harness/workload/grpo.h"
+
+namespace samebits {
+namespace {
+
+struct GenerateFlags {
+  ModelFlags model;
+  std::string prompt;
+  Sampling sampling{/*seed=*/42, /*max_new_tokens=*/64, /*temperature=*/1.0, /*top_k=*/0,
+                    /*top_p=*/1.0};
+};
+
+int run_generate(const GenerateFlags& flags) {
+  Arm arm = flags.model.arm();
+  arm.workload.prompts = {{flags.prompt, ""}};
+  const Tokenizer tokenizer = Tokenizer::from_folder(arm.model);
+  const std::vector<int64_t> prompt = encode_prompts(arm, tokenizer).front();
+  const std::unique_ptr<Qwen3> model = make_model(arm, make_parallel(arm));
+  const std::unique_ptr<Engine> engine =
+      make_engine(arm, *model, /*sequences=*/1,
+                  static_cast<int64_t>(prompt.size()) + flags.sampling.max_new_tokens);
+  const std::vector<Completion> completions =
+      engine->generate({{/*id=*/0, prompt, {}}}, flags.sampling);
+  fmt::print("{}{}\n", flags.prompt,
+             tokenizer.decode(completions.front().tokens, /*skip_special=*/true));
+  return 0;
+}
+
+}  // namespace
+
+void add_generate_command(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("generate", "continue a prompt, for a person to read");
+  const auto flags = std::make_shared<GenerateFlags>();
+  flags->model.add_to(*command);
+  command->add_option("--prompt", flags->prompt, "text to continue")->required();
+  command->add_option("--max-new-tokens", flags->sampling.max_new_tokens, "at most")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--temperature", flags->sampling.temperature, "0: greedy")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--top-k", flags->sampling.top_k, "0: off")->check(CLI::NonNegativeNumber);
+  command->add_option("--top-p", flags->sampling.top_p, "1: off")->check(CLI::Range(1e-6, 1.0));
+  command->add_option("--seed", flags->sampling.seed, "of the sampler");
+  command->callback([flags, &action] { action = [flags] { return run_generate(*flags); }; });
+}
+
+}  // namespace samebits

@@ -1,0 +1,61 @@
+// samebits's command line. Flags and environment are read here and nowhere below.
+
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <new>
+
+#include "harness/cli/commands.h"
+#include "harness/core/error.h"
+
+namespace {
+
+constexpr int kBadInput = 2;
+constexpr int kRunBroke = 3;
+
+int complain(int code, const std::string& line) {
+  fmt::print(stderr, "samebits: {}\n", line);
+  return code;
+}
+
+// As typed, with the program by its name alone.
+std::string command_line(int argc, char** argv) {
+  std::string line = "samebits";
+  for (int i = 1; i < argc; ++i) line.append(" ").append(argv[i]);
+  return line;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Runs the same Qwen3 workload in several arms and compares them bit for bit.",
+               "samebits");
+  app.require_subcommand(1);
+  samebits::Action action;
+  samebits::add_run_command(app, command_line(argc, argv), action);
+  samebits::add_compare_command(app, action);
+  samebits::add_report_command(app, action);
+  samebits::add_bless_command(app, action);
+  samebits::add_logprobs_command(app, action);
+  samebits::add_generate_command(app, action);
+  samebits::add_bench_command(app, action);
+  samebits::add_doctor_command(app, action);
+  try {
+    app.parse(argc, argv);
+    return action();
+  } catch (const CLI::ParseError& error) {
+    // --help is not an error; everything else is bad usage.
+    return error.get_exit_code() == 0 ? app.exit(error) : (app.exit(error), kBadInput);
+  } catch (const samebits::InputError& error) {
+    return complain(kBadInput, error.what());
+  } catch (const samebits::RunError& error) {
+    return complain(kRunBroke, error.what());
+  } catch (const std::bad_alloc&) {
+    return complain(kRunBroke, "out of memory");
+  } catch (const c10::Error& error) {
+    return complain(kRunBroke, error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    return complain(kRunBroke, error.what());
+  }
+}

@@ -1,0 +1,26 @@
+#include "harness/cli/model_flags.h"
+
+#include "harness/core/error.h"
+
+namespace samebits {
+
+void ModelFlags::add_to(CLI::App& command) {
+  command.add_option("--model", model, "Hugging Face folder of a Qwen3")->required();
+  command.add_option("--tp", tp, "tensor-parallel degree, on a local mesh")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--dtype", dtype, "bfloat16 or float32")
+      ->check(CLI::IsMember({"bfloat16", "float32"}));
+  command.add_option("--device", device, "cpu");
+}
+
+Arm ModelFlags::arm() const {
+  if (device != "cpu") throw InputError("--device", device, "cpu, the only device so far");
+  Arm arm;
+  arm.name = "command-line";
+  arm.model = model;
+  arm.mesh.tp = tp;
+  arm.numerics.dtype = dtype == "float32" ? Dtype::float32 : Dtype::bfloat16;
+  return arm;
+}
+
+}  // namespace samebits

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+
+#include "harness/core/case.h"
+
+namespace samebits {
+
+// The flags of commands that run one model without a case.
+struct ModelFlags {
+  std::string model;
+  int64_t tp = 1;
+  std::string dtype = "bfloat16";
+  std::string device = "cpu";
+
+  void add_to(CLI::App& command);
+
+  // An arm of these settings. Throws InputError for a device that is not there.
+  Arm arm() const;
+};
+
+}  // namespace samebits

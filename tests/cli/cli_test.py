@@ -1,0 +1,165 @@
+"""The binary from outside: exit codes, one-line errors, a flipped bit, a killed run, goldens on every
+instruction set. Run by ctest: cli_test.py BINARY."""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CASE = "cases/grpo-tiny.json"
+BINARY = None
+
+
+def samebits(*arguments, environment=None):
+    return subprocess.run(
+        [BINARY, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, errors="replace",
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})})
+
+
+def flip_one_bit(model, name, element):
+    """Flips the lowest bit of one bfloat16 element of one weight."""
+    file = model / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    length = struct.unpack("<Q", data[:8])[0]
+    begin = json.loads(data[8:8 + length])[name]["data_offsets"][0]
+    data[8 + length + begin + 2 * element] ^= 1
+    file.write_bytes(data)
+
+
+class CliTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="samebits-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def refused(self, *arguments, naming):
+        result = samebits(*arguments)
+        self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
+        self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+        for word in naming:
+            self.assertIn(word, result.stderr)
+
+    def model_copy(self):
+        model = self.folder / "model"
+        shutil.copytree(ROOT / "cases/models/tiny", model)
+        return model
+
+    def test_bad_input_is_one_line_and_exit_code_2(self):
+        out = self.folder / "out"
+        run = ("run", CASE, "--out", out)
+        self.refused("run", "cases/nosuch.json", naming=["cases/nosuch.json"])
+        self.refused(*run, "--set", "step=3", naming=["step", "steps"])
+        self.refused(*run, "--set", "captured-tp2.mesh.tp=3", naming=["num_attention_heads", "3"])
+        self.refused(*run, "--arm", "eagre", naming=["eagre", "eager"])
+        self.refused(*run, "--set", "eager.generator=full_graph", naming=["full_graph"])
+        self.refused(*run, "--set", "model=" + str(self.folder), naming=["json"])
+        self.refused("report", self.folder, naming=[str(self.folder)])
+        self.refused("bench", "nosuch", naming=["nosuch"])
+        self.assertEqual(samebits("frobnicate").returncode, 2)
+        self.assertFalse(out.exists(), "bad input must not leave a run behind")
+
+    def test_token_ids_outside_the_vocabulary_and_empty_prompts_are_refused(self):
+        ids = self.folder / "ids.json"
+        scoring = ("logprobs", "--model", "cases/models/tiny", "--ids", ids, "--out", self.folder / "o")
+        for text, naming in (("[[1, 5000]]", ["[0][1]", "5000"]), ("[[]]", ["empty"]), ("[[1,", ["byte"]),
+                             ("{}", ["list of lists"])):
+            ids.write_text(text)
+            self.refused(*scoring, naming=naming)
+        self.refused("generate", "--model", "cases/models/tiny", "--prompt", "", naming=["empty"])
+
+    def test_a_folder_in_use_is_not_written_over(self):
+        out = self.folder / "out"
+        out.mkdir()
+        (out / "mine.txt").write_text("mine")
+        self.refused("run", CASE, "--out", out, naming=[str(out)])
+        self.assertEqual((out / "mine.txt").read_text(), "mine")
+
+    def test_a_model_with_a_tensor_missing_is_refused(self):
+        model = self.model_copy()
+        file = model / "model.safetensors"
+        file.write_bytes(file.read_bytes()[:-100])
+        self.refused("run", CASE, "--out", self.folder / "out", "--set", f"model={model}",
+                     naming=["model.safetensors"])
+
+    def test_one_flipped_bit_names_the_operator(self):
+        model = self.model_copy()
+        flip_one_bit(model, "model.layers.2.mlp.down_proj.weight", 5 * 384 + 100)
+        out = self.folder / "out"
+        result = samebits("run", CASE, "--steps", "1", "--arm", "eager", "--arm", "captured-tp2", "--out", out,
+                          "--set", f"captured-tp2.model={model}")
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        self.assertIn("layers.2.feed_forward.w2#0", (out / "report.md").read_text())
+
+    def test_equal_arms_exit_0_and_compare_agrees(self):
+        out = self.folder / "out"
+        result = samebits("run", CASE, "--steps", "1", "--out", out)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertEqual(samebits("compare", out / "eager", out / "captured-tp2").returncode, 0)
+        self.assertEqual(samebits("compare", out / "eager", out / "fused").returncode, 1)
+        for form in ("console", "md", "json", "junit"):
+            self.assertEqual(samebits("report", out, "--format", form).returncode, 0)
+
+    def test_a_killed_run_is_read_and_resumes_to_the_same_bits(self):
+        arguments = ("run", CASE, "--steps", "2", "--arm", "eager", "--arm", "captured-tp2")
+        whole = self.folder / "whole"
+        self.assertEqual(samebits(*arguments, "--out", whole).returncode, 0)
+        chance = random.Random(7)
+        for attempt in range(4):
+            out = self.folder / f"cut-{attempt}"
+            process = subprocess.Popen([BINARY, *arguments, "--out", str(out)], cwd=ROOT,
+                                       stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
+            stream = out / "eager" / "rank-0.jsonl"
+            while process.poll() is None and not stream.exists():
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0.0, 1.5))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            if stream.stat().st_size > 0:
+                # What had been recorded is a prefix: it differs by what is missing, and by nothing else.
+                cut = samebits("compare", out / "eager", whole / "eager")
+                self.assertIn(cut.returncode, (0, 1), cut.stderr)
+                self.assertIn(" 0 differ", cut.stdout)
+            if not (out / "manifest.json").exists():
+                resumed = samebits(*arguments, "--out", out, "--resume")
+                self.assertEqual(resumed.returncode, 0, resumed.stdout + resumed.stderr)
+            for arm in ("eager", "captured-tp2"):
+                self.assertEqual((out / arm / "rank-0.jsonl").read_bytes(),
+                                 (whole / arm / "rank-0.jsonl").read_bytes())
+
+    def test_every_instruction_set_gives_the_golden(self):
+        for isa in ("portable", "avx2", "avx512"):
+            out = self.folder / isa
+            result = samebits("run", CASE, "--steps", "1", "--arm", "eager", "--out", out,
+                              environment={"SAMEBITS_CPU": isa})
+            if "supported" in result.stderr:
+                continue  # not on this processor
+            self.assertEqual(result.returncode, 0, isa + result.stdout + result.stderr)
+            manifest = json.loads((out / "manifest.json").read_text())
+            self.assertEqual(manifest["golden"][0]["status"], "equal", isa)
+
+    def test_a_golden_that_was_edited_is_refused(self):
+        golden = self.folder / "golden"
+        shutil.copytree(ROOT / "golden", golden)
+        stream = golden / "grpo-tiny" / "eager.jsonl"
+        lines = stream.read_text().splitlines(keepends=True)
+        first = json.loads(lines[0])
+        digest = first["digest"]
+        lines[0] = lines[0].replace(digest, ("0" if digest[0] != "0" else "1") + digest[1:])
+        stream.write_text("".join(lines))
+        result = samebits("run", CASE, "--steps", "1", "--arm", "eager", "--golden", golden,
+                          "--out", self.folder / "out")
+        self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
+        self.assertIn("stream_digest", result.stderr)
+
+
+if __name__ == "__main__":
+    BINARY = sys.argv.pop(1)
+    unittest.main()
