@@ -8,6 +8,8 @@
 namespace samebits {
 namespace {
 
+constexpr int64_t kSequences = 40;
+
 void rollout(benchmark::State& state, Execution execution) {
   Arm arm;
   arm.model = "cases/models/tiny";
@@ -15,9 +17,10 @@ void rollout(benchmark::State& state, Execution execution) {
   arm.generator = execution;
   arm.guards = GuardPolicy::kDrop;
   const std::unique_ptr<Qwen3> model = make_model(arm, make_parallel(arm));
+  const auto prompts = encode_prompts(arm, Tokenizer::from_folder(arm.model));
   std::vector<Request> requests;
-  for (int64_t i = 0; i < 40; ++i) requests.push_back({i, {1 + i % 5, 7, 11, 13}, {}});
-  const std::unique_ptr<Engine> engine = make_engine(arm, *model, 40, 24);
+  for (int64_t i = 0; i < kSequences; ++i) requests.push_back({i, prompts[i % prompts.size()], {}});
+  const std::unique_ptr<Engine> engine = make_engine(arm, *model, kSequences, /*longest=*/64);
   const Sampling sampling{/*seed=*/1, /*max_new_tokens=*/20, /*temperature=*/1.0, 0, 1.0};
   engine->generate(requests, sampling);  // captures, warms up
   int64_t tokens = 0;

@@ -23,7 +23,7 @@ class Tracer final : public DispatchMode {
  public:
   explicit Tracer(ShapeEnv env) : env_(std::move(env)) {}
 
-  at::Tensor add_input(const at::Tensor& example, std::vector<sym::Expr> sizes);
+  at::Tensor add_input(const at::Tensor& example, const std::vector<sym::Expr>& sizes);
   void call(const c10::OperatorHandle& op, torch::jit::Stack* stack) override;
   ir::Graph finish(const std::vector<at::Tensor>& outputs, std::vector<ir::SymbolBinding> bindings);
 
@@ -45,7 +45,7 @@ class Tracer final : public DispatchMode {
   std::vector<size_t> guards_after_;
 };
 
-at::Tensor Tracer::add_input(const at::Tensor& example, std::vector<sym::Expr> sizes) {
+at::Tensor Tracer::add_input(const at::Tensor& example, const std::vector<sym::Expr>& sizes) {
   std::vector<c10::SymInt> sym_sizes;
   for (const sym::Expr& size : sizes) sym_sizes.push_back(env_.sym_int_from_expr(size));
   at::Tensor fake = make_abstract_like(example, sym_sizes);

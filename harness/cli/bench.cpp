@@ -3,6 +3,8 @@
 #include <fmt/ranges.h>
 
 #include <array>
+#include <iostream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -15,7 +17,7 @@ void add_bench_command(CLI::App& app, Action& action) {
   CLI::App* command =
       app.add_subcommand("bench", "the measurements behind the figures in README and reports");
   const auto names = std::make_shared<std::vector<std::string>>();
-  command->add_option("name", *names, "linear, attention, decode, ...; all by default");
+  command->add_option("name", *names, "linear, attention, rollout; all by default");
   command->callback([names, &action] {
     action = [names] {
       std::string program = "samebits bench";
@@ -24,10 +26,15 @@ void add_bench_command(CLI::App& app, Action& action) {
       benchmark::Initialize(&argc, argv.data());
       const std::string filter =
           names->empty() ? "all" : fmt::format("^({})(/|$)", fmt::join(*names, "|"));
-      if (benchmark::RunSpecifiedBenchmarks(nullptr, nullptr, filter) == 0) {
+      // The library's own complaint would be a second line beside ours.
+      std::ostringstream notes;
+      benchmark::BenchmarkReporter* reporter = benchmark::CreateDefaultDisplayReporter();
+      reporter->SetErrorStream(&notes);
+      if (benchmark::RunSpecifiedBenchmarks(reporter, nullptr, filter) == 0) {
         throw InputError("bench", fmt::format("{}", fmt::join(*names, " ")),
                          "names of benchmarks, such as linear");
       }
+      std::cerr << notes.str();
       return 0;
     };
   });

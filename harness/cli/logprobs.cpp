@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -63,7 +64,7 @@ TensorView view_of(std::string name, const at::Tensor& tensor) {
 }
 
 int run_logprobs(const LogprobsFlags& flags) {
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   const Arm arm = flags.model.arm();
   const std::unique_ptr<Qwen3> model = make_model(arm, make_parallel(arm));
   const int64_t vocab = model->config().vocab_size;

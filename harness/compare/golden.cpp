@@ -86,7 +86,7 @@ Json deciding_settings(Json settings) {
 std::string first_different_key(const Json& a, const Json& b, const std::string& path = "") {
   if (!a.is_object() || !b.is_object()) return path;
   for (const auto& [key, value] : a.items()) {
-    const std::string inner = path.empty() ? key : path + "." + key;
+    std::string inner = path.empty() ? key : path + "." + key;
     if (!b.contains(key)) return inner;
     if (b.at(key) != value) return first_different_key(value, b.at(key), inner);
   }

@@ -1,6 +1,7 @@
 #include "harness/observe/tensor_observation.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include "harness/dtensor/dtensor.h"
 
@@ -31,7 +32,7 @@ Dtype dtype_from_scalar_type(at::ScalarType type) {
 
 Observation observe_tensor(int64_t step, std::string phase, int64_t rank, std::string site,
                            const at::Tensor& value) {
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   const at::Tensor whole =
       (is_dtensor(value) ? full_tensor(value) : value).detach().to(at::kCPU).contiguous();
   return observe_tensor(step, std::move(phase), rank, std::move(site),

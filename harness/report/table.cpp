@@ -65,11 +65,11 @@ std::string Table::markdown() const {
   for (const Column& column : columns) text += " " + markdown_cell(column.title) + " |";
   text += "\n|";
   for (const Column& column : columns) text += column.is_number ? "---:|" : "---|";
-  text += "\n";
+  text += '\n';
   for (const auto& row : rows) {
-    text += "|";
+    text += '|';
     for (const std::string& cell : row) text += " " + markdown_cell(cell) + " |";
-    text += "\n";
+    text += '\n';
   }
   return text;
 }

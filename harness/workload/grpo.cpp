@@ -1,6 +1,7 @@
 #include "harness/workload/grpo.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -127,14 +128,14 @@ void Grpo::train(const std::vector<Sample>& samples, Observer& observer) {
   const float norm = optimizer_->gradient_norm();
   observer.observe("grad_norm", at::scalar_tensor(norm));
   optimizer_->step(norm);
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   for (const Parameter& parameter : trainer_->parameters()) {
     observer.observe(parameter.name, parameter.tensor.detach());
   }
 }
 
 void Grpo::sync_weights() {
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   for (size_t i = 0; i < trainer_->parameters().size(); ++i) {
     // In place: a captured graph holds the generator's weights by their address.
     generator_->parameters()[i].tensor.copy_(trainer_->parameters()[i].tensor);

@@ -1,6 +1,7 @@
 #include "harness/workload/optimizer.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,7 +12,7 @@ namespace samebits {
 
 Optimizer::Optimizer(Qwen3& model, const OptimizerSettings& settings)
     : model_(model), settings_(settings) {
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   for (Parameter& parameter : model_.parameters()) {
     const at::Tensor& weight = parameter.tensor;
     const at::ScalarType sums = settings.master ? at::kFloat : model_.numerics().dtype;
@@ -27,7 +28,7 @@ Optimizer::Optimizer(Qwen3& model, const OptimizerSettings& settings)
 }
 
 void Optimizer::accumulate() {
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   for (size_t i = 0; i < gradients_.size(); ++i) {
     at::Tensor& gradient = model_.parameters()[i].tensor.mutable_grad();
     if (!gradient.defined()) continue;
@@ -37,7 +38,7 @@ void Optimizer::accumulate() {
 }
 
 float Optimizer::gradient_norm() const {
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   const bool sliced = model_.numerics().tp_invariant;
   float sum = 0.0f;
   for (size_t i = 0; i < gradients_.size(); ++i) {
@@ -50,7 +51,7 @@ float Optimizer::gradient_norm() const {
 }
 
 void Optimizer::step(float norm) {
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   ++steps_;
   // torch.nn.utils.clip_grad_norm_: the epsilon keeps a zero norm finite.
   const float scale = std::min(1.0f, static_cast<float>(settings_.clip_norm) / (norm + 1e-6f));

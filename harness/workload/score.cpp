@@ -1,6 +1,7 @@
 #include "harness/workload/score.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -49,7 +50,7 @@ StepOutcome Score::step(int64_t step, Observer& observer) {
 }
 
 std::vector<std::vector<float>> Score::prefill(const std::vector<Completion>& completions) const {
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   std::vector<std::vector<float>> all;
   for (size_t i = 0; i < completions.size(); ++i) {
     std::vector<int64_t> tokens = prompts_[i / arm_.workload.group];

@@ -1,6 +1,7 @@
 #include "harness/workload/step_runner.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include "harness/capture/print.h"
 #include "harness/core/error.h"
@@ -55,7 +56,7 @@ Program StepRunner::program(const Selection& selection) const {
 }
 
 StepOutputs StepRunner::run(const StepInputs& inputs, const Selection& selection) {
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   const std::vector<at::Tensor> list = list_from_inputs(inputs);
   std::vector<at::Tensor> outputs;
   if (execution_ == Execution::kEager) {

@@ -113,7 +113,7 @@ Bound lower_by_relaxing(const Expr& e, size_t index, int depth) {
 }
 
 Bound lower(const Expr& e, int depth) {
-  if (const auto c = e.constant()) return *c;
+  if (const auto c = e.constant()) return c;
   Bound best = lower_by_intervals(e, depth);
   if (depth == 0) return best;
   for (size_t i = 0; i < e.terms().size(); ++i) {

@@ -21,7 +21,7 @@ namespace {
 // The path from the checkout's root on, so that text does not depend on where it was built. Lines
 // of c10 itself (a comparison operator of SymInt) say nothing about who asked.
 std::string source_path(const char* file) {
-  const std::string path = file ? file : "";
+  std::string path = file ? file : "";
   for (const char* root : {"harness/", "tests/", "bench/", "repro/"}) {
     const size_t at = path.rfind(std::string("/") + root);
     if (at != std::string::npos) return path.substr(at + 1);

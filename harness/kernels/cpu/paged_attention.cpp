@@ -124,7 +124,7 @@ void write_kv(const at::Tensor& k_cache, const at::Tensor& v_cache, const at::Te
     TORCH_CHECK(slot[t] >= -1 && slot[t] < rows, "samebits::write_kv: slots[", t, "] is ", slot[t],
                 ", expected -1 to ", rows - 1);
   }
-  const int64_t bytes = k.size(2) * k.size(3) * static_cast<int64_t>(k.element_size());
+  const int64_t bytes = k.size(2) * k.size(3) * k.element_size();
   const auto* k_data = static_cast<const char*>(k.const_data_ptr());
   const auto* v_data = static_cast<const char*>(v.const_data_ptr());
   auto* k_to = static_cast<char*>(k_cache.mutable_data_ptr());

@@ -19,24 +19,24 @@ SAMEBITS_DECLARE_ROWS(avx512)
 namespace {
 
 template <typename Table>
-const Table& select([[maybe_unused]] const Table& avx512, [[maybe_unused]] const Table& avx2,
-                    const Table& portable) {
+const Table& select([[maybe_unused]] const Table* avx512, [[maybe_unused]] const Table* avx2,
+                    const Table* portable) {
   switch (selected_isa()) {
     case Isa::avx512:
-      return avx512;
+      return *avx512;
     case Isa::avx2:
-      return avx2;
+      return *avx2;
     case Isa::portable:
       break;
   }
-  return portable;
+  return *portable;
 }
 
 }  // namespace
 
 #if defined(__x86_64__)
 #define SAMEBITS_SELECT_ROWS(table) \
-  select(rows_avx512::table, rows_avx2::table, rows_portable::table)
+  select(&rows_avx512::table, &rows_avx2::table, &rows_portable::table)
 #else
 #define SAMEBITS_SELECT_ROWS(table) rows_portable::table
 #endif
