@@ -108,5 +108,8 @@ function(samebits_test name)
   endif()
   target_link_libraries(${name} PRIVATE GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE SAMEBITS_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "cpu;${arg_LABELS}")
+  # Two threads each: enough to run in parallel, and ctest -j does not drown a machine of many cores.
+  gtest_discover_tests(
+    ${name} DISCOVERY_MODE PRE_TEST
+    PROPERTIES LABELS "cpu;${arg_LABELS}" ENVIRONMENT "OMP_NUM_THREADS=2;OMP_WAIT_POLICY=passive")
 endfunction()
