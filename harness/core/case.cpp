@@ -28,6 +28,11 @@ const Names<GuardPolicy>& guard_policies() {
                                            {"drop", GuardPolicy::kDrop}};
   return names;
 }
+const Names<GatheredSize>& gathered_sizes() {
+  static const Names<GatheredSize> names = {{"narrow", GatheredSize::kNarrow},
+                                            {"conditional", GatheredSize::kConditional}};
+  return names;
+}
 const Names<WorkloadKind>& workloads() {
   static const Names<WorkloadKind> names = {{"grpo", WorkloadKind::kGrpo},
                                             {"prefill", WorkloadKind::kPrefill},
@@ -90,6 +95,9 @@ std::string to_string(Execution value) {
 }
 std::string to_string(GuardPolicy value) {
   return case_names::name_of(case_names::guard_policies(), value);
+}
+std::string to_string(GatheredSize value) {
+  return case_names::name_of(case_names::gathered_sizes(), value);
 }
 std::string to_string(WorkloadKind value) {
   return case_names::name_of(case_names::workloads(), value);

@@ -15,6 +15,8 @@ namespace samebits {
 enum class AttentionKernel { kFlash, kSdpa };  // samebits's own, or LibTorch's
 enum class Execution { kEager, kCaptured };
 enum class GuardPolicy { kKeep, kDrop };
+// What an all-gather of a shard is taken to hold (dtensor.h, redistribute).
+enum class GatheredSize { kNarrow, kConditional };
 enum class WorkloadKind { kGrpo, kPrefill, kDecode };
 enum class Baseline { kMeanExp, kGroupMean };  // of the advantages
 enum class Holds { kBitExact, kUlp, kAllclose, kMustDiverge };
@@ -32,6 +34,7 @@ struct NumericsSettings {
 struct MeshSettings {
   std::string kind = "local";
   int64_t tp = 1;
+  GatheredSize gathered_size = GatheredSize::kNarrow;
 };
 
 struct PromptSettings {
@@ -137,6 +140,7 @@ std::string settings_digest(const Arm& arm);
 std::string to_string(AttentionKernel value);
 std::string to_string(Execution value);
 std::string to_string(GuardPolicy value);
+std::string to_string(GatheredSize value);
 std::string to_string(WorkloadKind value);
 std::string to_string(Baseline value);
 std::string to_string(Holds value);

@@ -16,6 +16,7 @@ const Names<Dtype>& dtypes();
 const Names<AttentionKernel>& attention_kernels();
 const Names<Execution>& executions();
 const Names<GuardPolicy>& guard_policies();
+const Names<GatheredSize>& gathered_sizes();
 const Names<WorkloadKind>& workloads();
 const Names<Baseline>& baselines();
 const Names<Holds>& relations();

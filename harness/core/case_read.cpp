@@ -52,7 +52,7 @@ NumericsSettings read_numerics(const JsonReader& json) {
 }
 
 MeshSettings read_mesh(const JsonReader& json) {
-  json.object({"kind", "tp"});
+  json.object({"kind", "tp", "gathered_size"});
   MeshSettings mesh;
   if (auto key = json.optional("kind")) {
     mesh.kind = key->string();
@@ -61,6 +61,9 @@ MeshSettings read_mesh(const JsonReader& json) {
     }
   }
   if (auto key = json.optional("tp")) mesh.tp = key->integer(1, kMaxTp);
+  if (auto key = json.optional("gathered_size")) {
+    mesh.gathered_size = key->one_of(case_names::gathered_sizes());
+  }
   return mesh;
 }
 

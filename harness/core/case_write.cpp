@@ -37,6 +37,15 @@ Json json_from_workload(const WorkloadSettings& workload) {
             {"baseline", to_string(workload.advantage.baseline)}}}};
 }
 
+// A key that came after the first goldens is written only where it says something.
+Json json_from_mesh(const MeshSettings& mesh) {
+  Json json = {{"kind", mesh.kind}, {"tp", mesh.tp}};
+  if (mesh.gathered_size != GatheredSize::kNarrow) {
+    json["gathered_size"] = to_string(mesh.gathered_size);
+  }
+  return json;
+}
+
 }  // namespace
 
 Json json_from_arm(const Arm& arm, const std::string& model) {
@@ -52,7 +61,7 @@ Json json_from_arm(const Arm& arm, const std::string& model) {
             {"batch_invariant", numerics.batch_invariant},
             {"tp_invariant", numerics.tp_invariant},
             {"fused_rounding", numerics.fused_rounding}}},
-          {"mesh", {{"kind", arm.mesh.kind}, {"tp", arm.mesh.tp}}},
+          {"mesh", json_from_mesh(arm.mesh)},
           {"workload", json_from_workload(arm.workload)},
           {"generator", to_string(arm.generator)},
           {"trainer", to_string(arm.trainer)},

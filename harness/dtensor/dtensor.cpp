@@ -100,8 +100,15 @@ at::Tensor from_local(at::TensorList locals, const c10::intrusive_ptr<DeviceMesh
 at::Tensor redistribute(const at::Tensor& dtensor, Placement placement) {
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("samebits::redistribute", "")
-                             .typed<at::Tensor(const at::Tensor&, std::string_view)>();
-  return op.call(dtensor, placement.text());
+                             .typed<at::Tensor(const at::Tensor&, std::string_view, bool)>();
+  const DTensorSpec& from = spec_of(dtensor);
+  bool unpad = true;
+  if (from.mesh->gathered_size() == GatheredSize::kConditional && from.placement.is_shard() &&
+      placement.is_replicate()) {
+    const c10::SymInt size = dtensor.sym_size(from.placement.dim());
+    unpad = (size % from.mesh->size()).sym_ne(0).guard_bool(__FILE__, __LINE__);
+  }
+  return op.call(dtensor, placement.text(), unpad);
 }
 
 std::vector<at::Tensor> to_local(const at::Tensor& dtensor) {

@@ -44,6 +44,13 @@ at::Tensor from_local(at::TensorList locals, const c10::intrusive_ptr<DeviceMesh
 // The same value in another placement. To Partial is an error unless it is Partial already. The
 // gradient is redistributed to the source's placement (Partial: Replicate, unless the gradient is
 // Partial itself).
+//
+// From Shard to Replicate the ranks' shards, padded to one size, are gathered, and the padding is
+// cut off again. The mesh says when: GatheredSize::kNarrow always, or kConditional only where the
+// size does not divide by the ranks, as upstream did up to torch 2.11 (_unpad in
+// torch/distributed/tensor/placement_types.py; pytorch#175690). On concrete sizes both are the
+// same. A trace asks the condition once, of the sizes it sees: what it finds stays in the graph,
+// and only a guard tells.
 at::Tensor redistribute(const at::Tensor& dtensor, Placement placement);
 
 // The locals of the hosted ranks, as tensors that share their data. Gradients of the locals are

@@ -17,6 +17,7 @@
 #include "harness/core/dispatch_keys.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/redistribute_locals.h"
+#include "harness/mesh/shard.h"
 
 namespace samebits {
 namespace {
@@ -32,7 +33,7 @@ TORCH_LIBRARY_FRAGMENT(samebits, m) {
       "from_local(Tensor[] locals, __torch__.torch.classes.samebits.DeviceMesh mesh, str "
       "placement) "
       "-> Tensor");
-  m.def("redistribute(Tensor x, str placement) -> Tensor");
+  m.def("redistribute(Tensor x, str placement, bool unpad=True) -> Tensor");
   m.def("to_local(Tensor x) -> Tensor[]");
   m.def("full_tensor(Tensor x) -> Tensor");
 }
@@ -77,9 +78,28 @@ at::Tensor from_local_kernel(at::TensorList locals, const Mesh& mesh, std::strin
   return make_dtensor({mesh, placement}, sizes, locals[0].scalar_type(), aliases_of(locals));
 }
 
-at::Tensor redistribute_kernel(const at::Tensor& x, std::string_view text) {
+// The shards of x, each padded with zeros to the first's size, gathered: the padding stays.
+at::Tensor gather_with_padding(const at::Tensor& x) {
+  const DTensorSpec& spec = spec_of(x);
+  const int64_t dim = spec.placement.dim();
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes[dim] = gathered_with_padding(x.size(dim), spec.mesh->size()).expect_int();
+  std::vector<int64_t> shard_sizes = sizes;
+  shard_sizes[dim] /= spec.mesh->size();
+  std::vector<at::Tensor> shards;
+  for (const at::Tensor& local : present_locals(x)) {
+    shards.push_back(at::zeros(shard_sizes, local.options()));
+    shards.back().narrow(dim, 0, local.size(dim)).copy_(local);
+  }
+  auto wholes = spec.mesh->communicator().all_gather(shards, dim, sizes[dim]);
+  return make_dtensor({spec.mesh, Placement::replicate()}, c10::fromIntArrayRefSlow(sizes),
+                      x.scalar_type(), std::move(wholes));
+}
+
+at::Tensor redistribute_kernel(const at::Tensor& x, std::string_view text, bool unpad) {
   const DTensorSpec& spec = spec_of(x);
   const Placement to = Placement::from_text(text).normalized(x.dim());
+  if (!unpad && spec.placement.is_shard() && to.is_replicate()) return gather_with_padding(x);
   auto locals = redistribute_locals(present_locals(x), *spec.mesh, x.sizes(), spec.placement, to);
   if (to == spec.placement) locals = aliases_of(locals);
   return make_dtensor({spec.mesh, to}, x.sym_sizes(), x.scalar_type(), std::move(locals));
@@ -140,19 +160,20 @@ struct FromLocal : Function<FromLocal> {
 };
 
 struct Redistribute : Function<Redistribute> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const std::string& text) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const std::string& text,
+                            bool unpad) {
     const at::AutoDispatchBelowADInplaceOrView guard;
     ctx->set_materialize_grads(false);
     ctx->saved_data["placement"] = spec_of(x).placement.text();
-    return redistribute_kernel(x, text);
+    return redistribute_kernel(x, text, unpad);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    if (!grads[0].defined()) return {{}, {}};
+    if (!grads[0].defined()) return {{}, {}, {}};
     const auto source = Placement::from_text(ctx->saved_data["placement"].toStringRef());
     // As upstream, a gradient that is a pending sum itself is left pending.
     const bool stays = source.is_partial() && spec_of(grads[0]).placement.is_partial();
-    return {stays ? grads[0] : redistribute(grads[0], gradient_placement(source)), {}};
+    return {stays ? grads[0] : redistribute(grads[0], gradient_placement(source)), {}, {}};
   }
 };
 
@@ -216,10 +237,10 @@ at::Tensor from_local_autograd(at::TensorList locals, const Mesh& mesh, std::str
   return FromLocal::apply(locals, mesh, std::string(text));
 }
 
-at::Tensor redistribute_autograd(const at::Tensor& x, std::string_view text) {
-  if (records(x)) return Redistribute::apply(x, std::string(text));
+at::Tensor redistribute_autograd(const at::Tensor& x, std::string_view text, bool unpad) {
+  if (records(x)) return Redistribute::apply(x, std::string(text), unpad);
   const at::AutoDispatchBelowADInplaceOrView guard;
-  return redistribute_kernel(x, text);
+  return redistribute_kernel(x, text, unpad);
 }
 
 std::vector<at::Tensor> to_local_autograd(const at::Tensor& x) {

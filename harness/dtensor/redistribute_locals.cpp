@@ -41,6 +41,16 @@ std::vector<at::Tensor> redistribute_locals(const std::vector<at::Tensor>& local
                            : communicator.all_to_all(locals, from.dim(), size, to.dim());
 }
 
+std::vector<c10::SymInt> redistributed_sizes(c10::SymIntArrayRef sizes, Placement from,
+                                             Placement to, int64_t n, bool unpad) {
+  std::vector<c10::SymInt> result = sizes.vec();
+  if (!unpad && from.is_shard() && to.is_replicate()) {
+    auto& size = result[static_cast<size_t>(from.dim())];
+    size = gathered_with_padding(size, n);
+  }
+  return result;
+}
+
 std::vector<c10::SymInt> local_sizes(c10::SymIntArrayRef sizes, Placement placement, int64_t n,
                                      int64_t rank) {
   std::vector<c10::SymInt> local = sizes.vec();

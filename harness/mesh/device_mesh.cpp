@@ -17,8 +17,11 @@ const bool kRegistered = (register_device_mesh_class(), true);
 }  // namespace
 
 DeviceMesh::DeviceMesh(int64_t size, std::vector<int64_t> hosted,
-                       std::unique_ptr<Communicator> communicator)
-    : size_(size), hosted_(std::move(hosted)), communicator_(std::move(communicator)) {
+                       std::unique_ptr<Communicator> communicator, GatheredSize gathered_size)
+    : size_(size),
+      hosted_(std::move(hosted)),
+      communicator_(std::move(communicator)),
+      gathered_size_(gathered_size) {
   TORCH_CHECK(size_ >= 1, "DeviceMesh: found ", size_, " ranks, expected one or more");
   TORCH_CHECK(!hosted_.empty() && hosted_.front() >= 0 && hosted_.back() < size_,
               "DeviceMesh: the hosted ranks must be one or more of the mesh's ", size_);
@@ -28,12 +31,12 @@ DeviceMesh::DeviceMesh(int64_t size, std::vector<int64_t> hosted,
   TORCH_CHECK(communicator_, "DeviceMesh: found no communicator");
 }
 
-c10::intrusive_ptr<DeviceMesh> make_local_mesh(int64_t size) {
+c10::intrusive_ptr<DeviceMesh> make_local_mesh(int64_t size, GatheredSize gathered_size) {
   TORCH_CHECK(size >= 1, "make_local_mesh: found ", size, " ranks, expected one or more");
   std::vector<int64_t> hosted(static_cast<size_t>(size));
   std::iota(hosted.begin(), hosted.end(), int64_t{0});
   return c10::make_intrusive<DeviceMesh>(size, std::move(hosted),
-                                         std::make_unique<LocalCommunicator>(size));
+                                         std::make_unique<LocalCommunicator>(size), gathered_size);
 }
 
 void register_device_mesh_class() {

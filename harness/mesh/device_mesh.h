@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/core/case.h"
 #include "harness/mesh/communicator.h"
 
 namespace samebits {
@@ -19,20 +20,25 @@ namespace samebits {
 class DeviceMesh final : public torch::CustomClassHolder {
  public:
   // `hosted`: the ranks of this process, ascending. Use the makers below.
-  DeviceMesh(int64_t size, std::vector<int64_t> hosted, std::unique_ptr<Communicator> communicator);
+  DeviceMesh(int64_t size, std::vector<int64_t> hosted, std::unique_ptr<Communicator> communicator,
+             GatheredSize gathered_size);
 
   int64_t size() const { return size_; }
   const std::vector<int64_t>& hosted_ranks() const { return hosted_; }
   Communicator& communicator() const { return *communicator_; }
+  // The rule of redistribute (dtensor/dtensor.h) on this mesh.
+  GatheredSize gathered_size() const { return gathered_size_; }
 
  private:
   int64_t size_;
   std::vector<int64_t> hosted_;
   std::unique_ptr<Communicator> communicator_;
+  GatheredSize gathered_size_;
 };
 
 // All `size` (one or more) ranks in this process.
-c10::intrusive_ptr<DeviceMesh> make_local_mesh(int64_t size);
+c10::intrusive_ptr<DeviceMesh> make_local_mesh(int64_t size,
+                                               GatheredSize gathered_size = GatheredSize::kNarrow);
 
 // Makes the class known to TorchScript's type system. Schemas that name it are parsed during static
 // initialisation, whose order between files is not defined; so whoever registers one calls this

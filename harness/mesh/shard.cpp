@@ -16,4 +16,8 @@ c10::SymInt shard_offset(const c10::SymInt& size, int64_t n, int64_t rank) {
   return (chunk_size(size, n) * rank).min(size);
 }
 
+c10::SymInt gathered_with_padding(const c10::SymInt& size, int64_t n) {
+  return chunk_size(size, n) * n;
+}
+
 }  // namespace samebits

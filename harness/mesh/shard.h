@@ -17,4 +17,8 @@ c10::SymInt shard_size(const c10::SymInt& size, int64_t n, int64_t rank);
 // The first index of rank `rank`: min(size, rank * c). For an empty shard it is `size`.
 c10::SymInt shard_offset(const c10::SymInt& size, int64_t n, int64_t rank);
 
+// The number of indices when every rank pads its shard to the first's and all are gathered:
+// n * ceil(size / n). Equal to `size` only where n divides it.
+c10::SymInt gathered_with_padding(const c10::SymInt& size, int64_t n);
+
 }  // namespace samebits

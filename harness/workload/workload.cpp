@@ -23,7 +23,8 @@ Numerics numerics_from_settings(const NumericsSettings& settings) {
 }
 
 TensorParallel make_parallel(const Arm& arm) {
-  return arm.mesh.tp == 1 ? TensorParallel() : TensorParallel(make_local_mesh(arm.mesh.tp));
+  if (arm.mesh.tp == 1) return {};
+  return TensorParallel(make_local_mesh(arm.mesh.tp, arm.mesh.gathered_size));
 }
 
 std::unique_ptr<Qwen3> make_model(const Arm& arm, const TensorParallel& parallel) {

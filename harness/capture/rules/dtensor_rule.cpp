@@ -40,7 +40,9 @@ Results redistribute_results(const Args& args) {
   const Placement to = Placement::from_text(args[1].toStringRef()).normalized(x.dim());
   TORCH_CHECK(!to.is_partial() || spec.placement.is_partial(), "redistribute: found ",
               spec.placement.text(), ", which cannot become ", to.text());
-  return {make_dtensor({spec.mesh, to}, x.sym_sizes(), x.scalar_type())};
+  const auto sizes = redistributed_sizes(x.sym_sizes(), spec.placement, to, spec.mesh->size(),
+                                         /*unpad=*/args[2].toBool());
+  return {make_dtensor({spec.mesh, to}, sizes, x.scalar_type())};
 }
 
 Results to_local_results(const Args& args) {

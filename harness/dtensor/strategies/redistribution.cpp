@@ -22,6 +22,15 @@ OpSharding from_local_placement(const OpCall& call) {
   return {call.placements, {placement.normalized(call.tensors()[0].dim())}, {}};
 }
 
+std::vector<TensorMeta> redistribute_shape(Args args) {
+  const at::Tensor& x = args[0].toTensor();
+  const DTensorSpec& spec = spec_of(x);
+  const Placement to = Placement::from_text(args[1].toStringRef()).normalized(x.dim());
+  return {
+      {redistributed_sizes(x.sym_sizes(), spec.placement, to, spec.mesh->size(), args[2].toBool()),
+       x.scalar_type()}};
+}
+
 std::vector<TensorMeta> same_sizes(Args args) {
   const at::Tensor& x = args[0].toTensor();
   return {{x.sym_sizes().vec(), x.scalar_type()}};
@@ -54,7 +63,7 @@ std::vector<TensorMeta> from_local_shape(Args args) {
 
 SAMEBITS_STRATEGY("samebits::redistribute", redistribute_placement);
 SAMEBITS_STRATEGY("samebits::from_local", from_local_placement);
-SAMEBITS_SHAPE_RULE("samebits::redistribute", same_sizes);
+SAMEBITS_SHAPE_RULE("samebits::redistribute", redistribute_shape);
 SAMEBITS_SHAPE_RULE("samebits::full_tensor", same_sizes);
 SAMEBITS_SHAPE_RULE("samebits::to_local", to_local_shapes);
 SAMEBITS_SHAPE_RULE("samebits::from_local", from_local_shape);
