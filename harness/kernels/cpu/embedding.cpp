@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/core/launch.h"
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {
@@ -36,18 +37,20 @@ at::Tensor embedding(const at::Tensor& ids_in, const at::Tensor& weight_in, int6
   at::Tensor y = at::empty(sizes, weight.options());
   with_element("embedding", weight, [&](auto element) {
     using T = decltype(element);
-    const int64_t* id = elements<int64_t>(ids);
-    at::parallel_for(0, ids.numel(), row_grain(width), [&](int64_t begin, int64_t end) {
-      for (int64_t t = begin; t < end; ++t) {
-        const int64_t row = id[t] - first_row;
-        T* out = mutable_elements<T>(y) + t * width;
-        if (row >= 0 && row < rows) {
-          std::copy_n(elements<T>(weight) + row * width, width, out);
-        } else {
-          std::fill_n(out, width, negative_zero<T>());
-        }
-      }
-    });
+    launch("embedding",
+           [id = elements<int64_t>(ids), from = elements<T>(weight), to = mutable_elements<T>(y),
+            tokens = ids.numel(), rows, width, first_row] {
+             at::parallel_for(0, tokens, row_grain(width), [&](int64_t begin, int64_t end) {
+               for (int64_t t = begin; t < end; ++t) {
+                 const int64_t row = id[t] - first_row;
+                 if (row >= 0 && row < rows) {
+                   std::copy_n(from + row * width, width, to + t * width);
+                 } else {
+                   std::fill_n(to + t * width, width, negative_zero<T>());
+                 }
+               }
+             });
+           });
   });
   return y;
 }

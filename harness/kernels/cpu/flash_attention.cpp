@@ -20,8 +20,10 @@ std::tuple<at::Tensor, at::Tensor> flash_attention(const at::Tensor& q_in, const
   const int64_t tokens = q_in.size(1);
   TORCH_CHECK(k_in.size(0) == 1 && k_in.size(1) == tokens, "samebits::flash_attention: k has sizes ",
               k_in.sizes(), ", expected [1, ", tokens, ", G, D]");
+  checked_sequences("flash_attention", cu_seqlens);
+  const at::Tensor starts_of = index_tensor(cu_seqlens);
   const auto boundaries =
-      checked_boundaries("flash_attention", cu_seqlens, tokens, /*padded=*/false);
+      checked_boundaries("flash_attention", indices_of(starts_of), tokens, /*padded=*/false);
   const at::Tensor q = q_in.contiguous();
   const at::Tensor k = k_in.contiguous();
   const at::Tensor v = v_in.contiguous();

@@ -208,7 +208,9 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> flash_attention_backward(
   TORCH_CHECK(lse_in.scalar_type() == at::kFloat && lse_in.numel() == tokens * shape.heads,
               "samebits::", op, ": lse has dtype ", lse_in.scalar_type(), " and sizes ",
               lse_in.sizes(), ", expected float32 [1, ", tokens, ", ", shape.heads, "]");
-  const auto boundaries = checked_boundaries(op, cu_seqlens, tokens, /*padded=*/false);
+  checked_sequences(op, cu_seqlens);
+  const at::Tensor starts_of = index_tensor(cu_seqlens);
+  const auto boundaries = checked_boundaries(op, indices_of(starts_of), tokens, /*padded=*/false);
   const at::Tensor q = q_in.contiguous();
   const at::Tensor k = k_in.contiguous();
   const at::Tensor v = v_in.contiguous();

@@ -46,13 +46,26 @@ std::vector<char> gather_rows(const char* x, const QueryRows& queries,
   return rows;
 }
 
-std::vector<int64_t> checked_boundaries(const char* op, const at::Tensor& cu_seqlens,
-                                        int64_t tokens, bool padded) {
+at::Tensor index_tensor(const at::Tensor& x) {
+  const bool is_index = x.scalar_type() == at::kInt || x.scalar_type() == at::kLong;
+  return (is_index ? x : x.to(at::kLong)).contiguous();
+}
+
+Indices indices_of(const at::Tensor& index_tensor) {
+  return {index_tensor.const_data_ptr(), index_tensor.numel(),
+          index_tensor.scalar_type() == at::kLong};
+}
+
+int64_t checked_sequences(const char* op, const at::Tensor& cu_seqlens) {
   TORCH_CHECK(cu_seqlens.dim() == 1 && cu_seqlens.size(0) >= 1, "samebits::", op,
               ": cu_seqlens has sizes ", cu_seqlens.sizes(), ", expected [sequences + 1]");
-  const at::Tensor wide = cu_seqlens.to(at::kLong).contiguous();
-  const int64_t* data = wide.const_data_ptr<int64_t>();
-  std::vector<int64_t> boundaries(data, data + wide.numel());
+  return cu_seqlens.size(0) - 1;
+}
+
+std::vector<int64_t> checked_boundaries(const char* op, const Indices& cu_seqlens, int64_t tokens,
+                                        bool padded) {
+  std::vector<int64_t> boundaries(cu_seqlens.count);
+  for (int64_t i = 0; i < cu_seqlens.count; ++i) boundaries[i] = cu_seqlens[i];
   TORCH_CHECK(boundaries.front() == 0, "samebits::", op, ": cu_seqlens starts at ",
               boundaries.front(), ", expected 0");
   TORCH_CHECK(std::is_sorted(boundaries.begin(), boundaries.end()), "samebits::", op,

@@ -51,10 +51,28 @@ struct QueryRows {
 // [count * group, head_dim] of `x` ([T, H, D]), one after the other.
 std::vector<char> gather_rows(const char* x, const QueryRows& queries, const AttentionShape& shape);
 
+// A one-dimensional tensor of indices, int32 or int64, in memory that somebody else owns.
+struct Indices {
+  const void* data;
+  int64_t count;
+  bool is_wide;
+
+  int64_t operator[](int64_t i) const {
+    return is_wide ? static_cast<const int64_t*>(data)[i] : static_cast<const int32_t*>(data)[i];
+  }
+};
+
+// `x` as it can be read by Indices: itself where that is so, a copy otherwise.
+at::Tensor index_tensor(const at::Tensor& x);
+Indices indices_of(const at::Tensor& index_tensor);
+
+// Checks the shape of cu_seqlens; returns the number of sequences.
+int64_t checked_sequences(const char* op, const at::Tensor& cu_seqlens);
+
 // cu_seqlens as int64, checked: starts at 0, never falls, ends at `tokens` (or, with `padded`, at
 // most there).
-std::vector<int64_t> checked_boundaries(const char* op, const at::Tensor& cu_seqlens,
-                                        int64_t tokens, bool padded);
+std::vector<int64_t> checked_boundaries(const char* op, const Indices& cu_seqlens, int64_t tokens,
+                                        bool padded);
 
 // Checks q [1, T, H, D] against k and v [1, any, G, D] (or a cache [blocks, rows, G, D]).
 AttentionShape checked_shape(const char* op, const at::Tensor& q, const at::Tensor& k,

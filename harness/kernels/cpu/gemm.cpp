@@ -19,17 +19,17 @@ void add(float* sum, const float* other, int64_t count) {
   for (int64_t i = 0; i < count; ++i) sum[i] += other[i];
 }
 
-void store(const float* c, int64_t rows, int64_t columns, const at::Tensor& out, int64_t row,
-           int64_t column, int64_t ld) {
-  if (out.scalar_type() == at::kFloat) {
-    float* to = out.mutable_data_ptr<float>() + row * ld + column;
+void store(const float* c, int64_t rows, int64_t columns, void* out, c10::ScalarType out_dtype,
+           int64_t row, int64_t column, int64_t ld) {
+  if (out_dtype == at::kFloat) {
+    float* to = static_cast<float*>(out) + row * ld + column;
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t i = 0; i < columns; ++i) {
         to[r * ld + i] = canonical_nan_f32(c[r * kBlockColumns + i]);
       }
     }
   } else {
-    auto* to = reinterpret_cast<uint16_t*>(out.mutable_data_ptr()) + row * ld + column;
+    auto* to = static_cast<uint16_t*>(out) + row * ld + column;
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t i = 0; i < columns; ++i) to[r * ld + i] = f32_to_bf16(c[r * kBlockColumns + i]);
     }
@@ -125,7 +125,7 @@ void RowBlock::chain_part(int64_t first_row, int64_t rows, int64_t first_k, int6
 }
 
 void gemm(const MatrixView& a, const MatrixView& b, int64_t m, int64_t n, int64_t k, int64_t slice,
-          c10::ScalarType dtype, const at::Tensor& out) {
+          c10::ScalarType dtype, void* out, c10::ScalarType out_dtype) {
   if (m == 0 || n == 0) return;
   const Isa isa = selected_isa();
   const size_t element = c10::elementSize(dtype);
@@ -154,7 +154,7 @@ void gemm(const MatrixView& a, const MatrixView& b, int64_t m, int64_t n, int64_
                             kBlockColumns);
           tree.join(s);
         }
-        store(tree.finish(), rows, columns, out, first_row, column, n);
+        store(tree.finish(), rows, columns, out, out_dtype, first_row, column, n);
       }
     });
   }

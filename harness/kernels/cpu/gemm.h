@@ -1,6 +1,5 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
 #include <c10/core/ScalarType.h>
 
 #include <cstdint>
@@ -53,8 +52,8 @@ class RowBlock {
 };
 
 // out[m, n] = tree over slices of k of chain(0; a[m, slice], b[n, slice]), see linear.h. `out` is
-// row-major [m, n], contiguous, float32 or bfloat16 (rounded once, at the end).
+// row-major [m, n], contiguous, of `out_dtype`: float32 or bfloat16 (rounded once, at the end).
 void gemm(const MatrixView& a, const MatrixView& b, int64_t m, int64_t n, int64_t k, int64_t slice,
-          c10::ScalarType dtype, const at::Tensor& out);
+          c10::ScalarType dtype, void* out, c10::ScalarType out_dtype);
 
 }  // namespace samebits

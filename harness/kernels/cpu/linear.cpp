@@ -6,6 +6,7 @@
 #include <c10/util/accumulate.h>
 #include <torch/library.h>
 
+#include "harness/core/launch.h"
 #include "harness/kernels/cpu/gemm.h"
 
 namespace samebits::cpu {
@@ -49,6 +50,14 @@ MatrixView by_columns(const at::Tensor& matrix) {
   return {matrix.const_data_ptr(), 1, matrix.size(-1)};
 }
 
+void launch_gemm(const char* name, const MatrixView& a, const MatrixView& b, int64_t m, int64_t n,
+                 int64_t k, int64_t slice, c10::ScalarType dtype, const at::Tensor& out) {
+  launch(name,
+         [a, b, m, n, k, slice, dtype, to = out.mutable_data_ptr(), out_dtype = out.scalar_type()] {
+           gemm(a, b, m, n, k, slice, dtype, to, out_dtype);
+         });
+}
+
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, int64_t slice, int64_t dgrad_slice,
@@ -63,8 +72,8 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, int64_t slice, 
   const at::Tensor a = x.contiguous();
   const at::Tensor b = weight.contiguous();
   at::Tensor out = empty_with_last(x, weight.size(0), out_dtype);
-  gemm(by_rows(a), by_rows(b), rows_of(x), weight.size(0), weight.size(1), slice, x.scalar_type(),
-       out);
+  launch_gemm("linear", by_rows(a), by_rows(b), rows_of(x), weight.size(0), weight.size(1), slice,
+              x.scalar_type(), out);
   return out;
 }
 
@@ -75,8 +84,8 @@ at::Tensor linear_dgrad(const at::Tensor& dy, const at::Tensor& weight, int64_t 
   const at::Tensor a = dy.to(weight.scalar_type()).contiguous();
   const at::Tensor b = weight.contiguous();
   at::Tensor dx = empty_with_last(dy, weight.size(1), at::kFloat);
-  gemm(by_rows(a), by_columns(b), rows_of(dy), weight.size(1), weight.size(0), slice,
-       weight.scalar_type(), dx);
+  launch_gemm("linear_dgrad", by_rows(a), by_columns(b), rows_of(dy), weight.size(1),
+              weight.size(0), slice, weight.scalar_type(), dx);
   return dx;
 }
 
@@ -90,8 +99,8 @@ at::Tensor linear_wgrad(const at::Tensor& dy, const at::Tensor& x) {
   const at::Tensor a = dy.to(x.scalar_type()).contiguous();
   const at::Tensor b = x.contiguous();
   at::Tensor dweight = at::empty({dy.size(-1), x.size(-1)}, x.options());
-  gemm(by_columns(a), by_columns(b), dy.size(-1), x.size(-1), rows_of(x), /*slice=*/0,
-       x.scalar_type(), dweight);
+  launch_gemm("linear_wgrad", by_columns(a), by_columns(b), dy.size(-1), x.size(-1), rows_of(x),
+              /*slice=*/0, x.scalar_type(), dweight);
   return dweight;
 }
 

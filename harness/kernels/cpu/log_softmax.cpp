@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include "harness/core/launch.h"
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {
@@ -18,9 +19,8 @@ void check_logits(const char* op, const at::Tensor& logits, const at::Tensor& ta
   check_dtype(op, "targets", targets, at::kLong);
 }
 
-void check_targets(const char* op, const at::Tensor& targets, int64_t vocab) {
-  const int64_t* target = elements<int64_t>(targets);
-  for (int64_t row = 0; row < targets.numel(); ++row) {
+void check_targets(const char* op, const int64_t* target, int64_t rows, int64_t vocab) {
+  for (int64_t row = 0; row < rows; ++row) {
     TORCH_CHECK(target[row] >= 0 && target[row] < vocab, op, ": row ", row, " has target ",
                 target[row], ", expected one in [0, ", vocab, ")");
   }
@@ -31,23 +31,24 @@ std::tuple<at::Tensor, at::Tensor> log_softmax_gather(const at::Tensor& logits_i
   check_logits("log_softmax_gather", logits_in, targets_in, vocab);
   const at::Tensor logits = logits_in.contiguous();
   const at::Tensor targets = targets_in.contiguous();
-  check_targets("log_softmax_gather", targets, vocab);
   const int64_t width = logits.size(-1);
   at::Tensor logprob = at::empty(targets.sizes(), logits.options().dtype(at::kFloat));
   at::Tensor lse = at::empty(targets.sizes(), logits.options().dtype(at::kFloat));
   with_element("log_softmax_gather", logits, [&](auto element) {
     using T = decltype(element);
-    const auto& kernels = row_kernels<T>();
-    const int64_t* target = elements<int64_t>(targets);
-    at::parallel_for(0, targets.numel(), row_grain(width), [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        const T* x = elements<T>(logits) + row * width;
-        const float row_lse = kernels.log_sum_exp(x, vocab);
-        mutable_elements<float>(lse)[row] = row_lse;
-        mutable_elements<float>(logprob)[row] =
-            canonical_nan_f32(to_float(x[target[row]]) - row_lse);
-      }
-    });
+    launch("log_softmax_gather",
+           [log_sum_exp = row_kernels<T>().log_sum_exp, logits = elements<T>(logits),
+            target = elements<int64_t>(targets), logprob = mutable_elements<float>(logprob),
+            lse = mutable_elements<float>(lse), rows = targets.numel(), width, vocab] {
+             check_targets("log_softmax_gather", target, rows, vocab);
+             at::parallel_for(0, rows, row_grain(width), [&](int64_t begin, int64_t end) {
+               for (int64_t row = begin; row < end; ++row) {
+                 const T* x = logits + row * width;
+                 lse[row] = log_sum_exp(x, vocab);
+                 logprob[row] = canonical_nan_f32(to_float(x[target[row]]) - lse[row]);
+               }
+             });
+           });
   });
   return {logprob, lse};
 }
@@ -64,7 +65,7 @@ at::Tensor log_softmax_gather_backward(const at::Tensor& dlogprob_in, const at::
   const at::Tensor logits = logits_in.contiguous();
   const at::Tensor targets = targets_in.contiguous();
   const at::Tensor lse = lse_in.contiguous();
-  check_targets(op, targets, vocab);
+  check_targets(op, elements<int64_t>(targets), targets.numel(), vocab);
   const int64_t width = logits.size(-1);
   at::Tensor dlogits = at::empty(logits.sizes(), logits.options());
   with_element(op, logits, [&](auto element) {

@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include "harness/core/launch.h"
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {
@@ -16,10 +17,11 @@ at::Tensor residual_add(const at::Tensor& x_in, const at::Tensor& y_in) {
   at::Tensor out = at::empty(x.sizes(), x.options());
   with_element("residual_add", x, [&](auto element) {
     using T = decltype(element);
-    const auto& kernels = row_kernels<T>();
-    at::parallel_for(0, x.numel(), row_grain(1), [&](int64_t begin, int64_t end) {
-      kernels.residual_add(elements<T>(x) + begin, elements<T>(y) + begin,
-                           mutable_elements<T>(out) + begin, end - begin);
+    launch("residual_add", [kernel = row_kernels<T>().residual_add, x = elements<T>(x),
+                            y = elements<T>(y), to = mutable_elements<T>(out), count = x.numel()] {
+      at::parallel_for(0, count, row_grain(1), [&](int64_t begin, int64_t end) {
+        kernel(x + begin, y + begin, to + begin, end - begin);
+      });
     });
   });
   return out;

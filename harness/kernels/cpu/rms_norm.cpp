@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "harness/core/launch.h"
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {
@@ -29,11 +30,13 @@ at::Tensor rms_norm(const at::Tensor& x_in, const at::Tensor& weight_in, double 
   at::Tensor y = at::empty(x.sizes(), x.options());
   with_element("rms_norm", x, [&](auto element) {
     using T = decltype(element);
-    const auto& kernels = row_kernels<T>();
-    at::parallel_for(0, x.numel() / dim, row_grain(dim), [&](int64_t begin, int64_t end) {
-      kernels.rms_norm(elements<T>(x) + begin * dim, elements<T>(weight),
-                       mutable_elements<T>(y) + begin * dim, end - begin, dim,
-                       static_cast<float>(eps), fused_rounding);
+    launch("rms_norm", [kernel = row_kernels<T>().rms_norm, from = elements<T>(x),
+                        scale = elements<T>(weight), to = mutable_elements<T>(y),
+                        rows = x.numel() / dim, dim, eps = static_cast<float>(eps),
+                        fused_rounding] {
+      at::parallel_for(0, rows, row_grain(dim), [&](int64_t begin, int64_t end) {
+        kernel(from + begin * dim, scale, to + begin * dim, end - begin, dim, eps, fused_rounding);
+      });
     });
   });
   return y;

@@ -4,10 +4,18 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include "harness/core/launch.h"
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {
 namespace {
+
+void check_positions(const int64_t* position, int64_t tokens, int64_t table) {
+  for (int64_t t = 0; t < tokens; ++t) {
+    TORCH_CHECK(position[t] >= 0 && position[t] < table, "rope: token ", t, " has position ",
+                position[t], ", expected one in [0, ", table, ")");
+  }
+}
 
 at::Tensor rope(const at::Tensor& x_in, const at::Tensor& cos_in, const at::Tensor& sin_in,
                 const at::Tensor& positions_in, bool inverse) {
@@ -26,23 +34,22 @@ at::Tensor rope(const at::Tensor& x_in, const at::Tensor& cos_in, const at::Tens
   const at::Tensor cos = cos_in.contiguous();
   const at::Tensor sin = sin_in.contiguous();
   const at::Tensor positions = positions_in.contiguous();
-  const int64_t* position = elements<int64_t>(positions);
-  for (int64_t t = 0; t < tokens; ++t) {
-    TORCH_CHECK(position[t] >= 0 && position[t] < cos.size(0), "rope: token ", t, " has position ",
-                position[t], ", expected one in [0, ", cos.size(0), ")");
-  }
   at::Tensor y = at::empty(x.sizes(), x.options());
   with_element("rope", x, [&](auto element) {
     using T = decltype(element);
-    const auto& kernels = row_kernels<T>();
-    const int64_t length = heads * dim;
-    const int64_t half = dim / 2;
-    at::parallel_for(0, tokens, row_grain(length), [&](int64_t begin, int64_t end) {
-      for (int64_t t = begin; t < end; ++t) {
-        kernels.rope(elements<T>(x) + t * length, elements<float>(cos) + position[t] * half,
-                     elements<float>(sin) + position[t] * half, mutable_elements<T>(y) + t * length,
-                     heads, dim, inverse);
-      }
+    launch("rope", [kernel = row_kernels<T>().rope, from = elements<T>(x),
+                    cos = elements<float>(cos), sin = elements<float>(sin), table = cos.size(0),
+                    position = elements<int64_t>(positions), to = mutable_elements<T>(y), tokens,
+                    heads, dim, inverse] {
+      check_positions(position, tokens, table);
+      const int64_t length = heads * dim;
+      const int64_t half = dim / 2;
+      at::parallel_for(0, tokens, row_grain(length), [&](int64_t begin, int64_t end) {
+        for (int64_t t = begin; t < end; ++t) {
+          kernel(from + t * length, cos + position[t] * half, sin + position[t] * half,
+                 to + t * length, heads, dim, inverse);
+        }
+      });
     });
   });
   return y;

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <vector>
 
+#include "harness/core/launch.h"
 #include "harness/core/philox.h"
 #include "harness/kernels/cpu/tensors.h"
 
@@ -101,9 +102,9 @@ int64_t choose(const RowKernels<T>& kernels, const SampleKernels& sampler, const
   return argmax(scores, filter(sampler, z, draw));
 }
 
-void check_keys(const at::Tensor& keys) {
-  for (int64_t i = 0; i < keys.numel(); ++i) {
-    const int64_t key = elements<int64_t>(keys)[i];
+void check_keys(const int64_t* keys, int64_t rows) {
+  for (int64_t i = 0; i < 2 * rows; ++i) {
+    const int64_t key = keys[i];
     TORCH_CHECK(key >= 0 && key <= 0xffffffffLL, "sample: row ", i / 2, " has ",
                 i % 2 == 0 ? "sequence " : "position ", key, ", expected one in [0, 2^32)");
   }
@@ -126,25 +127,26 @@ std::tuple<at::Tensor, at::Tensor> sample(const at::Tensor& logits_in, const at:
               ", expected more than 0 and at most 1 (off)");
   const at::Tensor logits = logits_in.contiguous();
   const at::Tensor keys = keys_in.contiguous();
-  check_keys(keys);
   const Draw draw{static_cast<uint64_t>(seed), static_cast<float>(temperature), top_k,
                   static_cast<float>(top_p)};
   at::Tensor token = at::empty({rows}, logits.options().dtype(at::kLong));
   at::Tensor logprob = at::empty({rows}, logits.options().dtype(at::kFloat));
   with_element("sample", logits, [&](auto element) {
     using T = decltype(element);
-    const auto& kernels = row_kernels<T>();
-    const auto& sampler = sample_kernels();
-    at::parallel_for(0, rows, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        const T* x = elements<T>(logits) + row * width;
-        const int64_t id =
-            choose(kernels, sampler, x, vocab, elements<int64_t>(keys) + row * 2, draw);
-        mutable_elements<int64_t>(token)[row] = id;
-        mutable_elements<float>(logprob)[row] =
-            canonical_nan_f32(to_float(x[id]) - kernels.log_sum_exp(x, vocab));
-      }
-    });
+    launch("sample",
+           [kernels = &row_kernels<T>(), sampler = &sample_kernels(), logits = elements<T>(logits),
+            keys = elements<int64_t>(keys), token = mutable_elements<int64_t>(token),
+            logprob = mutable_elements<float>(logprob), rows, width, vocab, draw] {
+             check_keys(keys, rows);
+             at::parallel_for(0, rows, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+               for (int64_t row = begin; row < end; ++row) {
+                 const T* x = logits + row * width;
+                 const int64_t id = choose(*kernels, *sampler, x, vocab, keys + row * 2, draw);
+                 token[row] = id;
+                 logprob[row] = canonical_nan_f32(to_float(x[id]) - kernels->log_sum_exp(x, vocab));
+               }
+             });
+           });
   });
   return {token, logprob};
 }

@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include "harness/core/launch.h"
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {
@@ -16,11 +17,13 @@ at::Tensor silu_mul(const at::Tensor& gate_in, const at::Tensor& up_in, bool fus
   at::Tensor y = at::empty(gate.sizes(), gate.options());
   with_element("silu_mul", gate, [&](auto element) {
     using T = decltype(element);
-    const auto& kernels = row_kernels<T>();
-    at::parallel_for(0, gate.numel(), row_grain(1), [&](int64_t begin, int64_t end) {
-      kernels.silu_mul(elements<T>(gate) + begin, elements<T>(up) + begin,
-                       mutable_elements<T>(y) + begin, end - begin, fused_rounding);
-    });
+    launch("silu_mul",
+           [kernel = row_kernels<T>().silu_mul, gate = elements<T>(gate), up = elements<T>(up),
+            to = mutable_elements<T>(y), count = gate.numel(), fused_rounding] {
+             at::parallel_for(0, count, row_grain(1), [&](int64_t begin, int64_t end) {
+               kernel(gate + begin, up + begin, to + begin, end - begin, fused_rounding);
+             });
+           });
   });
   return y;
 }
