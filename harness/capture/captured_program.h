@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "harness/capture/executor.h"
+#include "harness/capture/guard_ledger.h"
 #include "harness/capture/tracer.h"
 #include "harness/core/case.h"
 
@@ -22,13 +23,6 @@ struct CaptureWitness {
   int64_t guards_false = 0;
 };
 
-// A dropped guard that was false when the graph ran anyway.
-struct GuardViolation {
-  std::string guard;  // Guard::str()
-  std::string sizes;  // "s0=1, s1=40"
-  int64_t times = 0;
-};
-
 // What a guard that turns false does (GuardPolicy, core/case.h). kKeep: the program is traced again
 // for the new sizes, and both graphs stay, found by their guards. kDrop: the symbolic shapes are
 // trusted and the first graph runs, as vLLM's integration does; the ledger says what that ignored.
@@ -41,17 +35,16 @@ class CapturedProgram {
 
   std::vector<at::Tensor> operator()(const std::vector<at::Tensor>& inputs);
 
-  const CaptureWitness& witness() const { return witness_; }
-  // What `drop` ignored, in order of first occurrence. Empty under `keep`.
-  const std::vector<GuardViolation>& ledger() const { return ledger_; }
+  CaptureWitness witness() const;
+  // Every guard of every graph, in order of tracing. What is false under `drop` was ignored; under
+  // `keep` another graph was asked, or traced.
+  std::vector<GuardRecord> ledger() const;
   // In order of tracing.
   std::vector<std::shared_ptr<const ir::Graph>> graphs() const;
 
  private:
   struct Entry;
   Entry& add_trace(const std::vector<at::Tensor>& inputs);
-  bool guards_hold(const ir::Graph& graph, const std::vector<int64_t>& symbols);
-  void record(GuardViolation violation);
   std::vector<at::Tensor> run(Entry& entry, const std::vector<at::Tensor>& inputs,
                               const std::vector<int64_t>& symbols);
 
@@ -60,7 +53,6 @@ class CapturedProgram {
   GuardPolicy policy_;
   std::vector<std::shared_ptr<Entry>> entries_;
   CaptureWitness witness_;
-  std::vector<GuardViolation> ledger_;
 };
 
 }  // namespace samebits

@@ -242,7 +242,10 @@ TEST(CapturedProgram, KeepRetracesWhereAGuardIsFalse) {
       captured.graphs()[0]->guards[0].str(),
       testing::MatchesRegex("s0 >= 5  \\(asked at tests/capture/program_test.cpp:[0-9]+\\)"));
   EXPECT_THAT(captured.graphs()[1]->guards[0].str(), HasSubstr("s0 <= 4"));
-  EXPECT_TRUE(captured.ledger().empty());
+  // Of the first graph: false at 4, 3 and 0, where the second served.
+  EXPECT_EQ(captured.ledger().size(), 2u);
+  EXPECT_EQ(captured.ledger()[0].false_at.size(), 3u);
+  EXPECT_TRUE(captured.ledger()[1].false_at.empty());
 }
 
 // The negative control: a dropped guard gives wrong bits, and the ledger says which and where.
@@ -256,11 +259,15 @@ TEST(CapturedProgram, DropRunsTheWrongBranchAndSaysSo) {
   EXPECT_EQ(captured.witness().traces, 1);
   EXPECT_EQ(captured.witness().guards_false, 3);
   EXPECT_EQ(captured.witness().guards_checked, 3);  // not by the first call, which traced
-  ASSERT_EQ(captured.ledger().size(), 2u);
-  EXPECT_THAT(captured.ledger()[0].guard, HasSubstr("s0 >= 5"));
-  EXPECT_EQ(captured.ledger()[0].sizes, "s0=3");
-  EXPECT_EQ(captured.ledger()[0].times, 2);
-  EXPECT_EQ(captured.ledger()[1].sizes, "s0=1");
+  ASSERT_EQ(captured.ledger().size(), 1u);
+  const GuardRecord record = captured.ledger()[0];
+  EXPECT_THAT(record.guard, HasSubstr("s0 >= 5"));
+  EXPECT_EQ(record.asked_at, "s0=6");
+  EXPECT_EQ(record.checked, 3);
+  ASSERT_EQ(record.false_at.size(), 2u);
+  EXPECT_EQ(record.false_at[0].sizes, "s0=3");
+  EXPECT_EQ(record.false_at[0].times, 2);
+  EXPECT_EQ(record.false_at[1].sizes, "s0=1");
   EXPECT_THROW(captured({rows(3, 2), rows(1, 2)}), InputError);
 }
 
