@@ -1,0 +1,35 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "harness/graph/address_ledger.h"
+#include "harness/graph/arena.h"
+#include "harness/graph/arena_allocator.h"
+#include "harness/graph/operator_watch.h"
+
+namespace samebits {
+
+// What a stream that captures permits: views, allocations from the pool and launches. Anything that
+// would compute or read on the spot, at any depth, throws c10::Error in CUDA's words with the
+// operator's name. Notes every tensor from outside the pool in a ledger.
+class CaptureRules final : public OperatorWatch {
+ public:
+  // All borrowed.
+  CaptureRules(const Arena& pool, ArenaGuard& memory, AddressLedger& ledger)
+      : pool_(pool), memory_(memory), ledger_(ledger) {}
+
+  void call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
+            torch::jit::Stack* stack) override;
+
+ private:
+  // Returns whether a DTensor is among the arguments.
+  bool note_arguments(const c10::OperatorHandle& op, const torch::jit::Stack& stack);
+
+  const Arena& pool_;
+  ArenaGuard& memory_;
+  AddressLedger& ledger_;
+  int depth_ = 0;
+};
+
+}  // namespace samebits

@@ -1,0 +1,38 @@
+#include "harness/graph/operator_watch.h"
+
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <torch/library.h>
+
+#include "harness/core/dispatch_keys.h"
+
+namespace samebits {
+namespace {
+
+thread_local OperatorWatch* tls_watch = nullptr;
+
+void set_watch(OperatorWatch* watch) {
+  tls_watch = watch;
+  c10::impl::tls_set_dispatch_key_included(kWatchDispatchKey, watch != nullptr);
+}
+
+void call_watch(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack) {
+  TORCH_INTERNAL_ASSERT(tls_watch, "the watch key is on, but no watch is");
+  const c10::DispatchKeySet below =
+      keys & c10::DispatchKeySet(c10::DispatchKeySet::FULL_AFTER, kWatchDispatchKey);
+  tls_watch->call(op, below, stack);
+}
+
+}  // namespace
+
+OperatorWatchGuard::OperatorWatchGuard(OperatorWatch& watch) : previous_(tls_watch) {
+  set_watch(&watch);
+}
+
+OperatorWatchGuard::~OperatorWatchGuard() { set_watch(previous_); }
+
+TORCH_LIBRARY_IMPL(_, TESTING_ONLY_GenericWrapper, m) {
+  static_assert(kWatchDispatchKey == c10::DispatchKey::TESTING_ONLY_GenericWrapper);
+  m.fallback(torch::CppFunction::makeFromBoxedFunction<&call_watch>());
+}
+
+}  // namespace samebits

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/stack.h>
+#include <c10/core/DispatchKeySet.h>
+
+namespace samebits {
+
+// Sees every operator call of a thread, also those that kernels and other operators make, which a
+// DispatchMode does not.
+class OperatorWatch {
+ public:
+  virtual ~OperatorWatch() = default;
+
+  // Called with the arguments of `op` on top of `stack`; leaves its returns there instead, by
+  // op.redispatchBoxed(below, stack) or otherwise. The watch stays on meanwhile.
+  virtual void call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
+                    torch::jit::Stack* stack) = 0;
+};
+
+// Puts a watch on this thread for the guard's lifetime, in place of the one before. Borrowed.
+class OperatorWatchGuard {
+ public:
+  explicit OperatorWatchGuard(OperatorWatch& watch);
+  ~OperatorWatchGuard();
+  OperatorWatchGuard(const OperatorWatchGuard&) = delete;
+  OperatorWatchGuard& operator=(const OperatorWatchGuard&) = delete;
+
+ private:
+  OperatorWatch* previous_;
+};
+
+}  // namespace samebits

@@ -1,0 +1,140 @@
+#include "harness/kernels/cpu/data_movement.h"
+
+#include <array>
+#include <cstring>
+
+#include "harness/core/launch.h"
+#include "harness/kernels/cpu/tensors.h"
+
+namespace samebits {
+namespace {
+
+constexpr int64_t kMaxDims = 8;
+
+struct StridedCopy {
+  char* to;
+  const char* from;
+  int64_t dims;
+  std::array<int64_t, kMaxDims> sizes;
+  std::array<int64_t, kMaxDims> to_strides;  // bytes, as from_strides
+  std::array<int64_t, kMaxDims> from_strides;
+  int64_t row_bytes;  // of the innermost piece that is in one piece on both sides
+};
+
+void copy(const StridedCopy& c, int64_t dim, char* to, const char* from) {
+  if (dim == c.dims) {
+    std::memcpy(to, from, c.row_bytes);
+    return;
+  }
+  for (int64_t i = 0; i < c.sizes[dim]; ++i) {
+    copy(c, dim + 1, to + i * c.to_strides[dim], from + i * c.from_strides[dim]);
+  }
+}
+
+StridedCopy strided_copy(const at::Tensor& to, const at::Tensor& from) {
+  const auto element = static_cast<int64_t>(to.element_size());
+  StridedCopy c{static_cast<char*>(to.mutable_data_ptr()),
+                static_cast<const char*>(from.const_data_ptr()),
+                to.dim(),
+                {},
+                {},
+                {},
+                element};
+  while (c.dims > 0) {
+    const int64_t last = c.dims - 1;
+    const bool in_one_piece = to.size(last) == 1 || (to.stride(last) * element == c.row_bytes &&
+                                                     from.stride(last) * element == c.row_bytes);
+    if (!in_one_piece) break;
+    c.row_bytes *= to.size(last);
+    --c.dims;
+  }
+  for (int64_t d = 0; d < c.dims; ++d) {
+    c.sizes[d] = to.size(d);
+    c.to_strides[d] = to.stride(d) * element;
+    c.from_strides[d] = from.stride(d) * element;
+  }
+  return c;
+}
+
+void check_contiguous(const char* op, const at::Tensor& x) {
+  TORCH_CHECK(x.is_contiguous(), op, ": found a tensor that is not contiguous");
+}
+
+}  // namespace
+
+void launch_copy(const at::Tensor& to, const at::Tensor& from) {
+  check_like("copy", "from", from, to);
+  TORCH_CHECK(to.dim() <= kMaxDims, "copy: found ", to.dim(), " dimensions, expected at most ",
+              kMaxDims);
+  if (to.numel() == 0) return;
+  launch("copy", [c = strided_copy(to, from)] { copy(c, 0, c.to, c.from); });
+}
+
+void launch_index_select(const at::Tensor& to, const at::Tensor& from, int64_t dim,
+                         const at::Tensor& index) {
+  TORCH_CHECK(dim >= 0 && dim < from.dim(), "index_select: found dimension ", dim,
+              ", expected one in [0, ", from.dim(), ")");
+  check_dtype("index_select", "index", index, at::kLong);
+  TORCH_CHECK(index.dim() == 1, "index_select: index has shape ", index.sizes(), ", expected [n]");
+  auto sizes = from.sizes().vec();
+  sizes[dim] = index.size(0);
+  check_sizes("index_select", "to", to, sizes);
+  check_dtype("index_select", "to", to, from.scalar_type());
+  for (const at::Tensor* x : {&to, &from, &index}) check_contiguous("index_select", *x);
+  if (to.numel() == 0) return;
+  const int64_t rows = from.size(dim);
+  const int64_t bytes = from.stride(dim) * static_cast<int64_t>(from.element_size());
+  launch(
+      "index_select", [to = static_cast<char*>(to.mutable_data_ptr()),
+                       from = static_cast<const char*>(from.const_data_ptr()),
+                       index = elements<int64_t>(index), count = index.numel(),
+                       outer = from.numel() * from.element_size() / (rows * bytes), rows, bytes] {
+        for (int64_t i = 0; i < count; ++i) {
+          TORCH_CHECK(index[i] >= 0 && index[i] < rows, "index_select: index[", i, "] is ",
+                         index[i], ", expected one in [0, ", rows, ")");
+          for (int64_t o = 0; o < outer; ++o) {
+            std::memcpy(to + (o * count + i) * bytes, from + (o * rows + index[i]) * bytes, bytes);
+          }
+        }
+      });
+}
+
+void launch_cast(const at::Tensor& to, const at::Tensor& from) {
+  check_sizes("cast", "from", from, to.sizes());
+  check_contiguous("cast", to);
+  check_contiguous("cast", from);
+  if (to.scalar_type() == from.scalar_type()) return launch_copy(to, from);
+  if (to.scalar_type() == at::kBFloat16) {
+    check_dtype("cast", "from", from, at::kFloat);
+    launch("cast",
+           [from = elements<float>(from), to = mutable_elements<Bf16>(to), count = to.numel()] {
+             for (int64_t i = 0; i < count; ++i) to[i].bits = f32_to_bf16(from[i]);
+           });
+  } else {
+    check_dtype("cast", "from", from, at::kBFloat16);
+    check_dtype("cast", "to", to, at::kFloat);
+    launch("cast",
+           [from = elements<Bf16>(from), to = mutable_elements<float>(to), count = to.numel()] {
+             for (int64_t i = 0; i < count; ++i) to[i] = to_float(from[i]);
+           });
+  }
+}
+
+void launch_add(const at::Tensor& to, const at::Tensor& a, const at::Tensor& b) {
+  check_like("add", "a", a, to);
+  check_like("add", "b", b, to);
+  for (const at::Tensor* x : {&to, &a, &b}) check_contiguous("add", *x);
+  with_element("add", to, [&](auto element) {
+    using T = decltype(element);
+    launch("add", [kernel = row_kernels<T>().residual_add, a = elements<T>(a), b = elements<T>(b),
+                   to = mutable_elements<T>(to), count = to.numel()] { kernel(a, b, to, count); });
+  });
+}
+
+void launch_zero(const at::Tensor& to) {
+  check_contiguous("zero", to);
+  if (to.numel() == 0) return;
+  launch("zero", [to = to.mutable_data_ptr(), bytes = to.nbytes()] { std::memset(to, 0, bytes); });
+}
+
+}  // namespace samebits
