@@ -159,6 +159,9 @@ std::optional<InputError> Executor::Plan::bind(const std::vector<at::Tensor>& in
     return InputError("captured program", std::to_string(inputs.size()) + " inputs",
                       std::to_string(graph->inputs.size()));
   }
+  TORCH_CHECK(graph->bindings.size() == graph->symbols.size(),
+              "the graph's inputs do not bind its symbols, as those of a piece do not; run it with "
+              "their values");
   symbols.resize(graph->symbols.size());
   for (const ir::SymbolBinding& binding : graph->bindings) {
     const at::Tensor& input = inputs[binding.input];
@@ -177,8 +180,9 @@ std::optional<InputError> Executor::Plan::bind(const std::vector<at::Tensor>& in
     }
     for (size_t d = 0; d < meta.sizes.size(); ++d) {
       const int64_t size = inputs[i].size(d);
-      const sym::AtomPtr symbol = meta.sizes[d].as_atom();
-      const int64_t expected = symbol ? symbols[symbol->id] : *meta.sizes[d].constant();
+      const sym::AtomPtr atom = meta.sizes[d].as_atom();
+      const sym::AtomPtr symbol = atom && atom->kind == sym::AtomKind::symbol ? atom : nullptr;
+      const int64_t expected = meta.sizes[d].evaluate(symbols);
       const std::string where = "size of dimension " + std::to_string(d);
       if (size != expected) {
         return error(i, where, std::to_string(size),
