@@ -1,0 +1,52 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/ivalue.h>
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "harness/capture/ir/graph.h"
+
+namespace samebits {
+
+// A graph as a text that can be kept, read and compared: JSON, one value, node or guard a line, the
+// same for the same graph. It holds everything but the data: the constants' tensors, and objects
+// such as a DeviceMesh, are referred to by names that the caller gives and later resolves. Numbers
+// are exact. A piece (passes/split.h) can be kept too.
+//
+//   {"op":"samebits::rms_norm","args":{"x":"%0","weight":"%c1","eps":1e-06,"fused_rounding":false},
+//    "results":[{"name":"%1","dtype":"BFloat16","sizes":[1,"s0",256],"site":"norm#0"}]}
+//
+// Arguments stand under their names in the schema. null, true, 3 and 3.0 are what they are in JSON,
+// a string names a value, and the rest is an object of one key: {"str": "R"}, {"dtype": "Float"},
+// {"device": "cpu"}, {"size": "2*s0"}, {"sizes": [1, "s0"]}, {"tensors": ["%0", "%1"]},
+// {"optional_tensors": [null, "%0"]}, {"ints": []}, {"doubles": []}, {"bools": []}, {"strs": []},
+// {"object": "mesh"}, {"double_bits": "7ff8000000000000"} (not finite).
+
+// Names for what a file does not hold. Both may throw.
+struct GraphNames {
+  std::function<std::string(const at::Tensor& constant)> constant;
+  std::function<std::string(const c10::IValue& object)> object;
+};
+
+// What the names stand for; an undefined tensor or None: there is no such name.
+struct GraphReferences {
+  std::function<at::Tensor(const std::string& name)> constant;
+  std::function<c10::IValue(const std::string& name)> object;
+};
+
+// Throws InputError where a symbol's name could not be read back, NotImplementedError for an
+// argument of a kind that the format does not have (a complex number, a dictionary).
+std::string save_graph(const ir::Graph& graph, const GraphNames& names);
+
+// The graph of a text of save_graph(). It prints alike and gives the same bits. Everything is
+// checked, and what does not fit is an InputError of one line that names `file` and the key or byte
+// offset: text that is no JSON, another version of the format or of LibTorch, an operator that this
+// program does not have, arguments and results that its schema does not have, a value that is used
+// before it is defined or defined twice, a name without a tensor, a tensor of another shape.
+ir::Graph load_graph(std::string_view text, const GraphReferences& references,
+                     const std::string& file);
+
+}  // namespace samebits
