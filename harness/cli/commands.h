@@ -19,5 +19,6 @@ void add_logprobs_command(CLI::App& app, Action& action);
 void add_generate_command(CLI::App& app, Action& action);
 void add_bench_command(CLI::App& app, Action& action);
 void add_doctor_command(CLI::App& app, Action& action);
+void add_repro_command(CLI::App& app, Action& action);  // repro/command.cpp
 
 }  // namespace samebits

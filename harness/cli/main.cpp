@@ -41,6 +41,7 @@ int main(int argc, char** argv) {
   samebits::add_generate_command(app, action);
   samebits::add_bench_command(app, action);
   samebits::add_doctor_command(app, action);
+  samebits::add_repro_command(app, action);
   try {
     app.parse(argc, argv);
     return action();

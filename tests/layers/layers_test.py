@@ -1,5 +1,5 @@
 """Data flows downwards, includes only point upwards: a folder of harness/ includes only from itself
-and from the folders above it in this list. Run by ctest."""
+and from the folders above it in this list. repro/ stands below all of them. Run by ctest."""
 
 import pathlib
 import re

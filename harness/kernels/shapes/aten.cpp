@@ -350,6 +350,19 @@ Metas mean_dims(Args args) {
   return {{reduced_sizes(args), dtype_or(args, 3, tensor(args, 0).scalar_type())}};
 }
 
+// [..., in] by [out, in].
+Metas linear(Args args) {
+  const at::Tensor& x = tensor(args, 0);
+  const at::Tensor& weight = tensor(args, 1);
+  TORCH_CHECK(x.dim() >= 1 && weight.dim() == 2, "linear: found ", x.dim(), " and ", weight.dim(),
+              " dimensions, expected one or more and two");
+  TORCH_SYM_CHECK(x.sym_size(-1).sym_eq(weight.sym_size(1)), "linear: sizes ", x.sym_sizes(),
+                  " and ", weight.sym_sizes(), " do not multiply");
+  Sizes sizes = sizes_of(x);
+  sizes.back() = weight.sym_size(0);
+  return {{std::move(sizes), x.scalar_type()}};
+}
+
 Metas mm(Args args) {
   const auto& a = tensor(args, 0);
   const auto& b = tensor(args, 1);
@@ -443,6 +456,7 @@ constexpr Row kRules[] = {
     {"aten::sum.dim_IntList", sum_dims},
     {"aten::mean", mean},
     {"aten::mean.dim", mean_dims},
+    {"aten::linear", linear},
     {"aten::mm", mm},
     {"aten::embedding", embedding},
     {"aten::embedding_dense_backward", embedding_backward},

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "repro/subject.h"
+
+namespace samebits {
+
+enum class Side { kBuggy, kFixed };
+
+// A named upstream bug: the mechanism that fails and the change that resolves it, as a switch over
+// one code path. Its folder, repro/NAME/, holds what a person reads (README.md), the text to file
+// (issue.md), the code, and, where torch itself is at fault, upstream.py, which asks an installed
+// torch (see repro/README.md for what it prints).
+struct Repro {
+  std::string name;     // of its folder
+  std::string title;    // one line
+  bool is_silent;       // other values rather than an error
+  std::string symptom;  // what the buggy side's evidence contains
+  std::vector<std::string> links;
+  Subject (*subject)(Side side);
+};
+
+// In the order of `samebits repro list`.
+const std::vector<Repro>& catalogue();
+
+// InputError that offers the nearest name where there is none.
+const Repro& find_repro(const std::string& name);
+
+}  // namespace samebits

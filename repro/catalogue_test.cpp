@@ -1,0 +1,63 @@
+// Every repro: the buggy side fails as described, the fixed side passes, a detector that is not
+// told which is which finds the one and is silent about the other.
+
+#include "repro/catalogue.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "harness/core/error.h"
+#include "repro/detectors.h"
+
+namespace samebits {
+namespace {
+
+using testing::HasSubstr;
+
+class CatalogueTest : public testing::TestWithParam<Repro> {};
+
+TEST_P(CatalogueTest, TheBuggySideFailsAsDescribed) {
+  const Outcome outcome = run_subject(GetParam().subject(Side::kBuggy));
+  EXPECT_TRUE(outcome.went_wrong);
+  EXPECT_THAT(outcome.evidence, HasSubstr(GetParam().symptom));
+}
+
+TEST_P(CatalogueTest, TheFixedSidePasses) {
+  const Outcome outcome = run_subject(GetParam().subject(Side::kFixed));
+  EXPECT_FALSE(outcome.went_wrong) << outcome.evidence;
+}
+
+TEST_P(CatalogueTest, ADetectorFindsTheBuggySideAndNoneCriesAtTheFixedOne) {
+  std::vector<std::string> found_by;
+  for (const Detector& detector : detectors()) {
+    if (!detector.find(GetParam().subject(Side::kBuggy)).empty()) found_by.push_back(detector.name);
+    EXPECT_THAT(detector.find(GetParam().subject(Side::kFixed)), testing::IsEmpty())
+        << detector.name;
+  }
+  EXPECT_FALSE(found_by.empty());
+}
+
+TEST_P(CatalogueTest, ItsFolderHasWhatAPersonReads) {
+  const std::filesystem::path folder =
+      std::filesystem::path(SAMEBITS_SOURCE_DIR) / "repro" / GetParam().name;
+  for (const char* file : {"README.md", "issue.md"}) {
+    EXPECT_TRUE(std::filesystem::exists(folder / file)) << folder / file;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Repros, CatalogueTest, testing::ValuesIn(catalogue()),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(Catalogue, AnUnknownNameOffersTheNearest) {
+  try {
+    find_repro("prim_to_local_symbolic_cell");
+    FAIL() << "no error";
+  } catch (const InputError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("did you mean \"prim_to_local_symbolic_ceil\"?"));
+  }
+}
+
+}  // namespace
+}  // namespace samebits

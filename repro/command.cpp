@@ -1,0 +1,160 @@
+// samebits repro: the catalogue on the command line. Declared with the other commands; defined
+// here, since the harness knows nothing of the catalogue.
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "harness/cli/commands.h"
+#include "harness/core/environment.h"
+#include "harness/core/error.h"
+#include "harness/core/file.h"
+#include "repro/catalogue.h"
+#include "repro/detectors.h"
+#include "repro/upstream.h"
+
+namespace samebits {
+namespace {
+
+std::filesystem::path folder_of(const Repro& repro) {
+  return std::filesystem::path("repro") / repro.name;
+}
+
+bool has_upstream_script(const Repro& repro) {
+  return std::filesystem::exists(folder_of(repro) / "upstream.py");
+}
+
+std::vector<const Repro*> chosen(const std::vector<std::string>& names) {
+  std::vector<const Repro*> repros;
+  for (const std::string& name : names) repros.push_back(&find_repro(name));
+  if (names.empty()) {
+    for (const Repro& repro : catalogue()) repros.push_back(&repro);
+  }
+  return repros;
+}
+
+int list() {
+  for (const Repro& repro : catalogue()) {
+    fmt::print("{:<30}  {:<6}  {}\n", repro.name, repro.is_silent ? "silent" : "loud", repro.title);
+  }
+  return 0;
+}
+
+int show(const std::string& name) {
+  fmt::print("{}", read_text_file((folder_of(find_repro(name)) / "README.md").string()));
+  return 0;
+}
+
+// Whether the side did what the catalogue says of it.
+bool run_side(const Repro& repro, Side side) {
+  const Subject subject = repro.subject(side);
+  const Outcome outcome = run_subject(subject);
+  const bool is_buggy = side == Side::kBuggy;
+  const bool as_described =
+      is_buggy ? outcome.went_wrong && outcome.evidence.find(repro.symptom) != std::string::npos
+               : !outcome.went_wrong;
+  fmt::print("{} {}: {}\n", repro.name, is_buggy ? "buggy" : "fixed",
+             as_described ? (is_buggy ? "fails as described" : "passes")
+                          : (is_buggy ? "does NOT fail as described" : "FAILS"));
+  fmt::print("  {}\n", outcome.evidence);
+  for (const Detector& detector : detectors()) {
+    const std::vector<std::string> found = detector.find(subject);
+    if (found.empty()) continue;
+    fmt::print("  {} finds {}: {}\n", detector.name, found.size(), found.front());
+  }
+  return as_described;
+}
+
+int run(const std::vector<std::string>& names, bool buggy, bool fixed) {
+  bool all = true;
+  for (const Repro* repro : chosen(names)) {
+    if (buggy) all = run_side(*repro, Side::kBuggy) && all;
+    if (fixed) all = run_side(*repro, Side::kFixed) && all;
+  }
+  return all ? 0 : 1;
+}
+
+int issue(const std::string& name) {
+  const Repro& repro = find_repro(name);
+  fmt::print("{}", read_text_file((folder_of(repro) / "issue.md").string()));
+  if (has_upstream_script(repro)) {
+    fmt::print("\n### Minimal code\n\n```python\n{}```\n",
+               read_text_file((folder_of(repro) / "upstream.py").string()));
+  }
+  fmt::print("\n### Links\n\n");
+  for (const std::string& link : repro.links) fmt::print("- {}\n", link);
+  fmt::print("\n### Versions\n\n```\n");
+  for (const auto& [key, value] : environment_report()) fmt::print("{:<16}  {}\n", key, value);
+  fmt::print("```\n");
+  return 0;
+}
+
+int upstream(const std::vector<std::string>& names, const std::string& python) {
+  std::string table = "| repro | torch | state | evidence |\n|---|---|---|---|\n";
+  for (const Repro* repro : chosen(names)) {
+    if (!has_upstream_script(*repro)) {
+      if (names.empty()) continue;
+      throw InputError("repro " + repro->name, "no upstream.py",
+                       "a repro for which torch itself is at fault");
+    }
+    const UpstreamState state = ask_upstream(folder_of(*repro) / "upstream.py", python);
+    table += fmt::format("| {} | {} | {} | `{}` |\n", repro->name, state.torch, state.state,
+                         state.evidence);
+  }
+  fmt::print("{}", table);
+  return 0;
+}
+
+}  // namespace
+
+void add_repro_command(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("repro", "the catalogue of upstream bugs beside their fixes");
+  command->require_subcommand(1);
+  struct Flags {
+    std::string name;
+    std::vector<std::string> names;
+    bool buggy = false;
+    bool fixed = false;
+    bool both = false;
+    std::string python = "python3";
+  };
+  const auto flags = std::make_shared<Flags>();
+
+  command->add_subcommand("list", "every repro, a line each")->callback([&action] {
+    action = list;
+  });
+
+  CLI::App* show_command = command->add_subcommand("show", "what happened, and the fix");
+  show_command->add_option("name", flags->name)->required();
+  show_command->callback([flags, &action] { action = [flags] { return show(flags->name); }; });
+
+  CLI::App* run_command = command->add_subcommand(
+      "run", "runs both sides, or one; exit code 1 where a side does not do as described");
+  run_command->add_option("name", flags->names, "all by default");
+  auto* buggy = run_command->add_flag("--buggy", flags->buggy, "the side that fails");
+  auto* fixed = run_command->add_flag("--fixed", flags->fixed, "the side that passes");
+  run_command->add_flag("--both", flags->both, "both sides (the default)")
+      ->excludes(buggy)
+      ->excludes(fixed);
+  run_command->callback([flags, &action] {
+    action = [flags] {
+      const bool both = flags->buggy == flags->fixed;
+      return run(flags->names, both || flags->buggy, both || flags->fixed);
+    };
+  });
+
+  CLI::App* issue_command = command->add_subcommand("issue", "the text to file, as Markdown");
+  issue_command->add_option("name", flags->name)->required();
+  issue_command->callback([flags, &action] { action = [flags] { return issue(flags->name); }; });
+
+  CLI::App* upstream_command =
+      command->add_subcommand("upstream", "asks an installed torch whether a bug is live");
+  upstream_command->add_option("name", flags->names, "all that have a script by default");
+  upstream_command->add_option("--python", flags->python, "the interpreter that has the torch");
+  upstream_command->callback(
+      [flags, &action] { action = [flags] { return upstream(flags->names, flags->python); }; });
+}
+
+}  // namespace samebits

@@ -1,0 +1,81 @@
+#include "repro/subject.h"
+
+#include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <optional>
+
+#include "harness/capture/captured_program.h"
+#include "harness/observe/tensor_observation.h"
+
+namespace samebits {
+namespace {
+
+using Tensors = std::vector<at::Tensor>;
+
+// The first line of what `f` throws.
+template <typename F>
+std::optional<std::string> error_of(F&& f) {
+  try {
+    f();
+  } catch (const c10::Error& error) {
+    const std::string text = error.what_without_backtrace();
+    return text.substr(0, text.find('\n'));
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return std::nullopt;
+}
+
+Digest digest_of(const at::Tensor& tensor) {
+  return observe_tensor(0, "serve", 0, "output", tensor).digest;
+}
+
+std::optional<std::string> difference(const Tensors& got, const Tensors& expected) {
+  for (size_t i = 0; i < expected.size(); ++i) {
+    if (got[i].sizes() != expected[i].sizes()) {
+      return fmt::format("output {} has sizes [{}], eager gives [{}]", i,
+                         fmt::join(got[i].sizes(), ", "), fmt::join(expected[i].sizes(), ", "));
+    }
+    if (digest_of(got[i]) != digest_of(expected[i])) {
+      return fmt::format("output {} has other bits than eager's", i);
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Outcome run_subject(const Subject& subject) {
+  const c10::NoGradGuard no_grad;
+  const auto wrong = [](std::string evidence) { return Outcome{true, std::move(evidence)}; };
+  const Tensors example = subject.inputs(subject.hint);
+  if (const auto error = error_of([&] { subject.program(example); })) {
+    return wrong(fmt::format("eager at {}: {}", subject.hint, *error));
+  }
+  CapturedProgram captured(subject.program, subject.dims, GuardPolicy::kDrop);
+  if (const auto error = error_of([&] { captured(example); })) {
+    return wrong(fmt::format("traced at {}: {}", subject.hint, *error));
+  }
+  for (const int64_t size : subject.sizes) {
+    const Tensors inputs = subject.inputs(size);
+    Tensors got;
+    std::optional<std::string> found = error_of([&] { got = captured(inputs); });
+    if (!found) found = difference(got, subject.program(inputs));
+    if (found) {
+      return wrong(fmt::format("traced at {}, served at {}: {}", subject.hint, size, *found));
+    }
+  }
+  return {false, fmt::format("traced at {}, served at {}: the bits of eager", subject.hint,
+                             fmt::join(subject.sizes, ", "))};
+}
+
+std::vector<int64_t> sizes_to_try(int64_t ranks) {
+  std::vector<int64_t> sizes;
+  for (int64_t size = 1; size <= 2 * ranks + 1; ++size) sizes.push_back(size);
+  return sizes;
+}
+
+}  // namespace samebits

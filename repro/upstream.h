@@ -1,0 +1,20 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace samebits {
+
+// What an installed torch says of a repro.
+struct UpstreamState {
+  std::string torch;     // its version
+  std::string state;     // "live", "fixed", "changed" (fails in other words), "not applicable"
+  std::string evidence;  // the literal text or value
+};
+
+// Runs a repro's upstream.py with a Python interpreter. The script prints one line of JSON with the
+// keys above, last. InputError where there is no such interpreter, it has no torch, or the script
+// ends in another way.
+UpstreamState ask_upstream(const std::filesystem::path& script, const std::string& python);
+
+}  // namespace samebits
