@@ -80,6 +80,14 @@ at::Tensor residual_add(const at::Tensor& x, const at::Tensor& y) {
   return op.call(x, y);
 }
 
+std::tuple<at::Tensor, at::Tensor> residual_rms_norm(const at::Tensor& x, const at::Tensor& y,
+                                                     const at::Tensor& weight, double eps) {
+  static const auto op = find<std::tuple<at::Tensor, at::Tensor>(
+      const at::Tensor&, const at::Tensor&, const at::Tensor&, double)>(
+      "samebits::residual_rms_norm");
+  return op.call(x, y, weight, eps);
+}
+
 at::Tensor embedding(const at::Tensor& ids, const at::Tensor& weight, int64_t first_row) {
   static const auto op =
       find<at::Tensor(const at::Tensor&, const at::Tensor&, int64_t)>("samebits::embedding");

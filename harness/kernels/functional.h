@@ -29,6 +29,8 @@ std::tuple<at::Tensor, at::Tensor> silu_mul_backward(const at::Tensor& dy, const
                                                      const at::Tensor& up);
 
 at::Tensor residual_add(const at::Tensor& x, const at::Tensor& y);
+std::tuple<at::Tensor, at::Tensor> residual_rms_norm(const at::Tensor& x, const at::Tensor& y,
+                                                     const at::Tensor& weight, double eps);
 
 at::Tensor embedding(const at::Tensor& ids, const at::Tensor& weight, int64_t first_row);
 at::Tensor embedding_wgrad(const at::Tensor& dy, const at::Tensor& ids, const at::Tensor& weight,

@@ -32,6 +32,11 @@ TORCH_LIBRARY(samebits, m) {
   // residual_add.h: x + y, same shape.
   m.def("residual_add(Tensor x, Tensor y) -> Tensor");
 
+  // residual_rms_norm.h: x, y [..., D], weight [D] -> both [..., D].
+  m.def(
+      "residual_rms_norm(Tensor x, Tensor y, Tensor weight, float eps) -> (Tensor sum, Tensor "
+      "normed)");
+
   // embedding.h: ids int64 [1, T], weight [rows, C] -> [1, T, C]. `first_row` is the id of the
   // weight's first row; ids outside give rows of -0, the identity of addition.
   m.def("embedding(Tensor ids, Tensor weight, int first_row) -> Tensor");

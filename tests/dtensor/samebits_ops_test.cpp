@@ -113,6 +113,7 @@ TEST_P(SamebitsOpsTest, RowByRow) {
     const at::Tensor sin = at::randn({9, 3});
     const at::Tensor positions = at::arange(tokens).view({1, tokens});
     const auto [dgate, dup] = ops::silu_mul_backward(x, z, x);
+    const auto [sum, norm] = ops::residual_rms_norm(x, z, w, 1e-6);
     for (const Placement a : placements_of_rank(3)) {
       if (a.is_partial()) continue;  // random summands are not exact
       const at::Tensor dx = at_placement(x, a);
@@ -127,6 +128,9 @@ TEST_P(SamebitsOpsTest, RowByRow) {
         EXPECT_TRUE(same_value(ops::rms_norm_wgrad(dz, dx, 1e-6), ops::rms_norm_wgrad(z, x, 1e-6)));
         EXPECT_TRUE(same_value(ops::silu_mul(dx, dz, false), ops::silu_mul(x, z, false)));
         EXPECT_TRUE(same_value(ops::residual_add(dx, dz), ops::residual_add(x, z)));
+        const auto [found_sum, found_norm] = ops::residual_rms_norm(dx, dz, w, 1e-6);
+        EXPECT_TRUE(same_value(found_sum, sum));
+        EXPECT_TRUE(same_value(found_norm, norm));
         const auto [found_gate, found_up] = ops::silu_mul_backward(dx, dz, dx);
         EXPECT_TRUE(same_value(found_gate, dgate));
         EXPECT_TRUE(same_value(found_up, dup));

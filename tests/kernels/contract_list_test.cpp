@@ -132,6 +132,10 @@ std::map<std::string, std::function<Args()>> examples(const Sizes& n, at::Scalar
        [=] {
          return Args{x, x};
        }},
+      {"samebits::residual_rms_norm",
+       [=] {
+         return Args{x, x, norm, 1e-6};
+       }},
       {"samebits::embedding",
        [=] {
          return Args{ids, table, 0};

@@ -19,6 +19,11 @@ OpSharding rms_norm(const OpCall& call) {
   return {{rows, replicate()}, {rows}, {}};
 }
 
+OpSharding residual_rms_norm(const OpCall& call) {
+  const Placement rows = common_rows(call, 2, call.args[0].toTensor().dim());
+  return {{rows, rows, replicate()}, {rows, rows}, {}};
+}
+
 OpSharding rms_norm_dgrad(const OpCall& call) {
   const Placement rows = common_rows(call, 2, call.args[0].toTensor().dim());
   return {{rows, rows, replicate()}, {rows}, {}};
@@ -86,6 +91,7 @@ SAMEBITS_STRATEGY("samebits::rope", rope);
 SAMEBITS_STRATEGY("samebits::silu_mul", elementwise<1>);
 SAMEBITS_STRATEGY("samebits::silu_mul_backward", elementwise<2>);
 SAMEBITS_STRATEGY("samebits::residual_add", elementwise<1>);
+SAMEBITS_STRATEGY("samebits::residual_rms_norm", residual_rms_norm);
 SAMEBITS_STRATEGY("samebits::embedding", embedding);
 SAMEBITS_STRATEGY("samebits::embedding_wgrad", embedding_wgrad);
 

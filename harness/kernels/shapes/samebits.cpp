@@ -133,6 +133,17 @@ Metas residual_add(Args args) {
   return {like(x)};
 }
 
+Metas residual_rms_norm(Args args) {
+  const auto& x = args[0].toTensor();
+  const auto& weight = args[2].toTensor();
+  check_at_least_1d("residual_rms_norm", "x", x);
+  check_same_sizes("residual_rms_norm", "a size of y", args[1].toTensor().sym_sizes(),
+                   x.sym_sizes());
+  check_rank("residual_rms_norm", "weight", weight, 1);
+  check_equal("residual_rms_norm", "the last size of x", x.sym_size(-1), weight.sym_size(0));
+  return {like(x), like(x)};
+}
+
 Metas embedding(Args args) {
   const auto& weight = args[1].toTensor();
   check_rank("embedding", "weight", weight, 2);
@@ -275,6 +286,7 @@ SAMEBITS_SHAPE_RULE("samebits::rope", rope);
 SAMEBITS_SHAPE_RULE("samebits::silu_mul", silu_mul);
 SAMEBITS_SHAPE_RULE("samebits::silu_mul_backward", silu_mul_backward);
 SAMEBITS_SHAPE_RULE("samebits::residual_add", residual_add);
+SAMEBITS_SHAPE_RULE("samebits::residual_rms_norm", residual_rms_norm);
 SAMEBITS_SHAPE_RULE("samebits::embedding", embedding);
 SAMEBITS_SHAPE_RULE("samebits::embedding_wgrad", embedding_wgrad);
 SAMEBITS_SHAPE_RULE("samebits::flash_attention", flash_attention);

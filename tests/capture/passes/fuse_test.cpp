@@ -1,0 +1,185 @@
+#include "harness/capture/passes/fuse.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "harness/capture/executor.h"
+#include "harness/capture/passes/drop_roundings.h"
+#include "harness/capture/print.h"
+#include "harness/dtensor/dtensor.h"
+#include "harness/kernels/functional.h"
+#include "tests/capture/support.h"
+#include "tests/capture/test_ops.h"
+
+namespace samebits {
+namespace {
+
+using passes::drop_roundings;
+using passes::fuse;
+using passes::PassResult;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr double kEps = 1e-6;
+constexpr int64_t kDim = 48;
+
+at::Tensor values(int64_t rows, uint64_t seed, at::ScalarType dtype = at::kBFloat16) {
+  return at::randn({1, rows, kDim}, at::detail::createCPUGenerator(seed)).to(dtype);
+}
+
+at::Tensor norm_weight() { return values(1, 9)[0][0].clone(); }
+
+// in0 + in1, named; its norm, named; the sum plus the norm
+Tensors block(const Tensors& in, const at::Tensor& weight) {
+  const at::Tensor sum = ops::residual_add(in[0], in[1]);
+  ops::mark(sum, "sum#0");
+  const at::Tensor normed = ops::rms_norm(sum, weight, kEps, /*fused_rounding=*/false);
+  ops::mark(normed, "normed#0");
+  return {ops::residual_add(sum, normed)};
+}
+
+Executor executor_of(PassResult result) {
+  return Executor(std::make_shared<const ir::Graph>(std::move(result.graph)));
+}
+
+TEST(Fuse, GivesOneNodeForTheTwoAndKeepsTheBits) {
+  const at::Tensor weight = norm_weight();
+  const Program program = [&](const Tensors& in) { return block(in, weight); };
+  const auto graph = traced(program, {values(6, 1), values(6, 2)}, {{0, 1, "t"}, {1, 1, "t"}});
+  PassResult result = fuse(*graph);
+  EXPECT_EQ(to_string(result.graph),
+            "inputs:\n"
+            "  %in0: bf16[1, t, 48]\n"
+            "  %in1: bf16[1, t, 48]\n"
+            "constants:\n"
+            "  %c0: bf16[48]\n"
+            "nodes:\n"
+            "  %0: bf16[1, t, 48], %1: bf16[1, t, 48] = samebits::residual_rms_norm(%in0, %in1, "
+            "%c0, eps=1e-06)   # sum#0\n"
+            "  samebits::mark(%0, site=\"sum#0\")\n"
+            "  samebits::mark(%1, site=\"normed#0\")\n"
+            "  %2: bf16[1, t, 48] = samebits::residual_add(%0, %1)\n"
+            "return %2\n");
+  EXPECT_THAT(result.log,
+              ElementsAre("fused %0: bf16[1, t, 48] = samebits::residual_add(%in0, %in1)   # "
+                          "sum#0; %1: bf16[1, t, 48] = samebits::rms_norm(%0, %c0, eps=1e-06, "
+                          "fused_rounding=false)   # normed#0"));
+  Executor executor = executor_of(std::move(result));
+  for (const int64_t n : {0, 1, 6, 33}) {
+    const Tensors in{values(n, 3), values(n, 4)};
+    EXPECT_TRUE(same_bits(executor.run(in)[0], program(in)[0])) << n;
+  }
+}
+
+// The twin of the test above: what a fusion that drops a rounding does is seen.
+TEST(DropRoundings, ChangesTheBitsInBf16AndOnlyThere) {
+  const at::Tensor weight = norm_weight();
+  for (const auto dtype : {at::kBFloat16, at::kFloat}) {
+    const at::Tensor w = weight.to(dtype);
+    const Program program = [&](const Tensors& in) {
+      const at::Tensor h = block(in, w)[0];
+      return Tensors{ops::silu_mul(h, h, /*fused_rounding=*/false)};
+    };
+    const Tensors in{values(33, 1, dtype), values(33, 2, dtype)};
+    PassResult result = drop_roundings(*traced(program, in, {}));
+    ASSERT_EQ(result.log.size(), 2u);
+    EXPECT_THAT(result.log[0], HasSubstr("dropped a rounding of %1: "));
+    EXPECT_THAT(to_string(result.graph), HasSubstr("fused_rounding=true"));
+    EXPECT_THAT(to_string(result.graph), testing::Not(HasSubstr("fused_rounding=false")));
+    EXPECT_TRUE(drop_roundings(result.graph).log.empty());
+    EXPECT_TRUE(fuse(result.graph).log.empty());  // fused, the norm would round again
+    const at::Tensor got = executor_of(std::move(result)).run(in)[0];
+    EXPECT_EQ(same_bits(got, program(in)[0]), dtype == at::kFloat);
+  }
+}
+
+// Sharded by tokens, as sequence parallelism does.
+TEST(Fuse, KeepsTheBitsOfUnevenShards) {
+  for (const int ranks : {1, 2, 3}) {
+    const auto mesh = make_local_mesh(ranks);
+    const auto sharded = [&](int64_t n, uint64_t seed) {
+      return distribute_tensor(values(n, seed), mesh, Placement::shard(1));
+    };
+    const at::Tensor weight = distribute_tensor(norm_weight(), mesh, Placement::replicate());
+    const Program program = [&](const Tensors& in) { return Tensors{block(in, weight)}; };
+    PassResult result =
+        fuse(*traced(program, {sharded(6, 1), sharded(6, 2)}, {{0, 1, "t"}, {1, 1, "t"}}));
+    EXPECT_EQ(result.log.size(), 1u);
+    Executor executor = executor_of(std::move(result));
+    for (const int64_t n : {1, 5, 8}) {
+      const Tensors in{sharded(n, 3), sharded(n, 4)};
+      const at::Tensor got = executor.run(in)[0];
+      const at::Tensor expected = program(in)[0];
+      for (int rank = 0; rank < ranks; ++rank) {
+        EXPECT_TRUE(same_bits(locals_of(got)[rank], locals_of(expected)[rank]));
+      }
+    }
+  }
+}
+
+size_t fused(const Program& program, const Tensors& inputs) {
+  const auto graph = traced(program, inputs, {});
+  const PassResult result = fuse(*graph);
+  if (result.log.empty()) {
+    EXPECT_EQ(to_string(result.graph), to_string(*graph));
+  }
+  return result.log.size();
+}
+
+TEST(Fuse, LeavesPlacementsThatTheFusedOperatorWouldChange) {
+  const auto mesh = make_local_mesh(2);
+  const at::Tensor weight = distribute_tensor(norm_weight(), mesh, Placement::replicate());
+  const Program program = [&](const Tensors& in) { return block(in, weight); };
+  const auto placed = [&](Placement a, Placement b) {
+    return Tensors{distribute_tensor(values(6, 1), mesh, a),
+                   distribute_tensor(values(6, 2), mesh, b)};
+  };
+  const Placement whole = Placement::replicate();
+  EXPECT_EQ(fused(program, placed(whole, whole)), 1u);
+  EXPECT_EQ(fused(program, placed(Placement::shard(1), whole)), 0u);
+  EXPECT_EQ(fused(program, placed(Placement::shard(2), Placement::shard(2))), 0u);
+}
+
+TEST(Fuse, LeavesWhatIsWrittenBetweenOrComesLater) {
+  const Tensors in{values(6, 1), values(6, 2)};
+  const auto program = [](bool write_weight, bool late_weight) {
+    const at::Tensor weight = norm_weight().view({1, kDim});
+    return [=](const Tensors& x) {
+      const at::Tensor sum = ops::residual_add(x[0], x[1]);
+      if (write_weight) test_ops::store(weight, weight);
+      const at::Tensor used = late_weight ? test_ops::maybe_add(weight, std::nullopt) : weight;
+      return Tensors{ops::rms_norm(sum, used.view({kDim}), kEps, false)};
+    };
+  };
+  // A view of the weight comes after the sum too.
+  EXPECT_EQ(fused(program(false, false), in), 0u);
+  EXPECT_EQ(fused(program(true, true), in), 0u);
+  const at::Tensor weight = norm_weight();
+  const auto direct = [&](bool write) {
+    return [&weight, write](const Tensors& x) {
+      const at::Tensor sum = ops::residual_add(x[0], x[1]);
+      if (write) test_ops::store(weight, weight);
+      return Tensors{ops::rms_norm(sum, weight, kEps, false)};
+    };
+  };
+  EXPECT_EQ(fused(direct(true), in), 0u);
+  EXPECT_EQ(fused(direct(false), in), 1u);
+}
+
+TEST(Fuse, TakesOneNormOfASum) {
+  const at::Tensor weight = norm_weight();
+  const Program program = [&](const Tensors& in) {
+    const at::Tensor sum = ops::residual_add(in[0], in[1]);
+    return Tensors{ops::rms_norm(sum, weight, kEps, false), ops::rms_norm(sum, weight, 0.1, false)};
+  };
+  const Tensors in{values(6, 1), values(6, 2)};
+  PassResult result = fuse(*traced(program, in, {}));
+  EXPECT_EQ(result.log.size(), 1u);
+  EXPECT_EQ(result.graph.nodes.size(), 2u);
+  const Tensors got = executor_of(std::move(result)).run(in);
+  EXPECT_TRUE(same_bits(got[0], program(in)[0]));
+  EXPECT_TRUE(same_bits(got[1], program(in)[1]));
+}
+
+}  // namespace
+}  // namespace samebits
