@@ -20,7 +20,8 @@ const Names<AttentionKernel>& attention_kernels() {
 }
 const Names<Execution>& executions() {
   static const Names<Execution> names = {{"eager", Execution::kEager},
-                                         {"captured", Execution::kCaptured}};
+                                         {"captured", Execution::kCaptured},
+                                         {"full_graph", Execution::kFullGraph}};
   return names;
 }
 const Names<GuardPolicy>& guard_policies() {

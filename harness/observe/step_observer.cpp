@@ -1,5 +1,7 @@
 #include "harness/observe/step_observer.h"
 
+#include "harness/core/error.h"
+#include "harness/core/launch.h"
 #include "harness/core/stopwatch.h"
 #include "harness/observe/tensor_observation.h"
 
@@ -44,6 +46,10 @@ void StepObserver::call(const c10::OperatorHandle& op, torch::jit::Stack* stack)
   if (op.operator_name() != mark) {
     op.callBoxed(stack);
     return;
+  }
+  if (launch_sink() != nullptr) {
+    throw InputError("level op", "a generator that replays graphs, whose operators nobody sees",
+                     "level step, or an eager or captured generator");
   }
   const std::string site = torch::jit::pop(*stack).toStringRef();
   const at::Tensor value = torch::jit::pop(*stack).toTensor();

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
+
 #include "harness/capture/print.h"
 #include "harness/core/error.h"
 #include "harness/kernels/functional.h"
@@ -29,11 +31,42 @@ const std::vector<DynamicDim> kDynamicDims = {
     {/*keys*/ 7, 0, "rows", 1},
 };
 
+// One token of each sequence, all of them wanted.
+bool is_decode(const StepInputs& in) {
+  const int64_t tokens = in.slots.size(0);
+  return in.seq_lens.size(0) == tokens && in.rows.size(0) == tokens;
+}
+
+// The inputs of a decode step of one bucket. Padding: tokens of no sequence, which write no slot
+// and whose attention is +0; sequences without tokens or keys.
+std::vector<BucketedInput> decode_inputs(int64_t pages, bool forced) {
+  const BucketedInput::Size one = {0, 1};
+  const BucketedInput::Size bucket = {1, 0};
+  return {{at::kLong, {one, bucket}, /*ids*/ 0},
+          {at::kLong, {one, bucket}, /*positions*/ 0},
+          {at::kLong, {bucket}, /*slots*/ -1},
+          {at::kInt, {bucket, {0, pages}}, /*block_table*/ 0},
+          {at::kInt, {{1, 1}}, /*cu_seqlens*/ std::nullopt},
+          {at::kInt, {bucket}, /*seq_lens*/ 0},
+          {at::kLong, {bucket}, /*rows*/ 0},
+          {at::kLong, {bucket, {0, forced ? 1 : 2}}, /*keys*/ 0}};
+}
+
+template <typename List>
+auto find_selection(const List& list, const Selection& selection) {
+  return std::find_if(list.begin(), list.end(),
+                      [&](const auto& each) { return each->selection == selection; });
+}
+
 }  // namespace
 
 StepRunner::StepRunner(const Qwen3& model, const KvCache& cache, Execution execution,
-                       GuardPolicy guards)
-    : model_(model), cache_(cache), execution_(execution), guards_(guards) {}
+                       GuardPolicy guards, int64_t max_tokens)
+    : model_(model),
+      cache_(cache),
+      execution_(execution),
+      guards_(guards),
+      max_tokens_(max_tokens) {}
 
 Program StepRunner::program(const Selection& selection) const {
   return [this, selection](const std::vector<at::Tensor>& list) -> std::vector<at::Tensor> {
@@ -60,13 +93,26 @@ StepOutputs StepRunner::run(const StepInputs& inputs, const Selection& selection
   const std::vector<at::Tensor> list = list_from_inputs(inputs);
   std::vector<at::Tensor> outputs;
   if (execution_ == Execution::kEager) {
-    const int64_t before = model_.forward_calls();
-    outputs = program(selection)(list);
-    eager_calls_ += model_.forward_calls() - before;
-    return {outputs[0], outputs[1]};
+    outputs = run_eager(list, selection);
+  } else if (execution_ == Execution::kFullGraph && is_decode(inputs)) {
+    outputs = run_replayed(inputs, selection);
+  } else {
+    outputs = run_captured(list, selection);
   }
-  auto found = std::find_if(captured_.begin(), captured_.end(),
-                            [&](const auto& each) { return each->selection == selection; });
+  return {outputs[0], outputs[1]};
+}
+
+std::vector<at::Tensor> StepRunner::run_eager(const std::vector<at::Tensor>& list,
+                                              const Selection& selection) {
+  const int64_t before = model_.forward_calls();
+  std::vector<at::Tensor> outputs = program(selection)(list);
+  eager_calls_ += model_.forward_calls() - before;
+  return outputs;
+}
+
+std::vector<at::Tensor> StepRunner::run_captured(const std::vector<at::Tensor>& list,
+                                                 const Selection& selection) {
+  auto found = find_selection(captured_, selection);
   if (found == captured_.end()) {
     captured_.push_back(std::make_unique<Captured>(
         Captured{selection, CapturedProgram(program(selection), kDynamicDims, guards_)}));
@@ -76,9 +122,48 @@ StepOutputs StepRunner::run(const StepInputs& inputs, const Selection& selection
   // Tracing enters the model's code without computing; every other entry would be eager work.
   const int64_t traces = captured.witness().traces;
   const int64_t before = model_.forward_calls();
-  outputs = captured(list);
+  std::vector<at::Tensor> outputs = captured(list);
   eager_calls_ += model_.forward_calls() - before - (captured.witness().traces - traces);
-  return {outputs[0], outputs[1]};
+  return outputs;
+}
+
+void StepRunner::check_parameters(const Replayed& replayed) const {
+  for (size_t i = 0; i < replayed.parameters.size(); ++i) {
+    const Parameter& parameter = model_.parameters()[i];
+    if (replayed.parameters[i]._unsafe_get_target() == parameter.tensor.unsafeGetTensorImpl()) {
+      continue;
+    }
+    throw RunError("decode graphs hold " + parameter.name +
+                   " by address, and it was replaced since: update weights in place");
+  }
+}
+
+std::vector<at::Tensor> StepRunner::run_replayed(const StepInputs& inputs,
+                                                 const Selection& selection) {
+  auto found = find_selection(replayed_, selection);
+  if (found == replayed_.end()) {
+    if (!pool_) pool_ = std::make_shared<Arena>();
+    const int64_t pages =
+        (model_.config().max_position_embeddings + cache_.block_size() - 1) / cache_.block_size();
+    Replayer replayer("decode", program(selection),
+                      decode_inputs(std::min(pages, cache_.blocks()), selection.forced),
+                      Buckets::up_to(max_tokens_), pool_);
+    std::vector<WeakTensor> parameters;
+    for (const Parameter& parameter : model_.parameters()) {
+      parameters.emplace_back(parameter.tensor.getIntrusivePtr());
+    }
+    replayed_.push_back(std::make_unique<Replayed>(
+        Replayed{selection, std::move(replayer), std::move(parameters)}));
+    found = std::prev(replayed_.end());
+  }
+  check_parameters(**found);
+  Replayer& replayer = (*found)->replayer;
+  // Capture enters the model's code without computing, as tracing does.
+  const int64_t captures = replayer.captures();
+  const int64_t before = model_.forward_calls();
+  std::vector<at::Tensor> outputs = replayer.run(list_from_inputs(inputs), inputs.slots.size(0));
+  eager_calls_ += model_.forward_calls() - before - (replayer.captures() - captures);
+  return outputs;
 }
 
 std::vector<std::pair<std::string, int64_t>> StepRunner::witness() const {
@@ -99,6 +184,22 @@ std::vector<std::pair<std::string, int64_t>> StepRunner::witness() const {
   counters.emplace_back("generator.nodes", sum.nodes_executed);
   counters.emplace_back("generator.guards_checked", sum.guards_checked);
   counters.emplace_back("generator.guards_false", sum.guards_false);
+  if (execution_ == Execution::kCaptured) return counters;
+  int64_t captures = 0;
+  ReplayWitness replays;
+  for (const auto& each : replayed_) {
+    const ReplayWitness one = each->replayer.witness();
+    captures += each->replayer.captures();
+    replays.replays += one.replays;
+    replays.launches += one.launches;
+    replays.dispatcher_calls += one.dispatcher_calls;
+    replays.allocations += one.allocations;
+  }
+  counters.emplace_back("generator.captures", captures);
+  counters.emplace_back("generator.replays", replays.replays);
+  counters.emplace_back("generator.launches", replays.launches);
+  counters.emplace_back("generator.replay_dispatcher_calls", replays.dispatcher_calls);
+  counters.emplace_back("generator.replay_allocations", replays.allocations);
   return counters;
 }
 

@@ -11,6 +11,7 @@
 
 #include "harness/capture/captured_program.h"
 #include "harness/core/case.h"
+#include "harness/graph/replayer.h"
 #include "harness/model/kv_cache.h"
 #include "harness/model/qwen3.h"
 
@@ -46,33 +47,53 @@ struct Selection {
 
 // Runs engine steps in an arm's mode: the model's own code, or the graph that was captured of it.
 // Token count, sequence count, block-table width and wanted rows are symbolic, so one graph serves
-// every step.
+// every step. Under full_graph, a step of one token a sequence is a replay of its launches
+// (graph/), padded to a bucket; any other step runs captured.
 class StepRunner {
  public:
-  // Borrows both; they must outlive the runner.
-  StepRunner(const Qwen3& model, const KvCache& cache, Execution execution, GuardPolicy guards);
+  // Borrows both; they must outlive the runner. `max_tokens`: of one step.
+  StepRunner(const Qwen3& model, const KvCache& cache, Execution execution, GuardPolicy guards,
+             int64_t max_tokens);
 
   StepOutputs run(const StepInputs& inputs, const Selection& selection);
 
   // Counters, cumulative: eager_calls (times that the model's code computed), and of a captured arm
-  // nodes, runs, traces, guards checked and guards found false.
+  // nodes, runs, traces, guards checked and guards found false; of a full_graph one also captures,
+  // replays, launches, and what replays should not do: dispatcher calls and allocations.
   std::vector<std::pair<std::string, int64_t>> witness() const;
 
   // The graphs that ran, for a person. Empty for an eager arm.
   std::vector<std::string> printed_graphs() const;
 
  private:
+  using WeakTensor = c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>;
   struct Captured {
     Selection selection;
     CapturedProgram program;
   };
+  struct Replayed {
+    Selection selection;
+    Replayer replayer;
+    std::vector<WeakTensor> parameters;  // the model's, when the first graph was captured
+  };
   Program program(const Selection& selection) const;
+  std::vector<at::Tensor> run_eager(const std::vector<at::Tensor>& list,
+                                    const Selection& selection);
+  std::vector<at::Tensor> run_captured(const std::vector<at::Tensor>& list,
+                                       const Selection& selection);
+  // Throws RunError where a parameter is another tensor than at capture: a graph would go on
+  // reading the old one, which something else may keep alive.
+  void check_parameters(const Replayed& replayed) const;
+  std::vector<at::Tensor> run_replayed(const StepInputs& inputs, const Selection& selection);
 
   const Qwen3& model_;
   const KvCache& cache_;
   Execution execution_;
   GuardPolicy guards_;
+  int64_t max_tokens_;
   std::vector<std::unique_ptr<Captured>> captured_;
+  std::vector<std::unique_ptr<Replayed>> replayed_;
+  std::shared_ptr<Arena> pool_;  // of all graphs; null until the first
   int64_t eager_calls_ = 0;
 };
 

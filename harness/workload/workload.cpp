@@ -37,6 +37,12 @@ std::unique_ptr<Qwen3> make_model(const Arm& arm, const TensorParallel& parallel
 void check_arm(const Arm& arm) {
   const Qwen3Config config = qwen3_config_from_folder(arm.model);
   check_tensor_parallel(config, arm.mesh.tp, arm.numerics.tp_invariant);
+  const Numerics numerics = numerics_from_settings(arm.numerics);
+  if (arm.generator == Execution::kFullGraph && !(numerics.contract && numerics.flash)) {
+    throw InputError(fmt::format("arm {}: generator", arm.name),
+                     "full_graph with plain LibTorch operators, which a CPU cannot capture",
+                     "numerics.batch_invariant true and numerics.attention \"flash\"");
+  }
   for (const auto& prompt : encode_prompts(arm, Tokenizer::from_folder(arm.model))) {
     const int64_t length = static_cast<int64_t>(prompt.size()) + arm.workload.max_new_tokens;
     if (length > config.max_position_embeddings) {
@@ -74,6 +80,16 @@ std::string witness_failure(const Arm& arm, const Counters& growth) {
   const int64_t eager = counted("generator.eager_calls");
   if (arm.generator == Execution::kEager) {
     return eager > 0 ? "" : "its eager generator never ran";
+  }
+  if (arm.generator == Execution::kFullGraph) {
+    const int64_t replays = counted("generator.replays");
+    const int64_t beside =
+        counted("generator.replay_dispatcher_calls") + counted("generator.replay_allocations");
+    if (replays > 0 && eager == 0 && beside == 0) return "";
+    return fmt::format(
+        "its generator should replay graphs, but {} replays, {} eager calls and, during replays, "
+        "{} dispatcher calls and allocations ran",
+        replays, eager, beside);
   }
   const int64_t nodes = counted("generator.nodes");
   if (nodes > 0 && eager == 0) return "";

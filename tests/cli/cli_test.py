@@ -59,7 +59,7 @@ class CliTest(unittest.TestCase):
         self.refused(*run, "--set", "step=3", naming=["step", "steps"])
         self.refused(*run, "--set", "captured-tp2.mesh.tp=3", naming=["num_attention_heads", "3"])
         self.refused(*run, "--arm", "eagre", naming=["eagre", "eager"])
-        self.refused(*run, "--set", "eager.generator=full_graph", naming=["full_graph"])
+        self.refused(*run, "--set", "eager.generator=half_graph", naming=["half_graph", "full_graph"])
         self.refused(*run, "--set", "model=" + str(self.folder), naming=["json"])
         self.refused("report", self.folder, naming=[str(self.folder)])
         self.refused("bench", "nosuch", naming=["nosuch"])

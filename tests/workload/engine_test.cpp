@@ -1,5 +1,6 @@
 #include "harness/workload/engine.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -86,7 +87,8 @@ TEST_F(EngineTest, ASequenceAloneIsTheSequenceInABatch) {
 TEST_F(EngineTest, EveryTpDegreeAndModeGivesTheSameBits) {
   for (const int64_t tp : {1, 2, 4, 8}) {
     const auto model = random_model(small_config(), Numerics(), tp, 3);
-    for (const Execution execution : {Execution::kEager, Execution::kCaptured}) {
+    for (const Execution execution :
+         {Execution::kEager, Execution::kCaptured, Execution::kFullGraph}) {
       expect_same(generate(*model, settings_for(16, 4, 256, execution), requests_), expected_);
     }
   }
@@ -140,6 +142,41 @@ TEST_F(EngineTest, OneCapturedGraphServesEveryStep) {
   EXPECT_EQ(witness["generator.eager_calls"], 0);
   EXPECT_GT(witness["generator.runs"], 10);
   EXPECT_EQ(witness["generator.nodes"] % witness["generator.runs"], 0);
+}
+
+TEST_F(EngineTest, DecodeStepsAreReplays) {
+  Engine engine(*model_, settings_for(16, 4, 256, Execution::kFullGraph));
+  engine.generate(requests_, sampling_with(1.0));
+  std::map<std::string, int64_t> witness;
+  for (const auto& [name, value] : engine.runner().witness()) witness[name] = value;
+  EXPECT_EQ(witness["generator.eager_calls"], 0);
+  EXPECT_GT(witness["generator.runs"], 0);  // prefills
+  EXPECT_GT(witness["generator.replays"], kNewTokens / 2);
+  EXPECT_LE(witness["generator.captures"], 5);  // one a bucket: 1, 2, 4, 8, 16
+  EXPECT_EQ(witness["generator.replay_dispatcher_calls"], 0);
+  EXPECT_EQ(witness["generator.replay_allocations"], 0);
+}
+
+TEST_F(EngineTest, ReplayedScoresAreThoseOfSampling) {
+  std::vector<Request> forced = requests_;
+  for (size_t i = 0; i < forced.size(); ++i) forced[i].forced = expected_[i].tokens;
+  const auto settings = settings_for(32, 4, 256, Execution::kFullGraph);
+  expect_same(Engine(*model_, settings).generate(forced, {}), expected_);
+}
+
+TEST_F(EngineTest, WeightsUpdatedInPlaceReachAReplayAndReplacedOnesAreFound) {
+  Engine engine(*model_, settings_for(256, 16, 64, Execution::kFullGraph));
+  expect_same(engine.generate(requests_, sampling_with(1.0)), expected_);
+  const at::NoGradGuard no_grad;
+  Parameter& parameter = model_->parameters()[4];
+  ASSERT_THAT(parameter.name, ::testing::HasSubstr("v_proj"));
+  at::Tensor& weight = parameter.tensor;
+  weight.mul_(2);
+  const auto updated = generate(*model_, settings_for(256, 16, 64), requests_);
+  expect_same(engine.generate(requests_, sampling_with(1.0)), updated);
+  EXPECT_NE(updated[0].logprobs, expected_[0].logprobs);
+  weight = weight.clone();
+  EXPECT_THROW(engine.generate(requests_, sampling_with(1.0)), RunError);
 }
 
 TEST_F(EngineTest, BadRequestsAreRefused) {

@@ -1,0 +1,37 @@
+#include "harness/graph/buckets.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/core/error.h"
+
+namespace samebits {
+
+Buckets::Buckets(std::vector<int64_t> sizes) : sizes_(std::move(sizes)) {
+  if (sizes_.empty()) throw InputError("buckets", "none", "one token count or more");
+  if (sizes_[0] < 1) throw InputError("buckets", fmt::format("{}", sizes_[0]), "1 or more");
+  for (size_t i = 1; i < sizes_.size(); ++i) {
+    if (sizes_[i] > sizes_[i - 1]) continue;
+    throw InputError("buckets", fmt::format("{} after {}", sizes_[i], sizes_[i - 1]),
+                     "ascending token counts");
+  }
+}
+
+Buckets Buckets::up_to(int64_t largest) {
+  std::vector<int64_t> sizes;
+  for (int64_t size = 1; size < largest; size = size < 8 ? 2 * size : size + 8) {
+    sizes.push_back(size);
+  }
+  sizes.push_back(largest);
+  return Buckets(std::move(sizes));
+}
+
+int64_t Buckets::bucket_for(int64_t tokens) const {
+  const auto found = std::lower_bound(sizes_.begin(), sizes_.end(), tokens);
+  if (tokens >= 1 && found != sizes_.end()) return *found;
+  throw InputError("buckets", fmt::format("a step of {} tokens", tokens),
+                   fmt::format("1 to the largest bucket, {}", sizes_.back()));
+}
+
+}  // namespace samebits

@@ -1,0 +1,55 @@
+#include "harness/graph/buckets.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "harness/core/error.h"
+
+namespace samebits {
+namespace {
+
+using ::testing::ElementsAre;
+
+template <typename F>
+std::string refusal_of(F f) {
+  try {
+    f();
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(BucketsTest, TheSmallestThatHoldsTheStep) {
+  const Buckets buckets({1, 4, 16});
+  for (const auto& [tokens, bucket] : {std::pair{1, 1}, {2, 4}, {4, 4}, {5, 16}, {16, 16}}) {
+    EXPECT_EQ(buckets.bucket_for(tokens), bucket) << tokens;
+  }
+}
+
+TEST(BucketsTest, TheDefaultEndsWhereItIsTold) {
+  EXPECT_THAT(Buckets::up_to(1).sizes(), ElementsAre(1));
+  EXPECT_THAT(Buckets::up_to(8).sizes(), ElementsAre(1, 2, 4, 8));
+  EXPECT_THAT(Buckets::up_to(20).sizes(), ElementsAre(1, 2, 4, 8, 16, 20));
+}
+
+TEST(BucketsTest, RefusalsAreOneLine) {
+  EXPECT_EQ(refusal_of([] { Buckets({}); }),
+            "buckets: found none, expected one token count or more");
+  EXPECT_EQ(refusal_of([] { Buckets({0, 1}); }), "buckets: found 0, expected 1 or more");
+  EXPECT_EQ(refusal_of([] {
+              Buckets({1, 4, 4});
+            }),
+            "buckets: found 4 after 4, expected ascending token counts");
+  EXPECT_EQ(refusal_of([] {
+              Buckets({1, 4}).bucket_for(5);
+            }),
+            "buckets: found a step of 5 tokens, expected 1 to the largest bucket, 4");
+  EXPECT_EQ(refusal_of([] {
+              Buckets({1, 4}).bucket_for(0);
+            }),
+            "buckets: found a step of 0 tokens, expected 1 to the largest bucket, 4");
+}
+
+}  // namespace
+}  // namespace samebits
