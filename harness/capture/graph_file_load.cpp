@@ -164,9 +164,14 @@ sym::Condition Reader::condition(const JsonReader& reader) const {
   for (const auto& [suffix, make] : kinds) {
     if (!text.ends_with(suffix)) continue;
     const std::string_view compared(text.data(), text.size() - suffix.size());
-    const sym::Condition c = make(expr(reader, compared), 0);
-    if (c.constant()) reader.fail(quoted(text), "a condition that sizes decide");
-    return c;
+    const sym::Expr e = expr(reader, compared);
+    try {
+      const sym::Condition c = make(e, 0);
+      if (!c.constant()) return c;
+    } catch (const std::overflow_error&) {
+      reader.fail(quoted(text), "an expression that stays within 64 bits");
+    }
+    reader.fail(quoted(text), "a condition that sizes decide");
   }
   reader.fail(quoted(text), "an expression and \" == 0\", \" != 0\" or \" >= 0\"");
 }

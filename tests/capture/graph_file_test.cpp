@@ -5,8 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <limits>
 #include <map>
+#include <random>
 
 #include "harness/capture/executor.h"
 #include "harness/capture/parse_expr.h"
@@ -362,6 +364,37 @@ TEST_F(BadGraphFile, WithSizesThatMakeNoSenseIsRefused) {
             "\" != 0\" or \" >= 0\"");
   EXPECT_EQ(error("\"holds\":\"s0 - 2 >= 0\"", "\"holds\":\"2 >= 0\""),
             "g.json: guards.0.holds: found \"2 >= 0\", expected a condition that sizes decide");
+}
+
+// Spoilt in any way, a file is a graph or an InputError of one line, and nothing else happens.
+TEST_F(BadGraphFile, SpoiltAtRandomIsReadOrRefused) {
+  const std::string tokens = "\"{}[]:,.0129-+*/%()sxe>=! \\\n\xff";
+  std::mt19937 random(1);
+  const auto below = [&](size_t n) { return random() % n; };
+  int read = 0;
+  for (int i = 0; i < 6000; ++i) {
+    std::string text = text_;
+    for (size_t edits = 1 + below(3); edits > 0; --edits) {
+      const size_t at = below(text.size());
+      const size_t length = std::min(text.size() - at, below(8));
+      switch (below(4)) {
+        case 0:
+          text[at] = tokens[below(tokens.size())];
+          break;
+        case 1:
+          text.insert(at, 1, tokens[below(tokens.size())]);
+          break;
+        case 2:
+          text.erase(at, length);
+          break;
+        default:  // a stretch of the file where another one was
+          text.replace(at, length, text_.substr(below(text_.size()), length + below(20)));
+      }
+    }
+    read += load_error(text) == "no error" ? 1 : 0;
+  }
+  EXPECT_GT(read, 0);
+  EXPECT_LT(read, 3000);
 }
 
 TEST_F(GraphFile, RefusesASymbolThatItCouldNotReadBack) {
