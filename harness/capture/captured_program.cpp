@@ -10,12 +10,15 @@ struct CapturedProgram::Entry {
 };
 
 CapturedProgram::CapturedProgram(Program program, std::vector<DynamicDim> dynamic_dims,
-                                 GuardPolicy policy)
-    : program_(std::move(program)), dynamic_dims_(std::move(dynamic_dims)), policy_(policy) {}
+                                 GuardPolicy policy, ModeLevel level)
+    : program_(std::move(program)),
+      dynamic_dims_(std::move(dynamic_dims)),
+      policy_(policy),
+      level_(level) {}
 
 CapturedProgram::Entry& CapturedProgram::add_trace(const std::vector<at::Tensor>& inputs) {
   ShapeEnv env;
-  auto graph = std::make_shared<const ir::Graph>(trace(program_, inputs, dynamic_dims_, env));
+  auto graph = std::make_shared<const ir::Graph>(trace(program_, inputs, dynamic_dims_, env, level_));
   ++witness_.traces;
   entries_.push_back(std::make_shared<Entry>(Entry{graph, Executor(graph), GuardLedger(graph)}));
   return *entries_.back();

@@ -31,7 +31,9 @@ struct CaptureWitness {
 // included: the program itself never computes anything.
 class CapturedProgram {
  public:
-  CapturedProgram(Program program, std::vector<DynamicDim> dynamic_dims, GuardPolicy policy);
+  // `level`: kBelowAutograd for a program that differentiates (tracer.h).
+  CapturedProgram(Program program, std::vector<DynamicDim> dynamic_dims, GuardPolicy policy,
+                  ModeLevel level = ModeLevel::kAboveAutograd);
 
   std::vector<at::Tensor> operator()(const std::vector<at::Tensor>& inputs);
 
@@ -51,6 +53,7 @@ class CapturedProgram {
   Program program_;
   std::vector<DynamicDim> dynamic_dims_;
   GuardPolicy policy_;
+  ModeLevel level_;
   std::vector<std::shared_ptr<Entry>> entries_;
   CaptureWitness witness_;
 };

@@ -37,23 +37,28 @@ class FakeTensorImpl final : public c10::TensorImpl {
   c10::SymBool sym_is_non_overlapping_and_dense_custom() const override { return contiguous_; }
   bool is_strides_like_custom(at::MemoryFormat) const override { return false; }
 
-  // Copies below the dispatcher (set_data, saved variables) would lose track of the value.
-  c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(const c10::VariableVersion&,
-                                                         bool) const override {
-    refuse_copy();
+  // Autograd copies what it saves. A copy has the backend meta of the tensor, by which the tracer
+  // knows it.
+  c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(
+      const c10::VariableVersion& version_counter,
+      bool allow_tensor_metadata_change) const override {
+    auto copy =
+        c10::make_intrusive<FakeTensorImpl>(sym_sizes(), dtype().toScalarType(), contiguous_);
+    copy_tensor_metadata(this, copy.get(), version_counter, allow_tensor_metadata_change);
+    return copy;
   }
-  c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(c10::VariableVersion&&,
-                                                         bool) const override {
-    refuse_copy();
+  c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(
+      c10::VariableVersion&& version_counter, bool allow_tensor_metadata_change) const override {
+    auto copy =
+        c10::make_intrusive<FakeTensorImpl>(sym_sizes(), dtype().toScalarType(), contiguous_);
+    copy_tensor_metadata(this, copy.get(), std::move(version_counter),
+                         allow_tensor_metadata_change);
+    return copy;
   }
 
   const char* tensorimpl_type_name() const override { return "samebits::FakeTensorImpl"; }
 
  private:
-  [[noreturn]] static void refuse_copy() {
-    TORCH_CHECK(false, "a traced tensor is copied below the dispatcher; use detach()");
-  }
-
   bool contiguous_;
 };
 

@@ -18,6 +18,14 @@ namespace {
 using ir::Arg;
 using ir::ValueId;
 
+// Which value of which trace an abstract tensor is. Autograd copies what it saves, below the
+// dispatcher; a copy shares this.
+struct ValueTag final : c10::BackendMeta {
+  ValueTag(ShapeEnv trace_env, ValueId value) : env(std::move(trace_env)), id(value) {}
+  ShapeEnv env;
+  ValueId id;
+};
+
 // The graph of one program run, built call by call.
 class Tracer final : public DispatchMode {
  public:
@@ -32,6 +40,7 @@ class Tracer final : public DispatchMode {
   // them.
   Arg arg_from_ivalue(const c10::IValue& value);
   ValueId value_of(const at::Tensor& tensor);
+  std::optional<ValueId> known_value_of(const at::Tensor& tensor) const;
   ValueId add_result(const at::Tensor& tensor);
   ir::ValueMeta meta_of(const at::Tensor& tensor) const;
   void name_value(const c10::IValue& tensor, const std::string& site);
@@ -39,8 +48,7 @@ class Tracer final : public DispatchMode {
 
   ShapeEnv env_;
   ir::Graph graph_;
-  std::unordered_map<const c10::TensorImpl*, ValueId> ids_;
-  std::vector<at::Tensor> alive_;      // what ids_ points to
+  std::unordered_map<const c10::TensorImpl*, ValueId> constants_;  // alive: the graph holds them
   std::vector<size_t> guards_before_;  // of each node: guards asked before its call
   std::vector<size_t> guards_after_;
 };
@@ -54,8 +62,16 @@ at::Tensor Tracer::add_input(const at::Tensor& example, const std::vector<sym::E
 }
 
 void Tracer::track(const at::Tensor& tensor, ValueId id) {
-  alive_.push_back(tensor);
-  ids_[tensor.unsafeGetTensorImpl()] = id;
+  tensor.unsafeGetTensorImpl()->set_backend_meta(c10::make_intrusive<ValueTag>(env_, id));
+}
+
+std::optional<ValueId> Tracer::known_value_of(const at::Tensor& tensor) const {
+  if (!is_abstract(tensor)) {
+    const auto known = constants_.find(tensor.unsafeGetTensorImpl());
+    return known == constants_.end() ? std::nullopt : std::optional(known->second);
+  }
+  const auto* tag = dynamic_cast<ValueTag*>(tensor.unsafeGetTensorImpl()->get_backend_meta());
+  return tag && tag->env == env_ ? std::optional(tag->id) : std::nullopt;
 }
 
 ir::ValueMeta Tracer::meta_of(const at::Tensor& tensor) const {
@@ -69,18 +85,15 @@ ir::ValueMeta Tracer::meta_of(const at::Tensor& tensor) const {
 }
 
 ValueId Tracer::value_of(const at::Tensor& tensor) {
-  const auto known = ids_.find(tensor.unsafeGetTensorImpl());
-  if (known != ids_.end()) return known->second;
+  if (const auto known = known_value_of(tensor)) return *known;
   TORCH_CHECK(!is_abstract(tensor), "a traced tensor of another trace is used: ", tensor.sym_sizes());
   const ValueId id = graph_.add_constant(tensor, meta_of(tensor));
-  track(tensor, id);
+  constants_[tensor.unsafeGetTensorImpl()] = id;
   return id;
 }
 
 ValueId Tracer::add_result(const at::Tensor& tensor) {
-  const auto known = ids_.find(tensor.unsafeGetTensorImpl());
-  if (known != ids_.end()) return known->second;  // in place
-  if (!is_abstract(tensor)) return value_of(tensor);
+  if (!is_abstract(tensor) || known_value_of(tensor)) return value_of(tensor);  // in place
   const ValueId id = graph_.add_result(meta_of(tensor));
   track(tensor, id);
   return id;
@@ -173,9 +186,9 @@ std::string dim_text(const DynamicDim& dim) {
 }  // namespace
 
 ir::Graph trace(const Program& program, const std::vector<at::Tensor>& example_inputs,
-                const std::vector<DynamicDim>& dynamic_dims, ShapeEnv& env) {
+                const std::vector<DynamicDim>& dynamic_dims, ShapeEnv& env, ModeLevel level) {
   TORCH_CHECK(env.symbols().empty(), "a shape environment serves one trace, this one has symbols");
-  const c10::NoGradGuard no_grad;
+  const c10::AutoGradMode autograd(level == ModeLevel::kBelowAutograd);
   // Sizes of every input: static, then symbols over them.
   std::vector<std::vector<sym::Expr>> sizes;
   for (const at::Tensor& example : example_inputs) {
@@ -205,7 +218,7 @@ ir::Graph trace(const Program& program, const std::vector<at::Tensor>& example_i
   }
   std::vector<at::Tensor> outputs;
   {
-    const DispatchModeGuard on(tracer);
+    const DispatchModeGuard on(tracer, level);
     outputs = program(inputs);
   }
   return tracer.finish(outputs, std::move(bindings));

@@ -8,6 +8,7 @@
 
 #include "harness/capture/ir/graph.h"
 #include "harness/capture/sym/shape_env.h"
+#include "harness/core/dispatch_mode.h"
 
 namespace samebits {
 
@@ -26,12 +27,17 @@ struct DynamicDim {
 
 // Records the calls that `program` makes on inputs shaped like `example_inputs`. The program runs
 // once, on fake tensors without data: no kernel runs, nothing is allocated, nothing is written.
-// Guards go into `env` and the graph. No autograd is recorded.
+// Guards go into `env` and the graph.
+//
+// Above autograd, the default, the graph has the program's own operators and no gradients. Below it
+// autograd is on and the graph has what it made of them: a program that ends with the gradients of
+// its loss (torch::autograd::grad) becomes one joint graph of forward and backward.
 //
 // Errors: an operator without a shape rule (named), operators whose result sizes or Python-side
 // values depend on data (item(), nonzero()), access to a fake tensor's data, a dynamic dimension
 // that an input does not have, one symbol for two different example sizes (InputError).
 ir::Graph trace(const Program& program, const std::vector<at::Tensor>& example_inputs,
-                const std::vector<DynamicDim>& dynamic_dims, ShapeEnv& env);
+                const std::vector<DynamicDim>& dynamic_dims, ShapeEnv& env,
+                ModeLevel level = ModeLevel::kAboveAutograd);
 
 }  // namespace samebits

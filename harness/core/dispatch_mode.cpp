@@ -10,53 +10,79 @@
 namespace samebits {
 namespace {
 
-// Innermost last. The mode key is in the thread's include set exactly while this is not empty.
-thread_local std::vector<DispatchMode*> tls_modes;
+// The modes of one level, innermost last. Its key is in the thread's include set exactly while
+// there are some.
+struct Modes {
+  c10::DispatchKey key;
+  std::vector<DispatchMode*> stack;
 
-void include_mode_key() {
-  c10::impl::tls_set_dispatch_key_included(kModeDispatchKey, !tls_modes.empty());
+  void include_key() const { c10::impl::tls_set_dispatch_key_included(key, !stack.empty()); }
+};
+
+Modes& modes_of(ModeLevel level) {
+  thread_local Modes above{kModeDispatchKey, {}};
+  thread_local Modes below{kDTensorDispatchKey, {}};
+  return level == ModeLevel::kAboveAutograd ? above : below;
 }
 
 // Takes the innermost mode off while it runs, also when it throws.
 class SuspendInnermostMode {
  public:
-  SuspendInnermostMode() : mode_(tls_modes.back()) {
-    tls_modes.pop_back();
-    include_mode_key();
+  explicit SuspendInnermostMode(Modes& modes) : modes_(modes), mode_(modes.stack.back()) {
+    modes_.stack.pop_back();
+    modes_.include_key();
   }
   ~SuspendInnermostMode() {
-    tls_modes.push_back(mode_);
-    include_mode_key();
+    modes_.stack.push_back(mode_);
+    modes_.include_key();
   }
   DispatchMode& mode() { return *mode_; }
 
  private:
+  Modes& modes_;
   DispatchMode* mode_;
 };
 
-void call_innermost_mode(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
-  TORCH_INTERNAL_ASSERT(!tls_modes.empty(), "the mode key is on, but no mode is");
-  SuspendInnermostMode suspend;
+void call_innermost(Modes& modes, const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  SuspendInnermostMode suspend(modes);
   suspend.mode().call(op, stack);
+}
+
+void call_mode_above_autograd(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  Modes& modes = modes_of(ModeLevel::kAboveAutograd);
+  TORCH_INTERNAL_ASSERT(!modes.stack.empty(), "the mode key is on, but no mode is");
+  call_innermost(modes, op, stack);
 }
 
 }  // namespace
 
-DispatchModeGuard::DispatchModeGuard(DispatchMode& mode) {
-  tls_modes.push_back(&mode);
-  include_mode_key();
+DispatchModeGuard::DispatchModeGuard(DispatchMode& mode, ModeLevel level) : level_(level) {
+  Modes& modes = modes_of(level);
+  modes.stack.push_back(&mode);
+  modes.include_key();
 }
 
 DispatchModeGuard::~DispatchModeGuard() {
-  tls_modes.pop_back();
-  include_mode_key();
+  Modes& modes = modes_of(level_);
+  modes.stack.pop_back();
+  modes.include_key();
 }
 
-int dispatch_mode_depth() { return static_cast<int>(tls_modes.size()); }
+bool call_mode_below_autograd(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  Modes& modes = modes_of(ModeLevel::kBelowAutograd);
+  if (modes.stack.empty()) return false;
+  call_innermost(modes, op, stack);
+  return true;
+}
+
+int dispatch_mode_depth() {
+  return static_cast<int>(modes_of(ModeLevel::kAboveAutograd).stack.size() +
+                          modes_of(ModeLevel::kBelowAutograd).stack.size());
+}
 
 TORCH_LIBRARY_IMPL(_, TESTING_ONLY_GenericMode, m) {
   static_assert(kModeDispatchKey == c10::DispatchKey::TESTING_ONLY_GenericMode);
-  m.fallback(torch::CppFunction::makeFromBoxedFunction<&call_innermost_mode>());
+  m.fallback(torch::CppFunction::makeFromBoxedFunction<&call_mode_above_autograd>());
 }
 
 }  // namespace samebits

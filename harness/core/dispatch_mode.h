@@ -5,10 +5,13 @@
 
 namespace samebits {
 
-// Sees every operator call that a thread makes, whole, before autograd, DTensor and decomposition.
-// The tracer and the recorder are modes. While call() runs, this mode is off and the modes below it
-// are on, so op.callBoxed(stack) reaches the next mode and, below the last, the kernels; calls that
-// those kernels make are not seen.
+// Where a mode stands. Above autograd it sees whole operators, before decomposition; below it sees
+// what autograd made of them, the backward's calls included. Both are above DTensor.
+enum class ModeLevel { kAboveAutograd, kBelowAutograd };
+
+// Sees every operator call that a thread makes at its level. The tracer and the recorder are modes.
+// While call() runs, this mode is off and the modes below it are on, so op.callBoxed(stack) reaches
+// the next mode and, below the last, the kernels; calls that those kernels make are not seen.
 class DispatchMode {
  public:
   virtual ~DispatchMode() = default;
@@ -21,13 +24,20 @@ class DispatchMode {
 // first. The mode is borrowed and must outlive the guard.
 class DispatchModeGuard {
  public:
-  explicit DispatchModeGuard(DispatchMode& mode);
+  explicit DispatchModeGuard(DispatchMode& mode, ModeLevel level = ModeLevel::kAboveAutograd);
   ~DispatchModeGuard();
   DispatchModeGuard(const DispatchModeGuard&) = delete;
   DispatchModeGuard& operator=(const DispatchModeGuard&) = delete;
+
+ private:
+  ModeLevel level_;
 };
 
-// How many modes are on for the calling thread.
+// How many modes are on for the calling thread, at both levels.
 int dispatch_mode_depth();
+
+// For the kernel behind kDTensorDispatchKey, which every call reaches while a mode below autograd
+// is on: hands the call to the innermost one. False where there is none.
+bool call_mode_below_autograd(const c10::OperatorHandle& op, torch::jit::Stack* stack);
 
 }  // namespace samebits

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "harness/core/dispatch_keys.h"
+#include "harness/core/dispatch_mode.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/propagate.h"
 #include "harness/dtensor/redistribute_locals.h"
@@ -28,6 +29,7 @@ struct OpEntry {
   std::string name;
   Strategy strategy;  // null: none is registered
   bool is_random;
+  bool is_conversion;
   std::vector<bool> writes;      // one for each argument
   std::vector<int> written_arg;  // one for each return: the argument that it is, or -1
 };
@@ -41,6 +43,7 @@ OpEntry entry_of(const c10::OperatorHandle& op) {
   OpEntry entry;
   entry.name = c10::toString(op.operator_name());
   entry.strategy = find_strategy(entry.name);
+  entry.is_conversion = is_conversion(entry.name);
   entry.is_random = op.hasTag(at::Tag::nondeterministic_seeded);
   for (const c10::Argument& argument : schema.arguments())
     entry.writes.push_back(is_write(argument));
@@ -236,11 +239,16 @@ class DTensorCall {
 };
 
 void call_on_dtensors(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  if (call_mode_below_autograd(op, stack)) return;
   // Everything below works on plain local tensors without autograd: DTensor's own history, kept
   // above, is the only one.
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
   const c10::impl::ExcludeDispatchKeyGuard below_dtensor(kDTensorDispatchKey);
-  DTensorCall(op, stack).run();
+  if (cached_entry_of(op).is_conversion) {
+    op.callBoxed(stack);
+  } else {
+    DTensorCall(op, stack).run();
+  }
 }
 
 TORCH_LIBRARY_IMPL(_, Fake, m) {

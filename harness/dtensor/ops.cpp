@@ -118,21 +118,22 @@ at::Tensor full_tensor_kernel(const at::Tensor& x) {
 
 TORCH_LIBRARY_IMPL(samebits, CompositeExplicitAutograd, m) {
   m.impl("from_local", from_local_kernel);
-  // Reached by plain tensors too, which spec_of() and locals_of() refuse.
-  m.impl("redistribute", redistribute_kernel);
-  m.impl("to_local", to_local_kernel);
-  m.impl("full_tensor", full_tensor_kernel);
-}
-
-TORCH_LIBRARY_IMPL(samebits, Fake, m) {
-  static_assert(kDTensorDispatchKey == c10::DispatchKey::Fake);
-  m.impl("from_local", from_local_kernel);
+  // Reached by plain tensors, which spec_of() and locals_of() refuse, and, through the handler, by
+  // DTensors.
   m.impl("redistribute", redistribute_kernel);
   m.impl("to_local", to_local_kernel);
   m.impl("full_tensor", full_tensor_kernel);
 }
 
 // ---- Autograd ----------------------------------------------------------------------------------
+// The formulas call operators, never kernels, so that a mode below autograd sees each.
+
+at::Tensor call_redistribute(const at::Tensor& x, std::string_view text, bool unpad) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("samebits::redistribute", "")
+                             .typed<at::Tensor(const at::Tensor&, std::string_view, bool)>();
+  return op.call(x, text, unpad);
+}
 
 struct FromLocal : Function<FromLocal> {
   static at::Tensor forward(AutogradContext* ctx, at::TensorList locals, const Mesh& mesh,
@@ -140,7 +141,7 @@ struct FromLocal : Function<FromLocal> {
     const at::AutoDispatchBelowADInplaceOrView guard;
     ctx->set_materialize_grads(false);
     ctx->saved_data["count"] = static_cast<int64_t>(locals.size());
-    at::Tensor x = from_local_kernel(locals, mesh, text);
+    at::Tensor x = from_local(locals, mesh, Placement::from_text(text));
     ctx->saved_data["placement"] = gradient_placement(spec_of(x).placement).text();
     return x;
   }
@@ -165,7 +166,7 @@ struct Redistribute : Function<Redistribute> {
     const at::AutoDispatchBelowADInplaceOrView guard;
     ctx->set_materialize_grads(false);
     ctx->saved_data["placement"] = spec_of(x).placement.text();
-    return redistribute_kernel(x, text, unpad);
+    return call_redistribute(x, text, unpad);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
@@ -177,19 +178,18 @@ struct Redistribute : Function<Redistribute> {
   }
 };
 
-// Wraps what autograd gives for the locals of x; ranks without a gradient have a zero one,
-// one rank at least has one.
-at::Tensor gradient_from_locals(const Mesh& mesh, Placement placement, at::IntArrayRef sizes,
-                                at::ScalarType dtype, variable_list grads) {
-  const auto whole = c10::fromIntArrayRefSlow(sizes);
+// Wraps what autograd gives for the locals of a DTensor of these sizes; ranks without a gradient
+// have a zero one, one rank at least has one.
+at::Tensor gradient_from_locals(const Mesh& mesh, Placement placement, c10::SymIntArrayRef sizes,
+                                variable_list grads) {
   const auto present = std::find_if(grads.begin(), grads.end(),
                                     [](const at::Tensor& grad) { return grad.defined(); });
   for (size_t i = 0; i < grads.size(); ++i) {
     if (grads[i].defined()) continue;
-    const auto local = local_sizes(whole, placement, mesh->size(), mesh->hosted_ranks()[i]);
+    const auto local = local_sizes(sizes, placement, mesh->size(), mesh->hosted_ranks()[i]);
     grads[i] = at::zeros_symint(local, present->options());
   }
-  return make_dtensor({mesh, placement}, whole, dtype, aliases_of(grads));
+  return from_local(grads, mesh, placement);
 }
 
 struct ToLocal : Function<ToLocal> {
@@ -198,9 +198,8 @@ struct ToLocal : Function<ToLocal> {
     ctx->set_materialize_grads(false);
     ctx->saved_data["mesh"] = spec_of(x).mesh;
     ctx->saved_data["placement"] = gradient_placement(spec_of(x).placement).text();
-    ctx->saved_data["sizes"] = x.sizes();
-    ctx->saved_data["dtype"] = x.scalar_type();
-    return to_local_kernel(x);
+    ctx->saved_data["sizes"] = x.sym_sizes();
+    return to_local(x);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -209,8 +208,7 @@ struct ToLocal : Function<ToLocal> {
     if (!any) return {{}};
     return {gradient_from_locals(ctx->saved_data["mesh"].toCustomClass<DeviceMesh>(),
                                  Placement::from_text(ctx->saved_data["placement"].toStringRef()),
-                                 ctx->saved_data["sizes"].toIntVector(),
-                                 ctx->saved_data["dtype"].toScalarType(), std::move(grads))};
+                                 ctx->saved_data["sizes"].toSymIntVector(), std::move(grads))};
   }
 };
 
@@ -220,13 +218,15 @@ struct FullTensor : Function<FullTensor> {
     ctx->set_materialize_grads(false);
     ctx->saved_data["mesh"] = spec_of(x).mesh;
     ctx->saved_data["placement"] = gradient_placement(spec_of(x).placement).text();
-    return full_tensor_kernel(x);
+    return full_tensor(x);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     if (!grads[0].defined()) return {{}};
-    return {distribute_tensor(grads[0], ctx->saved_data["mesh"].toCustomClass<DeviceMesh>(),
-                              Placement::from_text(ctx->saved_data["placement"].toStringRef()))};
+    const auto mesh = ctx->saved_data["mesh"].toCustomClass<DeviceMesh>();
+    const std::vector<at::Tensor> every(mesh->hosted_ranks().size(), grads[0]);
+    return {redistribute(from_local(every, mesh, Placement::replicate()),
+                         Placement::from_text(ctx->saved_data["placement"].toStringRef()))};
   }
 };
 
@@ -240,19 +240,19 @@ at::Tensor from_local_autograd(at::TensorList locals, const Mesh& mesh, std::str
 at::Tensor redistribute_autograd(const at::Tensor& x, std::string_view text, bool unpad) {
   if (records(x)) return Redistribute::apply(x, std::string(text), unpad);
   const at::AutoDispatchBelowADInplaceOrView guard;
-  return redistribute_kernel(x, text, unpad);
+  return call_redistribute(x, text, unpad);
 }
 
 std::vector<at::Tensor> to_local_autograd(const at::Tensor& x) {
   if (records(x)) return ToLocal::apply(x);
   const at::AutoDispatchBelowADInplaceOrView guard;
-  return to_local_kernel(x);
+  return to_local(x);
 }
 
 at::Tensor full_tensor_autograd(const at::Tensor& x) {
   if (records(x)) return FullTensor::apply(x);
   const at::AutoDispatchBelowADInplaceOrView guard;
-  return full_tensor_kernel(x);
+  return full_tensor(x);
 }
 
 TORCH_LIBRARY_IMPL(samebits, Autograd, m) {

@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 
 #include <map>
+#include <set>
 #include <sstream>
 
 namespace samebits {
@@ -54,6 +55,12 @@ bool has_strategy(const std::string& op) { return find_strategy(op) != nullptr; 
 Strategy find_strategy(const std::string& op) {
   const auto found = strategies().find(op);
   return found == strategies().end() ? nullptr : found->second;
+}
+
+bool is_conversion(const std::string& op) {
+  static const std::set<std::string> conversions{"samebits::from_local", "samebits::redistribute",
+                                                 "samebits::to_local", "samebits::full_tensor"};
+  return conversions.count(op) != 0;
 }
 
 OpSharding propagate(const OpCall& call) {

@@ -47,6 +47,10 @@ void register_strategy(const std::string& op, Strategy strategy);
 bool has_strategy(const std::string& op);
 Strategy find_strategy(const std::string& op);  // null if there is none
 
+// Whether an operator leads into or out of DTensor (from_local, redistribute, to_local,
+// full_tensor): its kernel takes DTensors as they are and needs no strategy.
+bool is_conversion(const std::string& op);
+
 // An operator without a strategy throws NotImplementedError that names it, the placements and the
 // folder where the rule belongs.
 OpSharding propagate(const OpCall& call);
