@@ -255,8 +255,8 @@ Arg Reader::tagged_arg(const JsonReader& reader, const c10::Argument& declared) 
   if (keys.size() != 1) reader.fail(reader.shown(), "an object of one key");
   const std::string& kind = keys[0];
   const JsonReader inner = reader.required(kind);
-  const auto list_of = [&](auto example, auto read) {
-    c10::List<decltype(example)> list;
+  const auto list_of = [&](const auto& example, auto read) {
+    c10::List<std::decay_t<decltype(example)>> list;
     for (const JsonReader& item : inner.array()) list.push_back(read(item));
     return c10::IValue(std::move(list));
   };

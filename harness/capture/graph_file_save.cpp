@@ -66,7 +66,7 @@ Writer::Writer(const ir::Graph& graph, const GraphNames& names) : graph_(graph),
 
 Json Writer::expr(const sym::Expr& e) const {
   if (const auto value = e.constant()) return *value;
-  const std::string text = e.str();
+  std::string text = e.str();
   TORCH_INTERNAL_ASSERT(sym::parse_expr(text, symbols_) == e, text, " is not read back as it was");
   return text;
 }

@@ -61,6 +61,16 @@ at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& si
   return op.call(x, cos, sin, positions, inverse);
 }
 
+std::tuple<at::Tensor, at::Tensor> rms_norm_rope(const at::Tensor& x, const at::Tensor& weight,
+                                                 double eps, const at::Tensor& cos,
+                                                 const at::Tensor& sin,
+                                                 const at::Tensor& positions) {
+  static const auto op = find<std::tuple<at::Tensor, at::Tensor>(
+      const at::Tensor&, const at::Tensor&, double, const at::Tensor&, const at::Tensor&,
+      const at::Tensor&)>("samebits::rms_norm_rope");
+  return op.call(x, weight, eps, cos, sin, positions);
+}
+
 at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up, bool fused_rounding) {
   static const auto op =
       find<at::Tensor(const at::Tensor&, const at::Tensor&, bool)>("samebits::silu_mul");

@@ -24,6 +24,11 @@ at::Tensor rms_norm_wgrad(const at::Tensor& dy, const at::Tensor& x, double eps)
 at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
                 const at::Tensor& positions, bool inverse);
 
+std::tuple<at::Tensor, at::Tensor> rms_norm_rope(const at::Tensor& x, const at::Tensor& weight,
+                                                 double eps, const at::Tensor& cos,
+                                                 const at::Tensor& sin,
+                                                 const at::Tensor& positions);
+
 at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up, bool fused_rounding);
 std::tuple<at::Tensor, at::Tensor> silu_mul_backward(const at::Tensor& dy, const at::Tensor& gate,
                                                      const at::Tensor& up);

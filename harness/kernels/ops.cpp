@@ -25,6 +25,11 @@ TORCH_LIBRARY(samebits, m) {
   // rope.h: x [1, T, H, D], cos and sin float32 [P, D / 2], positions int64 [1, T] -> [1, T, H, D].
   m.def("rope(Tensor x, Tensor cos, Tensor sin, Tensor positions, bool inverse) -> Tensor");
 
+  // rms_norm_rope.h: both of the above, as two operators would do them -> both [1, T, H, D].
+  m.def(
+      "rms_norm_rope(Tensor x, Tensor weight, float eps, Tensor cos, Tensor sin, Tensor positions) "
+      "-> (Tensor normed, Tensor rotated)");
+
   // silu_mul.h: gate, up [..., F] -> silu(gate) * up.
   m.def("silu_mul(Tensor gate, Tensor up, bool fused_rounding) -> Tensor");
   m.def("silu_mul_backward(Tensor dy, Tensor gate, Tensor up) -> (Tensor dgate, Tensor dup)");

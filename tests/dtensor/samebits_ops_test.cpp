@@ -114,6 +114,7 @@ TEST_P(SamebitsOpsTest, RowByRow) {
     const at::Tensor positions = at::arange(tokens).view({1, tokens});
     const auto [dgate, dup] = ops::silu_mul_backward(x, z, x);
     const auto [sum, norm] = ops::residual_rms_norm(x, z, w, 1e-6);
+    const auto [head_norm, rotated] = ops::rms_norm_rope(heads, w, 1e-6, cos, sin, positions);
     for (const Placement a : placements_of_rank(3)) {
       if (a.is_partial()) continue;  // random summands are not exact
       const at::Tensor dx = at_placement(x, a);
@@ -141,6 +142,10 @@ TEST_P(SamebitsOpsTest, RowByRow) {
       EXPECT_TRUE(same_value(ops::rope(at_placement(heads, a), cos, sin, positions, false),
                              ops::rope(heads, cos, sin, positions, false)))
           << a;
+      const auto [found_norm, found_rotated] =
+          ops::rms_norm_rope(at_placement(heads, a), w, 1e-6, cos, sin, positions);
+      EXPECT_TRUE(same_value(found_norm, head_norm)) << a;
+      EXPECT_TRUE(same_value(found_rotated, rotated)) << a;
     }
   }
 }

@@ -77,6 +77,7 @@ std::map<std::string, std::function<Args()>> examples(const Sizes& n, at::Scalar
   const at::Tensor weight = random({n.out, n.hidden});
   const at::Tensor norm = random({n.hidden});
   const at::Tensor q = random({1, n.tokens, n.heads, n.dim});
+  const at::Tensor head_norm = random({n.dim});
   const at::Tensor k = random({1, n.tokens, n.groups, n.dim});
   const at::Tensor cos = floats({n.tokens, n.dim / 2});
   const at::Tensor positions = at::arange(n.tokens, at::kLong).unsqueeze(0);
@@ -120,6 +121,7 @@ std::map<std::string, std::function<Args()>> examples(const Sizes& n, at::Scalar
        [=] {
          return Args{q, cos, cos, positions, false};
        }},
+      {"samebits::rms_norm_rope", [=] { return Args{q, head_norm, 1e-6, cos, cos, positions}; }},
       {"samebits::silu_mul",
        [=] {
          return Args{x, x, false};

@@ -32,10 +32,16 @@ OpSharding rms_norm_dgrad(const OpCall& call) {
 // Sums over tokens: in token order, on every rank.
 OpSharding rms_norm_wgrad(const OpCall& call) { return all_replicate(call, 1); }
 
+constexpr int64_t kHeads = 2;  // of [1, T, H, D]
+
 OpSharding rope(const OpCall& call) {
-  constexpr int64_t kHeads = 2;
   const Placement x = call.placements[0].is_shard(kHeads) ? shard(kHeads) : replicate();
   return {{x, replicate(), replicate(), replicate()}, {x}, {}};
+}
+
+OpSharding rms_norm_rope(const OpCall& call) {
+  const Placement x = call.placements[0].is_shard(kHeads) ? shard(kHeads) : replicate();
+  return {{x, replicate(), replicate(), replicate(), replicate()}, {x, x}, {}};
 }
 
 // The first Shard among the inputs, of one shape all. Never Partial: none of these is linear in
@@ -88,6 +94,7 @@ SAMEBITS_STRATEGY("samebits::rms_norm", rms_norm);
 SAMEBITS_STRATEGY("samebits::rms_norm_dgrad", rms_norm_dgrad);
 SAMEBITS_STRATEGY("samebits::rms_norm_wgrad", rms_norm_wgrad);
 SAMEBITS_STRATEGY("samebits::rope", rope);
+SAMEBITS_STRATEGY("samebits::rms_norm_rope", rms_norm_rope);
 SAMEBITS_STRATEGY("samebits::silu_mul", elementwise<1>);
 SAMEBITS_STRATEGY("samebits::silu_mul_backward", elementwise<2>);
 SAMEBITS_STRATEGY("samebits::residual_add", elementwise<1>);

@@ -112,6 +112,13 @@ Metas rope(Args args) {
   return {like(x)};
 }
 
+Metas rms_norm_rope(Args args) {
+  rms_norm(args.slice(0, 2));
+  const c10::IValue as_rope[] = {args[0], args[3], args[4], args[5]};
+  rope(as_rope);
+  return {like(args[0].toTensor()), like(args[0].toTensor())};
+}
+
 Metas silu_mul(Args args) {
   const auto& gate = args[0].toTensor();
   check_same_sizes("silu_mul", "a size of up", args[1].toTensor().sym_sizes(), gate.sym_sizes());
@@ -288,6 +295,7 @@ SAMEBITS_SHAPE_RULE("samebits::silu_mul_backward", silu_mul_backward);
 SAMEBITS_SHAPE_RULE("samebits::residual_add", residual_add);
 SAMEBITS_SHAPE_RULE("samebits::residual_rms_norm", residual_rms_norm);
 SAMEBITS_SHAPE_RULE("samebits::embedding", embedding);
+SAMEBITS_SHAPE_RULE("samebits::rms_norm_rope", rms_norm_rope);
 SAMEBITS_SHAPE_RULE("samebits::embedding_wgrad", embedding_wgrad);
 SAMEBITS_SHAPE_RULE("samebits::flash_attention", flash_attention);
 SAMEBITS_SHAPE_RULE("samebits::flash_attention_backward", flash_attention_backward);

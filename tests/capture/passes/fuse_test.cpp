@@ -166,6 +166,39 @@ TEST(Fuse, LeavesWhatIsWrittenBetweenOrComesLater) {
   EXPECT_EQ(fused(direct(false), in), 1u);
 }
 
+// The heads' norm and its rotation, with positions that are an input.
+Program rotation(const at::Tensor& weight, bool inverse) {
+  const at::Tensor angles = at::arange(40 * kDim / 2, at::kFloat).view({40, kDim / 2});
+  return [weight, cos = angles.cos(), sin = angles.sin(), inverse](const Tensors& in) {
+    const at::Tensor normed = ops::rms_norm(in[0], weight, kEps, /*fused_rounding=*/false);
+    return Tensors{normed, ops::rope(normed, cos, sin, in[1], inverse)};
+  };
+}
+
+TEST(Fuse, GivesOneNodeForANormAndItsRotation) {
+  const auto heads = [](int64_t n, uint64_t seed) {
+    return values(n * 3, seed).view({1, n, 3, kDim});
+  };
+  const auto positions = [](int64_t n) { return (at::arange(n) * 5 % 40).view({1, n}); };
+  const Program program = rotation(norm_weight(), /*inverse=*/false);
+  PassResult result =
+      fuse(*traced(program, {heads(6, 1), positions(6)}, {{0, 1, "t"}, {1, 1, "t"}}));
+  EXPECT_THAT(to_string(result.graph),
+              HasSubstr("nodes:\n"
+                        "  %0: bf16[1, t, 3, 48], %1: bf16[1, t, 3, 48] = "
+                        "samebits::rms_norm_rope(%in0, %c0, eps=1e-06, %c1, %c2, %in1)\n"
+                        "return %0, %1\n"));
+  Executor executor = executor_of(std::move(result));
+  for (const int64_t n : {0, 1, 17}) {
+    const Tensors in{heads(n, 3), positions(n)};
+    EXPECT_TRUE(same_bits(executor.run(in)[0], program(in)[0])) << n;
+    EXPECT_TRUE(same_bits(executor.run(in)[1], program(in)[1])) << n;
+  }
+  const Tensors in{heads(6, 1), positions(6)};
+  EXPECT_TRUE(fuse(*traced(rotation(norm_weight(), /*inverse=*/true), in, {})).log.empty());
+  EXPECT_TRUE(fuse(drop_roundings(*traced(program, in, {})).graph).log.empty());
+}
+
 TEST(Fuse, TakesOneNormOfASum) {
   const at::Tensor weight = norm_weight();
   const Program program = [&](const Tensors& in) {
