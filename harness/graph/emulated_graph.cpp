@@ -1,11 +1,12 @@
 #include "harness/graph/emulated_graph.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_strided.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -67,41 +68,63 @@ at::Tensor GraphOutput::read() const { return view().clone(at::MemoryFormat::Con
 
 class EmulatedGraph::Recorder final : public LaunchSink {
  public:
-  explicit Recorder(std::vector<Launch>& launches) : launches_(launches) {}
+  explicit Recorder(std::vector<Piece>& pieces) : pieces_(pieces) {}
   void add(const char* name, std::function<void()> body) override {
-    launches_.push_back({name, std::move(body)});
+    pieces_.back().launches.push_back({name, std::move(body)});
   }
 
  private:
-  std::vector<Launch>& launches_;
+  std::vector<Piece>& pieces_;
 };
 
 EmulatedGraph::EmulatedGraph(std::string name, std::shared_ptr<Arena> pool, const Program& program,
-                             const std::vector<at::Tensor>& examples)
-    : name_(std::move(name)), pool_(std::move(pool)), is_copied_(examples.size(), false) {
+                             const std::vector<at::Tensor>& examples, const PiecewiseRules& rules)
+    : name_(std::move(name)),
+      pool_(std::move(pool)),
+      values_(examples.size()),
+      is_static_(examples.size(), true),
+      is_copied_(examples.size(), false),
+      pieces_(1) {
   const c10::NoGradGuard no_grad;
+  for (const size_t index : rules.dynamic_inputs) is_static_.at(index) = false;
   pool_->take_allocated();
   pool_->take_host_writes({});
-  {
-    ArenaGuard memory(pool_);
-    for (size_t i = 0; i < examples.size(); ++i) {
-      TORCH_CHECK(examples[i].numel() > 0, name_, ": static input ", i, " has no elements");
-      memory.set_who(fmt::format("static input {} of {}", i, name_));
-      inputs_.push_back(
-          at::empty(examples[i].sizes(), at::TensorOptions().dtype(examples[i].scalar_type())));
-      input_blocks_.push_back(pool_->block_of(inputs_.back().const_data_ptr()));
-    }
-  }
-  adopt_outputs(capture(program));
+  make_inputs(examples);
+  adopt_outputs(capture(program, rules));
 }
 
-std::vector<at::Tensor> EmulatedGraph::capture(const Program& program) {
+void EmulatedGraph::make_inputs(const std::vector<at::Tensor>& examples) {
   ArenaGuard memory(pool_);
-  CaptureRules rules(*pool_, memory, ledger_);
-  Recorder recorder(launches_);
+  for (size_t i = 0; i < examples.size(); ++i) {
+    TORCH_CHECK(examples[i].numel() > 0, name_, ": input ", i, " has no elements");
+    memory.set_who(fmt::format("input {} of {}", i, name_));
+    inputs_.push_back(
+        at::empty(examples[i].sizes(), at::TensorOptions().dtype(examples[i].scalar_type())));
+    input_blocks_.push_back(pool_->block_of(inputs_.back().const_data_ptr()));
+  }
+}
+
+std::vector<at::Tensor> EmulatedGraph::capture(const Program& program,
+                                               const PiecewiseRules& rules) {
+  CaptureRules::Splitting splitting{
+      rules.splitting, {}, [this](const auto& op, auto* stack) { split(op, stack); }};
+  for (const size_t index : rules.dynamic_inputs) splitting.inputs.push_back(inputs_[index]);
+  ArenaGuard memory(pool_);
+  CaptureRules watched(*pool_, memory, ledger_, std::move(splitting));
+  Recorder recorder(pieces_);
   const LaunchCaptureGuard launches(recorder);
-  const OperatorWatchGuard watch(rules);
+  const OperatorWatchGuard watch(watched);
   return program(inputs_);
+}
+
+void EmulatedGraph::split(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  const size_t count = op.schema().arguments().size();
+  const at::Tensor first = (*stack)[stack->size() - count].toTensor();
+  const at::Tensor result = at::empty_like(first, {}, at::MemoryFormat::Contiguous);
+  pieces_.back().then.emplace(op, *stack, inputs_, is_static_, *pool_, result);
+  pieces_.emplace_back();
+  torch::jit::drop(*stack, count);
+  stack->emplace_back(result);
 }
 
 void EmulatedGraph::adopt_outputs(const std::vector<at::Tensor>& outputs) {
@@ -136,7 +159,12 @@ void EmulatedGraph::adopt_outputs(const std::vector<at::Tensor>& outputs) {
 
 void EmulatedGraph::copy_input(size_t index, const at::Tensor& value,
                                std::optional<int64_t> padding) {
-  const at::Tensor& to = inputs_.at(index);
+  if (!is_static_.at(index)) {
+    values_[index] = value;
+    is_copied_[index] = true;
+    return;
+  }
+  const at::Tensor& to = inputs_[index];
   bool fits = value.scalar_type() == to.scalar_type() && value.dim() == to.dim();
   for (int64_t d = 0; fits && d < to.dim(); ++d) fits = value.size(d) <= to.size(d);
   TORCH_CHECK(fits, name_, ": static input ", index, " is ", to.scalar_type(), " ", to.sizes(),
@@ -157,8 +185,7 @@ void EmulatedGraph::copy_input(size_t index, const at::Tensor& value,
 void EmulatedGraph::check_before() const {
   for (size_t i = 0; i < inputs_.size(); ++i) {
     if (!is_copied_[i]) {
-      throw RunError(
-          fmt::format("{}: static input {} was not copied since the last replay", name_, i));
+      throw RunError(fmt::format("{}: input {} was not copied since the last replay", name_, i));
     }
   }
   const std::string violation = ledger_.violation();
@@ -177,17 +204,33 @@ void EmulatedGraph::replay() {
   for (GraphOutput& output : outputs_) output.epoch_ = epoch;
   is_copied_.assign(is_copied_.size(), false);
 
+  for (const Piece& piece : pieces_) {
+    run(piece);
+    if (!piece.then) continue;
+    piece.then->run(values_);
+    ++witness_.eager_operators;
+  }
+  ++witness_.replays;
+  values_.assign(values_.size(), at::Tensor());
+  check_after();
+}
+
+void EmulatedGraph::run(const Piece& piece) {
   CallCounter counter;
   const int64_t allocations = tensor_allocations();
   {
     const OperatorWatchGuard watch(counter);
-    for (const Launch& each : launches_) each.body();
+    for (const Launch& each : piece.launches) each.body();
   }
-  ++witness_.replays;
-  witness_.launches += static_cast<int64_t>(launches_.size());
+  witness_.launches += static_cast<int64_t>(piece.launches.size());
   witness_.dispatcher_calls += counter.calls;
   witness_.allocations += tensor_allocations() - allocations;
-  check_after();
+}
+
+size_t EmulatedGraph::launches() const {
+  size_t sum = 0;
+  for (const Piece& piece : pieces_) sum += piece.launches.size();
+  return sum;
 }
 
 void EmulatedGraph::check_after() const {

@@ -93,8 +93,9 @@ ReportRecord::Cell cell_of(const Relation& relation, const std::vector<const ByS
 
 std::string mode_of(const Arm& arm) {
   std::string mode = "TP " + std::to_string(arm.mesh.tp) + ", " + to_string(arm.generator);
-  const bool drops_guards =
-      arm.generator == Execution::kCaptured && arm.guards == GuardPolicy::kDrop;
+  if (arm.trainer != Execution::kEager) mode += ", trainer " + to_string(arm.trainer);
+  const bool is_captured = arm.generator != Execution::kEager || arm.trainer != Execution::kEager;
+  const bool drops_guards = is_captured && arm.guards == GuardPolicy::kDrop;
   return drops_guards ? mode + ", no guards" : mode;
 }
 
@@ -103,6 +104,9 @@ ReportRecord::ArmCost cost_of(const Arm& arm, const ArmRecording& recording,
   ReportRecord::ArmCost cost;
   cost.name = arm.name;
   cost.mode = mode_of(arm);
+  cost.generator = to_string(arm.generator);
+  cost.trainer = to_string(arm.trainer);
+  if (!recording.ranks.empty()) cost.gap = logprob_gap(recording.ranks.front().observations);
   cost.finished = recording.finished;
   cost.steps = static_cast<int64_t>(recording.steps.size());
   double total = 0;

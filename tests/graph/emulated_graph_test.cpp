@@ -269,8 +269,7 @@ TEST_F(DetectorTest, AStaleInputPointer) {
 TEST_F(DetectorTest, ASkippedCopy) {
   EmulatedGraph graph("g", pool_, add_weight(), {x_});
   replay(graph, {x_});
-  EXPECT_EQ(message_of([&] { graph.replay(); }),
-            "g: static input 0 was not copied since the last replay");
+  EXPECT_EQ(message_of([&] { graph.replay(); }), "g: input 0 was not copied since the last replay");
   EXPECT_TRUE(same_bits(replay(graph, {x_})[0], x_ + weight_));
 }
 
@@ -393,6 +392,82 @@ TEST_F(DetectorTest, PaddingOfIndicesIsWhatTheCallerSays) {
                 graph.copy_input(0, at::ones({4, 1}, at::kInt));
               }),
               HasSubstr("static input 0 is Int [3, 2], found Int [4, 1]"));
+}
+
+// ---- Pieces ------------------------------------------------------------------------------------
+
+class PiecewiseTest : public ::testing::Test {
+ protected:
+  static constexpr int64_t kTokens = 6;
+
+  // Tokens through a norm, attention over a paged cache, and a residual.
+  Program program() {
+    return [this](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
+      const at::Tensor q = ops::rms_norm(in[0], weight_, 1e-6, /*fused_rounding=*/false);
+      ops::write_kv(cache_, cache_, q, q, in[1]);
+      const at::Tensor out = ops::paged_attention(q, cache_, cache_, in[2], in[3], in[4], 1.0);
+      return {ops::residual_add(in[0], out).view({-1, 8})};
+    };
+  }
+
+  // `lengths` tokens of fresh sequences, a page each.
+  static std::vector<at::Tensor> step(const std::vector<int64_t>& lengths, uint64_t seed) {
+    std::vector<int64_t> slots;
+    std::vector<int32_t> table, boundaries = {0}, counts;
+    for (size_t s = 0; s < lengths.size(); ++s) {
+      for (int64_t t = 0; t < lengths[s]; ++t) slots.push_back(static_cast<int64_t>(s) * 8 + t);
+      table.push_back(static_cast<int32_t>(s));
+      boundaries.push_back(static_cast<int32_t>(slots.size()));
+      counts.push_back(static_cast<int32_t>(lengths[s]));
+    }
+    const auto tokens = static_cast<int64_t>(slots.size());
+    return {random_tensor({1, tokens, 1, 8}, at::kBFloat16, seed), at::tensor(slots),
+            at::tensor(table, at::kInt).view({-1, 1}), at::tensor(boundaries, at::kInt),
+            at::tensor(counts, at::kInt)};
+  }
+
+  static void set(EmulatedGraph& graph, const std::vector<at::Tensor>& values) {
+    for (size_t i = 0; i < values.size(); ++i) {
+      graph.copy_input(i, values[i], i == 1 ? std::optional<int64_t>(-1) : std::nullopt);
+    }
+  }
+
+  const PiecewiseRules rules_ = {{"samebits::paged_attention"}, {2, 3, 4}};
+  const std::vector<at::Tensor> examples_ = step({kTokens}, 0);
+  at::Tensor weight_ = random_tensor({8}, at::kBFloat16, 1);
+  at::Tensor cache_ = random_tensor({6, 8, 1, 8}, at::kBFloat16, 2);
+};
+
+TEST_F(PiecewiseTest, GivesTheBitsOfEagerForAnyNumberOfSequences) {
+  EmulatedGraph graph("g", pool(), program(), examples_, rules_);
+  EXPECT_EQ(graph.pieces(), 2U);
+  const std::vector<std::vector<int64_t>> steps = {{6}, {2, 1, 3}, {1, 1}, {1, 1, 1, 1, 1, 1}, {4}};
+  for (const auto& lengths : steps) {
+    const auto values = step(lengths, lengths.size());
+    set(graph, values);
+    graph.replay();
+    const at::Tensor replayed = graph.output(0).read().narrow(0, 0, values[1].size(0));
+    EXPECT_TRUE(same_bits(replayed, program()(values)[0]));
+    EXPECT_FALSE(same_bits(replayed, program()(step(lengths, 77))[0]));
+  }
+  EXPECT_EQ(graph.witness().eager_operators, 5);
+  EXPECT_EQ(graph.witness().dispatcher_calls, 0);
+  EXPECT_EQ(graph.witness().allocations, 0);
+}
+
+TEST_F(PiecewiseTest, AnInputThatIsNotStaticMayNotEnterAPiece) {
+  const Program leaking = [](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
+    return {ops::residual_add(in[0], in[0]), in[2].view({-1})};
+  };
+  EXPECT_THAT(message_of([&] { EmulatedGraph("g", pool(), leaking, examples_, rules_); }),
+              HasSubstr("aten::view: takes an input that is not static"));
+}
+
+TEST_F(PiecewiseTest, ACacheThatIsGoneIsFoundBeforeAnythingRuns) {
+  EmulatedGraph graph("g", pool(), program(), examples_, rules_);
+  cache_ = cache_.clone();
+  set(graph, examples_);
+  EXPECT_THAT(message_of([&] { graph.replay(); }), HasSubstr("was freed"));
 }
 
 }  // namespace
