@@ -59,6 +59,7 @@ void add_arguments(benchmark::internal::Benchmark* b) {
 
 BENCHMARK_CAPTURE(decode, eager, Execution::kEager)->Apply(add_arguments);
 BENCHMARK_CAPTURE(decode, captured, Execution::kCaptured)->Apply(add_arguments);
+BENCHMARK_CAPTURE(decode, piecewise, Execution::kPiecewise)->Apply(add_arguments);
 BENCHMARK_CAPTURE(decode, full_graph, Execution::kFullGraph)->Apply(add_arguments);
 
 }  // namespace

@@ -21,6 +21,7 @@ const Names<AttentionKernel>& attention_kernels() {
 const Names<Execution>& executions() {
   static const Names<Execution> names = {{"eager", Execution::kEager},
                                          {"captured", Execution::kCaptured},
+                                         {"piecewise", Execution::kPiecewise},
                                          {"full_graph", Execution::kFullGraph}};
   return names;
 }

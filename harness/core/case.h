@@ -13,7 +13,7 @@
 namespace samebits {
 
 enum class AttentionKernel { kFlash, kSdpa };  // samebits's own, or LibTorch's
-enum class Execution { kEager, kCaptured, kFullGraph };
+enum class Execution { kEager, kCaptured, kPiecewise, kFullGraph };
 enum class GuardPolicy { kKeep, kDrop };
 // What an all-gather of a shard is taken to hold (dtensor.h, redistribute).
 enum class GatheredSize { kNarrow, kConditional };

@@ -152,15 +152,6 @@ WorkloadSettings read_workload(const JsonReader& json) {
   return workload;
 }
 
-Execution read_generator(const JsonReader& json) {
-  const std::string name = json.string();
-  if (name == "piecewise") {
-    json.fail(quoted(name),
-              "\"eager\", \"captured\" or \"full_graph\" (piecewise is not there yet)");
-  }
-  return json.one_of(case_names::executions());
-}
-
 Execution read_trainer(const JsonReader& json) {
   const std::string name = json.string();
   if (name == "captured" || name == "piecewise" || name == "full_graph") {
@@ -185,7 +176,7 @@ Arm read_arm(const JsonReader& json, const std::string& name, const std::filesys
   if (auto key = json.optional("numerics")) arm.numerics = read_numerics(*key);
   if (auto key = json.optional("mesh")) arm.mesh = read_mesh(*key);
   if (auto key = json.optional("workload")) arm.workload = read_workload(*key);
-  if (auto key = json.optional("generator")) arm.generator = read_generator(*key);
+  if (auto key = json.optional("generator")) arm.generator = key->one_of(case_names::executions());
   if (auto key = json.optional("trainer")) arm.trainer = read_trainer(*key);
   if (auto key = json.optional("guards")) arm.guards = key->one_of(case_names::guard_policies());
   if (auto key = json.optional("command")) {

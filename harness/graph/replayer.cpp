@@ -8,12 +8,17 @@
 namespace samebits {
 
 Replayer::Replayer(std::string name, Program program, std::vector<BucketedInput> inputs,
-                   Buckets buckets, std::shared_ptr<Arena> pool)
+                   Buckets buckets, std::shared_ptr<Arena> pool, std::vector<std::string> splitting)
     : name_(std::move(name)),
       program_(std::move(program)),
       inputs_(std::move(inputs)),
       buckets_(std::move(buckets)),
-      pool_(std::move(pool)) {}
+      pool_(std::move(pool)),
+      rules_{std::move(splitting), {}} {
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    if (inputs_[i].is_dynamic) rules_.dynamic_inputs.push_back(i);
+  }
+}
 
 EmulatedGraph& Replayer::graph_for(int64_t bucket) {
   const auto found = graphs_.find(bucket);
@@ -25,11 +30,12 @@ EmulatedGraph& Replayer::graph_for(int64_t bucket) {
     examples.push_back(at::empty(sizes, at::TensorOptions().dtype(input.dtype)));
   }
   auto graph = std::make_unique<EmulatedGraph>(fmt::format("{}, bucket {}", name_, bucket), pool_,
-                                               program_, examples);
+                                               program_, examples, rules_);
   return *graphs_.emplace(bucket, std::move(graph)).first->second;
 }
 
-std::vector<at::Tensor> Replayer::run(const std::vector<at::Tensor>& inputs, int64_t tokens) {
+std::vector<at::Tensor> Replayer::run(const std::vector<at::Tensor>& inputs, int64_t tokens,
+                                      int64_t rows) {
   TORCH_CHECK(inputs.size() == inputs_.size(), name_, ": found ", inputs.size(),
               " inputs, expected ", inputs_.size());
   EmulatedGraph& graph = graph_for(buckets_.bucket_for(tokens));
@@ -39,7 +45,7 @@ std::vector<at::Tensor> Replayer::run(const std::vector<at::Tensor>& inputs, int
   graph.replay();
   std::vector<at::Tensor> outputs;
   for (size_t i = 0; i < graph.outputs(); ++i) {
-    outputs.push_back(graph.output(i).read().narrow(0, 0, tokens));
+    outputs.push_back(graph.output(i).read().narrow(0, 0, rows));
   }
   return outputs;
 }
@@ -50,6 +56,7 @@ ReplayWitness Replayer::witness() const {
     const ReplayWitness& one = graph->witness();
     sum.replays += one.replays;
     sum.launches += one.launches;
+    sum.eager_operators += one.eager_operators;
     sum.dispatcher_calls += one.dispatcher_calls;
     sum.allocations += one.allocations;
   }

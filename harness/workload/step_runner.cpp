@@ -37,17 +37,19 @@ bool is_decode(const StepInputs& in) {
   return in.seq_lens.size(0) == tokens && in.rows.size(0) == tokens;
 }
 
-// The inputs of a decode step of one bucket. Padding: tokens of no sequence, which write no slot
-// and whose attention is +0; sequences without tokens or keys.
-std::vector<BucketedInput> decode_inputs(int64_t pages, bool forced) {
+// The inputs of a graph of one bucket of tokens. Padding: tokens of no sequence, which write no
+// slot and whose attention is +0, and rows that are computed and dropped. A full graph has a
+// sequence for each token, and those of padding have no keys; between pieces, attention takes what
+// there is.
+std::vector<BucketedInput> graph_inputs(bool is_full, int64_t pages, bool forced) {
   const BucketedInput::Size one = {0, 1};
   const BucketedInput::Size bucket = {1, 0};
   return {{at::kLong, {one, bucket}, /*ids*/ 0},
           {at::kLong, {one, bucket}, /*positions*/ 0},
           {at::kLong, {bucket}, /*slots*/ -1},
-          {at::kInt, {bucket, {0, pages}}, /*block_table*/ 0},
-          {at::kInt, {{1, 1}}, /*cu_seqlens*/ std::nullopt},
-          {at::kInt, {bucket}, /*seq_lens*/ 0},
+          {at::kInt, {bucket, {0, pages}}, /*block_table*/ 0, !is_full},
+          {at::kInt, {{1, 1}}, /*cu_seqlens*/ std::nullopt, !is_full},
+          {at::kInt, {bucket}, /*seq_lens*/ 0, !is_full},
           {at::kLong, {bucket}, /*rows*/ 0},
           {at::kLong, {bucket, {0, forced ? 1 : 2}}, /*keys*/ 0}};
 }
@@ -94,7 +96,8 @@ StepOutputs StepRunner::run(const StepInputs& inputs, const Selection& selection
   std::vector<at::Tensor> outputs;
   if (execution_ == Execution::kEager) {
     outputs = run_eager(list, selection);
-  } else if (execution_ == Execution::kFullGraph && is_decode(inputs)) {
+  } else if (execution_ == Execution::kPiecewise ||
+             (execution_ == Execution::kFullGraph && is_decode(inputs))) {
     outputs = run_replayed(inputs, selection);
   } else {
     outputs = run_captured(list, selection);
@@ -133,7 +136,7 @@ void StepRunner::check_parameters(const Replayed& replayed) const {
     if (replayed.parameters[i]._unsafe_get_target() == parameter.tensor.unsafeGetTensorImpl()) {
       continue;
     }
-    throw RunError("decode graphs hold " + parameter.name +
+    throw RunError("captured graphs hold " + parameter.name +
                    " by address, and it was replaced since: update weights in place");
   }
 }
@@ -145,9 +148,12 @@ std::vector<at::Tensor> StepRunner::run_replayed(const StepInputs& inputs,
     if (!pool_) pool_ = std::make_shared<Arena>();
     const int64_t pages =
         (model_.config().max_position_embeddings + cache_.block_size() - 1) / cache_.block_size();
-    Replayer replayer("decode", program(selection),
-                      decode_inputs(std::min(pages, cache_.blocks()), selection.forced),
-                      Buckets::up_to(max_tokens_), pool_);
+    const bool is_full = execution_ == Execution::kFullGraph;
+    std::vector<std::string> splitting;
+    if (!is_full) splitting.emplace_back("samebits::paged_attention");
+    Replayer replayer(is_full ? "decode graph" : "step in pieces", program(selection),
+                      graph_inputs(is_full, std::min(pages, cache_.blocks()), selection.forced),
+                      Buckets::up_to(max_tokens_), pool_, std::move(splitting));
     std::vector<WeakTensor> parameters;
     for (const Parameter& parameter : model_.parameters()) {
       parameters.emplace_back(parameter.tensor.getIntrusivePtr());
@@ -161,7 +167,8 @@ std::vector<at::Tensor> StepRunner::run_replayed(const StepInputs& inputs,
   // Capture enters the model's code without computing, as tracing does.
   const int64_t captures = replayer.captures();
   const int64_t before = model_.forward_calls();
-  std::vector<at::Tensor> outputs = replayer.run(list_from_inputs(inputs), inputs.slots.size(0));
+  std::vector<at::Tensor> outputs =
+      replayer.run(list_from_inputs(inputs), inputs.slots.size(0), inputs.rows.size(0));
   eager_calls_ += model_.forward_calls() - before - (replayer.captures() - captures);
   return outputs;
 }
@@ -192,12 +199,14 @@ std::vector<std::pair<std::string, int64_t>> StepRunner::witness() const {
     captures += each->replayer.captures();
     replays.replays += one.replays;
     replays.launches += one.launches;
+    replays.eager_operators += one.eager_operators;
     replays.dispatcher_calls += one.dispatcher_calls;
     replays.allocations += one.allocations;
   }
   counters.emplace_back("generator.captures", captures);
   counters.emplace_back("generator.replays", replays.replays);
   counters.emplace_back("generator.launches", replays.launches);
+  counters.emplace_back("generator.eager_operators", replays.eager_operators);
   counters.emplace_back("generator.replay_dispatcher_calls", replays.dispatcher_calls);
   counters.emplace_back("generator.replay_allocations", replays.allocations);
   return counters;

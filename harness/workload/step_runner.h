@@ -48,7 +48,8 @@ struct Selection {
 // Runs engine steps in an arm's mode: the model's own code, or the graph that was captured of it.
 // Token count, sequence count, block-table width and wanted rows are symbolic, so one graph serves
 // every step. Under full_graph, a step of one token a sequence is a replay of its launches
-// (graph/), padded to a bucket; any other step runs captured.
+// (graph/), padded to a bucket; any other step runs captured. Under piecewise, every step is one,
+// in pieces between its attentions, which run eagerly.
 class StepRunner {
  public:
   // Borrows both; they must outlive the runner. `max_tokens`: of one step.
@@ -58,7 +59,7 @@ class StepRunner {
   StepOutputs run(const StepInputs& inputs, const Selection& selection);
 
   // Counters, cumulative: eager_calls (times that the model's code computed), and of a captured arm
-  // nodes, runs, traces, guards checked and guards found false; of a full_graph one also captures,
+  // nodes, runs, traces, guards checked and guards found false; of a replayed one also captures,
   // replays, launches, and what replays should not do: dispatcher calls and allocations.
   std::vector<std::pair<std::string, int64_t>> witness() const;
 

@@ -38,10 +38,13 @@ void check_arm(const Arm& arm) {
   const Qwen3Config config = qwen3_config_from_folder(arm.model);
   check_tensor_parallel(config, arm.mesh.tp, arm.numerics.tp_invariant);
   const Numerics numerics = numerics_from_settings(arm.numerics);
-  if (arm.generator == Execution::kFullGraph && !(numerics.contract && numerics.flash)) {
-    throw InputError(fmt::format("arm {}: generator", arm.name),
-                     "full_graph with plain LibTorch operators, which a CPU cannot capture",
-                     "numerics.batch_invariant true and numerics.attention \"flash\"");
+  const bool is_replayed =
+      arm.generator == Execution::kFullGraph || arm.generator == Execution::kPiecewise;
+  if (is_replayed && !(numerics.contract && numerics.flash)) {
+    throw InputError(
+        fmt::format("arm {}: generator", arm.name),
+        to_string(arm.generator) + " with plain LibTorch operators, which a CPU cannot capture",
+        "numerics.batch_invariant true and numerics.attention \"flash\"");
   }
   for (const auto& prompt : encode_prompts(arm, Tokenizer::from_folder(arm.model))) {
     const int64_t length = static_cast<int64_t>(prompt.size()) + arm.workload.max_new_tokens;
@@ -81,7 +84,7 @@ std::string witness_failure(const Arm& arm, const Counters& growth) {
   if (arm.generator == Execution::kEager) {
     return eager > 0 ? "" : "its eager generator never ran";
   }
-  if (arm.generator == Execution::kFullGraph) {
+  if (arm.generator != Execution::kCaptured) {
     const int64_t replays = counted("generator.replays");
     const int64_t beside =
         counted("generator.replay_dispatcher_calls") + counted("generator.replay_allocations");

@@ -60,7 +60,8 @@ class ReplayerTest : public ::testing::Test {
 TEST_F(ReplayerTest, GivesTheBitsOfEagerAtEveryFillOfABucket) {
   Replayer replayer = this->replayer(replayed_);
   for (const int64_t tokens : {1, 2, 3, 4, 2, 1}) {
-    EXPECT_TRUE(same_bits(replayer.run(step(tokens), tokens), eager_(step(tokens)))) << tokens;
+    EXPECT_TRUE(same_bits(replayer.run(step(tokens), tokens, tokens), eager_(step(tokens))))
+        << tokens;
     EXPECT_TRUE(same_bits(replayed_.cache, eager_.cache)) << tokens;
   }
   EXPECT_EQ(replayer.captures(), 2);
@@ -72,14 +73,27 @@ TEST_F(ReplayerTest, GivesTheBitsOfEagerAtEveryFillOfABucket) {
 
 TEST_F(ReplayerTest, PaddingThatHasASlotIsSeen) {
   Replayer replayer = this->replayer(replayed_, /*padding_slot=*/1);
-  replayer.run(step(3), 3);
+  replayer.run(step(3), 3, 3);
   eager_(step(3));
   EXPECT_FALSE(same_bits(replayed_.cache, eager_.cache));
 }
 
+TEST_F(ReplayerTest, PiecesGiveTheSameBits) {
+  std::vector<BucketedInput> inputs = replayed_.inputs();
+  for (const size_t i : {2, 3, 4}) inputs[i].is_dynamic = true;
+  Replayer replayer("pieces", [&](const auto& in) { return replayed_(in); }, inputs,
+                    Buckets({1, 4}), std::make_shared<Arena>(size_t{1} << 24),
+                    {"samebits::paged_attention"});
+  for (const int64_t tokens : {3, 1, 4}) {
+    EXPECT_TRUE(same_bits(replayer.run(step(tokens), tokens, tokens), eager_(step(tokens))));
+    EXPECT_TRUE(same_bits(replayed_.cache, eager_.cache)) << tokens;
+  }
+  EXPECT_EQ(replayer.witness().eager_operators, 3);
+}
+
 TEST_F(ReplayerTest, AStepThatNoBucketHoldsIsRefused) {
   Replayer replayer = this->replayer(replayed_);
-  EXPECT_THROW(replayer.run(step(5), 5), InputError);
+  EXPECT_THROW(replayer.run(step(5), 5, 5), InputError);
 }
 
 }  // namespace

@@ -88,7 +88,7 @@ TEST_F(EngineTest, EveryTpDegreeAndModeGivesTheSameBits) {
   for (const int64_t tp : {1, 2, 4, 8}) {
     const auto model = random_model(small_config(), Numerics(), tp, 3);
     for (const Execution execution :
-         {Execution::kEager, Execution::kCaptured, Execution::kFullGraph}) {
+         {Execution::kEager, Execution::kCaptured, Execution::kPiecewise, Execution::kFullGraph}) {
       expect_same(generate(*model, settings_for(16, 4, 256, execution), requests_), expected_);
     }
   }
@@ -157,11 +157,26 @@ TEST_F(EngineTest, DecodeStepsAreReplays) {
   EXPECT_EQ(witness["generator.replay_allocations"], 0);
 }
 
+TEST_F(EngineTest, EveryStepIsAReplayInPieces) {
+  Engine engine(*model_, settings_for(16, 4, 256, Execution::kPiecewise));
+  engine.generate(requests_, sampling_with(1.0));
+  std::map<std::string, int64_t> witness;
+  for (const auto& [name, value] : engine.runner().witness()) witness[name] = value;
+  EXPECT_EQ(witness["generator.eager_calls"], 0);
+  EXPECT_EQ(witness["generator.runs"], 0);
+  EXPECT_GT(witness["generator.replays"], kNewTokens);
+  EXPECT_EQ(witness["generator.eager_operators"], 2 * witness["generator.replays"]);  // layers
+  EXPECT_EQ(witness["generator.replay_dispatcher_calls"], 0);
+  EXPECT_EQ(witness["generator.replay_allocations"], 0);
+}
+
 TEST_F(EngineTest, ReplayedScoresAreThoseOfSampling) {
   std::vector<Request> forced = requests_;
   for (size_t i = 0; i < forced.size(); ++i) forced[i].forced = expected_[i].tokens;
-  const auto settings = settings_for(32, 4, 256, Execution::kFullGraph);
-  expect_same(Engine(*model_, settings).generate(forced, {}), expected_);
+  for (const Execution execution : {Execution::kPiecewise, Execution::kFullGraph}) {
+    const auto settings = settings_for(32, 4, 256, execution);
+    expect_same(Engine(*model_, settings).generate(forced, {}), expected_);
+  }
 }
 
 TEST_F(EngineTest, WeightsUpdatedInPlaceReachAReplayAndReplacedOnesAreFound) {
