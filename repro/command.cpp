@@ -12,6 +12,7 @@
 #include "harness/core/file.h"
 #include "repro/catalogue.h"
 #include "repro/detectors.h"
+#include "repro/new_repro.h"
 #include "repro/upstream.h"
 
 namespace samebits {
@@ -48,8 +49,7 @@ int show(const std::string& name) {
 
 // Whether the side did what the catalogue says of it.
 bool run_side(const Repro& repro, Side side) {
-  const Subject subject = repro.subject(side);
-  const Outcome outcome = run_subject(subject);
+  const Outcome outcome = run_subject(repro.subject(side));
   const bool is_buggy = side == Side::kBuggy;
   const bool as_described =
       is_buggy ? outcome.went_wrong && outcome.evidence.find(repro.symptom) != std::string::npos
@@ -59,7 +59,7 @@ bool run_side(const Repro& repro, Side side) {
                           : (is_buggy ? "does NOT fail as described" : "FAILS"));
   fmt::print("  {}\n", outcome.evidence);
   for (const Detector& detector : detectors()) {
-    const std::vector<std::string> found = detector.find(subject);
+    const std::vector<std::string> found = detector.find(repro.subject(side));
     if (found.empty()) continue;
     fmt::print("  {} finds {}: {}\n", detector.name, found.size(), found.front());
   }
@@ -87,6 +87,12 @@ int issue(const std::string& name) {
   fmt::print("\n### Versions\n\n```\n");
   for (const auto& [key, value] : environment_report()) fmt::print("{:<16}  {}\n", key, value);
   fmt::print("```\n");
+  return 0;
+}
+
+int lay_new(const std::string& name, const std::string& run_folder) {
+  const std::filesystem::path folder = new_repro(name, run_folder, "repro");
+  fmt::print("{}: README.md and issue.md, with what the run knows\n", folder.string());
   return 0;
 }
 
@@ -119,6 +125,7 @@ void add_repro_command(CLI::App& app, Action& action) {
     bool fixed = false;
     bool both = false;
     std::string python = "python3";
+    std::string run_folder;
   };
   const auto flags = std::make_shared<Flags>();
 
@@ -148,6 +155,13 @@ void add_repro_command(CLI::App& app, Action& action) {
   CLI::App* issue_command = command->add_subcommand("issue", "the text to file, as Markdown");
   issue_command->add_option("name", flags->name)->required();
   issue_command->callback([flags, &action] { action = [flags] { return issue(flags->name); }; });
+
+  CLI::App* new_command =
+      command->add_subcommand("new", "lays repro/NAME from a recorded run whose arms part");
+  new_command->add_option("name", flags->name, "of a-z, 0-9 and _")->required();
+  new_command->add_option("--from", flags->run_folder, "the run's folder")->required();
+  new_command->callback(
+      [flags, &action] { action = [flags] { return lay_new(flags->name, flags->run_folder); }; });
 
   CLI::App* upstream_command =
       command->add_subcommand("upstream", "asks an installed torch whether a bug is live");

@@ -7,8 +7,8 @@
 
 namespace samebits {
 
-// Looks for one class of bugs in a program it knows nothing about. Names are those of the design's
-// list, D1 to D10.
+// Looks for one class of bugs in a program it knows nothing about. Names are those of the
+// catalogue's list, D1 to D10, and "registry".
 struct Detector {
   std::string name;
   std::string looks_for;

@@ -321,6 +321,8 @@ Metas sum(Args args) { return {{{}, dtype_or(args, 1, sum_dtype(tensor(args, 0))
 
 Metas mean(Args args) { return {{{}, dtype_or(args, 1, tensor(args, 0).scalar_type())}}; }
 
+Metas max(Args args) { return {{{}, tensor(args, 0).scalar_type()}}; }
+
 // self, dim?, keepdim, dtype?
 Sizes reduced_sizes(Args args) {
   const auto& x = tensor(args, 0);
@@ -454,6 +456,7 @@ constexpr Row kRules[] = {
     {"aten::gather", gather},
     {"aten::sum", sum},
     {"aten::sum.dim_IntList", sum_dims},
+    {"aten::max", max},
     {"aten::mean", mean},
     {"aten::mean.dim", mean_dims},
     {"aten::linear", linear},

@@ -1,0 +1,56 @@
+// D3: what a graph holds by address, after the program ran eagerly at other sizes.
+
+#include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "harness/core/error.h"
+#include "harness/dtensor/dtensor.h"
+#include "harness/graph/emulated_graph.h"
+#include "repro/detect/findings.h"
+
+namespace samebits {
+namespace {
+
+// The graph at the hint, replayed once; null where the program may not be captured (D9).
+std::unique_ptr<EmulatedGraph> captured_at_hint(const Subject& subject,
+                                                const std::vector<at::Tensor>& inputs) {
+  try {
+    return std::make_unique<EmulatedGraph>("the graph", std::make_shared<Arena>(size_t{1} << 28),
+                                           subject.program, inputs);
+  } catch (const c10::Error&) {
+    return nullptr;
+  }
+}
+
+void replay(EmulatedGraph& graph, const std::vector<at::Tensor>& inputs) {
+  for (size_t i = 0; i < inputs.size(); ++i) graph.copy_input(i, inputs[i]);
+  graph.replay();
+}
+
+}  // namespace
+
+Findings moved_addresses(const Subject& subject) {
+  const c10::NoGradGuard no_grad;
+  const std::vector<at::Tensor> inputs = subject.inputs(subject.hint);
+  // A graph's static inputs are plain.
+  if (std::any_of(inputs.begin(), inputs.end(), is_dtensor)) return {};
+  const auto graph = captured_at_hint(subject, inputs);
+  if (!graph) return {};
+  replay(*graph, inputs);
+  for (const int64_t size : subject.sizes) {
+    if (!runs_eagerly(subject, size)) continue;
+    try {
+      replay(*graph, inputs);
+    } catch (const RunError& error) {
+      return {fmt::format("captured at {}, replayed after a call at {}: {}", subject.hint, size,
+                          error.what())};
+    }
+  }
+  return {};
+}
+
+}  // namespace samebits

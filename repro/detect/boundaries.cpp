@@ -1,0 +1,121 @@
+// D10: type, dtype, mesh and placement on both sides of an operator that hands its argument on.
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+#include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <sstream>
+
+#include "harness/dtensor/dtensor.h"
+#include "harness/dtensor/propagate.h"
+#include "repro/detect/findings.h"
+#include "repro/eager_calls.h"
+
+namespace samebits {
+namespace {
+
+std::string kind_of(const at::Tensor& tensor) {
+  std::ostringstream text;
+  if (is_dtensor(tensor)) {
+    text << "a DTensor, " << spec_of(tensor).placement << " over " << spec_of(tensor).mesh->size();
+  } else {
+    text << "a plain tensor";
+  }
+  text << ", " << tensor.scalar_type();
+  return text.str();
+}
+
+bool on_two_meshes(const at::Tensor& a, const at::Tensor& b) {
+  return is_dtensor(a) && is_dtensor(b) && spec_of(a).mesh != spec_of(b).mesh;
+}
+
+// The same elements in the same memory, seen in the same order.
+bool is_handed_on(const at::Tensor& from, const at::Tensor& to) {
+  for (const at::Tensor& a : parts_of(from)) {
+    for (const at::Tensor& b : parts_of(to)) {
+      if (a.numel() > 0 && a.has_storage() && b.has_storage() &&
+          a.const_data_ptr() == b.const_data_ptr() && a.sizes() == b.sizes() &&
+          a.strides() == b.strides()) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+void compare_sides(const EagerCall& call, Findings& found) {
+  for (const at::Tensor& in : tensors_in(call.args)) {
+    for (const at::Tensor& out : call.results) {
+      if (!is_handed_on(in, out)) continue;
+      const bool moved = on_two_meshes(in, out);
+      if (!moved && kind_of(in) == kind_of(out)) continue;
+      found.push_back(fmt::format("{}: {} goes in, {}{} comes out", call.name, kind_of(in),
+                                  kind_of(out), moved ? ", on another mesh" : ""));
+    }
+  }
+}
+
+// Whether an operator can be asked about any tensor: it takes one, and returns an alias of it.
+bool takes_any_tensor(const c10::FunctionSchema& schema) {
+  if (schema.arguments().size() != 1 || schema.returns().size() != 1) return false;
+  const c10::AliasInfo* argument = schema.arguments()[0].alias_info();
+  const c10::AliasInfo* result = schema.returns()[0].alias_info();
+  return argument && result && !argument->isWrite() &&
+         schema.arguments()[0].type()->isSubtypeOf(*c10::TensorType::get());
+}
+
+struct Probe {
+  const char* what;
+  at::Tensor tensor;
+};
+
+std::vector<Probe> probes(const c10::intrusive_ptr<DeviceMesh>& mesh) {
+  const int64_t n = mesh->size();
+  const auto numbers = [](int64_t rows) {
+    return at::arange(rows * 8, at::kFloat).view({rows, 8});
+  };
+  const auto laid = [&](int64_t rows, Placement placement) {
+    return distribute_tensor(numbers(rows), mesh, placement);
+  };
+  return {{"a plain tensor", numbers(4)},
+          {"a view", numbers(6).narrow(0, 1, 3).narrow(1, 2, 4)},
+          {"an empty tensor", at::empty({0, 1024})},
+          {"a DTensor, S(0)", laid(2 * n + 1, Placement::shard(0))},
+          {"a DTensor, R", laid(3, Placement::replicate())},
+          {"a DTensor with an empty shard", laid(n - 1, Placement::shard(0))}};
+}
+
+void probe(const EagerCall& call, Findings& found) {
+  const ArgPlacements placed = placements_of(call.args);
+  for (const Probe& each : probes(placed.mesh ? placed.mesh : make_local_mesh(2))) {
+    EagerCall asked{call.op, call.name, {each.tensor}, {}};
+    try {
+      torch::jit::Stack stack = asked.args;
+      call.op.callBoxed(&stack);
+      asked.results = tensors_in(stack);
+    } catch (const c10::Error& error) {
+      found.push_back(fmt::format("{} on {}: {}", call.name, each.what, first_line_of(error)));
+    }
+    compare_sides(asked, found);
+  }
+}
+
+}  // namespace
+
+Findings boundary_changes(const Subject& subject) {
+  const c10::NoGradGuard no_grad;
+  Findings found;
+  std::set<std::string> probed;
+  for (const EagerCall& call : eager_calls(subject.program, subject.inputs(subject.hint))) {
+    if (crosses_meshes(call)) continue;
+    compare_sides(call, found);
+    if (takes_any_tensor(call.op.schema()) && probed.insert(call.name).second) probe(call, found);
+  }
+  return found;
+}
+
+}  // namespace samebits

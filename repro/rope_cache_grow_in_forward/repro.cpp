@@ -1,0 +1,73 @@
+#include "repro/rope_cache_grow_in_forward/repro.h"
+
+#include <ATen/ATen.h>
+
+#include <memory>
+
+#include "harness/kernels/functional.h"
+#include "harness/model/rope.h"
+
+namespace samebits {
+namespace {
+
+constexpr int64_t kHeads = 2;
+constexpr int64_t kHeadDim = 8;
+constexpr int64_t kFirstRows = 16;
+constexpr int64_t kAllRows = 64;
+
+class RopeCache {
+ public:
+  explicit RopeCache(int64_t rows) : table_(make_rope_table(rows, kHeadDim, /*theta=*/1e6)) {}
+
+  // A longer table takes the place of the old one, whose memory is let go.
+  void hold(int64_t rows) {
+    int64_t longer = table_.cos.size(0);
+    while (longer < rows) longer *= 2;
+    if (longer > table_.cos.size(0)) *this = RopeCache(longer);
+  }
+
+  at::Tensor rotate(const at::Tensor& x, const at::Tensor& positions) const {
+    return ops::rope(x, table_.cos, table_.sin, positions, /*inverse=*/false);
+  }
+
+ private:
+  RopeTable table_;
+};
+
+}  // namespace
+
+Subject rope_with_table(TableGrowth growth) {
+  const auto cache =
+      std::make_shared<RopeCache>(growth == TableGrowth::kNever ? kAllRows : kFirstRows);
+  Subject subject;
+  subject.program = [cache, growth](const std::vector<at::Tensor>& in) {
+    if (growth == TableGrowth::kInForward) cache->hold(in[1].max().item<int64_t>() + 1);
+    return std::vector<at::Tensor>{cache->rotate(in[0], in[1])};
+  };
+  subject.dims = {{0, 1, "s", 1}, {1, 1, "s", 1}};
+  subject.inputs = [cache, growth](int64_t size) {
+    if (growth == TableGrowth::kBeforeForward) cache->hold(size);
+    const at::Tensor x = at::arange(size * kHeads * kHeadDim, at::kFloat).remainder(11);
+    return std::vector<at::Tensor>{x.view({1, size, kHeads, kHeadDim}),
+                                   at::arange(size).view({1, size})};
+  };
+  subject.hint = kFirstRows;
+  subject.sizes = {1, 7, kFirstRows, kFirstRows + 1, kAllRows};
+  return subject;
+}
+
+Repro rope_cache_grow_in_forward() {
+  return {"rope_cache_grow_in_forward",
+          "forward reads the largest position and grows the RoPE table; a graph keeps the old one",
+          /*is_silent=*/false,
+          /*symptom=*/"traced at 16: operator aten::item returns Scalar, which depends on data",
+          {"https://github.com/pytorch/torchtitan/pull/2119",
+           "https://github.com/pytorch/torchtitan/pull/2486",
+           "https://github.com/pytorch/pytorch/issues/70444"},
+          [](Side side) {
+            return rope_with_table(side == Side::kBuggy ? TableGrowth::kInForward
+                                                        : TableGrowth::kNever);
+          }};
+}
+
+}  // namespace samebits

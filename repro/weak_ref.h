@@ -1,0 +1,29 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+namespace samebits {
+
+// A custom operator of the kind that hands the outputs of a captured piece around without owning
+// them: a tensor over the memory of its argument, which the caller keeps alive.
+//
+//   samebits_repro::weak_ref(Tensor(a) x) -> Tensor(a)
+//
+// Its overloads share the kernel and differ in what is registered, or guarded:
+//   ""                  everything: kernel, shape rule, sharding strategy, declared alias
+//   "no_kernel"         no kernel
+//   "no_shape_rule"     no shape rule
+//   "wrong_shape_rule"  a rule that forgets the last dimension
+//   "no_strategy"       no sharding strategy
+//   "undeclared_alias"  a schema that promises a fresh tensor
+//   "no_guard"          takes the pointer of what it is given, a DTensor's wrapper too
+//   "no_empty"          unwraps a DTensor, but takes the pointer of tensors without elements
+//   "unwrap_only"       unwraps a DTensor and gives back its first local, a plain tensor
+//
+// The pointer of a tensor without memory is null. The kernel refuses it with c10::Error, as a
+// driver that is asked who owns a pointer refuses one it has never given out.
+at::Tensor weak_ref(const at::Tensor& x, const std::string& overload = "");
+
+}  // namespace samebits

@@ -1,0 +1,23 @@
+#include "repro/weak_ref_tensor_on_dtensor/repro.h"
+
+#include "repro/weak_ref_op_unregistered/repro.h"
+
+namespace samebits {
+
+Repro weak_ref_tensor_on_dtensor() {
+  return {"weak_ref_tensor_on_dtensor",
+          "a weak reference is made from the pointer of a DTensor's wrapper, which owns no memory",
+          /*is_silent=*/false,
+          /*symptom=*/
+          "eager at 6: weak_ref: the pointer of a tensor of sizes [6, 1024] is null and belongs to "
+          "no storage",
+          {"https://github.com/vllm-project/vllm/pull/9724",
+           "https://github.com/pytorch/torchtitan/pull/2393",
+           "https://github.com/pytorch/torchtitan/pull/2486",
+           "https://github.com/NVIDIA/TransformerEngine/pull/1475"},
+          [](Side side) {
+            return weak_ref_subject(side == Side::kBuggy ? "no_guard" : "", /*on_mesh=*/true);
+          }};
+}
+
+}  // namespace samebits
