@@ -7,21 +7,9 @@
 
 #include "harness/capture/ir/graph.h"
 #include "harness/core/case.h"
+#include "harness/core/guard_record.h"
 
 namespace samebits {
-
-// What is known of one guard of a graph.
-struct GuardRecord {
-  struct FalseAt {
-    std::string sizes;  // "tokens=61, rows=8": the graph's symbols
-    int64_t times = 0;
-  };
-
-  std::string guard;     // Guard::str(): the condition, the source line and the operator that asked
-  std::string asked_at;  // the sizes of the trace, at which it is true
-  int64_t checked = 0;
-  std::vector<FalseAt> false_at;  // in order of first occurrence
-};
 
 // Detector D8. A guard is a fact about sizes that a graph relies on; the ledger asks each again at
 // every size the graph is to serve, and keeps what it found. It sees what was asked while tracing:

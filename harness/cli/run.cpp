@@ -45,6 +45,7 @@ void run_arm(const Arm& arm, Level level, ArmRecorder& recorder) {
                       arm.name, clock.seconds(), step + 1, arm.timeout_s));
     }
   }
+  recorder.record_guards(workload->guards());
   recorder.finish();
 }
 

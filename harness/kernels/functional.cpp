@@ -173,22 +173,25 @@ std::tuple<at::Tensor, at::Tensor> sample(const at::Tensor& logits, const at::Te
 }
 
 std::tuple<at::Tensor, at::Tensor> grpo_loss(const at::Tensor& logprobs,
-                                             const at::Tensor& reference, double advantage,
-                                             int64_t sequences, int64_t tokens, double clip,
-                                             double entropy, double kl) {
+                                             const at::Tensor& reference,
+                                             const at::Tensor& advantage, const at::Tensor& tokens,
+                                             int64_t sequences, double clip, double entropy,
+                                             double kl) {
   static const auto op = find<std::tuple<at::Tensor, at::Tensor>(
-      const at::Tensor&, const at::Tensor&, double, int64_t, int64_t, double, double, double)>(
-      "samebits::grpo_loss");
-  return op.call(logprobs, reference, advantage, sequences, tokens, clip, entropy, kl);
+      const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t, double,
+      double, double)>("samebits::grpo_loss");
+  return op.call(logprobs, reference, advantage, tokens, sequences, clip, entropy, kl);
 }
 
 at::Tensor grpo_loss_backward(const at::Tensor& dloss, const at::Tensor& logprobs,
-                              const at::Tensor& reference, double advantage, int64_t sequences,
-                              int64_t tokens, double clip, double entropy, double kl) {
+                              const at::Tensor& reference, const at::Tensor& advantage,
+                              const at::Tensor& tokens, int64_t sequences, double clip,
+                              double entropy, double kl) {
   static const auto op =
-      find<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, double, int64_t,
-                      int64_t, double, double, double)>("samebits::grpo_loss_backward");
-  return op.call(dloss, logprobs, reference, advantage, sequences, tokens, clip, entropy, kl);
+      find<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                      const at::Tensor&, int64_t, double, double, double)>(
+          "samebits::grpo_loss_backward");
+  return op.call(dloss, logprobs, reference, advantage, tokens, sequences, clip, entropy, kl);
 }
 
 at::Tensor sum_squares(const at::Tensor& x, int64_t dim, int64_t slice) {

@@ -64,12 +64,14 @@ std::tuple<at::Tensor, at::Tensor> sample(const at::Tensor& logits, const at::Te
                                           int64_t top_k, double top_p);
 
 std::tuple<at::Tensor, at::Tensor> grpo_loss(const at::Tensor& logprobs,
-                                             const at::Tensor& reference, double advantage,
-                                             int64_t sequences, int64_t tokens, double clip,
-                                             double entropy, double kl);
+                                             const at::Tensor& reference,
+                                             const at::Tensor& advantage, const at::Tensor& tokens,
+                                             int64_t sequences, double clip, double entropy,
+                                             double kl);
 at::Tensor grpo_loss_backward(const at::Tensor& dloss, const at::Tensor& logprobs,
-                              const at::Tensor& reference, double advantage, int64_t sequences,
-                              int64_t tokens, double clip, double entropy, double kl);
+                              const at::Tensor& reference, const at::Tensor& advantage,
+                              const at::Tensor& tokens, int64_t sequences, double clip,
+                              double entropy, double kl);
 
 at::Tensor sum_squares(const at::Tensor& x, int64_t dim, int64_t slice);
 

@@ -2,13 +2,15 @@
 
 // One sequence's share of the GRPO loss.
 //
-//   grpo_loss(logprobs float32 [n], reference float32 [n], advantage, sequences, tokens, clip,
-//             entropy, kl) -> loss float32 [], stats float32 [6]
+//   grpo_loss(logprobs float32 [n], reference float32 [n], advantage float32 [], tokens int64 [],
+//             sequences, clip, entropy, kl) -> loss float32 [], stats float32 [6]
 //   grpo_loss_backward(dloss float32 [], the same arguments) -> dlogprobs float32 [n]
 //
 // logprobs are the trainer's, reference the generator's, over the n generated tokens. `sequences`
 // (> 0) and `tokens` (>= n) count the whole step: means over the step are sums of shares, so the
-// step's loss is the sum of the sequences' losses. `entropy` and `kl` are the coefficients.
+// step's loss is the sum of the sequences' losses. `entropy` and `kl` are the coefficients. What
+// changes from sequence to sequence or from step to step is a tensor, so that a captured step does
+// not keep the value that it was captured with.
 // Scalars are rounded to float32 first. float32, one rounding an operation, in the order written:
 //   L = sum of logprobs, R = sum of reference: from +0, ascending, the same for both, so that equal
 //       bits give a difference of exactly 0

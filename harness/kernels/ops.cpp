@@ -79,15 +79,16 @@ TORCH_LIBRARY(samebits, m) {
       "sample(Tensor logits, Tensor keys, int vocab, int seed, float temperature, int top_k, float "
       "top_p) -> (Tensor token, Tensor logprob)");
 
-  // grpo_loss.h: logprobs, reference float32 [n] of one sequence's generated tokens -> loss float32
-  // [] (this sequence's share), stats float32 [6].
+  // grpo_loss.h: logprobs, reference float32 [n] of one sequence's generated tokens, advantage
+  // float32 [], tokens int64 [] -> loss float32 [] (this sequence's share), stats float32 [6].
   m.def(
-      "grpo_loss(Tensor logprobs, Tensor reference, float advantage, int sequences, int tokens, "
-      "float "
-      "clip, float entropy, float kl) -> (Tensor loss, Tensor stats)");
+      "grpo_loss(Tensor logprobs, Tensor reference, Tensor advantage, Tensor tokens, int "
+      "sequences, "
+      "float clip, float entropy, float kl) -> (Tensor loss, Tensor stats)");
   m.def(
-      "grpo_loss_backward(Tensor dloss, Tensor logprobs, Tensor reference, float advantage, int "
-      "sequences, int tokens, float clip, float entropy, float kl) -> Tensor");
+      "grpo_loss_backward(Tensor dloss, Tensor logprobs, Tensor reference, Tensor advantage, "
+      "Tensor "
+      "tokens, int sequences, float clip, float entropy, float kl) -> Tensor");
 
   // sum_squares.h: float32 [], cut into slices of `slice` along `dim` (slice 0: one slice).
   m.def("sum_squares(Tensor x, int dim, int slice) -> Tensor");

@@ -11,6 +11,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/json.h"
+#include "harness/observe/guard_file.h"
 
 namespace samebits {
 namespace {
@@ -20,6 +21,7 @@ namespace fs = std::filesystem;
 constexpr char kLockName[] = ".lock";
 constexpr char kCaseName[] = "case.json";
 constexpr char kStepsName[] = "steps.jsonl";
+constexpr char kGuardsName[] = "guards.json";
 constexpr char kFinishedName[] = "finished.json";
 
 fs::path stream_path(const fs::path& folder, int64_t rank) {
@@ -132,6 +134,10 @@ void ArmRecorder::record_step(const StepRecord& record) {
   state_->steps.flush();
 }
 
+void ArmRecorder::record_guards(const std::vector<GuardRecord>& guards) {
+  write_guards(state_->folder / kGuardsName, guards);
+}
+
 void ArmRecorder::finish() {
   Json counts = Json::array();
   for (const auto& [rank, sink] : state_->sinks) {
@@ -196,6 +202,7 @@ ArmRecording read_arm(const fs::path& arm_folder) {
     counts.push_back(static_cast<int64_t>(recording.ranks.back().observations.size()));
   }
   recording.steps = read_step_records(arm_folder / kStepsName);
+  recording.guards = read_guards(arm_folder / kGuardsName);
 
   const fs::path marker = arm_folder / kFinishedName;
   recording.finished = fs::exists(marker);

@@ -8,6 +8,7 @@
 
 #include "harness/core/case.h"
 #include "harness/core/file.h"
+#include "harness/core/guard_record.h"
 #include "harness/observe/step_record.h"
 #include "harness/observe/stream.h"
 
@@ -15,6 +16,7 @@
 //   case.json          the resolved case, written first
 //   ARM/rank-R.jsonl   observations
 //   ARM/steps.jsonl    costs and witness of each step
+//   ARM/guards.json    the guard ledger of a captured arm, when it has ended
 //   ARM/finished.json  written when the arm has ended
 //   manifest.json      written last (manifest.h)
 //   report.md
@@ -28,6 +30,7 @@ class ArmRecorder {
   // The sink of one rank, made on first use. Owned by the recorder.
   ObservationSink& sink(int64_t rank);
   void record_step(const StepRecord& record);  // flushes every sink too
+  void record_guards(const std::vector<GuardRecord>& guards);
 
   // Flushes and marks the arm finished. Under resume, RunError when an observation that had been
   // recorded was not seen again.
@@ -72,6 +75,7 @@ struct ArmRecording {
   std::filesystem::path folder;
   std::vector<StreamContents> ranks;  // by rank, from 0
   std::vector<StepRecord> steps;
+  std::vector<GuardRecord> guards;
   bool finished = false;
 };
 

@@ -106,6 +106,7 @@ ReportRecord::ArmCost cost_of(const Arm& arm, const ArmRecording& recording,
   cost.mode = mode_of(arm);
   cost.generator = to_string(arm.generator);
   cost.trainer = to_string(arm.trainer);
+  cost.guards = recording.guards;
   if (!recording.ranks.empty()) cost.gap = logprob_gap(recording.ranks.front().observations);
   cost.finished = recording.finished;
   cost.steps = static_cast<int64_t>(recording.steps.size());

@@ -9,6 +9,7 @@
 
 #include "harness/compare/verdict.h"
 #include "harness/observe/manifest.h"
+#include "harness/report/gap.h"
 
 namespace samebits {
 
@@ -37,7 +38,11 @@ struct ReportRecord {
   };
   struct ArmCost {
     std::string name;
-    std::string mode;  // "TP 1, eager", "TP 2, captured, no guards"
+    std::string mode;       // "TP 1, eager", "TP 2, captured, no guards"
+    std::string generator;  // "eager", "captured", "full_graph"
+    std::string trainer;
+    std::optional<LogprobGap> gap;
+    std::vector<GuardRecord> guards;
     bool finished = false;
     int64_t steps = 0;
     double wall_seconds = 0;

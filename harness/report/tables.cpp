@@ -98,6 +98,23 @@ Table time_table(const ReportRecord& record) {
   return table;
 }
 
+Table gap_table(const ReportRecord& record) {
+  Table table{{{"arm", false},
+               {"generator", false},
+               {"trainer", false},
+               {"tokens scored by both", true},
+               {"differ", true},
+               {"largest gap", false}},
+              {}};
+  for (const ReportRecord::ArmCost& arm : record.arms) {
+    if (!arm.gap) continue;
+    table.rows.push_back({arm.name, arm.generator, arm.trainer, std::to_string(arm.gap->tokens),
+                          std::to_string(arm.gap->different),
+                          arm.gap->different == 0 ? "none" : ulp_text(arm.gap->max_ulp)});
+  }
+  return table;
+}
+
 Table memory_table(const ReportRecord& record) {
   Table table{{{"arm", false}}, {}};
   const std::vector<std::string> phases = phases_of(record);
@@ -125,6 +142,26 @@ Table witness_table(const ReportRecord& record) {
     }
     if (!arm.witness_failure.empty()) {
       table.rows.push_back({arm.name, "FAILS: " + arm.witness_failure, "", ""});
+    }
+  }
+  return table;
+}
+
+Table guard_table(const ReportRecord& record) {
+  Table table{{{"arm", false},
+               {"guard", false},
+               {"asked at", false},
+               {"checked", true},
+               {"false", true},
+               {"first false at", false}},
+              {}};
+  for (const ReportRecord::ArmCost& arm : record.arms) {
+    for (const GuardRecord& guard : arm.guards) {
+      int64_t times = 0;
+      for (const GuardRecord::FalseAt& each : guard.false_at) times += each.times;
+      table.rows.push_back({arm.name, guard.guard, guard.asked_at, std::to_string(guard.checked),
+                            std::to_string(times),
+                            guard.false_at.empty() ? "" : guard.false_at.front().sizes});
     }
   }
   return table;

@@ -75,8 +75,17 @@ Json json_from_arm_cost(const ReportRecord::ArmCost& arm) {
   }
   Json witness = Json::object();
   for (const auto& [name, count] : arm.witness) witness[name] = count;
+  Json gap;
+  if (arm.gap) {
+    gap = {{"tokens", arm.gap->tokens},
+           {"different", arm.gap->different},
+           {"max_ulp", arm.gap->max_ulp}};
+  }
   return {{"name", arm.name},
           {"mode", arm.mode},
+          {"generator", arm.generator},
+          {"trainer", arm.trainer},
+          {"gap", std::move(gap)},
           {"finished", arm.finished},
           {"steps", arm.steps},
           {"wall_seconds", arm.wall_seconds},
@@ -106,9 +115,11 @@ std::string console_report(const ReportRecord& record) {
   for (const std::string& line : record.operators) text += line + "\n";
   add_section(text, step_table(record));
   add_section(text, relation_table(record));
+  add_section(text, gap_table(record));
   add_section(text, time_table(record));
   add_section(text, memory_table(record));
   add_section(text, witness_table(record));
+  add_section(text, guard_table(record));
   add_section(text, golden_table(record));
   add_section(text, environment_table(record));
   return text;
@@ -120,9 +131,12 @@ std::string markdown_report(const ReportRecord& record) {
   if (!record.command.empty()) text += "\n`" + record.command + "`\n";
   text += "\n" + step_table(record).markdown();
   if (!record.verdicts.empty()) text += "\n" + relation_table(record).markdown();
+  const Table gaps = gap_table(record);
+  if (!gaps.rows.empty()) text += "\n" + gaps.markdown();
   text += "\n" + time_table(record).markdown();
   add_details(text, "Peak memory", memory_table(record));
   add_details(text, "Witness: what proves the mode of each arm", witness_table(record));
+  add_details(text, "Guards, and the sizes at which they were false", guard_table(record));
   add_details(text, "Goldens", golden_table(record));
   add_details(text, "Environment", environment_table(record));
   return text;

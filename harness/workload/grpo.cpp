@@ -47,24 +47,48 @@ Grpo::Grpo(const Arm& arm)
       prompts_(encode_prompts(arm, tokenizer_)),
       parallel_(make_parallel(arm)),
       generator_(make_model(arm, parallel_)),
-      trainer_(make_model(arm, parallel_)) {
+      trained_(make_model(arm, parallel_)) {
   size_t longest = 0;
   for (const auto& prompt : prompts_) longest = std::max(longest, prompt.size());
   engine_ =
       make_engine(arm, *generator_, static_cast<int64_t>(prompts_.size()) * arm.workload.group,
                   static_cast<int64_t>(longest) + arm.workload.max_new_tokens);
-  optimizer_ = std::make_unique<Optimizer>(*trainer_, arm.workload.optimizer);
+  optimizer_ = std::make_unique<Optimizer>(*trained_, arm.workload.optimizer);
+  trainer_ = std::make_unique<Trainer>(*trained_, arm.workload.loss,
+                                       static_cast<int64_t>(prompts_.size()) * arm.workload.group,
+                                       arm.trainer, arm.guards);
 }
 
 StepOutcome Grpo::step(int64_t step, Observer& observer) {
   StepOutcome outcome;
-  const auto before = engine_->runner().witness();
+  const Counters before = witness();
   const std::vector<Sample> samples = rollout(step, observer, outcome.completion);
   train(samples, observer);
   observer.begin_phase("sync");
   sync_weights();
-  outcome.witness = growth_of(before, engine_->runner().witness());
+  outcome.witness = growth_of(before, witness());
   return outcome;
+}
+
+Counters Grpo::witness() const {
+  Counters counters = engine_->runner().witness();
+  const Counters trainer = trainer_->witness();
+  counters.insert(counters.end(), trainer.begin(), trainer.end());
+  return counters;
+}
+
+std::vector<std::string> Grpo::printed_graphs() const {
+  std::vector<std::string> graphs = engine_->runner().printed_graphs();
+  const std::vector<std::string> trainer = trainer_->printed_graphs();
+  graphs.insert(graphs.end(), trainer.begin(), trainer.end());
+  return graphs;
+}
+
+std::vector<GuardRecord> Grpo::guards() const {
+  std::vector<GuardRecord> guards = engine_->runner().guards();
+  const std::vector<GuardRecord> trainer = trainer_->guards();
+  guards.insert(guards.end(), trainer.begin(), trainer.end());
+  return guards;
 }
 
 std::vector<Sample> Grpo::rollout(int64_t step, Observer& observer, std::string& first_text) {
@@ -114,8 +138,7 @@ std::vector<Sample> Grpo::rollout(int64_t step, Observer& observer, std::string&
 
 void Grpo::train(const std::vector<Sample>& samples, Observer& observer) {
   observer.begin_phase("train");
-  const TrainResult result =
-      accumulate_gradients(*trainer_, *optimizer_, samples, arm_.workload.loss);
+  const TrainResult result = trainer_->accumulate(*optimizer_, samples);
   for (size_t i = 0; i < result.logprobs.size(); ++i) {
     observe_logprobs(observer, i, result.logprobs[i]);
   }
@@ -129,16 +152,16 @@ void Grpo::train(const std::vector<Sample>& samples, Observer& observer) {
   observer.observe("grad_norm", at::scalar_tensor(norm));
   optimizer_->step(norm);
   const c10::NoGradGuard no_grad;
-  for (const Parameter& parameter : trainer_->parameters()) {
+  for (const Parameter& parameter : trained_->parameters()) {
     observer.observe(parameter.name, parameter.tensor.detach());
   }
 }
 
 void Grpo::sync_weights() {
   const c10::NoGradGuard no_grad;
-  for (size_t i = 0; i < trainer_->parameters().size(); ++i) {
+  for (size_t i = 0; i < trained_->parameters().size(); ++i) {
     // In place: a captured graph holds the generator's weights by their address.
-    generator_->parameters()[i].tensor.copy_(trainer_->parameters()[i].tensor);
+    generator_->parameters()[i].tensor.copy_(trained_->parameters()[i].tensor);
   }
 }
 

@@ -19,23 +19,24 @@ class Grpo : public Workload {
  public:
   explicit Grpo(const Arm& arm);
   StepOutcome step(int64_t step, Observer& observer) override;
-  std::vector<std::string> printed_graphs() const override {
-    return engine_->runner().printed_graphs();
-  }
+  std::vector<std::string> printed_graphs() const override;
+  std::vector<GuardRecord> guards() const override;
 
  private:
   std::vector<Sample> rollout(int64_t step, Observer& observer, std::string& first_text);
   void train(const std::vector<Sample>& samples, Observer& observer);
   void sync_weights();
+  Counters witness() const;
 
   Arm arm_;
   Tokenizer tokenizer_;
   std::vector<std::vector<int64_t>> prompts_;
   TensorParallel parallel_;
   std::unique_ptr<Qwen3> generator_;
-  std::unique_ptr<Qwen3> trainer_;
+  std::unique_ptr<Qwen3> trained_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Trainer> trainer_;
 };
 
 // Token ids of the arm's prompts. Throws InputError for one that encodes to nothing.

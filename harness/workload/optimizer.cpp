@@ -27,14 +27,9 @@ Optimizer::Optimizer(Qwen3& model, const OptimizerSettings& settings)
   for (Parameter& parameter : model_.parameters()) parameter.tensor.requires_grad_(true);
 }
 
-void Optimizer::accumulate() {
+void Optimizer::accumulate(const std::vector<at::Tensor>& gradients) {
   const c10::NoGradGuard no_grad;
-  for (size_t i = 0; i < gradients_.size(); ++i) {
-    at::Tensor& gradient = model_.parameters()[i].tensor.mutable_grad();
-    if (!gradient.defined()) continue;
-    gradients_[i].add_(gradient);
-    gradient.reset();
-  }
+  for (size_t i = 0; i < gradients_.size(); ++i) gradients_[i].add_(gradients.at(i));
 }
 
 float Optimizer::gradient_norm() const {

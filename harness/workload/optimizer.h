@@ -19,9 +19,8 @@ class Optimizer {
   // `model` is borrowed and must outlive the optimizer.
   Optimizer(Qwen3& model, const OptimizerSettings& settings);
 
-  // Adds the parameters' gradients of one sequence to the sums, in the order of the calls, and
-  // clears them.
-  void accumulate();
+  // Adds one sequence's gradients, in the order of the model's parameters, to the sums.
+  void accumulate(const std::vector<at::Tensor>& gradients);
 
   // The norm of the summed gradients: a float32 sum of squares, parameter by parameter.
   float gradient_norm() const;

@@ -212,6 +212,15 @@ std::vector<std::pair<std::string, int64_t>> StepRunner::witness() const {
   return counters;
 }
 
+std::vector<GuardRecord> StepRunner::guards() const {
+  std::vector<GuardRecord> guards;
+  for (const auto& each : captured_) {
+    const std::vector<GuardRecord> ledger = each->program.ledger();
+    guards.insert(guards.end(), ledger.begin(), ledger.end());
+  }
+  return guards;
+}
+
 std::vector<std::string> StepRunner::printed_graphs() const {
   std::vector<std::string> printed;
   for (const auto& each : captured_) {

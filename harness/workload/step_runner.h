@@ -65,6 +65,8 @@ class StepRunner {
 
   // The graphs that ran, for a person. Empty for an eager arm.
   std::vector<std::string> printed_graphs() const;
+  // Their guards.
+  std::vector<GuardRecord> guards() const;
 
  private:
   using WeakTensor = c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>;

@@ -1,32 +1,98 @@
 #include "harness/workload/trainer.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
 
-#include <numeric>
-
+#include "harness/capture/print.h"
 #include "harness/kernels/functional.h"
 #include "harness/model/attention.h"
 
 namespace samebits {
+namespace {
 
-at::Tensor sequence_logprobs(const Qwen3& model, const std::vector<int64_t>& tokens,
-                             int64_t first) {
+// The tensors of one sequence of T tokens, n of them generated. Its length is a size, never a
+// value.
+struct SequenceInputs {
+  at::Tensor ids;         // int64 [1, T]
+  at::Tensor positions;   // int64 [1, T]
+  at::Tensor cu_seqlens;  // int32 [2]
+  at::Tensor rows;        // int64 [n]: the positions whose next token was generated
+  at::Tensor targets;     // int64 [1, n]
+};
+
+SequenceInputs sequence_inputs(const std::vector<int64_t>& tokens, int64_t first) {
   TORCH_CHECK(first > 0, "the first token of a sequence has no logprob");
   const int64_t length = static_cast<int64_t>(tokens.size());
   const at::Tensor ids = at::tensor(tokens);
-  const at::Tensor boundaries = at::tensor({int64_t{0}, length}, at::kInt);
-  const ContiguousAttention attention(model.numerics(), boundaries, model.attention_scale());
-  const at::Tensor logits =
-      model.forward(ids.view({1, length}), at::arange(length).view({1, length}), attention,
-                    /*rows=*/at::arange(first - 1, length - 1));
-  const at::Tensor targets = ids.narrow(0, first, length - first).contiguous();
-  return model.numerics()
-      .log_softmax_gather(logits, targets.view({1, length - first}), model.config().vocab_size)
-      .view({length - first});
+  return {ids.view({1, length}), at::arange(length).view({1, length}),
+          at::tensor({int64_t{0}, length}, at::kInt), at::arange(first - 1, length - 1),
+          ids.narrow(0, first, length - first).contiguous().view({1, length - first})};
 }
 
-TrainResult accumulate_gradients(Qwen3& model, Optimizer& optimizer,
-                                 const std::vector<Sample>& samples, const LossSettings& settings) {
+at::Tensor logprobs_of(const Qwen3& model, const SequenceInputs& in) {
+  const ContiguousAttention attention(model.numerics(), in.cu_seqlens, model.attention_scale());
+  const at::Tensor logits = model.forward(in.ids, in.positions, attention, in.rows);
+  return model.numerics()
+      .log_softmax_gather(logits, in.targets, model.config().vocab_size)
+      .view_symint({in.rows.sym_size(0)});
+}
+
+// The order of the joint program's inputs.
+const std::vector<DynamicDim> kDynamicDims = {
+    {/*ids*/ 0, 1, "tokens", 2},          {/*positions*/ 1, 1, "tokens", 2},
+    {/*rows*/ 3, 0, "generated", 1},      {/*targets*/ 4, 1, "generated", 1},
+    {/*reference*/ 5, 0, "generated", 1},
+};
+
+}  // namespace
+
+at::Tensor sequence_logprobs(const Qwen3& model, const std::vector<int64_t>& tokens,
+                             int64_t first) {
+  return logprobs_of(model, sequence_inputs(tokens, first));
+}
+
+Trainer::Trainer(const Qwen3& model, const LossSettings& loss, int64_t sequences,
+                 Execution execution, GuardPolicy guards)
+    : model_(model), loss_(loss), sequences_(sequences), one_(at::ones({})) {
+  if (execution == Execution::kEager) return;
+  captured_ = std::make_unique<CapturedProgram>(
+      [this](const std::vector<at::Tensor>& inputs) { return forward_and_backward(inputs); },
+      kDynamicDims, guards, ModeLevel::kBelowAutograd);
+}
+
+// Loss, its parts, the logprobs, then the gradient of each parameter.
+std::vector<at::Tensor> Trainer::forward_and_backward(const std::vector<at::Tensor>& inputs) const {
+  const at::Tensor logprobs =
+      logprobs_of(model_, {inputs[0], inputs[1], inputs[2], inputs[3], inputs[4]});
+  const auto [loss, stats] =
+      ops::grpo_loss(logprobs, /*reference=*/inputs[5], /*advantage=*/inputs[6],
+                     /*tokens=*/inputs[7], sequences_, loss_.clip, loss_.entropy, loss_.kl);
+  std::vector<at::Tensor> parameters;
+  for (const Parameter& parameter : model_.parameters()) parameters.push_back(parameter.tensor);
+  std::vector<at::Tensor> outputs{loss, stats, logprobs};
+  for (at::Tensor& gradient : torch::autograd::grad({loss}, parameters, {one_})) {
+    outputs.push_back(std::move(gradient));
+  }
+  return outputs;
+}
+
+std::vector<at::Tensor> Trainer::run(const std::vector<at::Tensor>& inputs) {
+  const int64_t before = model_.forward_calls();
+  if (!captured_) {
+    std::vector<at::Tensor> outputs = forward_and_backward(inputs);
+    eager_calls_ += model_.forward_calls() - before;
+    return outputs;
+  }
+  // Tracing enters the model's code without computing; every other entry would be eager work.
+  const int64_t traces = captured_->witness().traces;
+  std::vector<at::Tensor> outputs = (*captured_)(inputs);
+  eager_calls_ += model_.forward_calls() - before - (captured_->witness().traces - traces);
+  return outputs;
+}
+
+TrainResult Trainer::accumulate(Optimizer& optimizer, const std::vector<Sample>& samples) {
+  TORCH_CHECK(static_cast<int64_t>(samples.size()) == sequences_, "the trainer found ",
+              samples.size(), " sequences, expected ", sequences_);
   int64_t tokens = 0;
   for (const Sample& sample : samples) tokens += static_cast<int64_t>(sample.logprobs.size());
 
@@ -36,22 +102,44 @@ TrainResult accumulate_gradients(Qwen3& model, Optimizer& optimizer,
       result.logprobs.emplace_back();
       continue;
     }
-    const at::Tensor logprobs = sequence_logprobs(model, sample.tokens, sample.prompt_length);
-    const auto [loss, stats] = ops::grpo_loss(
-        logprobs, at::tensor(sample.logprobs), sample.advantage,
-        static_cast<int64_t>(samples.size()), tokens, settings.clip, settings.entropy, settings.kl);
-    loss.backward();
-    optimizer.accumulate();
+    const SequenceInputs in = sequence_inputs(sample.tokens, sample.prompt_length);
+    const std::vector<at::Tensor> outputs = run(
+        {in.ids, in.positions, in.cu_seqlens, in.rows, in.targets, at::tensor(sample.logprobs),
+         at::scalar_tensor(sample.advantage, at::kFloat), at::scalar_tensor(tokens, at::kLong)});
+    optimizer.accumulate({outputs.begin() + 3, outputs.end()});
 
-    const float* parts = stats.const_data_ptr<float>();  // L, R, ratio, pg, entropy, kl
-    result.loss += loss.item<float>();
+    const float* parts = outputs[1].const_data_ptr<float>();  // L, R, ratio, pg, entropy, kl
+    result.loss += outputs[0].item<float>();
     result.pg += parts[3];
     result.entropy += parts[4];
     result.kl += parts[5];
-    const float* values = logprobs.const_data_ptr<float>();
-    result.logprobs.emplace_back(values, values + logprobs.numel());
+    const float* values = outputs[2].const_data_ptr<float>();
+    result.logprobs.emplace_back(values, values + outputs[2].numel());
   }
   return result;
+}
+
+std::vector<std::pair<std::string, int64_t>> Trainer::witness() const {
+  std::vector<std::pair<std::string, int64_t>> counters{{"trainer.eager_calls", eager_calls_}};
+  if (!captured_) return counters;
+  const CaptureWitness witness = captured_->witness();
+  counters.emplace_back("trainer.traces", witness.traces);
+  counters.emplace_back("trainer.runs", witness.runs);
+  counters.emplace_back("trainer.nodes", witness.nodes_executed);
+  counters.emplace_back("trainer.guards_checked", witness.guards_checked);
+  counters.emplace_back("trainer.guards_false", witness.guards_false);
+  return counters;
+}
+
+std::vector<GuardRecord> Trainer::guards() const {
+  return captured_ ? captured_->ledger() : std::vector<GuardRecord>();
+}
+
+std::vector<std::string> Trainer::printed_graphs() const {
+  std::vector<std::string> printed;
+  if (!captured_) return printed;
+  for (const auto& graph : captured_->graphs()) printed.push_back(to_string(*graph));
+  return printed;
 }
 
 }  // namespace samebits

@@ -80,6 +80,15 @@ std::string witness_failure(const Arm& arm, const Counters& growth) {
                                     [&](const auto& counter) { return counter.first == name; });
     return found == growth.end() ? 0 : found->second;
   };
+  if (arm.workload.kind == WorkloadKind::kGrpo) {
+    const int64_t calls = counted("trainer.eager_calls");
+    const int64_t nodes = counted("trainer.nodes");
+    const bool captured = arm.trainer == Execution::kCaptured;
+    if (captured ? calls != 0 || nodes == 0 : calls == 0) {
+      return fmt::format("its trainer should run {}, but {} nodes and {} eager calls ran",
+                         to_string(arm.trainer), nodes, calls);
+    }
+  }
   const int64_t eager = counted("generator.eager_calls");
   if (arm.generator == Execution::kEager) {
     return eager > 0 ? "" : "its eager generator never ran";

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/core/case.h"
+#include "harness/core/guard_record.h"
 #include "harness/model/qwen3.h"
 #include "harness/workload/observer.h"
 
@@ -32,6 +33,9 @@ class Workload {
 
   // The captured graphs so far, for a person.
   virtual std::vector<std::string> printed_graphs() const { return {}; }
+
+  // Every guard of those graphs, with the sizes at which it was false.
+  virtual std::vector<GuardRecord> guards() const { return {}; }
 };
 
 // What can be known of an arm before anything is written: its model's configuration, the TP degree,

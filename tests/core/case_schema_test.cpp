@@ -121,7 +121,7 @@ TEST_F(CaseSchema, BothRefuseEveryMutant) {
       "arms={\"mesh\":{}}",
       "arms={\"a\":{\"name\":\"x\"}}",
       "arms={\"a\":{\"generator\":\"half_graph\"}}",
-      "arms={\"a\":{\"trainer\":\"captured\"}}",
+      "arms={\"a\":{\"trainer\":\"full_graph\"}}",
       "arms={\"a\":{\"guards\":\"maybe\"}}",
       "arms={\"a\":{\"command\":[\"x\"]}}",
       "arms={\"a\":{\"mesh\":{\"tp\":0}}}",
@@ -179,7 +179,7 @@ TEST_F(CaseSchema, BothAcceptEveryKey) {
       "optimizer": {"lr": 0, "betas": [0, 0.5], "eps": 1e-12, "weight_decay": 0, "clip_norm": 2,
                     "master": "none"},
       "loss": {"clip": 0, "entropy": 0, "kl": 0}, "advantage": {"temperature": 1, "baseline": "group_mean"}},
-    "arms": {"a": {"generator": "captured", "trainer": "eager", "guards": "drop", "model": "x"}, "b": {"generator": "full_graph"}, "d": {"generator": "piecewise"}},
+    "arms": {"a": {"generator": "captured", "trainer": "captured", "guards": "drop", "model": "x"}, "b": {"generator": "full_graph"}, "d": {"generator": "piecewise"}},
     "relations": []})";
   EXPECT_TRUE(schema_accepts(text));
   EXPECT_TRUE(parser_accepts(text));

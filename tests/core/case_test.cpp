@@ -87,7 +87,7 @@ TEST(Overrides, BadOnesAreRefused) {
 TEST(ParseCase, WhatIsNotThereYetIsRefusedByName) {
   EXPECT_THAT(error_of({"mesh.kind=nccl"}), HasSubstr("not there yet"));
   EXPECT_THAT(error_of({"workload.name=train"}), HasSubstr("train is not there yet"));
-  EXPECT_THAT(error_of({"eager.trainer=captured"}), HasSubstr("not there yet"));
+  EXPECT_THAT(error_of({"eager.trainer=full_graph"}), HasSubstr("not there yet"));
   EXPECT_THAT(error_of({"eager.command=[\"x\"]"}), HasSubstr("not there yet"));
   EXPECT_THAT(error_of({"numerics.platform=sm80"}), HasSubstr("expected \"sm90\""));
 }

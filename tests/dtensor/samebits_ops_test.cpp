@@ -241,19 +241,23 @@ TEST_P(SamebitsOpsTest, ThePagedCacheByHeads) {
 TEST_P(SamebitsOpsTest, LossAndSamplerSeeTheWhole) {
   const at::Tensor logprobs = at::randn({7});
   const at::Tensor reference = at::randn({7});
-  const auto [loss, stats] = ops::grpo_loss(logprobs, reference, 0.5, 2, 9, 0.2, 0.01, 0.1);
+  const at::Tensor half = at::full({}, 0.5);
+  const at::Tensor nine = at::scalar_tensor(9, at::kLong);
+  const auto [loss, stats] = ops::grpo_loss(logprobs, reference, half, nine, 2, 0.2, 0.01, 0.1);
   const at::Tensor gradient =
-      ops::grpo_loss_backward(at::ones({}), logprobs, reference, 0.5, 2, 9, 0.2, 0.01, 0.1);
+      ops::grpo_loss_backward(at::ones({}), logprobs, reference, half, nine, 2, 0.2, 0.01, 0.1);
   const at::Tensor logits = at::randn({4, 16});
   const at::Tensor keys = at::arange(8, at::kLong).view({4, 2});
   const auto [token, logprob] = ops::sample(logits, keys, 13, 42, 1.0, 0, 1.0);
   for (const Placement a : {Placement::shard(0), Placement::replicate()}) {
     const at::Tensor x = at_placement(logprobs, a);
-    const auto [found_loss, found_stats] = ops::grpo_loss(x, reference, 0.5, 2, 9, 0.2, 0.01, 0.1);
+    const auto [found_loss, found_stats] =
+        ops::grpo_loss(x, reference, half, nine, 2, 0.2, 0.01, 0.1);
     EXPECT_TRUE(same_value(found_loss, loss));
     EXPECT_TRUE(same_value(found_stats, stats));
     EXPECT_TRUE(same_value(
-        ops::grpo_loss_backward(at::ones({}), x, reference, 0.5, 2, 9, 0.2, 0.01, 0.1), gradient));
+        ops::grpo_loss_backward(at::ones({}), x, reference, half, nine, 2, 0.2, 0.01, 0.1),
+        gradient));
     const auto [found_token, found_logprob] =
         ops::sample(at_placement(logits, a), keys, 13, 42, 1.0, 0, 1.0);
     EXPECT_TRUE(same_value(found_token, token));

@@ -173,9 +173,17 @@ std::map<std::string, std::function<Args()>> examples(const Sizes& n, at::Scalar
        [=] {
          return Args{logits, at::stack({targets, targets}, 1), n.vocab, 42, 1.0, 0, 1.0};
        }},
-      {"samebits::grpo_loss", [=] { return Args{row, row, 1.0, 1, n.tokens, 0.2, 0.01, 0.1}; }},
+      {"samebits::grpo_loss",
+       [=] {
+         return Args{row, row, at::ones({}), at::scalar_tensor(n.tokens, at::kLong),
+                     1,   0.2, 0.01,         0.1};
+       }},
       {"samebits::grpo_loss_backward",
-       [=] { return Args{at::ones({}), row, row, 1.0, 1, n.tokens, 0.2, 0.01, 0.1}; }},
+       [=] {
+         return Args{
+             at::ones({}), row,  row, at::ones({}), at::scalar_tensor(n.tokens, at::kLong), 1,
+             0.2,          0.01, 0.1};
+       }},
       {"samebits::sum_squares",
        [=] {
          return Args{weight, 0, 2};

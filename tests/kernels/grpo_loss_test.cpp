@@ -40,9 +40,10 @@ float ascending_sum(const at::Tensor& x) {
   return sum;
 }
 
-std::tuple<at::Tensor, at::Tensor> loss_of(const Case& c) {
-  return ops::grpo_loss(c.logprobs, c.reference, c.advantage, kSequences, kTokens, kClip, kEntropy,
-                        kKl);
+std::tuple<at::Tensor, at::Tensor> loss_of(const Case& c, int64_t tokens = kTokens,
+                                           int64_t sequences = kSequences) {
+  return ops::grpo_loss(c.logprobs, c.reference, at::scalar_tensor(c.advantage, at::kFloat),
+                        at::scalar_tensor(tokens, at::kLong), sequences, kClip, kEntropy, kKl);
 }
 
 // Ratios below, inside and above the clamp, advantages of both signs and zero.
@@ -113,15 +114,16 @@ TEST(GrpoLoss, AnEmptyCompletionHasItsAdvantageAsLoss) {
   loss.backward();
   EXPECT_EQ(nothing.grad().numel(), 0);
   const auto no_tokens =
-      ops::grpo_loss(at::empty({0}), at::empty({0}), 0.6, 1, /*tokens=*/0, kClip, kEntropy, kKl);
+      loss_of({at::empty({0}), at::empty({0}), 0.6}, /*tokens=*/0, /*sequences=*/1);
   EXPECT_EQ(std::get<0>(no_tokens).item<float>(), -0.6f);
 }
 
 TEST(GrpoLoss, RefusesBadCountsAndShapes) {
   const at::Tensor x = at::zeros({3});
-  EXPECT_THROW(ops::grpo_loss(x, x, 1, 0, 3, kClip, kEntropy, kKl), c10::Error);
-  EXPECT_THROW(ops::grpo_loss(x, x, 1, 1, 2, kClip, kEntropy, kKl), c10::Error);
-  EXPECT_THROW(ops::grpo_loss(x, at::zeros({4}), 1, 1, 4, kClip, kEntropy, kKl), c10::Error);
+  EXPECT_NO_THROW(loss_of({x, x, 1}, /*tokens=*/3, /*sequences=*/1));
+  EXPECT_THROW(loss_of({x, x, 1}, /*tokens=*/3, /*sequences=*/0), c10::Error);
+  EXPECT_THROW(loss_of({x, x, 1}, /*tokens=*/2, /*sequences=*/1), c10::Error);
+  EXPECT_THROW(loss_of({x, at::zeros({4}), 1}, /*tokens=*/4, /*sequences=*/1), c10::Error);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "harness/core/error.h"
+#include "harness/observe/guard_file.h"
 #include "tests/support/scratch.h"
 
 namespace samebits {
@@ -157,6 +158,22 @@ TEST_F(RunFolderTest, FolderWithoutAStreamIsNoArm) {
   std::filesystem::create_directories(run());
   EXPECT_THAT(message_of<InputError>([&] { read_arm(run()); }), HasSubstr("no rank-0.jsonl"));
   EXPECT_THAT(message_of<InputError>([&] { case_of_run(run()); }), HasSubstr("no case.json"));
+}
+
+TEST_F(RunFolderTest, GuardsComeBackAsTheyWere) {
+  const auto file = folder_ / "guards.json";
+  EXPECT_TRUE(read_guards(file).empty());
+  write_guards(file, {{"s % 2 == 0  (asked at x.cpp:1)", "s=6", 3, {{"s=1", 2}, {"s=5", 1}}}});
+  const std::vector<GuardRecord> guards = read_guards(file);
+  ASSERT_EQ(guards.size(), 1u);
+  EXPECT_EQ(guards[0].guard, "s % 2 == 0  (asked at x.cpp:1)");
+  EXPECT_EQ(guards[0].asked_at, "s=6");
+  EXPECT_EQ(guards[0].checked, 3);
+  ASSERT_EQ(guards[0].false_at.size(), 2u);
+  EXPECT_EQ(guards[0].false_at[1].sizes, "s=5");
+  EXPECT_EQ(guards[0].false_at[1].times, 1);
+  write(file, R"([{"guard": "g", "asked_at": "s=6", "checked": -1, "false_at": []}])");
+  EXPECT_THROW(read_guards(file), InputError);
 }
 
 }  // namespace

@@ -35,16 +35,25 @@ struct Trained {
   float norm;
   std::vector<at::Tensor> gradients;
   std::vector<at::Tensor> weights;
+  std::vector<std::pair<std::string, int64_t>> witness;
 };
 
+TrainResult accumulate(const Qwen3& model, Optimizer& optimizer,
+                       const std::vector<Sample>& samples) {
+  Trainer trainer(model, LossSettings(), static_cast<int64_t>(samples.size()), Execution::kEager,
+                  GuardPolicy::kKeep);
+  return trainer.accumulate(optimizer, samples);
+}
+
 // Two optimizer steps; whole plain tensors of the second.
-Trained train(const Numerics& numerics, int64_t tp, const OptimizerSettings& settings = {}) {
+Trained train(const Numerics& numerics, int64_t tp, const OptimizerSettings& settings = {},
+              Execution execution = Execution::kEager, GuardPolicy guards = GuardPolicy::kKeep) {
   const auto model = random_model(small_config(), numerics, tp, 11);
   Optimizer optimizer(*model, settings);
+  Trainer trainer(*model, LossSettings(), /*sequences=*/5, execution, guards);
   Trained trained;
   for (int64_t step = 0; step < 2; ++step) {
-    trained.result =
-        accumulate_gradients(*model, optimizer, random_samples(step, 5), LossSettings());
+    trained.result = trainer.accumulate(optimizer, random_samples(step, 5));
     trained.norm = optimizer.gradient_norm();
     trained.gradients.clear();
     for (const at::Tensor& gradient : optimizer.gradients()) {
@@ -52,6 +61,7 @@ Trained train(const Numerics& numerics, int64_t tp, const OptimizerSettings& set
     }
     optimizer.step(trained.norm);
   }
+  trained.witness = trainer.witness();
   for (const Parameter& parameter : model->parameters()) {
     trained.weights.push_back(model->parallel().to_plain(parameter.tensor.detach()).clone());
   }
@@ -71,6 +81,18 @@ TEST(TrainerTest, EveryTpDegreeGivesTheSameGradientsAndWeights) {
   const Trained expected = train(Numerics(), 1);
   EXPECT_GT(expected.norm, 0.0f);
   for (const int64_t tp : {2, 4, 8}) EXPECT_TRUE(same(train(Numerics(), tp), expected)) << tp;
+}
+
+TEST(TrainerTest, OneJointGraphGivesTheBitsOfAutograd) {
+  const Trained expected = train(Numerics(), 1);
+  for (const int64_t tp : {1, 2}) {
+    for (const GuardPolicy guards : {GuardPolicy::kKeep, GuardPolicy::kDrop}) {
+      const Trained captured = train(Numerics(), tp, {}, Execution::kCaptured, guards);
+      EXPECT_TRUE(same(captured, expected)) << tp;
+      EXPECT_EQ(captured.witness[0], std::pair(std::string("trainer.eager_calls"), int64_t{0}));
+      EXPECT_EQ(captured.witness[2], std::pair(std::string("trainer.runs"), int64_t{10}));
+    }
+  }
 }
 
 TEST(TrainerTest, Float32AtEveryTpDegreeToo) {
@@ -104,7 +126,7 @@ TEST(TrainerTest, EqualLogprobsGiveRatioOneAndNoKl) {
     const float* values = logprobs.const_data_ptr<float>();
     sample.logprobs.assign(values, values + logprobs.numel());
   }
-  const TrainResult result = accumulate_gradients(*model, optimizer, samples, LossSettings());
+  const TrainResult result = accumulate(*model, optimizer, samples);
   EXPECT_EQ(result.kl, 0.0f);
   // With every ratio exactly 1, pg is minus the mean advantage.
   EXPECT_FLOAT_EQ(result.pg, -(samples[0].advantage + samples[1].advantage) / 2);
@@ -116,9 +138,9 @@ TEST(TrainerTest, AStepAgainstTheGradientLowersTheLoss) {
   settings.lr = 1e-3;
   Optimizer optimizer(*model, settings);
   const std::vector<Sample> samples = random_samples(9, 4);
-  const float before = accumulate_gradients(*model, optimizer, samples, LossSettings()).loss;
+  const float before = accumulate(*model, optimizer, samples).loss;
   optimizer.step(optimizer.gradient_norm());
-  const float after = accumulate_gradients(*model, optimizer, samples, LossSettings()).loss;
+  const float after = accumulate(*model, optimizer, samples).loss;
   EXPECT_LT(after, before);
 }
 

@@ -35,19 +35,18 @@ struct LogSoftmaxGather : Function<LogSoftmaxGather> {
 // `reference` is what the generator recorded: a constant, without a gradient.
 struct GrpoLoss : Function<GrpoLoss> {
   static variable_list forward(AutogradContext* ctx, const at::Tensor& logprobs,
-                               const at::Tensor& reference, double advantage, int64_t sequences,
-                               int64_t tokens, double clip, double entropy, double kl) {
+                               const at::Tensor& reference, const at::Tensor& advantage,
+                               const at::Tensor& tokens, int64_t sequences, double clip,
+                               double entropy, double kl) {
     const at::AutoDispatchBelowADInplaceOrView guard;
     ctx->set_materialize_grads(false);
-    ctx->saved_data["advantage"] = advantage;
     ctx->saved_data["sequences"] = sequences;
-    ctx->saved_data["tokens"] = tokens;
     ctx->saved_data["clip"] = clip;
     ctx->saved_data["entropy"] = entropy;
     ctx->saved_data["kl"] = kl;
-    ctx->save_for_backward({logprobs, reference});
+    ctx->save_for_backward({logprobs, reference, advantage, tokens});
     auto [loss, stats] =
-        ops::grpo_loss(logprobs, reference, advantage, sequences, tokens, clip, entropy, kl);
+        ops::grpo_loss(logprobs, reference, advantage, tokens, sequences, clip, entropy, kl);
     ctx->mark_non_differentiable({stats});
     return {loss, stats};
   }
@@ -57,10 +56,9 @@ struct GrpoLoss : Function<GrpoLoss> {
     if (!grads[0].defined()) return {{}, {}, {}, {}, {}, {}, {}, {}};
     const auto saved = ctx->get_saved_variables();
     auto& data = ctx->saved_data;
-    auto dlogprobs = ops::grpo_loss_backward(
-        grads[0], saved[0], saved[1], data["advantage"].toDouble(), data["sequences"].toInt(),
-        data["tokens"].toInt(), data["clip"].toDouble(), data["entropy"].toDouble(),
-        data["kl"].toDouble());
+    auto dlogprobs = ops::grpo_loss_backward(grads[0], saved[0], saved[1], saved[2], saved[3],
+                                             data["sequences"].toInt(), data["clip"].toDouble(),
+                                             data["entropy"].toDouble(), data["kl"].toDouble());
     return {dlogprobs, {}, {}, {}, {}, {}, {}, {}};
   }
 };
@@ -72,11 +70,12 @@ std::tuple<at::Tensor, at::Tensor> log_softmax_gather(const at::Tensor& logits,
 }
 
 std::tuple<at::Tensor, at::Tensor> grpo_loss(const at::Tensor& logprobs,
-                                             const at::Tensor& reference, double advantage,
-                                             int64_t sequences, int64_t tokens, double clip,
-                                             double entropy, double kl) {
+                                             const at::Tensor& reference,
+                                             const at::Tensor& advantage, const at::Tensor& tokens,
+                                             int64_t sequences, double clip, double entropy,
+                                             double kl) {
   auto outputs =
-      GrpoLoss::apply(logprobs, reference, advantage, sequences, tokens, clip, entropy, kl);
+      GrpoLoss::apply(logprobs, reference, advantage, tokens, sequences, clip, entropy, kl);
   return {outputs[0], outputs[1]};
 }
 

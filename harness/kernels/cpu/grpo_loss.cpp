@@ -22,19 +22,24 @@ struct Settings {
 };
 
 Settings checked(const char* op, const at::Tensor& logprobs, const at::Tensor& reference,
-                 double advantage, int64_t sequences, int64_t tokens, double clip, double entropy,
-                 double kl) {
+                 const at::Tensor& advantage, const at::Tensor& tokens, int64_t sequences,
+                 double clip, double entropy, double kl) {
   TORCH_CHECK(logprobs.dim() == 1, op, ": logprobs has shape ", logprobs.sizes(),
               ", expected one dimension");
   check_dtype(op, "logprobs", logprobs, at::kFloat);
   check_like(op, "reference", reference, logprobs);
+  check_sizes(op, "advantage", advantage, {});
+  check_dtype(op, "advantage", advantage, at::kFloat);
+  check_sizes(op, "tokens", tokens, {});
+  check_dtype(op, "tokens", tokens, at::kLong);
   TORCH_CHECK(sequences >= 1, op, ": found ", sequences, " sequences, expected 1 or more");
-  TORCH_CHECK(tokens >= logprobs.size(0), op, ": found ", tokens,
+  const int64_t step_tokens = *elements<int64_t>(tokens);
+  TORCH_CHECK(step_tokens >= logprobs.size(0), op, ": found ", step_tokens,
               " tokens in the step, expected at least this sequence's ", logprobs.size(0));
   const float clip_f = static_cast<float>(clip);
-  return {static_cast<float>(advantage),
+  return {*elements<float>(advantage),
           static_cast<float>(sequences),
-          static_cast<float>(tokens),
+          static_cast<float>(step_tokens),
           1.0f - clip_f,
           1.0f + clip_f,
           static_cast<float>(entropy),
@@ -54,18 +59,19 @@ float clamp(float x, float low, float high) { return x < low ? low : x > high ? 
 float minimum(float x, float y) { return x != x || x < y ? x : y; }
 
 std::tuple<at::Tensor, at::Tensor> grpo_loss(const at::Tensor& logprobs,
-                                             const at::Tensor& reference, double advantage,
-                                             int64_t sequences, int64_t tokens, double clip,
-                                             double entropy, double kl) {
+                                             const at::Tensor& reference,
+                                             const at::Tensor& advantage, const at::Tensor& tokens,
+                                             int64_t sequences, double clip, double entropy,
+                                             double kl) {
   const Settings s =
-      checked("grpo_loss", logprobs, reference, advantage, sequences, tokens, clip, entropy, kl);
+      checked("grpo_loss", logprobs, reference, advantage, tokens, sequences, clip, entropy, kl);
   const float sum = ascending_sum(logprobs);
   const float reference_sum = ascending_sum(reference);
   const float d = sum - reference_sum;
   const float ratio = exp_f32(d);
   const float pg =
       -minimum(ratio * s.advantage, clamp(ratio, s.low, s.high) * s.advantage) / s.sequences;
-  const float entropy_share = tokens == 0 ? 0.0f : (0.0f - sum) / s.tokens;
+  const float entropy_share = s.tokens == 0.0f ? 0.0f : (0.0f - sum) / s.tokens;
   const float kl_share = ((ratio - 1.0f) - d) / s.sequences;
   const std::array<float, 6> values = {sum, reference_sum, ratio, pg, entropy_share, kl_share};
   at::Tensor loss = at::empty({}, logprobs.options());
@@ -87,10 +93,11 @@ float share_of_gradient(float ratio, const Settings& s) {
 }
 
 at::Tensor grpo_loss_backward(const at::Tensor& dloss, const at::Tensor& logprobs,
-                              const at::Tensor& reference, double advantage, int64_t sequences,
-                              int64_t tokens, double clip, double entropy, double kl) {
-  const Settings s = checked("grpo_loss_backward", logprobs, reference, advantage, sequences,
-                             tokens, clip, entropy, kl);
+                              const at::Tensor& reference, const at::Tensor& advantage,
+                              const at::Tensor& tokens, int64_t sequences, double clip,
+                              double entropy, double kl) {
+  const Settings s = checked("grpo_loss_backward", logprobs, reference, advantage, tokens,
+                             sequences, clip, entropy, kl);
   check_sizes("grpo_loss_backward", "dloss", dloss, {});
   check_dtype("grpo_loss_backward", "dloss", dloss, at::kFloat);
   at::Tensor dlogprobs = at::empty(logprobs.sizes(), logprobs.options());

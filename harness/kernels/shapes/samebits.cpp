@@ -253,19 +253,24 @@ Metas sample(Args args) {
   return {{{logits.sym_size(0)}, c10::kLong}, {{logits.sym_size(0)}, c10::kFloat}};
 }
 
-void check_grpo(const char* op, const at::Tensor& logprobs, const at::Tensor& reference) {
+// args[first...]: logprobs, reference, advantage, tokens.
+void check_grpo(const char* op, Args args, size_t first) {
+  const at::Tensor& logprobs = args[first].toTensor();
   check_rank(op, "logprobs", logprobs, 1);
-  check_same_sizes(op, "the size of reference", reference.sym_sizes(), logprobs.sym_sizes());
+  check_same_sizes(op, "the size of reference", args[first + 1].toTensor().sym_sizes(),
+                   logprobs.sym_sizes());
+  check_rank(op, "advantage", args[first + 2].toTensor(), 0);
+  check_rank(op, "tokens", args[first + 3].toTensor(), 0);
 }
 
 Metas grpo_loss(Args args) {
-  check_grpo("grpo_loss", args[0].toTensor(), args[1].toTensor());
+  check_grpo("grpo_loss", args, 0);
   return {{{}, c10::kFloat}, {{c10::SymInt(6)}, c10::kFloat}};
 }
 
 Metas grpo_loss_backward(Args args) {
   check_rank("grpo_loss_backward", "dloss", args[0].toTensor(), 0);
-  check_grpo("grpo_loss_backward", args[1].toTensor(), args[2].toTensor());
+  check_grpo("grpo_loss_backward", args, 1);
   return {like(args[1].toTensor())};
 }
 
@@ -290,12 +295,12 @@ SAMEBITS_SHAPE_RULE("samebits::rms_norm", rms_norm);
 SAMEBITS_SHAPE_RULE("samebits::rms_norm_dgrad", rms_norm_dgrad);
 SAMEBITS_SHAPE_RULE("samebits::rms_norm_wgrad", rms_norm_wgrad);
 SAMEBITS_SHAPE_RULE("samebits::rope", rope);
+SAMEBITS_SHAPE_RULE("samebits::rms_norm_rope", rms_norm_rope);
 SAMEBITS_SHAPE_RULE("samebits::silu_mul", silu_mul);
 SAMEBITS_SHAPE_RULE("samebits::silu_mul_backward", silu_mul_backward);
 SAMEBITS_SHAPE_RULE("samebits::residual_add", residual_add);
 SAMEBITS_SHAPE_RULE("samebits::residual_rms_norm", residual_rms_norm);
 SAMEBITS_SHAPE_RULE("samebits::embedding", embedding);
-SAMEBITS_SHAPE_RULE("samebits::rms_norm_rope", rms_norm_rope);
 SAMEBITS_SHAPE_RULE("samebits::embedding_wgrad", embedding_wgrad);
 SAMEBITS_SHAPE_RULE("samebits::flash_attention", flash_attention);
 SAMEBITS_SHAPE_RULE("samebits::flash_attention_backward", flash_attention_backward);
