@@ -39,8 +39,8 @@ class ArenaAllocator final : public c10::Allocator {
     return {data, new Lease{state.arena, data}, &release, c10::Device(c10::DeviceType::CPU)};
   }
 
-  // Null, as context and data differ in the arena: nobody may take the memory by its pointer alone.
-  c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
+  // Of what raw_allocate() gave: never of the arena, whose blocks it refuses for their context.
+  c10::DeleterFnPtr raw_deleter() const override { return underlying_.raw_deleter(); }
 
   void copy_data(void* to, const void* from, std::size_t bytes) const override {
     std::memcpy(to, from, bytes);

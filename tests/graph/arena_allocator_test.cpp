@@ -1,6 +1,7 @@
 #include "harness/graph/arena_allocator.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/CPUAllocator.h>
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -53,6 +54,20 @@ TEST(ArenaAllocatorTest, AllocationsAreCounted) {
   const at::Tensor x = at::empty({4});
   const at::Tensor view = x.view({2, 2});
   EXPECT_EQ(tensor_allocations(), before + 1);
+}
+
+// oneDNN, behind LibTorch's own matrix product, takes its scratch memory by raw pointers.
+TEST(ArenaAllocatorTest, RawPointersAreLibTorchs) {
+  const auto arena = std::make_shared<Arena>(size_t{1} << 20);
+  { const ArenaGuard installed(arena); }
+  c10::Allocator& allocator = *c10::GetCPUAllocator();
+  void* data = allocator.raw_allocate(64);
+  EXPECT_FALSE(arena->contains(data));
+  allocator.raw_deallocate(data);
+  const at::Tensor x = at::ones({64, 64}, at::kBFloat16);
+  EXPECT_TRUE(at::equal(at::linear(x, x), at::full({64, 64}, 64, at::kBFloat16)));
+  const ArenaGuard guard(arena);
+  EXPECT_THROW(allocator.raw_allocate(64), c10::Error);
 }
 
 }  // namespace
