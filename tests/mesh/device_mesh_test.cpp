@@ -26,13 +26,14 @@ TEST(DeviceMesh, TravelsThroughAnIValue) {
 TEST(DeviceMesh, RefusesWhatIsNoMesh) {
   EXPECT_THROW(make_local_mesh(0), c10::Error);
   const auto mesh_of = [](std::vector<int64_t> hosted) {
-    return DeviceMesh(2, std::move(hosted), std::make_unique<LocalCommunicator>(2));
+    return DeviceMesh(2, std::move(hosted), std::make_unique<LocalCommunicator>(2),
+                      GatheredSize::kNarrow);
   };
   EXPECT_NO_THROW(mesh_of({1}));
   EXPECT_THROW(mesh_of({}), c10::Error);
   EXPECT_THROW(mesh_of({2}), c10::Error);
   EXPECT_THROW(mesh_of({1, 0}), c10::Error);
-  EXPECT_THROW(DeviceMesh(2, {0}, nullptr), c10::Error);
+  EXPECT_THROW(DeviceMesh(2, {0}, nullptr, GatheredSize::kNarrow), c10::Error);
 }
 
 }  // namespace
