@@ -220,7 +220,14 @@ void EmulatedGraph::run(const Piece& piece) {
   const int64_t allocations = tensor_allocations();
   {
     const OperatorWatchGuard watch(counter);
-    for (const Launch& each : piece.launches) each.body();
+    for (const Launch& each : piece.launches) {
+      try {
+        each.body();
+      } catch (c10::Error& error) {
+        error.add_context(fmt::format("{}, launch of {}", name_, each.name));
+        throw;
+      }
+    }
   }
   witness_.launches += static_cast<int64_t>(piece.launches.size());
   witness_.dispatcher_calls += counter.calls;

@@ -94,8 +94,10 @@ ReportRecord::Cell cell_of(const Relation& relation, const std::vector<const ByS
 std::string mode_of(const Arm& arm) {
   std::string mode = "TP " + std::to_string(arm.mesh.tp) + ", " + to_string(arm.generator);
   if (arm.trainer != Execution::kEager) mode += ", trainer " + to_string(arm.trainer);
-  const bool is_captured = arm.generator != Execution::kEager || arm.trainer != Execution::kEager;
-  const bool drops_guards = is_captured && arm.guards == GuardPolicy::kDrop;
+  // What runs in pieces was never traced, so it has no guards to drop.
+  const bool is_traced = arm.generator == Execution::kCaptured ||
+                         arm.generator == Execution::kFullGraph || arm.trainer != Execution::kEager;
+  const bool drops_guards = is_traced && arm.guards == GuardPolicy::kDrop;
   return drops_guards ? mode + ", no guards" : mode;
 }
 
