@@ -9,6 +9,13 @@ namespace samebits {
 
 enum class Side { kBuggy, kFixed };
 
+// One way in which a bug fails.
+struct Failure {
+  std::string what;     // is missing or done: "no sharding strategy"
+  std::string symptom;  // what its evidence contains
+  Subject (*subject)();
+};
+
 // A named upstream bug: the mechanism that fails and the change that resolves it, as a switch over
 // one code path. Its folder, repro/NAME/, holds what a person reads (README.md), the text to file
 // (issue.md), the code, and, where torch itself is at fault, upstream.py, which asks an installed
@@ -20,6 +27,8 @@ struct Repro {
   std::string symptom;  // what the buggy side's evidence contains
   std::vector<std::string> links;
   Subject (*subject)(Side side);
+  // Where the bug fails in more ways than one: the others, each by the same code path.
+  std::vector<Failure> also = {};
 };
 
 // In the order of `samebits repro list`.

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "harness/core/error.h"
@@ -22,6 +23,17 @@ TEST_P(CatalogueTest, TheBuggySideFailsAsDescribed) {
   const Outcome outcome = run_subject(GetParam().subject(Side::kBuggy));
   EXPECT_TRUE(outcome.went_wrong);
   EXPECT_THAT(outcome.evidence, HasSubstr(GetParam().symptom));
+}
+
+TEST_P(CatalogueTest, ItsOtherFailuresAreAsDescribedAndFound) {
+  for (const Failure& failure : GetParam().also) {
+    const Outcome outcome = run_subject(failure.subject());
+    EXPECT_TRUE(outcome.went_wrong) << failure.what;
+    EXPECT_THAT(outcome.evidence, HasSubstr(failure.symptom)) << failure.what;
+    EXPECT_TRUE(std::any_of(detectors().begin(), detectors().end(), [&](const Detector& detector) {
+      return !detector.find(failure.subject()).empty();
+    })) << failure.what;
+  }
 }
 
 TEST_P(CatalogueTest, TheFixedSidePasses) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include "harness/cli/commands.h"
@@ -47,30 +48,51 @@ int show(const std::string& name) {
   return 0;
 }
 
-// Whether the side did what the catalogue says of it.
-bool run_side(const Repro& repro, Side side) {
-  const Outcome outcome = run_subject(repro.subject(side));
-  const bool is_buggy = side == Side::kBuggy;
-  const bool as_described =
-      is_buggy ? outcome.went_wrong && outcome.evidence.find(repro.symptom) != std::string::npos
-               : !outcome.went_wrong;
-  fmt::print("{} {}: {}\n", repro.name, is_buggy ? "buggy" : "fixed",
-             as_described ? (is_buggy ? "fails as described" : "passes")
-                          : (is_buggy ? "does NOT fail as described" : "FAILS"));
-  fmt::print("  {}\n", outcome.evidence);
+void print_findings(const std::function<Subject()>& subject) {
   for (const Detector& detector : detectors()) {
-    const std::vector<std::string> found = detector.find(repro.subject(side));
+    const std::vector<std::string> found = detector.find(subject());
     if (found.empty()) continue;
     fmt::print("  {} finds {}: {}\n", detector.name, found.size(), found.front());
   }
+}
+
+// Whether it fails as the catalogue says. `subject` makes one anew for each who runs it, since a
+// program may leave something behind.
+bool run_failure(const std::string& name, const std::string& symptom,
+                 const std::function<Subject()>& subject) {
+  const Outcome outcome = run_subject(subject());
+  const bool as_described =
+      outcome.went_wrong && outcome.evidence.find(symptom) != std::string::npos;
+  fmt::print("{}: {}\n  {}\n", name,
+             as_described ? "fails as described" : "does NOT fail as described", outcome.evidence);
+  print_findings(subject);
   return as_described;
+}
+
+bool run_buggy(const Repro& repro) {
+  bool all = run_failure(repro.name + " buggy", repro.symptom,
+                         [&] { return repro.subject(Side::kBuggy); });
+  for (const Failure& failure : repro.also) {
+    const std::string name = fmt::format("{} buggy, {}", repro.name, failure.what);
+    all = run_failure(name, failure.symptom, failure.subject) && all;
+  }
+  return all;
+}
+
+bool run_fixed(const Repro& repro) {
+  const auto subject = [&] { return repro.subject(Side::kFixed); };
+  const Outcome outcome = run_subject(subject());
+  fmt::print("{} fixed: {}\n  {}\n", repro.name, outcome.went_wrong ? "FAILS" : "passes",
+             outcome.evidence);
+  print_findings(subject);
+  return !outcome.went_wrong;
 }
 
 int run(const std::vector<std::string>& names, bool buggy, bool fixed) {
   bool all = true;
   for (const Repro* repro : chosen(names)) {
-    if (buggy) all = run_side(*repro, Side::kBuggy) && all;
-    if (fixed) all = run_side(*repro, Side::kFixed) && all;
+    if (buggy) all = run_buggy(*repro) && all;
+    if (fixed) all = run_fixed(*repro) && all;
   }
   return all ? 0 : 1;
 }

@@ -118,6 +118,14 @@ std::string list_of(const std::vector<std::string>& lines, const std::string& ot
   return text;
 }
 
+std::string settings_of(const Facts& facts) {
+  return list_of(facts.settings, "nothing that the case says");
+}
+
+std::string operators_of(const Facts& facts) {
+  return list_of(facts.operators, "not looked for; `samebits run ... --level op` names it");
+}
+
 std::string commands_of(const Facts& facts, const std::filesystem::path& run_folder) {
   return fmt::format("    {}\n    samebits compare {} {}\n", facts.command,
                      (run_folder / facts.a).string(), (run_folder / facts.b).string());
@@ -137,10 +145,8 @@ std::string readme(const std::string& name, const Facts& facts, const std::strin
       "**Detected by** the comparison of the two arms:\n\n{}\n"
       "```\n{}```\n",
       name, facts.case_name, facts.a, facts.b, facts.relation, facts.step, facts.site, facts.text,
-      facts.a, facts.value_a, facts.b, facts.value_b,
-      list_of(facts.settings, "nothing that the case says"),
-      list_of(facts.operators, "not looked for; `samebits run ... --level op` names it"), commands,
-      facts.environment);
+      facts.a, facts.value_a, facts.b, facts.value_b, settings_of(facts), operators_of(facts),
+      commands, facts.environment);
 }
 
 std::string issue(const Facts& facts, const std::string& commands) {
@@ -150,13 +156,14 @@ std::string issue(const Facts& facts, const std::string& commands) {
       "`{}`:\n\n"
       "    {}\n\n"
       "The two ways differ in\n\n{}\n"
+      "The first operator:\n\n{}\n"
       "**Expected:** `{}`: {}\n\n"
       "**Actual:** `{}`: {}\n\n"
       "Not known yet: the mechanism, and code that shows it without samebits.\n\n"
       "### To reproduce\n\n{}\n"
       "### Versions of the run\n\n```\n{}```\n",
-      facts.step, facts.site, facts.text, list_of(facts.settings, "nothing that the case says"),
-      facts.a, facts.value_a, facts.b, facts.value_b, commands, facts.environment);
+      facts.step, facts.site, facts.text, settings_of(facts), operators_of(facts), facts.a,
+      facts.value_a, facts.b, facts.value_b, commands, facts.environment);
 }
 
 }  // namespace

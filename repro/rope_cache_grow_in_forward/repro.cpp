@@ -67,7 +67,10 @@ Repro rope_cache_grow_in_forward() {
           [](Side side) {
             return rope_with_table(side == Side::kBuggy ? TableGrowth::kInForward
                                                         : TableGrowth::kNever);
-          }};
+          },
+          {{"growth before forward", "traced at 16, served at 17: ", [] {
+              return rope_with_table(TableGrowth::kBeforeForward);
+            }}}};
 }
 
 }  // namespace samebits

@@ -38,7 +38,10 @@ Repro weak_ref_op_unregistered() {
           [](Side side) {
             return weak_ref_subject(side == Side::kBuggy ? "no_shape_rule" : "",
                                     /*on_mesh=*/false);
-          }};
+          },
+          {{"no sharding strategy",
+            "eager at 6: operator samebits_repro::weak_ref.no_strategy has no sharding strategy",
+            [] { return weak_ref_subject("no_strategy", /*on_mesh=*/true); }}}};
 }
 
 }  // namespace samebits

@@ -17,7 +17,16 @@ Repro weak_ref_tensor_on_dtensor() {
            "https://github.com/NVIDIA/TransformerEngine/pull/1475"},
           [](Side side) {
             return weak_ref_subject(side == Side::kBuggy ? "no_guard" : "", /*on_mesh=*/true);
-          }};
+          },
+          {{"no shape rule",
+            "eager at 6: operator samebits_repro::weak_ref.no_shape_rule has no shape rule",
+            [] { return weak_ref_subject("no_shape_rule", /*on_mesh=*/true); }},
+           {"no sharding strategy",
+            "eager at 6: operator samebits_repro::weak_ref.no_strategy has no sharding strategy",
+            [] { return weak_ref_subject("no_strategy", /*on_mesh=*/true); }},
+           {"no guard for empty shards",
+            "served at 1: weak_ref: the pointer of a tensor of sizes [0, 1024] is null",
+            [] { return weak_ref_subject("no_empty", /*on_mesh=*/true); }}}};
 }
 
 }  // namespace samebits
