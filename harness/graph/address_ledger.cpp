@@ -16,7 +16,7 @@ std::string describe(const at::Tensor& tensor, const std::string& who) {
 
 const void* data_of(const at::Tensor& tensor) {
   return static_cast<const char*>(tensor.storage().data()) +
-         tensor.storage_offset() * static_cast<int64_t>(tensor.element_size());
+         tensor.storage_offset() * tensor.element_size();
 }
 
 }  // namespace

@@ -55,6 +55,12 @@ TEST(DataMovementTest, IndexSelectAlongEveryDimension) {
     launch_index_select(found, x, dim, index);
     EXPECT_TRUE(same_bits(found, expected)) << dim;
   }
+  const at::Tensor one = at::ones({1, 4}).as_strided({1, 4}, {999, 1});
+  const at::Tensor twice = at::empty({2, 4});
+  launch_index_select(twice, one, 0, at::zeros({2}, at::kLong));
+  EXPECT_TRUE(same_bits(twice, at::ones({2, 4})));
+  EXPECT_THROW(launch_index_select(twice, at::empty({0, 4}), 0, at::zeros({2}, at::kLong)),
+               c10::Error);
   const at::Tensor to = at::empty({1, 4, 5}, at::kBFloat16);
   for (const int64_t bad : {-1, 3}) {
     EXPECT_THROW(launch_index_select(to, x, 0, at::full({1}, bad, at::kLong)), c10::Error);

@@ -1,5 +1,7 @@
 #include "harness/kernels/cpu/data_movement.h"
 
+#include <c10/util/accumulate.h>
+
 #include <array>
 #include <cstring>
 
@@ -32,7 +34,7 @@ void copy(const StridedCopy& c, int64_t dim, char* to, const char* from) {
 }
 
 StridedCopy strided_copy(const at::Tensor& to, const at::Tensor& from) {
-  const auto element = static_cast<int64_t>(to.element_size());
+  const int64_t element = to.element_size();
   StridedCopy c{static_cast<char*>(to.mutable_data_ptr()),
                 static_cast<const char*>(from.const_data_ptr()),
                 to.dim(),
@@ -83,20 +85,21 @@ void launch_index_select(const at::Tensor& to, const at::Tensor& from, int64_t d
   for (const at::Tensor* x : {&to, &from, &index}) check_contiguous("index_select", *x);
   if (to.numel() == 0) return;
   const int64_t rows = from.size(dim);
-  const int64_t bytes = from.stride(dim) * static_cast<int64_t>(from.element_size());
-  launch(
-      "index_select", [to = static_cast<char*>(to.mutable_data_ptr()),
-                       from = static_cast<const char*>(from.const_data_ptr()),
-                       index = elements<int64_t>(index), count = index.numel(),
-                       outer = from.numel() * from.element_size() / (rows * bytes), rows, bytes] {
-        for (int64_t i = 0; i < count; ++i) {
-          TORCH_CHECK(index[i] >= 0 && index[i] < rows, "index_select: index[", i, "] is ",
+  // Not the stride, which means nothing where the size is 1.
+  const int64_t bytes = c10::multiply_integers(from.sizes().slice(dim + 1)) * from.element_size();
+  launch("index_select", [to = static_cast<char*>(to.mutable_data_ptr()),
+                          from = static_cast<const char*>(from.const_data_ptr()),
+                          index = elements<int64_t>(index), count = index.numel(),
+                          outer = to.numel() * to.element_size() / (index.numel() * bytes), rows,
+                          bytes] {
+    for (int64_t i = 0; i < count; ++i) {
+      TORCH_CHECK(index[i] >= 0 && index[i] < rows, "index_select: index[", i, "] is ",
                          index[i], ", expected one in [0, ", rows, ")");
-          for (int64_t o = 0; o < outer; ++o) {
-            std::memcpy(to + (o * count + i) * bytes, from + (o * rows + index[i]) * bytes, bytes);
-          }
-        }
-      });
+      for (int64_t o = 0; o < outer; ++o) {
+        std::memcpy(to + (o * count + i) * bytes, from + (o * rows + index[i]) * bytes, bytes);
+      }
+    }
+  });
 }
 
 void launch_cast(const at::Tensor& to, const at::Tensor& from) {
