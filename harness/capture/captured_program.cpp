@@ -18,10 +18,24 @@ CapturedProgram::CapturedProgram(Program program, std::vector<DynamicDim> dynami
 
 CapturedProgram::Entry& CapturedProgram::add_trace(const std::vector<at::Tensor>& inputs) {
   ShapeEnv env;
-  auto graph = std::make_shared<const ir::Graph>(trace(program_, inputs, dynamic_dims_, env, level_));
+  ir::Graph traced = trace(program_, inputs, dynamic_dims_, env, level_);
   ++witness_.traces;
-  entries_.push_back(std::make_shared<Entry>(Entry{graph, Executor(graph), GuardLedger(graph)}));
+  return add_entry(transform_ ? transform_(std::move(traced)) : std::move(traced));
+}
+
+CapturedProgram::Entry& CapturedProgram::add_entry(ir::Graph graph) {
+  const auto shared = std::make_shared<const ir::Graph>(std::move(graph));
+  entries_.push_back(std::make_shared<Entry>(Entry{shared, Executor(shared), GuardLedger(shared)}));
   return *entries_.back();
+}
+
+void CapturedProgram::set_transform(std::function<ir::Graph(ir::Graph)> transform) {
+  transform_ = std::move(transform);
+}
+
+void CapturedProgram::add_graph(ir::Graph graph) {
+  add_entry(std::move(graph));
+  ++witness_.loads;
 }
 
 std::vector<at::Tensor> CapturedProgram::operator()(const std::vector<at::Tensor>& inputs) {

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@ namespace samebits {
 // The proof that a program ran captured.
 struct CaptureWitness {
   int64_t traces = 0;
+  int64_t loads = 0;  // graphs that were given instead of traced
   int64_t runs = 0;
   int64_t nodes_executed = 0;
   int64_t guards_checked = 0;
@@ -35,6 +37,12 @@ class CapturedProgram {
   CapturedProgram(Program program, std::vector<DynamicDim> dynamic_dims, GuardPolicy policy,
                   ModeLevel level = ModeLevel::kAboveAutograd);
 
+  // What is done to every graph after it was traced. To be set before the first call.
+  void set_transform(std::function<ir::Graph(ir::Graph)> transform);
+
+  // A graph that was captured before, of this program: served from the next call on.
+  void add_graph(ir::Graph graph);
+
   std::vector<at::Tensor> operator()(const std::vector<at::Tensor>& inputs);
 
   CaptureWitness witness() const;
@@ -47,6 +55,7 @@ class CapturedProgram {
  private:
   struct Entry;
   Entry& add_trace(const std::vector<at::Tensor>& inputs);
+  Entry& add_entry(ir::Graph graph);
   std::vector<at::Tensor> run(Entry& entry, const std::vector<at::Tensor>& inputs,
                               const std::vector<int64_t>& symbols);
 
@@ -54,6 +63,7 @@ class CapturedProgram {
   std::vector<DynamicDim> dynamic_dims_;
   GuardPolicy policy_;
   ModeLevel level_;
+  std::function<ir::Graph(ir::Graph)> transform_;  // may be empty
   std::vector<std::shared_ptr<Entry>> entries_;
   CaptureWitness witness_;
 };

@@ -29,7 +29,8 @@ struct RunFlags {
 };
 
 // Runs one arm to its end.
-void run_arm(const Arm& arm, Level level, ArmRecorder& recorder) {
+void run_arm(const Arm& arm, Level level, ArmRecorder& recorder,
+             const std::filesystem::path& folder) {
   const Stopwatch clock;
   fmt::print("{}: building\n", arm.name);
   std::fflush(stdout);
@@ -46,6 +47,10 @@ void run_arm(const Arm& arm, Level level, ArmRecorder& recorder) {
     }
   }
   recorder.record_guards(workload->guards());
+  const std::vector<std::string> graphs = workload->saved_graphs();
+  for (size_t i = 0; i < graphs.size(); ++i) {
+    write_text_file((folder / fmt::format("graph-{}.json", i)).string(), graphs[i]);
+  }
   recorder.finish();
 }
 
@@ -85,7 +90,9 @@ std::vector<std::string> first_operators(const Case& c, const std::vector<Verdic
       fmt::print("\n{} and {} part at step {}: looking for the operator\n", pair.a, pair.b,
                  parted->step);
       RunFolder folder = RunFolder::create(where, two);
-      for (const Arm& arm : two.arms) run_arm(arm, Level::kOp, *folder.start_arm(arm.name));
+      for (const Arm& arm : two.arms) {
+        run_arm(arm, Level::kOp, *folder.start_arm(arm.name), where / arm.name);
+      }
       const PairComparison closer =
           compare_recordings(read_arm(where / pair.a), read_arm(where / pair.b), verdict.relation);
       sentences.push_back(fmt::format("{} and {}, at level op: {}", pair.a, pair.b,
@@ -109,7 +116,7 @@ int run_case(const RunFlags& flags) {
       fmt::print("{}: finished before\n", arm.name);
       continue;
     }
-    run_arm(arm, level, *folder.start_arm(arm.name));
+    run_arm(arm, level, *folder.start_arm(arm.name), out / arm.name);
   }
 
   Manifest manifest;

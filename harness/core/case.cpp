@@ -25,6 +25,14 @@ const Names<Execution>& executions() {
                                          {"full_graph", Execution::kFullGraph}};
   return names;
 }
+const Names<GraphPass>& graph_passes() {
+  static const Names<GraphPass> names = {
+      {"common_subexpressions", GraphPass::kCommonSubexpressions},
+      {"dead_code", GraphPass::kDeadCode},
+      {"drop_roundings", GraphPass::kDropRoundings},
+      {"fuse", GraphPass::kFuse}};
+  return names;
+}
 const Names<GuardPolicy>& guard_policies() {
   static const Names<GuardPolicy> names = {{"keep", GuardPolicy::kKeep},
                                            {"drop", GuardPolicy::kDrop}};

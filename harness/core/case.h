@@ -14,6 +14,7 @@ namespace samebits {
 
 enum class AttentionKernel { kFlash, kSdpa };  // samebits's own, or LibTorch's
 enum class Execution { kEager, kCaptured, kPiecewise, kFullGraph };
+enum class GraphPass { kCommonSubexpressions, kDeadCode, kDropRoundings, kFuse };
 enum class GuardPolicy { kKeep, kDrop };
 // What an all-gather of a shard is taken to hold (dtensor.h, redistribute).
 enum class GatheredSize { kNarrow, kConditional };
@@ -94,7 +95,9 @@ struct Arm {
   Execution generator = Execution::kEager;
   Execution trainer = Execution::kEager;
   GuardPolicy guards = GuardPolicy::kKeep;
-  std::string canonical;  // its settings as one line of JSON, model as the case writes it
+  std::vector<GraphPass> passes;  // over the captured generator's graph, in this order
+  std::filesystem::path graph;    // a saved one to run instead of tracing; resolved as model; or ""
+  std::string canonical;          // its settings as one line of JSON, model as the case writes it
 };
 
 struct Relation {
@@ -119,7 +122,7 @@ struct Case {
 
 // Reads and validates a case. `overrides` are `key=value` for the whole case or `ARM.key=value` for
 // one arm; dots descend, the value is read as JSON, or as a string where it is not JSON. A relative
-// model folder is relative to the case's file; one given as an override, to the working directory.
+// path is relative to the case's file; one given as an override, to the working directory.
 // Throws InputError.
 Case load_case(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 

@@ -15,6 +15,7 @@ using Names = std::vector<std::pair<std::string, Enum>>;
 const Names<Dtype>& dtypes();
 const Names<AttentionKernel>& attention_kernels();
 const Names<Execution>& executions();
+const Names<GraphPass>& graph_passes();
 const Names<GuardPolicy>& guard_policies();
 const Names<GatheredSize>& gathered_sizes();
 const Names<WorkloadKind>& workloads();

@@ -19,7 +19,8 @@ constexpr int64_t kMaxCount =
 constexpr int64_t kMaxTp = 1024;
 
 // Keys that only an arm has.
-const std::vector<std::string> kArmOnlyKeys = {"generator", "trainer", "guards", "command"};
+const std::vector<std::string> kArmOnlyKeys = {"generator", "trainer", "guards",
+                                               "passes",    "graph",   "command"};
 // Keys that describe the case as a whole, which no arm overrides.
 const std::vector<std::string> kCaseOnlyKeys = {"name", "arms", "relations"};
 
@@ -160,16 +161,22 @@ Execution read_trainer(const JsonReader& json) {
   return json.one_of<Execution>({{"eager", Execution::kEager}, {"captured", Execution::kCaptured}});
 }
 
-// A folder as a case writes it: absolute, or relative to the folder of the case's file.
-std::filesystem::path resolve_model(const std::string& model, const std::filesystem::path& file) {
-  return (file.parent_path() / model).lexically_normal();
+void require_captured_generator(const JsonReader& json, const Arm& arm) {
+  if (arm.generator == Execution::kCaptured) return;
+  json.fail(json.shown() + " with a generator that is " + to_string(arm.generator),
+            "generator \"captured\"");
+}
+
+// A path as a case writes it: absolute, or relative to the folder of the case's file.
+std::filesystem::path resolve_path(const std::string& path, const std::filesystem::path& file) {
+  return (file.parent_path() / path).lexically_normal();
 }
 
 Arm read_arm(const JsonReader& json, const std::string& name, const std::filesystem::path& file) {
   Arm arm;
   arm.name = name;
   const std::string model = json.required("model").non_empty_string();
-  arm.model = resolve_model(model, file);
+  arm.model = resolve_path(model, file);
   if (auto key = json.optional("seed")) arm.seed = key->integer(0);
   if (auto key = json.optional("steps")) arm.steps = key->integer(1, kMaxCount);
   if (auto key = json.optional("timeout_s")) arm.timeout_s = key->number_above(0);
@@ -179,10 +186,22 @@ Arm read_arm(const JsonReader& json, const std::string& name, const std::filesys
   if (auto key = json.optional("generator")) arm.generator = key->one_of(case_names::executions());
   if (auto key = json.optional("trainer")) arm.trainer = read_trainer(*key);
   if (auto key = json.optional("guards")) arm.guards = key->one_of(case_names::guard_policies());
+  if (auto key = json.optional("passes")) {
+    require_captured_generator(*key, arm);
+    for (const JsonReader& pass : key->array()) {
+      arm.passes.push_back(pass.one_of(case_names::graph_passes()));
+    }
+  }
+  std::string graph;
+  if (auto key = json.optional("graph")) {
+    require_captured_generator(*key, arm);
+    graph = key->non_empty_string();
+    arm.graph = resolve_path(graph, file);
+  }
   if (auto key = json.optional("command")) {
     key->fail(key->shown(), "no command (an arm that is another program is not there yet)");
   }
-  arm.canonical = json_from_arm(arm, model).dump();
+  arm.canonical = json_from_arm(arm, model, graph).dump();
   return arm;
 }
 

@@ -48,24 +48,29 @@ Json json_from_mesh(const MeshSettings& mesh) {
 
 }  // namespace
 
-Json json_from_arm(const Arm& arm, const std::string& model) {
+Json json_from_arm(const Arm& arm, const std::string& model, const std::string& graph) {
   const NumericsSettings& numerics = arm.numerics;
-  return {{"model", model},
-          {"seed", arm.seed},
-          {"steps", arm.steps},
-          {"timeout_s", arm.timeout_s},
-          {"numerics",
-           {{"platform", numerics.platform},
-            {"dtype", std::string(dtype_name(numerics.dtype))},
-            {"attention", to_string(numerics.attention)},
-            {"batch_invariant", numerics.batch_invariant},
-            {"tp_invariant", numerics.tp_invariant},
-            {"fused_rounding", numerics.fused_rounding}}},
-          {"mesh", json_from_mesh(arm.mesh)},
-          {"workload", json_from_workload(arm.workload)},
-          {"generator", to_string(arm.generator)},
-          {"trainer", to_string(arm.trainer)},
-          {"guards", to_string(arm.guards)}};
+  Json json = {{"model", model},
+               {"seed", arm.seed},
+               {"steps", arm.steps},
+               {"timeout_s", arm.timeout_s},
+               {"numerics",
+                {{"platform", numerics.platform},
+                 {"dtype", std::string(dtype_name(numerics.dtype))},
+                 {"attention", to_string(numerics.attention)},
+                 {"batch_invariant", numerics.batch_invariant},
+                 {"tp_invariant", numerics.tp_invariant},
+                 {"fused_rounding", numerics.fused_rounding}}},
+               {"mesh", json_from_mesh(arm.mesh)},
+               {"workload", json_from_workload(arm.workload)},
+               {"generator", to_string(arm.generator)},
+               {"trainer", to_string(arm.trainer)},
+               {"guards", to_string(arm.guards)}};
+  for (const GraphPass pass : arm.passes) {
+    json["passes"].push_back(case_names::name_of(case_names::graph_passes(), pass));
+  }
+  if (!graph.empty()) json["graph"] = graph;
+  return json;
 }
 
 Json json_from_relation(const Relation& relation) {

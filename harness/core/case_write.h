@@ -7,8 +7,9 @@
 
 namespace samebits {
 
-// Every setting of an arm as the case file would write it. `model` is the folder as written there.
-Json json_from_arm(const Arm& arm, const std::string& model);
+// Every setting of an arm as the case file would write it. `model` and `graph` are the paths as
+// written there; "": no graph.
+Json json_from_arm(const Arm& arm, const std::string& model, const std::string& graph);
 
 Json json_from_relation(const Relation& relation);
 

@@ -54,6 +54,7 @@ class Qwen3 {
   // Every parameter once, in the order of the checkpoint's definition; a tied head is not repeated.
   std::vector<Parameter>& parameters() { return parameters_; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
+  const RopeTable& rope() const { return rope_; }
 
   // How often forward() was entered: what a captured arm's witness reads.
   int64_t forward_calls() const { return forward_calls_; }

@@ -19,6 +19,7 @@ class TensorParallel {
   explicit TensorParallel(c10::intrusive_ptr<DeviceMesh> mesh);
 
   int64_t size() const;
+  const c10::intrusive_ptr<DeviceMesh>& mesh() const { return mesh_; }  // null: none
 
   // A whole weight, laid over the mesh: split along `dim`, or on every rank.
   at::Tensor distribute_shard(const at::Tensor& weight, int64_t dim) const;

@@ -17,6 +17,7 @@
 //   ARM/rank-R.jsonl   observations
 //   ARM/steps.jsonl    costs and witness of each step
 //   ARM/guards.json    the guard ledger of a captured arm, when it has ended
+//   ARM/graph-N.json   the graphs of a captured generator, for an arm to run from
 //   ARM/finished.json  written when the arm has ended
 //   manifest.json      written last (manifest.h)
 //   report.md

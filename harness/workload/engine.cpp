@@ -35,7 +35,7 @@ Engine::Engine(const Qwen3& model, const EngineSettings& settings)
       settings_(settings),
       cache_(model.config(), model.parallel().size(), settings.blocks, settings.block_size,
              model.numerics().dtype),
-      runner_(model, cache_, settings.execution, settings.guards, settings.max_batch_tokens) {}
+      runner_(model, cache_, settings.mode, settings.max_batch_tokens) {}
 
 int64_t Engine::blocks_for(int64_t tokens, int64_t block_size) {
   return (tokens + block_size - 1) / block_size;

@@ -39,8 +39,7 @@ struct EngineSettings {
   int64_t max_batch_tokens = 256;  // tokens of one step, prefill chunks and decodes together
   int64_t block_size = 16;         // tokens of a KV page
   int64_t blocks = 0;              // KV pages in all; what is running at once must fit
-  Execution execution = Execution::kEager;
-  GuardPolicy guards = GuardPolicy::kKeep;
+  GeneratorMode mode;
 };
 
 // A paged engine with continuous batching: every step takes one token of each running sequence and

@@ -20,6 +20,9 @@ class Grpo : public Workload {
   explicit Grpo(const Arm& arm);
   StepOutcome step(int64_t step, Observer& observer) override;
   std::vector<std::string> printed_graphs() const override;
+  std::vector<std::string> saved_graphs() const override {
+    return engine_->runner().saved_graphs();
+  }
   std::vector<GuardRecord> guards() const override;
 
  private:

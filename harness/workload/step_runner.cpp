@@ -2,12 +2,14 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
 #include "harness/capture/print.h"
 #include "harness/core/error.h"
 #include "harness/kernels/functional.h"
+#include "harness/workload/generator_graph.h"
 
 namespace samebits {
 namespace {
@@ -54,6 +56,25 @@ std::vector<BucketedInput> graph_inputs(bool is_full, int64_t pages, bool forced
           {at::kLong, {bucket, {0, forced ? 1 : 2}}, /*keys*/ 0}};
 }
 
+// How tokens are chosen stands in a graph as constants: a saved one must choose as this run does.
+void check_selection(const ir::Graph& graph, const Selection& wanted,
+                     const std::filesystem::path& file) {
+  const auto number = [](const ir::Arg& arg) { return std::get<c10::IValue>(arg.data); };
+  Selection found{true, wanted.seed, wanted.temperature, wanted.top_k, wanted.top_p};
+  for (const ir::Node& node : graph.nodes) {
+    if (ir::op_name(node.op) != "samebits::sample") continue;
+    found = {false, number(node.args[3]).toInt(), number(node.args[4]).toDouble(),
+             number(node.args[5]).toInt(), number(node.args[6]).toDouble()};
+  }
+  if (found == wanted) return;
+  const auto text = [](const Selection& s) {
+    return s.forced ? std::string("a graph that scores given tokens")
+                    : fmt::format("seed {}, temperature {}, top_k {}, top_p {}", s.seed,
+                                  s.temperature, s.top_k, s.top_p);
+  };
+  throw InputError(file.string(), text(found), text(wanted));
+}
+
 template <typename List>
 auto find_selection(const List& list, const Selection& selection) {
   return std::find_if(list.begin(), list.end(),
@@ -62,13 +83,9 @@ auto find_selection(const List& list, const Selection& selection) {
 
 }  // namespace
 
-StepRunner::StepRunner(const Qwen3& model, const KvCache& cache, Execution execution,
-                       GuardPolicy guards, int64_t max_tokens)
-    : model_(model),
-      cache_(cache),
-      execution_(execution),
-      guards_(guards),
-      max_tokens_(max_tokens) {}
+StepRunner::StepRunner(const Qwen3& model, const KvCache& cache, const GeneratorMode& mode,
+                       int64_t max_tokens)
+    : model_(model), cache_(cache), mode_(mode), max_tokens_(max_tokens) {}
 
 Program StepRunner::program(const Selection& selection) const {
   return [this, selection](const std::vector<at::Tensor>& list) -> std::vector<at::Tensor> {
@@ -94,10 +111,10 @@ StepOutputs StepRunner::run(const StepInputs& inputs, const Selection& selection
   const c10::NoGradGuard no_grad;
   const std::vector<at::Tensor> list = list_from_inputs(inputs);
   std::vector<at::Tensor> outputs;
-  if (execution_ == Execution::kEager) {
+  if (mode_.execution == Execution::kEager) {
     outputs = run_eager(list, selection);
-  } else if (execution_ == Execution::kPiecewise ||
-             (execution_ == Execution::kFullGraph && is_decode(inputs))) {
+  } else if (mode_.execution == Execution::kPiecewise ||
+             (mode_.execution == Execution::kFullGraph && is_decode(inputs))) {
     outputs = run_replayed(inputs, selection);
   } else {
     outputs = run_captured(list, selection);
@@ -113,12 +130,23 @@ std::vector<at::Tensor> StepRunner::run_eager(const std::vector<at::Tensor>& lis
   return outputs;
 }
 
+CapturedProgram StepRunner::make_captured(const Selection& selection) const {
+  CapturedProgram captured(program(selection), kDynamicDims, mode_.guards);
+  captured.set_transform(
+      [this](ir::Graph graph) { return run_passes(std::move(graph), mode_.passes); });
+  if (!mode_.graph.empty()) {
+    ir::Graph graph = load_generator_graph(mode_.graph, model_, cache_);
+    check_selection(graph, selection, mode_.graph);
+    captured.add_graph(run_passes(std::move(graph), mode_.passes));
+  }
+  return captured;
+}
+
 std::vector<at::Tensor> StepRunner::run_captured(const std::vector<at::Tensor>& list,
                                                  const Selection& selection) {
   auto found = find_selection(captured_, selection);
   if (found == captured_.end()) {
-    captured_.push_back(std::make_unique<Captured>(
-        Captured{selection, CapturedProgram(program(selection), kDynamicDims, guards_)}));
+    captured_.push_back(std::make_unique<Captured>(Captured{selection, make_captured(selection)}));
     found = std::prev(captured_.end());
   }
   CapturedProgram& captured = (*found)->program;
@@ -148,7 +176,7 @@ std::vector<at::Tensor> StepRunner::run_replayed(const StepInputs& inputs,
     if (!pool_) pool_ = std::make_shared<Arena>();
     const int64_t pages =
         (model_.config().max_position_embeddings + cache_.block_size() - 1) / cache_.block_size();
-    const bool is_full = execution_ == Execution::kFullGraph;
+    const bool is_full = mode_.execution == Execution::kFullGraph;
     std::vector<std::string> splitting;
     if (!is_full) splitting.emplace_back("samebits::paged_attention");
     Replayer replayer(is_full ? "decode graph" : "step in pieces", program(selection),
@@ -176,22 +204,24 @@ std::vector<at::Tensor> StepRunner::run_replayed(const StepInputs& inputs,
 std::vector<std::pair<std::string, int64_t>> StepRunner::witness() const {
   std::vector<std::pair<std::string, int64_t>> counters;
   counters.emplace_back("generator.eager_calls", eager_calls_);
-  if (execution_ == Execution::kEager) return counters;
+  if (mode_.execution == Execution::kEager) return counters;
   CaptureWitness sum;
   for (const auto& each : captured_) {
     const CaptureWitness& one = each->program.witness();
     sum.traces += one.traces;
+    sum.loads += one.loads;
     sum.runs += one.runs;
     sum.nodes_executed += one.nodes_executed;
     sum.guards_checked += one.guards_checked;
     sum.guards_false += one.guards_false;
   }
   counters.emplace_back("generator.traces", sum.traces);
+  if (!mode_.graph.empty()) counters.emplace_back("generator.loads", sum.loads);
   counters.emplace_back("generator.runs", sum.runs);
   counters.emplace_back("generator.nodes", sum.nodes_executed);
   counters.emplace_back("generator.guards_checked", sum.guards_checked);
   counters.emplace_back("generator.guards_false", sum.guards_false);
-  if (execution_ == Execution::kCaptured) return counters;
+  if (mode_.execution == Execution::kCaptured) return counters;
   int64_t captures = 0;
   ReplayWitness replays;
   for (const auto& each : replayed_) {
@@ -219,6 +249,16 @@ std::vector<GuardRecord> StepRunner::guards() const {
     guards.insert(guards.end(), ledger.begin(), ledger.end());
   }
   return guards;
+}
+
+std::vector<std::string> StepRunner::saved_graphs() const {
+  std::vector<std::string> saved;
+  for (const auto& each : captured_) {
+    for (const auto& graph : each->program.graphs()) {
+      saved.push_back(save_generator_graph(*graph, model_, cache_));
+    }
+  }
+  return saved;
 }
 
 std::vector<std::string> StepRunner::printed_graphs() const {

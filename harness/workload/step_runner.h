@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +46,14 @@ struct Selection {
   bool operator==(const Selection&) const = default;
 };
 
+// How an arm's generator runs.
+struct GeneratorMode {
+  Execution execution = Execution::kEager;
+  GuardPolicy guards = GuardPolicy::kKeep;
+  std::vector<GraphPass> passes;  // of a captured one
+  std::filesystem::path graph;    // of a captured one: run from this file; or ""
+};
+
 // Runs engine steps in an arm's mode: the model's own code, or the graph that was captured of it.
 // Token count, sequence count, block-table width and wanted rows are symbolic, so one graph serves
 // every step. Under full_graph, a step of one token a sequence is a replay of its launches
@@ -53,7 +62,7 @@ struct Selection {
 class StepRunner {
  public:
   // Borrows both; they must outlive the runner. `max_tokens`: of one step.
-  StepRunner(const Qwen3& model, const KvCache& cache, Execution execution, GuardPolicy guards,
+  StepRunner(const Qwen3& model, const KvCache& cache, const GeneratorMode& mode,
              int64_t max_tokens);
 
   StepOutputs run(const StepInputs& inputs, const Selection& selection);
@@ -67,6 +76,8 @@ class StepRunner {
   std::vector<std::string> printed_graphs() const;
   // Their guards.
   std::vector<GuardRecord> guards() const;
+  // As files that an arm can run from (generator_graph.h).
+  std::vector<std::string> saved_graphs() const;
 
  private:
   using WeakTensor = c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>;
@@ -82,6 +93,7 @@ class StepRunner {
   Program program(const Selection& selection) const;
   std::vector<at::Tensor> run_eager(const std::vector<at::Tensor>& list,
                                     const Selection& selection);
+  CapturedProgram make_captured(const Selection& selection) const;
   std::vector<at::Tensor> run_captured(const std::vector<at::Tensor>& list,
                                        const Selection& selection);
   // Throws RunError where a parameter is another tensor than at capture: a graph would go on
@@ -91,8 +103,7 @@ class StepRunner {
 
   const Qwen3& model_;
   const KvCache& cache_;
-  Execution execution_;
-  GuardPolicy guards_;
+  GeneratorMode mode_;
   int64_t max_tokens_;
   std::vector<std::unique_ptr<Captured>> captured_;
   std::vector<std::unique_ptr<Replayed>> replayed_;

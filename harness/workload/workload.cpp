@@ -46,6 +46,10 @@ void check_arm(const Arm& arm) {
         to_string(arm.generator) + " with plain LibTorch operators, which a CPU cannot capture",
         "numerics.batch_invariant true and numerics.attention \"flash\"");
   }
+  if (!arm.graph.empty() && !std::filesystem::is_regular_file(arm.graph)) {
+    throw InputError(fmt::format("arm {}: graph", arm.name), "no file " + arm.graph.string(),
+                     "a graph that a run has saved");
+  }
   for (const auto& prompt : encode_prompts(arm, Tokenizer::from_folder(arm.model))) {
     const int64_t length = static_cast<int64_t>(prompt.size()) + arm.workload.max_new_tokens;
     if (length > config.max_position_embeddings) {

@@ -34,6 +34,9 @@ class Workload {
   // The captured graphs so far, for a person.
   virtual std::vector<std::string> printed_graphs() const { return {}; }
 
+  // The generator's as files that an arm can run from.
+  virtual std::vector<std::string> saved_graphs() const { return {}; }
+
   // Every guard of those graphs, with the sizes at which it was false.
   virtual std::vector<GuardRecord> guards() const { return {}; }
 };

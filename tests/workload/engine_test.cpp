@@ -23,7 +23,7 @@ EngineSettings settings_for(int64_t max_batch_tokens, int64_t block_size, int64_
   settings.max_batch_tokens = max_batch_tokens;
   settings.block_size = block_size;
   settings.blocks = blocks;
-  settings.execution = execution;
+  settings.mode.execution = execution;
   return settings;
 }
 

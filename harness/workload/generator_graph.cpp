@@ -1,0 +1,89 @@
+#include "harness/workload/generator_graph.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+#include <vector>
+
+#include "harness/capture/graph_file.h"
+#include "harness/capture/passes/common_subexpressions.h"
+#include "harness/capture/passes/dead_code.h"
+#include "harness/capture/passes/drop_roundings.h"
+#include "harness/capture/passes/fuse.h"
+#include "harness/core/file.h"
+
+namespace samebits {
+namespace {
+
+// Everything that a generator's graph may hold as a constant, by name.
+std::vector<std::pair<std::string, at::Tensor>> named_constants(const Qwen3& model,
+                                                                const KvCache& cache) {
+  std::vector<std::pair<std::string, at::Tensor>> constants;
+  for (const Parameter& parameter : model.parameters()) {
+    constants.emplace_back(parameter.name, parameter.tensor);
+  }
+  constants.emplace_back("rope.cos", model.rope().cos);
+  constants.emplace_back("rope.sin", model.rope().sin);
+  for (int64_t layer = 0; layer < model.config().num_hidden_layers; ++layer) {
+    for (int64_t rank = 0; rank < model.parallel().size(); ++rank) {
+      const KvCache::Page& page = cache.page(layer, rank);
+      constants.emplace_back(fmt::format("k_cache[{},{}]", layer, rank), page.k);
+      constants.emplace_back(fmt::format("v_cache[{},{}]", layer, rank), page.v);
+    }
+  }
+  return constants;
+}
+
+passes::PassResult run_pass(GraphPass pass, const ir::Graph& graph) {
+  switch (pass) {
+    case GraphPass::kCommonSubexpressions:
+      return passes::common_subexpressions(graph);
+    case GraphPass::kDeadCode:
+      return passes::dead_code(graph);
+    case GraphPass::kDropRoundings:
+      return passes::drop_roundings(graph);
+    case GraphPass::kFuse:
+      return passes::fuse(graph);
+  }
+  throw std::logic_error("unreachable");
+}
+
+}  // namespace
+
+ir::Graph run_passes(ir::Graph graph, const std::vector<GraphPass>& passes) {
+  for (const GraphPass pass : passes) graph = run_pass(pass, graph).graph;
+  return graph;
+}
+
+std::string save_generator_graph(const ir::Graph& graph, const Qwen3& model, const KvCache& cache) {
+  const auto constants = named_constants(model, cache);
+  GraphNames names;
+  names.constant = [&](const at::Tensor& constant) {
+    for (const auto& [name, tensor] : constants) {
+      if (tensor.is_same(constant)) return name;
+    }
+    TORCH_CHECK(false, "a graph holds a tensor ", constant.sizes(),
+                " that is no parameter, table or cache of its model");
+  };
+  names.object = [](const c10::IValue&) { return std::string("mesh"); };
+  return save_graph(graph, names);
+}
+
+ir::Graph load_generator_graph(const std::filesystem::path& file, const Qwen3& model,
+                               const KvCache& cache) {
+  const auto constants = named_constants(model, cache);
+  GraphReferences references;
+  references.constant = [&](const std::string& wanted) {
+    for (const auto& [name, tensor] : constants) {
+      if (name == wanted) return tensor;
+    }
+    return at::Tensor();
+  };
+  references.object = [&](const std::string& name) {
+    const auto& mesh = model.parallel().mesh();
+    return name == "mesh" && mesh ? c10::IValue(mesh) : c10::IValue();
+  };
+  return load_graph(read_text_file(file.string()), references, file.string());
+}
+
+}  // namespace samebits

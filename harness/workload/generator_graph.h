@@ -1,0 +1,25 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "harness/capture/ir/graph.h"
+#include "harness/core/case.h"
+#include "harness/model/kv_cache.h"
+#include "harness/model/qwen3.h"
+
+namespace samebits {
+
+// What is done to a captured generator's graph besides running it: passes, and keeping it as a file
+// (capture/graph_file.h). A file names what it takes from the program: parameters by their names in
+// the checkpoint, "rope.cos", "rope.sin", "k_cache[layer,rank]", "v_cache[layer,rank]", "mesh".
+
+ir::Graph run_passes(ir::Graph graph, const std::vector<GraphPass>& passes);
+
+std::string save_generator_graph(const ir::Graph& graph, const Qwen3& model, const KvCache& cache);
+
+// Throws InputError for a file that is broken, or of another model, cache or mesh.
+ir::Graph load_generator_graph(const std::filesystem::path& file, const Qwen3& model,
+                               const KvCache& cache);
+
+}  // namespace samebits
