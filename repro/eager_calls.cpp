@@ -32,7 +32,7 @@ std::vector<EagerCall> eager_calls(const Program& program, const std::vector<at:
   try {
     const DispatchModeGuard on(recorder);
     program(inputs);
-  } catch (const c10::Error&) {
+  } catch (const c10::Error&) {  // NOLINT(bugprone-empty-catch)
     // What was called until then is the answer.
   }
   return std::move(recorder.calls);

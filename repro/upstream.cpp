@@ -23,6 +23,7 @@ struct Ended {
 
 // Runs a command; its output and its complaints are one stream.
 Ended run_command(const std::string& command) {
+  // NOLINTNEXTLINE(bugprone-command-processor): its words are quoted by the caller
   FILE* pipe = popen((command + " 2>&1").c_str(), "r");
   if (pipe == nullptr) throw RunError("cannot start " + command);
   std::string line;

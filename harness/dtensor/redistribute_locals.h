@@ -17,8 +17,8 @@ std::vector<at::Tensor> redistribute_locals(const std::vector<at::Tensor>& local
                                             const DeviceMesh& mesh, at::IntArrayRef sizes,
                                             Placement from, Placement to);
 
-// The sizes of the whole after redistribute: the same, or, where shards are gathered and the padding
-// is left, n * ceil(size / n) along their dimension.
+// The sizes of the whole after redistribute: the same, or, where shards are gathered and the
+// padding is left, n * ceil(size / n) along their dimension.
 std::vector<c10::SymInt> redistributed_sizes(c10::SymIntArrayRef sizes, Placement from,
                                              Placement to, int64_t n, bool unpad);
 

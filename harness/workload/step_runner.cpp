@@ -144,6 +144,7 @@ CapturedProgram StepRunner::make_captured(const Selection& selection) const {
 
 std::vector<at::Tensor> StepRunner::run_captured(const std::vector<at::Tensor>& list,
                                                  const Selection& selection) {
+  check_parameters();
   auto found = find_selection(captured_, selection);
   if (found == captured_.end()) {
     captured_.push_back(std::make_unique<Captured>(Captured{selection, make_captured(selection)}));
@@ -158,12 +159,11 @@ std::vector<at::Tensor> StepRunner::run_captured(const std::vector<at::Tensor>& 
   return outputs;
 }
 
-void StepRunner::check_parameters(const Replayed& replayed) const {
-  for (size_t i = 0; i < replayed.parameters.size(); ++i) {
+void StepRunner::check_parameters() {
+  for (size_t i = 0; i < model_.parameters().size(); ++i) {
     const Parameter& parameter = model_.parameters()[i];
-    if (replayed.parameters[i]._unsafe_get_target() == parameter.tensor.unsafeGetTensorImpl()) {
-      continue;
-    }
+    if (parameters_.size() == i) parameters_.emplace_back(parameter.tensor.getIntrusivePtr());
+    if (parameters_[i]._unsafe_get_target() == parameter.tensor.unsafeGetTensorImpl()) continue;
     throw RunError("captured graphs hold " + parameter.name +
                    " by address, and it was replaced since: update weights in place");
   }
@@ -171,6 +171,7 @@ void StepRunner::check_parameters(const Replayed& replayed) const {
 
 std::vector<at::Tensor> StepRunner::run_replayed(const StepInputs& inputs,
                                                  const Selection& selection) {
+  check_parameters();
   auto found = find_selection(replayed_, selection);
   if (found == replayed_.end()) {
     if (!pool_) pool_ = std::make_shared<Arena>();
@@ -182,15 +183,9 @@ std::vector<at::Tensor> StepRunner::run_replayed(const StepInputs& inputs,
     Replayer replayer(is_full ? "decode graph" : "step in pieces", program(selection),
                       graph_inputs(is_full, std::min(pages, cache_.blocks()), selection.forced),
                       Buckets::up_to(max_tokens_), pool_, std::move(splitting));
-    std::vector<WeakTensor> parameters;
-    for (const Parameter& parameter : model_.parameters()) {
-      parameters.emplace_back(parameter.tensor.getIntrusivePtr());
-    }
-    replayed_.push_back(std::make_unique<Replayed>(
-        Replayed{selection, std::move(replayer), std::move(parameters)}));
+    replayed_.push_back(std::make_unique<Replayed>(Replayed{selection, std::move(replayer)}));
     found = std::prev(replayed_.end());
   }
-  check_parameters(**found);
   Replayer& replayer = (*found)->replayer;
   // Capture enters the model's code without computing, as tracing does.
   const int64_t captures = replayer.captures();

@@ -88,7 +88,6 @@ class StepRunner {
   struct Replayed {
     Selection selection;
     Replayer replayer;
-    std::vector<WeakTensor> parameters;  // the model's, when the first graph was captured
   };
   Program program(const Selection& selection) const;
   std::vector<at::Tensor> run_eager(const std::vector<at::Tensor>& list,
@@ -96,9 +95,9 @@ class StepRunner {
   CapturedProgram make_captured(const Selection& selection) const;
   std::vector<at::Tensor> run_captured(const std::vector<at::Tensor>& list,
                                        const Selection& selection);
-  // Throws RunError where a parameter is another tensor than at capture: a graph would go on
-  // reading the old one, which something else may keep alive.
-  void check_parameters(const Replayed& replayed) const;
+  // Throws RunError where a parameter is another tensor than at the first capture: graphs would go
+  // on reading the old one, which they or something else keep alive.
+  void check_parameters();
   std::vector<at::Tensor> run_replayed(const StepInputs& inputs, const Selection& selection);
 
   const Qwen3& model_;
@@ -107,7 +106,8 @@ class StepRunner {
   int64_t max_tokens_;
   std::vector<std::unique_ptr<Captured>> captured_;
   std::vector<std::unique_ptr<Replayed>> replayed_;
-  std::shared_ptr<Arena> pool_;  // of all graphs; null until the first
+  std::shared_ptr<Arena> pool_;         // of all graphs; null until the first
+  std::vector<WeakTensor> parameters_;  // the model's at the first capture
   int64_t eager_calls_ = 0;
 };
 

@@ -203,5 +203,24 @@ TEST_F(EngineTest, BadRequestsAreRefused) {
                InputError);
 }
 
+TEST_F(EngineTest, AReplacedParameterIsRefusedByEveryCapturedMode) {
+  for (const Execution execution :
+       {Execution::kEager, Execution::kCaptured, Execution::kPiecewise, Execution::kFullGraph}) {
+    const auto model = random_model(small_config(), Numerics(), 1, 7);
+    Engine engine(*model, settings_for(64, 16, 64, execution));
+    const Sampling sampling{/*seed=*/3, kNewTokens, /*temperature=*/1.0, 0, 1.0};
+    engine.generate(random_requests(1, 2), sampling);
+    at::Tensor& weight = model->parameters()[4].tensor;
+    weight.detach().mul_(2);  // in place is how weights are synced
+    EXPECT_NO_THROW(engine.generate(random_requests(1, 2), sampling));
+    weight = weight.detach().clone();
+    if (execution == Execution::kEager) {
+      EXPECT_NO_THROW(engine.generate(random_requests(1, 2), sampling));
+    } else {
+      EXPECT_THROW(engine.generate(random_requests(1, 2), sampling), RunError);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace samebits
