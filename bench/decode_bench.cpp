@@ -1,9 +1,11 @@
-// One decode step of the tiny checkpoint at several batch sizes, in each of the generator's modes:
-// what replay saves. Run from the root of the checkout.
+// One decode step at several batch sizes, in each of the generator's modes: what replay saves, on
+// the tiny checkpoint and on a random model of 0.1 billion weights. Run from the root of the
+// checkout.
 
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
 
+#include "harness/mesh/device_mesh.h"
 #include "harness/workload/step_runner.h"
 #include "harness/workload/workload.h"
 
@@ -27,16 +29,41 @@ StepInputs decode_step(int64_t sequences) {
           at::stack({at::arange(sequences), at::full({sequences}, kPosition + 1)}, 1)};
 }
 
-void decode(benchmark::State& state, Execution execution) {
+std::unique_ptr<Qwen3> tiny_model(int64_t tp) {
   Arm arm;
   arm.model = "cases/models/tiny";
-  arm.mesh.tp = state.range(0);
+  arm.mesh.tp = tp;
+  return make_model(arm, make_parallel(arm));
+}
+
+std::unique_ptr<Qwen3> model_of_100_million(int64_t tp) {
+  Qwen3Config config;
+  config.vocab_size = 32000;
+  config.hidden_size = 768;
+  config.num_hidden_layers = 12;
+  config.num_attention_heads = 12;
+  config.num_key_value_heads = 4;
+  config.head_dim = 64;
+  config.intermediate_size = 2304;
+  config.max_position_embeddings = 1024;
+  config.tie_word_embeddings = true;
+  Weights weights;
+  for (const auto& [name, shape] : qwen3_weight_shapes(config)) {
+    weights[name] = (0.02 * at::randn(shape)).to(at::kBFloat16);
+  }
+  return std::make_unique<Qwen3>(config, Numerics(),
+                                 tp == 1 ? TensorParallel() : TensorParallel(make_local_mesh(tp)),
+                                 weights);
+}
+
+void decode(benchmark::State& state, std::unique_ptr<Qwen3> (*make)(int64_t tp),
+            Execution execution) {
+  const int64_t tp = state.range(0);
   const int64_t sequences = state.range(1);
-  const std::unique_ptr<Qwen3> model = make_model(arm, make_parallel(arm));
-  KvCache cache(model->config(), arm.mesh.tp, sequences * kPages, kBlockSize,
-                model->numerics().dtype);
+  const std::unique_ptr<Qwen3> model = make(tp);
+  KvCache cache(model->config(), tp, sequences * kPages, kBlockSize, model->numerics().dtype);
   for (int64_t layer = 0; layer < model->config().num_hidden_layers; ++layer) {
-    for (int64_t rank = 0; rank < arm.mesh.tp; ++rank) {
+    for (int64_t rank = 0; rank < tp; ++rank) {
       cache.page(layer, rank).k.zero_();
       cache.page(layer, rank).v.zero_();
     }
@@ -50,17 +77,30 @@ void decode(benchmark::State& state, Execution execution) {
       static_cast<double>(state.iterations() * sequences), benchmark::Counter::kIsRate);
 }
 
-void add_arguments(benchmark::internal::Benchmark* b) {
+void tiny_arguments(benchmark::internal::Benchmark* b) {
   b->ArgNames({"tp", "sequences"})->Unit(benchmark::kMicrosecond)->UseRealTime();
   for (const int64_t tp : {1, 2}) {
     for (const int64_t sequences : {1, 8, 40}) b->Args({tp, sequences});
   }
 }
 
-BENCHMARK_CAPTURE(decode, eager, Execution::kEager)->Apply(add_arguments);
-BENCHMARK_CAPTURE(decode, captured, Execution::kCaptured)->Apply(add_arguments);
-BENCHMARK_CAPTURE(decode, piecewise, Execution::kPiecewise)->Apply(add_arguments);
-BENCHMARK_CAPTURE(decode, full_graph, Execution::kFullGraph)->Apply(add_arguments);
+void large_arguments(benchmark::internal::Benchmark* b) {
+  b->ArgNames({"tp", "sequences"})->Unit(benchmark::kMillisecond)->UseRealTime();
+  for (const int64_t sequences : {1, 8}) b->Args({1, sequences});
+}
+
+#define SAMEBITS_DECODE_BENCH(mode, execution)                             \
+  BENCHMARK_CAPTURE(decode, mode, tiny_model, execution)                   \
+      ->Name("decode/tiny/" #mode)                                         \
+      ->Apply(tiny_arguments);                                             \
+  BENCHMARK_CAPTURE(decode, large_##mode, model_of_100_million, execution) \
+      ->Name("decode/0.1B/" #mode)                                         \
+      ->Apply(large_arguments)
+
+SAMEBITS_DECODE_BENCH(eager, Execution::kEager);
+SAMEBITS_DECODE_BENCH(captured, Execution::kCaptured);
+SAMEBITS_DECODE_BENCH(piecewise, Execution::kPiecewise);
+SAMEBITS_DECODE_BENCH(full_graph, Execution::kFullGraph);
 
 }  // namespace
 }  // namespace samebits

@@ -84,7 +84,14 @@ std::vector<std::string> first_operators(const Case& c, const std::vector<Verdic
       const std::optional<Divergence>& parted = pair.comparison.first;
       if (pair.holds || !parted || is_operator_site(parted->site)) continue;
       Case two = select_arms(c, {pair.a, pair.b});
-      for (Arm& arm : two.arms) arm.steps = parted->step + 1;
+      std::string how;
+      for (Arm& arm : two.arms) {
+        arm.steps = parted->step + 1;
+        if (arm.generator == Execution::kEager || arm.generator == Execution::kCaptured) continue;
+        // Nobody sees the operators of a replay; the same graph shows them node by node.
+        arm.generator = Execution::kCaptured;
+        how += fmt::format(" ({} run captured)", arm.name);
+      }
       const std::filesystem::path where = out / fmt::format("op-{}-{}", pair.a, pair.b);
       std::filesystem::remove_all(where);  // of a run that was cut off
       fmt::print("\n{} and {} part at step {}: looking for the operator\n", pair.a, pair.b,
@@ -95,8 +102,10 @@ std::vector<std::string> first_operators(const Case& c, const std::vector<Verdic
       }
       const PairComparison closer =
           compare_recordings(read_arm(where / pair.a), read_arm(where / pair.b), verdict.relation);
-      sentences.push_back(fmt::format("{} and {}, at level op: {}", pair.a, pair.b,
-                                      closer.first ? closer.first->text() : "no difference"));
+      sentences.push_back(fmt::format("{} and {}, at level op{}: {}", pair.a, pair.b, how,
+                                      closer.first  ? closer.first->text()
+                                      : how.empty() ? "no difference"
+                                                    : "no difference, so the replay is at fault"));
     }
   }
   return sentences;

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import struct
@@ -93,10 +94,12 @@ class CliTest(unittest.TestCase):
         model = self.model_copy()
         flip_one_bit(model, "model.layers.2.mlp.down_proj.weight", 5 * 384 + 100)
         out = self.folder / "out"
-        result = samebits("run", CASE, "--steps", "1", "--arm", "eager", "--arm", "captured-tp2", "--out", out,
-                          "--set", f"captured-tp2.model={model}")
+        result = samebits("run", CASE, "--steps", "1", "--arm", "eager", "--arm", "captured-tp2", "--arm", "piecewise",
+                          "--out", out, "--set", f"captured-tp2.model={model}", "--set", f"piecewise.model={model}")
         self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
-        self.assertIn("layers.2.feed_forward.w2#0", (out / "report.md").read_text())
+        report = (out / "report.md").read_text()
+        for how in ("captured-tp2, at level op", "piecewise, at level op (piecewise run captured)"):
+            self.assertRegex(report, re.escape(how) + r".*layers\.2\.feed_forward\.w2#0")
 
     def test_equal_arms_exit_0_and_compare_agrees(self):
         out = self.folder / "out"
