@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <random>
 
 #include "harness/capture/sym/arithmetic.h"
@@ -171,6 +172,12 @@ TEST(Expr, PrintsAsItIsRead) {
   EXPECT_EQ(Condition::lt(s0, 2).str(), "s0 <= 1");
   EXPECT_EQ(Condition::ne(s0, s1 + 1).str(), "s0 != s1 + 1");
   EXPECT_EQ((Condition::eq(s0, 1) || Condition::gt(s1, s0)).str(), "s0 == 1 or s1 >= s0 + 1");
+}
+
+TEST(Expr, HoldsTheWholeRangeOfCoefficients) {
+  const Expr least(std::numeric_limits<int64_t>::min());
+  EXPECT_EQ((least * s0).str(), "-9223372036854775808*s0");
+  EXPECT_EQ(floordiv(least * s0, 3).evaluate({1, 1}), -3074457345618258603);
 }
 
 TEST(Expr, RefusesWhatHasNoValue) {

@@ -61,7 +61,9 @@ Reduced reduce(const Expr& a, int64_t c) {
   std::vector<Term> rest;
   for (const Term& term : a.terms()) {
     const int64_t quotient = checked_floordiv(term.coefficient, c);
-    const int64_t remainder = term.coefficient - quotient * c;
+    // Not coefficient - quotient * c, which may leave int64 on the way.
+    const int64_t cut = term.coefficient % c;
+    const int64_t remainder = cut < 0 ? cut + c : cut;
     if (quotient != 0) whole.push_back({quotient, term.factors});
     if (remainder != 0) rest.push_back({remainder, term.factors});
   }

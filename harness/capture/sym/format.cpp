@@ -37,7 +37,7 @@ std::string format_factor(const Atom& atom, bool alone) {
   return alone || atom.kind != AtomKind::floordiv ? text : fmt::format("({})", text);
 }
 
-std::string format_product(int64_t magnitude, const std::vector<AtomPtr>& factors) {
+std::string format_product(uint64_t magnitude, const std::vector<AtomPtr>& factors) {
   std::string text;
   if (magnitude != 1 || factors.empty()) text = std::to_string(magnitude);
   const bool alone = factors.size() == 1 && magnitude == 1;
@@ -97,7 +97,8 @@ std::string Expr::str() const {
   for (const Term& term : terms_) {
     const bool negative = term.coefficient < 0;
     text += text.empty() ? (negative ? "-" : "") : (negative ? " - " : " + ");
-    text += format_product(negative ? -term.coefficient : term.coefficient, term.factors);
+    const auto coefficient = static_cast<uint64_t>(term.coefficient);
+    text += format_product(negative ? -coefficient : coefficient, term.factors);
   }
   return text;
 }
