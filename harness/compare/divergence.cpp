@@ -35,8 +35,6 @@ int64_t count_steps(const std::vector<Observation>& observations) {
 }
 
 Divergence divergence_at(const Observation* a, const Observation* b, int64_t occurrence) {
-  // One of the two is there.
-  // NOLINTNEXTLINE(clang-analyzer-core.NullDereference)
   const Observation& seen = a != nullptr ? *a : *b;
   Divergence divergence{seen.step, seen.phase, seen.rank, seen.site, occurrence, {}, {}, {}};
   if (a != nullptr) divergence.a = *a;

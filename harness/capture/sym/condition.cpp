@@ -45,8 +45,6 @@ Condition Condition::compare_with_zero(Kind kind, Expr e) {
     if (high && *high < 0) return false;
     e = divide(e, g);
   } else {
-    // e is not constant, so its content g is positive.
-    // NOLINTNEXTLINE(clang-analyzer-core.DivideZero)
     const bool apart = (low && *low > 0) || (high && *high < 0) || offset_of(e) % g != 0;
     if (apart) return kind == Kind::ne;
     // One sign for e == 0 and -e == 0.
