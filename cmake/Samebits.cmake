@@ -97,10 +97,13 @@ function(samebits_executable name)
   endif()
 endfunction()
 
-# samebits_test(NAME [TORCH] SOURCES ... DEPENDS ... [LABELS ...])
+# samebits_test(NAME [TORCH] SOURCES ... DEPENDS ... [LABEL name])
 # Every test sees SAMEBITS_SOURCE_DIR, the checkout, for its cases and oracle data.
 function(samebits_test name)
-  cmake_parse_arguments(arg "TORCH" "" "SOURCES;DEPENDS;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "TORCH" "LABEL" "SOURCES;DEPENDS" ${ARGN})
+  if(NOT arg_LABEL)
+    set(arg_LABEL cpu)
+  endif()
   if(arg_TORCH)
     samebits_executable(${name} TORCH SOURCES ${arg_SOURCES} DEPENDS ${arg_DEPENDS})
   else()
@@ -109,7 +112,7 @@ function(samebits_test name)
   target_link_libraries(${name} PRIVATE GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE SAMEBITS_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   # Two threads each: enough to run in parallel, and ctest -j does not drown a machine of many cores.
-  gtest_discover_tests(
-    ${name} DISCOVERY_MODE PRE_TEST
-    PROPERTIES LABELS "cpu;${arg_LABELS}" ENVIRONMENT "OMP_NUM_THREADS=2;OMP_WAIT_POLICY=passive")
+  # One value a property: a list would be taken for more properties.
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST
+                       PROPERTIES LABELS ${arg_LABEL} ENVIRONMENT OMP_NUM_THREADS=2)
 endfunction()
