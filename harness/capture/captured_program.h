@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/capture/executor.h"
@@ -24,6 +25,11 @@ struct CaptureWitness {
   int64_t guards_checked = 0;
   int64_t guards_false = 0;
 };
+
+// As counters: prefix.traces, .runs, .nodes, .guards_checked and .guards_false, in this order.
+// Without `loads`, which only whoever gives graphs has a use for.
+std::vector<std::pair<std::string, int64_t>> counters_of(const CaptureWitness& witness,
+                                                         const std::string& prefix);
 
 // What a guard that turns false does (GuardPolicy, core/case.h). kKeep: the program is traced again
 // for the new sizes, and both graphs stay, found by their guards. kDrop: the symbolic shapes are

@@ -1,14 +1,20 @@
 #pragma once
 
+#include <math.h>
 #include <stdint.h>
+
+#include "harness/kernels/cpu/math.h"
 
 // One step of AdamW, in place.
 //
-//   adamw_(weight, master?, m, v, grad, scale, lr, beta1, beta2, eps, weight_decay, step)
+//   adamw_(weight, master?, m, v, grad, scale float32 [], step int64 [], lr, beta1, beta2, eps,
+//          weight_decay)
 //
 // weight is bf16 or float32; grad has weight's dtype or float32; m, v and master are float32; all
-// have one shape and are contiguous. step counts from 1. Element by element, float32, one rounding
-// an operation, in the order written, with the constants of AdamwConstants:
+// have one shape and are contiguous. step counts from 1. What changes from step to step is a
+// tensor, so that a captured step does not keep the value that it was captured with. Element by
+// element, float32, one rounding an operation, in the order written, with the constants of
+// AdamwConstants:
 //   p = master, or weight where there is none;   g = grad * scale
 //   p = p * decay
 //   m = m + one_minus_beta1 * (g - m)
@@ -19,6 +25,14 @@
 // Source of the semantics: torch.optim.AdamW, the single-tensor formula (decay before the moments;
 // eps outside the root). Constants are computed in double and rounded once.
 namespace samebits {
+
+struct AdamwSettings {
+  double lr;
+  double beta1;
+  double beta2;
+  double eps;
+  double weight_decay;
+};
 
 struct AdamwConstants {
   float scale;
@@ -31,8 +45,28 @@ struct AdamwConstants {
   float eps;
 };
 
-// Powers by repeated squaring: the C library's pow may differ in the last bit between machines.
-AdamwConstants adamw_constants(double scale, double lr, double beta1, double beta2, double eps,
-                               double weight_decay, int64_t step);
+// By repeated squaring: the C library's pow may differ in the last bit between machines.
+SAMEBITS_MATH double adamw_power(double base, int64_t exponent) {
+  double result = 1.0;
+  for (; exponent > 0; exponent >>= 1, base *= base) {
+    if (exponent & 1) result *= base;
+  }
+  return result;
+}
+
+// For kernels, which have read `scale` and `step` where those are. IEEE operations only.
+SAMEBITS_MATH AdamwConstants adamw_constants(const AdamwSettings& settings, float scale,
+                                             int64_t step) {
+  const double correction1 = 1.0 - adamw_power(settings.beta1, step);
+  const double correction2 = 1.0 - adamw_power(settings.beta2, step);
+  return {scale,
+          static_cast<float>(1.0 - settings.lr * settings.weight_decay),
+          static_cast<float>(1.0 - settings.beta1),
+          static_cast<float>(settings.beta2),
+          static_cast<float>(1.0 - settings.beta2),
+          static_cast<float>(settings.lr / correction1),
+          static_cast<float>(sqrt(correction2)),
+          static_cast<float>(settings.eps)};
+}
 
 }  // namespace samebits

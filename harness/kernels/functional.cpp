@@ -200,14 +200,21 @@ at::Tensor sum_squares(const at::Tensor& x, int64_t dim, int64_t slice) {
   return op.call(x, dim, slice);
 }
 
+std::tuple<at::Tensor, at::Tensor> clip_scale(at::TensorList squares, double clip_norm) {
+  static const auto op =
+      find<std::tuple<at::Tensor, at::Tensor>(at::TensorList, double)>("samebits::clip_scale");
+  return op.call(squares, clip_norm);
+}
+
 void adamw_(const at::Tensor& weight, const std::optional<at::Tensor>& master, const at::Tensor& m,
-            const at::Tensor& v, const at::Tensor& grad, double scale, double lr, double beta1,
-            double beta2, double eps, double weight_decay, int64_t step) {
+            const at::Tensor& v, const at::Tensor& grad, const at::Tensor& scale,
+            const at::Tensor& step, double lr, double beta1, double beta2, double eps,
+            double weight_decay) {
   static const auto op =
       find<void(const at::Tensor&, const std::optional<at::Tensor>&, const at::Tensor&,
-                const at::Tensor&, const at::Tensor&, double, double, double, double, double,
-                double, int64_t)>("samebits::adamw_");
-  op.call(weight, master, m, v, grad, scale, lr, beta1, beta2, eps, weight_decay, step);
+                const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, double,
+                double, double, double, double)>("samebits::adamw_");
+  op.call(weight, master, m, v, grad, scale, step, lr, beta1, beta2, eps, weight_decay);
 }
 
 void mark(const at::Tensor& x, const std::string& site) {

@@ -75,9 +75,12 @@ at::Tensor grpo_loss_backward(const at::Tensor& dloss, const at::Tensor& logprob
 
 at::Tensor sum_squares(const at::Tensor& x, int64_t dim, int64_t slice);
 
+std::tuple<at::Tensor, at::Tensor> clip_scale(at::TensorList squares, double clip_norm);
+
 void adamw_(const at::Tensor& weight, const std::optional<at::Tensor>& master, const at::Tensor& m,
-            const at::Tensor& v, const at::Tensor& grad, double scale, double lr, double beta1,
-            double beta2, double eps, double weight_decay, int64_t step);
+            const at::Tensor& v, const at::Tensor& grad, const at::Tensor& scale,
+            const at::Tensor& step, double lr, double beta1, double beta2, double eps,
+            double weight_decay);
 
 void mark(const at::Tensor& x, const std::string& site);
 

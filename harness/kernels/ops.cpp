@@ -93,12 +93,16 @@ TORCH_LIBRARY(samebits, m) {
   // sum_squares.h: float32 [], cut into slices of `slice` along `dim` (slice 0: one slice).
   m.def("sum_squares(Tensor x, int dim, int slice) -> Tensor");
 
+  // clip_scale.h: float32 [] each -> both float32 [].
+  m.def("clip_scale(Tensor[] squares, float clip_norm) -> (Tensor norm, Tensor scale)");
+
   // adamw.h: one step, in place. With `master` (float32) the weight is its rounding; without, the
-  // weight itself is updated. `scale` multiplies the gradient first (clipping).
+  // weight itself is updated. `scale` float32 [] multiplies the gradient first (clipping); `step`
+  // is int64 [].
   m.def(
       "adamw_(Tensor(a!) weight, Tensor(b!)? master, Tensor(c!) m, Tensor(d!) v, Tensor grad, "
-      "float "
-      "scale, float lr, float beta1, float beta2, float eps, float weight_decay, int step) -> ()");
+      "Tensor scale, Tensor step, float lr, float beta1, float beta2, float eps, float "
+      "weight_decay) -> ()");
 
   // mark.h: names a value. Does nothing by itself; observe/ and capture/ listen to it.
   m.def("mark(Tensor x, str site) -> ()");

@@ -52,8 +52,8 @@ Grpo::Grpo(const Arm& arm)
   engine_ =
       make_engine(arm, *generator_, static_cast<int64_t>(prompts_.size()) * arm.workload.group,
                   static_cast<int64_t>(longest) + arm.workload.max_new_tokens);
-  optimizer_ = std::make_unique<Optimizer>(*trained_, arm.workload.optimizer);
-  trainer_ = std::make_unique<Trainer>(*trained_, arm.workload.loss,
+  optimizer_ = std::make_unique<Optimizer>(*trained_, arm.workload.optimizer, arm.trainer);
+  trainer_ = std::make_unique<Trainer>(*trained_, *optimizer_, arm.workload.loss,
                                        static_cast<int64_t>(prompts_.size()) * arm.workload.group,
                                        arm.trainer, arm.guards);
 }
@@ -69,24 +69,34 @@ StepOutcome Grpo::step(int64_t step, Observer& observer) {
   return outcome;
 }
 
+std::vector<const ModedProgram*> Grpo::training_programs() const {
+  return {&trainer_->program(), &optimizer_->program()};
+}
+
 Counters Grpo::witness() const {
   Counters counters = engine_->runner().witness();
-  const Counters trainer = trainer_->witness();
-  counters.insert(counters.end(), trainer.begin(), trainer.end());
+  for (const ModedProgram* program : training_programs()) {
+    const Counters more = program->witness();
+    counters.insert(counters.end(), more.begin(), more.end());
+  }
   return counters;
 }
 
 std::vector<std::string> Grpo::printed_graphs() const {
   std::vector<std::string> graphs = engine_->runner().printed_graphs();
-  const std::vector<std::string> trainer = trainer_->printed_graphs();
-  graphs.insert(graphs.end(), trainer.begin(), trainer.end());
+  for (const ModedProgram* program : training_programs()) {
+    const std::vector<std::string> more = program->printed_graphs();
+    graphs.insert(graphs.end(), more.begin(), more.end());
+  }
   return graphs;
 }
 
 std::vector<GuardRecord> Grpo::guards() const {
   std::vector<GuardRecord> guards = engine_->runner().guards();
-  const std::vector<GuardRecord> trainer = trainer_->guards();
-  guards.insert(guards.end(), trainer.begin(), trainer.end());
+  for (const ModedProgram* program : training_programs()) {
+    const std::vector<GuardRecord> more = program->guards();
+    guards.insert(guards.end(), more.begin(), more.end());
+  }
   return guards;
 }
 
@@ -137,7 +147,7 @@ std::vector<Sample> Grpo::rollout(int64_t step, Observer& observer, std::string&
 
 void Grpo::train(const std::vector<Sample>& samples, Observer& observer) {
   observer.begin_phase("train");
-  const TrainResult result = trainer_->accumulate(*optimizer_, samples);
+  const TrainResult result = trainer_->accumulate(samples);
   for (size_t i = 0; i < result.logprobs.size(); ++i) {
     observe_logprobs(observer, i, result.logprobs[i]);
   }
@@ -147,9 +157,7 @@ void Grpo::train(const std::vector<Sample>& samples, Observer& observer) {
   observer.observe("loss", at::scalar_tensor(result.loss));
 
   observer.begin_phase("optimizer");
-  const float norm = optimizer_->gradient_norm();
-  observer.observe("grad_norm", at::scalar_tensor(norm));
-  optimizer_->step(norm);
+  observer.observe("grad_norm", optimizer_->step());
   const c10::NoGradGuard no_grad;
   for (const Parameter& parameter : trained_->parameters()) {
     observer.observe(parameter.name, parameter.tensor.detach());

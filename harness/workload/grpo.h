@@ -30,6 +30,7 @@ class Grpo : public Workload {
   void train(const std::vector<Sample>& samples, Observer& observer);
   void sync_weights();
   Counters witness() const;
+  std::vector<const ModedProgram*> training_programs() const;  // of a step, in its order
 
   Arm arm_;
   Tokenizer tokenizer_;

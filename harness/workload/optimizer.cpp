@@ -3,15 +3,18 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-#include <algorithm>
-#include <cmath>
-
 #include "harness/kernels/functional.h"
 
 namespace samebits {
 
-Optimizer::Optimizer(Qwen3& model, const OptimizerSettings& settings)
-    : model_(model), settings_(settings) {
+// No size is symbolic, so there are no guards to keep or to drop.
+Optimizer::Optimizer(Qwen3& model, const OptimizerSettings& settings, Execution execution)
+    : model_(model),
+      settings_(settings),
+      program_(
+          "optimizer",
+          [this](const std::vector<at::Tensor>& inputs) { return update(/*step=*/inputs[0]); },
+          execution, /*dynamic_dims=*/{}, GuardPolicy::kKeep, ModeLevel::kAboveAutograd) {
   const c10::NoGradGuard no_grad;
   for (Parameter& parameter : model_.parameters()) {
     const at::Tensor& weight = parameter.tensor;
@@ -32,33 +35,33 @@ void Optimizer::accumulate(const std::vector<at::Tensor>& gradients) {
   for (size_t i = 0; i < gradients_.size(); ++i) gradients_[i].add_(gradients.at(i));
 }
 
-float Optimizer::gradient_norm() const {
+at::Tensor Optimizer::step() {
+  ++steps_;
+  return program_({at::scalar_tensor(steps_, at::kLong)})[0];
+}
+
+// What a graph must not freeze, the step and what follows from the gradients, is a tensor here.
+std::vector<at::Tensor> Optimizer::update(const at::Tensor& step) {
   const c10::NoGradGuard no_grad;
   const bool sliced = model_.numerics().tp_invariant;
-  float sum = 0.0f;
+  std::vector<at::Tensor> squares;
   for (size_t i = 0; i < gradients_.size(); ++i) {
     const std::optional<int64_t> dim = model_.parameters()[i].shard_dim;
     const int64_t slice = dim && sliced ? gradients_[i].size(*dim) / Numerics::kSlices : 0;
-    const at::Tensor squares = ops::sum_squares(gradients_[i], dim.value_or(0), slice);
-    sum += model_.parallel().to_plain(squares).item<float>();
+    const at::Tensor square = ops::sum_squares(gradients_[i], dim.value_or(0), slice);
+    squares.push_back(model_.parallel().to_plain(square));
   }
-  return std::sqrt(sum);
-}
-
-void Optimizer::step(float norm) {
-  const c10::NoGradGuard no_grad;
-  ++steps_;
-  // torch.nn.utils.clip_grad_norm_: the epsilon keeps a zero norm finite.
-  const float scale = std::min(1.0f, static_cast<float>(settings_.clip_norm) / (norm + 1e-6f));
+  const auto [norm, scale] = ops::clip_scale(squares, settings_.clip_norm);
   for (size_t i = 0; i < gradients_.size(); ++i) {
-    State& state = states_[i];
+    const State& state = states_[i];
     const std::optional<at::Tensor> master =
         state.master.defined() ? std::optional(state.master) : std::nullopt;
-    ops::adamw_(model_.parameters()[i].tensor, master, state.m, state.v, gradients_[i], scale,
+    ops::adamw_(model_.parameters()[i].tensor, master, state.m, state.v, gradients_[i], scale, step,
                 settings_.lr, settings_.beta1, settings_.beta2, settings_.eps,
-                settings_.weight_decay, steps_);
+                settings_.weight_decay);
     gradients_[i].zero_();
   }
+  return {norm};
 }
 
 }  // namespace samebits

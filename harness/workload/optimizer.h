@@ -7,6 +7,7 @@
 
 #include "harness/core/case.h"
 #include "harness/model/qwen3.h"
+#include "harness/workload/moded_program.h"
 
 namespace samebits {
 
@@ -14,22 +15,28 @@ namespace samebits {
 // model. With master weights, gradients are summed and weights are kept in float32 and the model
 // gets their rounding; without, both stay in the model's dtype, as in upstream's loop. The moments
 // are float32 either way.
+//
+// A step is one program: the norm of the sums, the scale that clips by it, the update of every
+// parameter, and the clearing of the sums. It runs as its own operators or from the graph that was
+// captured of them. Accumulation is not part of it: it belongs to the backward that gives the
+// gradients, and to that one's graph (trainer.h).
 class Optimizer {
  public:
-  // `model` is borrowed and must outlive the optimizer.
-  Optimizer(Qwen3& model, const OptimizerSettings& settings);
+  // `model` is borrowed and must outlive the optimizer; its parameters will require gradients.
+  Optimizer(Qwen3& model, const OptimizerSettings& settings, Execution execution);
 
   // Adds one sequence's gradients, in the order of the model's parameters, to the sums.
   void accumulate(const std::vector<at::Tensor>& gradients);
 
-  // The norm of the summed gradients: a float32 sum of squares, parameter by parameter.
-  float gradient_norm() const;
-
-  // Clips by `norm`, updates the weights and clears the sums.
-  void step(float norm);
+  // Clips the summed gradients by their norm, updates the weights and clears the sums. Gives the
+  // norm before clipping: float32 [].
+  at::Tensor step();
 
   // The summed gradients, in the order of the model's parameters.
   const std::vector<at::Tensor>& gradients() const { return gradients_; }
+
+  // How steps ran: its counters are named optimizer.*.
+  const ModedProgram& program() const { return program_; }
 
  private:
   struct State {
@@ -38,11 +45,14 @@ class Optimizer {
     at::Tensor v;
   };
 
+  std::vector<at::Tensor> update(const at::Tensor& step);
+
   Qwen3& model_;
   OptimizerSettings settings_;
   std::vector<at::Tensor> gradients_;
   std::vector<State> states_;
   int64_t steps_ = 0;
+  ModedProgram program_;
 };
 
 }  // namespace samebits

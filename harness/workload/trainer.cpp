@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "harness/capture/print.h"
 #include "harness/kernels/functional.h"
 #include "harness/model/attention.h"
 
@@ -51,17 +50,20 @@ at::Tensor sequence_logprobs(const Qwen3& model, const std::vector<int64_t>& tok
   return logprobs_of(model, sequence_inputs(tokens, first));
 }
 
-Trainer::Trainer(const Qwen3& model, const LossSettings& loss, int64_t sequences,
-                 Execution execution, GuardPolicy guards)
-    : model_(model), loss_(loss), sequences_(sequences), one_(at::ones({})) {
-  if (execution == Execution::kEager) return;
-  captured_ = std::make_unique<CapturedProgram>(
-      [this](const std::vector<at::Tensor>& inputs) { return forward_and_backward(inputs); },
-      kDynamicDims, guards, ModeLevel::kBelowAutograd);
-}
+Trainer::Trainer(const Qwen3& model, Optimizer& optimizer, const LossSettings& loss,
+                 int64_t sequences, Execution execution, GuardPolicy guards)
+    : model_(model),
+      optimizer_(optimizer),
+      loss_(loss),
+      sequences_(sequences),
+      one_(at::ones({})),
+      program_(
+          "trainer",
+          [this](const std::vector<at::Tensor>& inputs) { return forward_and_backward(inputs); },
+          execution, kDynamicDims, guards, ModeLevel::kBelowAutograd) {}
 
-// Loss, its parts, the logprobs, then the gradient of each parameter.
-std::vector<at::Tensor> Trainer::forward_and_backward(const std::vector<at::Tensor>& inputs) const {
+// Loss, its parts and the logprobs.
+std::vector<at::Tensor> Trainer::forward_and_backward(const std::vector<at::Tensor>& inputs) {
   const at::Tensor logprobs =
       logprobs_of(model_, {inputs[0], inputs[1], inputs[2], inputs[3], inputs[4]});
   const auto [loss, stats] =
@@ -69,28 +71,11 @@ std::vector<at::Tensor> Trainer::forward_and_backward(const std::vector<at::Tens
                      /*tokens=*/inputs[7], sequences_, loss_.clip, loss_.entropy, loss_.kl);
   std::vector<at::Tensor> parameters;
   for (const Parameter& parameter : model_.parameters()) parameters.push_back(parameter.tensor);
-  std::vector<at::Tensor> outputs{loss, stats, logprobs};
-  for (at::Tensor& gradient : torch::autograd::grad({loss}, parameters, {one_})) {
-    outputs.push_back(std::move(gradient));
-  }
-  return outputs;
+  optimizer_.accumulate(torch::autograd::grad({loss}, parameters, {one_}));
+  return {loss, stats, logprobs};
 }
 
-std::vector<at::Tensor> Trainer::run(const std::vector<at::Tensor>& inputs) {
-  const int64_t before = model_.forward_calls();
-  if (!captured_) {
-    std::vector<at::Tensor> outputs = forward_and_backward(inputs);
-    eager_calls_ += model_.forward_calls() - before;
-    return outputs;
-  }
-  // Tracing enters the model's code without computing; every other entry would be eager work.
-  const int64_t traces = captured_->witness().traces;
-  std::vector<at::Tensor> outputs = (*captured_)(inputs);
-  eager_calls_ += model_.forward_calls() - before - (captured_->witness().traces - traces);
-  return outputs;
-}
-
-TrainResult Trainer::accumulate(Optimizer& optimizer, const std::vector<Sample>& samples) {
+TrainResult Trainer::accumulate(const std::vector<Sample>& samples) {
   TORCH_CHECK(static_cast<int64_t>(samples.size()) == sequences_, "the trainer found ",
               samples.size(), " sequences, expected ", sequences_);
   int64_t tokens = 0;
@@ -103,10 +88,9 @@ TrainResult Trainer::accumulate(Optimizer& optimizer, const std::vector<Sample>&
       continue;
     }
     const SequenceInputs in = sequence_inputs(sample.tokens, sample.prompt_length);
-    const std::vector<at::Tensor> outputs = run(
+    const std::vector<at::Tensor> outputs = program_(
         {in.ids, in.positions, in.cu_seqlens, in.rows, in.targets, at::tensor(sample.logprobs),
          at::scalar_tensor(sample.advantage, at::kFloat), at::scalar_tensor(tokens, at::kLong)});
-    optimizer.accumulate({outputs.begin() + 3, outputs.end()});
 
     const float* parts = outputs[1].const_data_ptr<float>();  // L, R, ratio, pg, entropy, kl
     result.loss += outputs[0].item<float>();
@@ -117,29 +101,6 @@ TrainResult Trainer::accumulate(Optimizer& optimizer, const std::vector<Sample>&
     result.logprobs.emplace_back(values, values + outputs[2].numel());
   }
   return result;
-}
-
-std::vector<std::pair<std::string, int64_t>> Trainer::witness() const {
-  std::vector<std::pair<std::string, int64_t>> counters{{"trainer.eager_calls", eager_calls_}};
-  if (!captured_) return counters;
-  const CaptureWitness witness = captured_->witness();
-  counters.emplace_back("trainer.traces", witness.traces);
-  counters.emplace_back("trainer.runs", witness.runs);
-  counters.emplace_back("trainer.nodes", witness.nodes_executed);
-  counters.emplace_back("trainer.guards_checked", witness.guards_checked);
-  counters.emplace_back("trainer.guards_false", witness.guards_false);
-  return counters;
-}
-
-std::vector<GuardRecord> Trainer::guards() const {
-  return captured_ ? captured_->ledger() : std::vector<GuardRecord>();
-}
-
-std::vector<std::string> Trainer::printed_graphs() const {
-  std::vector<std::string> printed;
-  if (!captured_) return printed;
-  for (const auto& graph : captured_->graphs()) printed.push_back(to_string(*graph));
-  return printed;
 }
 
 }  // namespace samebits

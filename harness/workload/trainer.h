@@ -1,14 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <string>
-#include <utility>
 #include <vector>
 
-#include "harness/capture/captured_program.h"
 #include "harness/core/case.h"
 #include "harness/model/qwen3.h"
+#include "harness/workload/moded_program.h"
 #include "harness/workload/optimizer.h"
 
 namespace samebits {
@@ -34,36 +31,31 @@ struct TrainResult {
 // whole sequence in one call. With autograd on, the result has a graph.
 at::Tensor sequence_logprobs(const Qwen3& model, const std::vector<int64_t>& tokens, int64_t first);
 
-// Forward, loss and backward of one sequence at a time, so that no more than one sequence's
-// activations are alive: the model's own code under autograd, or one joint graph that was captured
-// of both, in which the sequence's and the completion's lengths are symbolic.
+// Forward, loss, backward and the accumulation of the gradients, one sequence at a time, so that no
+// more than one sequence's activations are alive: the model's own code under autograd, or one joint
+// graph that was captured of it all, in which the sequence's and the completion's lengths are
+// symbolic.
 class Trainer {
  public:
-  // Borrows the model, whose parameters require gradients (Optimizer sees to it). `sequences`: of a
-  // step, a constant of the loss.
-  Trainer(const Qwen3& model, const LossSettings& loss, int64_t sequences, Execution execution,
-          GuardPolicy guards);
+  // Borrows the model and its optimizer. `sequences`: of a step, a constant of the loss.
+  Trainer(const Qwen3& model, Optimizer& optimizer, const LossSettings& loss, int64_t sequences,
+          Execution execution, GuardPolicy guards);
 
   // Leaves the summed gradients of these samples, `sequences` of them, in the optimizer.
-  TrainResult accumulate(Optimizer& optimizer, const std::vector<Sample>& samples);
+  TrainResult accumulate(const std::vector<Sample>& samples);
 
-  // Counters, cumulative, as those of StepRunner, by the names trainer.*.
-  std::vector<std::pair<std::string, int64_t>> witness() const;
-
-  // The graphs that ran, for a person, and their guards. Empty for an eager arm.
-  std::vector<std::string> printed_graphs() const;
-  std::vector<GuardRecord> guards() const;
+  // How sequences ran: its counters are named trainer.*.
+  const ModedProgram& program() const { return program_; }
 
  private:
-  std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs);
-  std::vector<at::Tensor> forward_and_backward(const std::vector<at::Tensor>& inputs) const;
+  std::vector<at::Tensor> forward_and_backward(const std::vector<at::Tensor>& inputs);
 
   const Qwen3& model_;
+  Optimizer& optimizer_;
   LossSettings loss_;
   int64_t sequences_;
-  at::Tensor one_;                             // float32 []: the gradient of the loss
-  std::unique_ptr<CapturedProgram> captured_;  // null: eager
-  int64_t eager_calls_ = 0;
+  at::Tensor one_;  // float32 []: the gradient of the loss
+  ModedProgram program_;
 };
 
 }  // namespace samebits

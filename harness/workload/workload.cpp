@@ -85,12 +85,14 @@ std::string witness_failure(const Arm& arm, const Counters& growth) {
     return found == growth.end() ? 0 : found->second;
   };
   if (arm.workload.kind == WorkloadKind::kGrpo) {
-    const int64_t calls = counted("trainer.eager_calls");
-    const int64_t nodes = counted("trainer.nodes");
-    const bool captured = arm.trainer == Execution::kCaptured;
-    if (captured ? calls != 0 || nodes == 0 : calls == 0) {
-      return fmt::format("its trainer should run {}, but {} nodes and {} eager calls ran",
-                         to_string(arm.trainer), nodes, calls);
+    for (const std::string program : {"trainer", "optimizer"}) {
+      const int64_t calls = counted(program + ".eager_calls");
+      const int64_t nodes = counted(program + ".nodes");
+      const bool captured = arm.trainer == Execution::kCaptured;
+      if (captured ? calls != 0 || nodes == 0 : calls == 0) {
+        return fmt::format("its {} should run {}, but {} nodes and {} eager calls ran", program,
+                           to_string(arm.trainer), nodes, calls);
+      }
     }
   }
   const int64_t eager = counted("generator.eager_calls");

@@ -280,20 +280,36 @@ TEST_P(SamebitsOpsTest, ScoresRowByRow) {
   }
 }
 
+TEST_P(SamebitsOpsTest, ClippingTakesPendingSumsOfSquares) {
+  const at::Tensor g = whole_numbers({8, 3});
+  const at::Tensor h = whole_numbers({4});
+  const auto [norm, scale] =
+      ops::clip_scale({ops::sum_squares(g, 0, 0), ops::sum_squares(h, 0, 0)}, 1.0);
+  const at::Tensor pending = ops::sum_squares(at_placement(g, Placement::shard(0)), 0, 0);
+  EXPECT_TRUE(spec_of(pending).placement.is_partial());
+  const auto [found, found_scale] = ops::clip_scale({pending, ops::sum_squares(h, 0, 0)}, 1.0);
+  EXPECT_TRUE(spec_of(found).placement.is_replicate());
+  EXPECT_TRUE(same_value(found, norm));
+  EXPECT_TRUE(same_value(found_scale, scale));
+}
+
 TEST_P(SamebitsOpsTest, AdamwWritesTheShards) {
   const at::Tensor w = at::randn({5, 3});
   const at::Tensor g = whole_numbers({5, 3});
   const at::Tensor expected = w.clone();
   const at::Tensor m = at::zeros({5, 3});
   const at::Tensor v = at::zeros({5, 3});
-  ops::adamw_(expected, std::nullopt, m, v, g, 1.0, 0.1, 0.9, 0.99, 1e-8, 0.01, 1);
+  const at::Tensor scale = at::ones({});
+  const at::Tensor step = at::scalar_tensor(1, at::kLong);
+  ops::adamw_(expected, std::nullopt, m, v, g, scale, step, 0.1, 0.9, 0.99, 1e-8, 0.01);
   for (const Placement a : {Placement::shard(0), Placement::shard(1), Placement::replicate()}) {
     for (const Placement b : placements_of_rank(2)) {
       const at::Tensor weight = at_placement(w, a);
       const at::Tensor dm = at::zeros_like(weight);
       const at::Tensor dv = at::zeros_like(weight);
-      ops::adamw_(weight, std::nullopt, dm, dv, at_placement(g, b), 1.0, 0.1, 0.9, 0.99, 1e-8, 0.01,
-                  1);
+      // Numbers may be plain or DTensors.
+      ops::adamw_(weight, std::nullopt, dm, dv, at_placement(g, b), scale,
+                  at_placement(step, Placement::replicate()), 0.1, 0.9, 0.99, 1e-8, 0.01);
       EXPECT_TRUE(same_value(weight, expected)) << a << b;
       EXPECT_TRUE(same_value(dm, m));
       EXPECT_TRUE(same_value(dv, v));
@@ -302,8 +318,8 @@ TEST_P(SamebitsOpsTest, AdamwWritesTheShards) {
   const at::Tensor weight = at_placement(w, Placement::shard(0));
   const at::Tensor state = at_placement(m, Placement::replicate());
   EXPECT_THAT(error_of([&] {
-                ops::adamw_(weight, std::nullopt, state, state, g, 1.0, 0.1, 0.9, 0.99, 1e-8, 0.01,
-                            1);
+                ops::adamw_(weight, std::nullopt, state, state, g, scale, step, 0.1, 0.9, 0.99,
+                            1e-8, 0.01);
               }),
               HasSubstr("expected the weight's placement S(0)"));
 }

@@ -38,15 +38,22 @@ State fresh(const at::Tensor& weight, bool with_master) {
           zeros.clone(), zeros.clone()};
 }
 
-constexpr double kScale = 0.5;
+constexpr float kScale = 0.5f;
 constexpr double kLr = 1e-2;
 constexpr double kBeta1 = 0.9;
 constexpr double kBeta2 = 0.999;
 constexpr double kEps = 1e-8;
 constexpr double kDecay = 0.01;
 
+constexpr AdamwSettings kSettings = {kLr, kBeta1, kBeta2, kEps, kDecay};
+
+void step_once(const State& s, const at::Tensor& grad, const at::Tensor& scale,
+               const at::Tensor& step) {
+  ops::adamw_(s.weight, s.master, s.m, s.v, grad, scale, step, kLr, kBeta1, kBeta2, kEps, kDecay);
+}
+
 void step_once(const State& s, const at::Tensor& grad, int64_t step) {
-  ops::adamw_(s.weight, s.master, s.m, s.v, grad, kScale, kLr, kBeta1, kBeta2, kEps, kDecay, step);
+  step_once(s, grad, at::scalar_tensor(kScale), at::scalar_tensor(step, at::kLong));
 }
 
 // torch.optim.AdamW's formula in double.
@@ -89,7 +96,7 @@ TEST(Adamw, FollowsItsContractToTheBit) {
   const State before = s.clone();
   const at::Tensor grad = random_tensor({500}, at::kFloat, 5);
   step_once(s, grad, 7);
-  const AdamwConstants k = adamw_constants(kScale, kLr, kBeta1, kBeta2, kEps, kDecay, 7);
+  const AdamwConstants k = adamw_constants(kSettings, kScale, 7);
   bool coupled_differs = false;
   for (int64_t i = 0; i < 500; ++i) {
     const float g = grad.const_data_ptr<float>()[i] * k.scale;
@@ -107,7 +114,7 @@ TEST(Adamw, FollowsItsContractToTheBit) {
 }
 
 TEST(Adamw, ConstantsDoNotUseTheLibrarysPow) {
-  const AdamwConstants k = adamw_constants(1, 1e-3, 0.9, 0.999, 1e-8, 0.1, 3);
+  const AdamwConstants k = adamw_constants({1e-3, 0.9, 0.999, 1e-8, 0.1}, 1, 3);
   EXPECT_EQ(k.step_size, static_cast<float>(1e-3 / (1.0 - 0.9 * (0.9 * 0.9))));
   EXPECT_EQ(k.decay, static_cast<float>(1.0 - 1e-3 * 0.1));
   EXPECT_EQ(k.one_minus_beta2, static_cast<float>(1.0 - 0.999));
@@ -166,10 +173,32 @@ TEST(Adamw, IsTheSameOnAllIsasAndInAnyPiece) {
   }
 }
 
+TEST(Adamw, ReadsItsStepAndScaleAtEveryCall) {
+  const State start = fresh(random_tensor({100}, at::kFloat, 13), /*with_master=*/false);
+  const at::Tensor grad = random_tensor({100}, at::kFloat, 14);
+  const at::Tensor scale = at::scalar_tensor(kScale);
+  const at::Tensor step = at::scalar_tensor(1, at::kLong);
+  const auto run = [&] {
+    const State s = start.clone();
+    step_once(s, grad, scale, step);
+    return s.weight;
+  };
+  const at::Tensor first = run();
+  EXPECT_TRUE(same_bits(run(), first));
+  step.fill_(2);
+  EXPECT_FALSE(same_bits(run(), first));
+  step.fill_(1);
+  scale.fill_(0.25f);
+  EXPECT_FALSE(same_bits(run(), first));
+}
+
 TEST(Adamw, RefusesStateOfAnotherShapeDtypeOrStep) {
   const State s = fresh(at::ones({4}), false);
   EXPECT_THROW(step_once(s, at::ones({5}), 1), c10::Error);
   EXPECT_THROW(step_once(s, at::ones({4}), 0), c10::Error);
+  const at::Tensor one = at::scalar_tensor(1, at::kLong);
+  EXPECT_THROW(step_once(s, at::ones({4}), at::ones({1}), one), c10::Error);
+  EXPECT_THROW(step_once(s, at::ones({4}), at::ones({}), at::ones({})), c10::Error);
   EXPECT_THROW(step_once({s.weight, std::nullopt, s.m.to(at::kBFloat16), s.v}, at::ones({4}), 1),
                c10::Error);
 }

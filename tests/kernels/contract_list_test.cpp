@@ -188,11 +188,25 @@ std::map<std::string, std::function<Args()>> examples(const Sizes& n, at::Scalar
        [=] {
          return Args{weight, 0, 2};
        }},
+      {"samebits::clip_scale",
+       [=] {
+         return Args{c10::List<at::Tensor>({at::ones({}), at::ones({})}), 1.0};
+       }},
       {"samebits::adamw_",
        [=] {
          const at::Tensor state = at::zeros({n.hidden});
-         return Args{norm.clone(), state.clone(), state.clone(), state.clone(), norm, 1.0,
-                     1e-3,         0.9,           0.999,         1e-8,          0.01, 1};
+         return Args{norm.clone(),
+                     state.clone(),
+                     state.clone(),
+                     state.clone(),
+                     norm,
+                     at::ones({}),
+                     at::scalar_tensor(1, at::kLong),
+                     1e-3,
+                     0.9,
+                     0.999,
+                     1e-8,
+                     0.01};
        }},
       {"samebits::mark",
        [=] {
@@ -207,6 +221,21 @@ std::vector<at::Tensor> call(const std::string& name, const Args& args) {
   std::vector<at::Tensor> outputs;
   for (const auto& value : stack) outputs.push_back(value.toTensor());
   return outputs;
+}
+
+// The first argument, or the first of a list that it is.
+at::Tensor first_tensor(const Args& args) {
+  return args[0].isTensorList() ? args[0].toTensorVector()[0] : args[0].toTensor();
+}
+
+void replace_first_tensor(Args& args, const at::Tensor& tensor) {
+  if (!args[0].isTensorList()) {
+    args[0] = tensor;
+    return;
+  }
+  c10::List<at::Tensor> list = args[0].toTensorList().copy();
+  list.set(0, tensor);
+  args[0] = list;
 }
 
 bool agrees(const std::vector<TensorMeta>& metas, const std::vector<at::Tensor>& outputs) {
@@ -252,10 +281,10 @@ TEST(ContractList, ShapeRulesRefuseWhatOperatorsRefuse) {
   for (const auto& [name, make] : examples({4, 4, 2, 16, 32, 16, 10}, at::kFloat)) {
     if (take_any_size.count(name) != 0) continue;
     Args args = make();
-    auto sizes = args[0].toTensor().sizes().vec();
+    auto sizes = first_tensor(args).sizes().vec();
     if (sizes.empty()) sizes.push_back(0);
     (free_in_the_last.count(name) != 0 ? sizes.front() : sizes.back()) += 2;
-    args[0] = at::ones(sizes);
+    replace_first_tensor(args, at::ones(sizes));
     EXPECT_THROW(infer_shapes(name, args), c10::Error) << name;
     EXPECT_THROW(call(name, args), c10::Error) << name;
   }
@@ -264,9 +293,9 @@ TEST(ContractList, ShapeRulesRefuseWhatOperatorsRefuse) {
 TEST(ContractList, EveryOperatorRunsUnderGradMode) {
   for (const auto& [name, make] : examples({4, 4, 2, 16, 32, 16, 10}, at::kFloat)) {
     Args args = make();
-    const at::Tensor first = args[0].toTensor();
+    const at::Tensor first = first_tensor(args);
     if (!first.is_floating_point()) continue;
-    args[0] = first.detach().clone().requires_grad_();
+    replace_first_tensor(args, first.detach().clone().requires_grad_());
     EXPECT_NO_THROW(call(name, args)) << name;
   }
 }

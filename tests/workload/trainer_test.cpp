@@ -40,28 +40,27 @@ struct Trained {
 
 TrainResult accumulate(const Qwen3& model, Optimizer& optimizer,
                        const std::vector<Sample>& samples) {
-  Trainer trainer(model, LossSettings(), static_cast<int64_t>(samples.size()), Execution::kEager,
-                  GuardPolicy::kKeep);
-  return trainer.accumulate(optimizer, samples);
+  Trainer trainer(model, optimizer, LossSettings(), static_cast<int64_t>(samples.size()),
+                  Execution::kEager, GuardPolicy::kKeep);
+  return trainer.accumulate(samples);
 }
 
 // Two optimizer steps; whole plain tensors of the second.
 Trained train(const Numerics& numerics, int64_t tp, const OptimizerSettings& settings = {},
               Execution execution = Execution::kEager, GuardPolicy guards = GuardPolicy::kKeep) {
   const auto model = random_model(small_config(), numerics, tp, 11);
-  Optimizer optimizer(*model, settings);
-  Trainer trainer(*model, LossSettings(), /*sequences=*/5, execution, guards);
+  Optimizer optimizer(*model, settings, execution);
+  Trainer trainer(*model, optimizer, LossSettings(), /*sequences=*/5, execution, guards);
   Trained trained;
   for (int64_t step = 0; step < 2; ++step) {
-    trained.result = trainer.accumulate(optimizer, random_samples(step, 5));
-    trained.norm = optimizer.gradient_norm();
+    trained.result = trainer.accumulate(random_samples(step, 5));
     trained.gradients.clear();
     for (const at::Tensor& gradient : optimizer.gradients()) {
       trained.gradients.push_back(model->parallel().to_plain(gradient).clone());
     }
-    optimizer.step(trained.norm);
+    trained.norm = optimizer.step().item<float>();
   }
-  trained.witness = trainer.witness();
+  trained.witness = trainer.program().witness();
   for (const Parameter& parameter : model->parameters()) {
     trained.weights.push_back(model->parallel().to_plain(parameter.tensor.detach()).clone());
   }
@@ -95,6 +94,15 @@ TEST(TrainerTest, OneJointGraphGivesTheBitsOfAutograd) {
   }
 }
 
+TEST(TrainerTest, SoDoesOneWithoutMasterWeights) {
+  OptimizerSettings without;
+  without.master = false;
+  const Trained expected = train(Numerics(), 1, without);
+  for (const int64_t tp : {1, 2}) {
+    EXPECT_TRUE(same(train(Numerics(), tp, without, Execution::kCaptured), expected)) << tp;
+  }
+}
+
 TEST(TrainerTest, Float32AtEveryTpDegreeToo) {
   Numerics numerics;
   numerics.dtype = at::kFloat;
@@ -118,7 +126,7 @@ TEST(TrainerTest, MasterWeightsMatter) {
 // What a bit-exact generator and trainer must show at every step.
 TEST(TrainerTest, EqualLogprobsGiveRatioOneAndNoKl) {
   const auto model = random_model(small_config(), Numerics(), 1, 11);
-  Optimizer optimizer(*model, {});
+  Optimizer optimizer(*model, {}, Execution::kEager);
   std::vector<Sample> samples = random_samples(3, 2);
   for (Sample& sample : samples) {
     const at::NoGradGuard no_grad;
@@ -136,10 +144,10 @@ TEST(TrainerTest, AStepAgainstTheGradientLowersTheLoss) {
   const auto model = random_model(small_config(), Numerics(), 1, 11);
   OptimizerSettings settings;
   settings.lr = 1e-3;
-  Optimizer optimizer(*model, settings);
+  Optimizer optimizer(*model, settings, Execution::kEager);
   const std::vector<Sample> samples = random_samples(9, 4);
   const float before = accumulate(*model, optimizer, samples).loss;
-  optimizer.step(optimizer.gradient_norm());
+  optimizer.step();
   const float after = accumulate(*model, optimizer, samples).loss;
   EXPECT_LT(after, before);
 }

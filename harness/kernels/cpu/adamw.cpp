@@ -3,21 +3,12 @@
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
-#include <cmath>
 #include <optional>
 
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {
 namespace {
-
-double power(double base, int64_t exponent) {
-  double result = 1.0;
-  for (; exponent > 0; exponent >>= 1, base *= base) {
-    if (exponent & 1) result *= base;
-  }
-  return result;
-}
 
 void check_state(const char* name, const at::Tensor& x, const at::Tensor& weight) {
   check_sizes("adamw_", name, x, weight.sizes());
@@ -26,8 +17,9 @@ void check_state(const char* name, const at::Tensor& x, const at::Tensor& weight
 }
 
 void adamw_(const at::Tensor& weight, const std::optional<at::Tensor>& master, const at::Tensor& m,
-            const at::Tensor& v, const at::Tensor& grad_in, double scale, double lr, double beta1,
-            double beta2, double eps, double weight_decay, int64_t step) {
+            const at::Tensor& v, const at::Tensor& grad_in, const at::Tensor& scale,
+            const at::Tensor& step_in, double lr, double beta1, double beta2, double eps,
+            double weight_decay) {
   TORCH_CHECK(weight.is_contiguous(), "adamw_: weight is not contiguous");
   check_state("m", m, weight);
   check_state("v", v, weight);
@@ -35,9 +27,14 @@ void adamw_(const at::Tensor& weight, const std::optional<at::Tensor>& master, c
   check_sizes("adamw_", "grad", grad_in, weight.sizes());
   const bool float_grad = grad_in.scalar_type() == at::kFloat;
   if (!float_grad) check_dtype("adamw_", "grad", grad_in, weight.scalar_type());
+  check_sizes("adamw_", "scale", scale, {});
+  check_dtype("adamw_", "scale", scale, at::kFloat);
+  check_sizes("adamw_", "step", step_in, {});
+  check_dtype("adamw_", "step", step_in, at::kLong);
+  const int64_t step = *elements<int64_t>(step_in);
   TORCH_CHECK(step >= 1, "adamw_: found step ", step, ", expected 1 or more");
   const AdamwConstants constants =
-      adamw_constants(scale, lr, beta1, beta2, eps, weight_decay, step);
+      adamw_constants({lr, beta1, beta2, eps, weight_decay}, *elements<float>(scale), step);
   const at::Tensor grad = grad_in.contiguous();
   float* master_data = master.has_value() ? mutable_elements<float>(*master) : nullptr;
   float* m_data = mutable_elements<float>(m);
@@ -62,19 +59,4 @@ void adamw_(const at::Tensor& weight, const std::optional<at::Tensor>& master, c
 TORCH_LIBRARY_IMPL(samebits, CPU, m) { m.impl("adamw_", adamw_); }
 
 }  // namespace
-
-AdamwConstants adamw_constants(double scale, double lr, double beta1, double beta2, double eps,
-                               double weight_decay, int64_t step) {
-  const double correction1 = 1.0 - power(beta1, step);
-  const double correction2 = 1.0 - power(beta2, step);
-  return {static_cast<float>(scale),
-          static_cast<float>(1.0 - lr * weight_decay),
-          static_cast<float>(1.0 - beta1),
-          static_cast<float>(beta2),
-          static_cast<float>(1.0 - beta2),
-          static_cast<float>(lr / correction1),
-          static_cast<float>(std::sqrt(correction2)),
-          static_cast<float>(eps)};
-}
-
 }  // namespace samebits

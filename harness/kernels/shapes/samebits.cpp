@@ -276,6 +276,13 @@ Metas grpo_loss_backward(Args args) {
 
 Metas sum_squares(Args) { return {{{}, c10::kFloat}}; }
 
+Metas clip_scale(Args args) {
+  const auto squares = args[0].toTensorVector();
+  TORCH_CHECK(!squares.empty(), "clip_scale: found no squares, expected one or more");
+  for (const at::Tensor& square : squares) check_rank("clip_scale", "a square", square, 0);
+  return {{{}, c10::kFloat}, {{}, c10::kFloat}};
+}
+
 Metas adamw(Args args) {
   const auto& weight = args[0].toTensor();
   for (const int i : {1, 2, 3, 4}) {
@@ -283,6 +290,8 @@ Metas adamw(Args args) {
     check_same_sizes("adamw_", "a size of its state or gradient", args[i].toTensor().sym_sizes(),
                      weight.sym_sizes());
   }
+  check_rank("adamw_", "scale", args[5].toTensor(), 0);
+  check_rank("adamw_", "step", args[6].toTensor(), 0);
   return {};
 }
 
@@ -312,6 +321,7 @@ SAMEBITS_SHAPE_RULE("samebits::sample", sample);
 SAMEBITS_SHAPE_RULE("samebits::grpo_loss", grpo_loss);
 SAMEBITS_SHAPE_RULE("samebits::grpo_loss_backward", grpo_loss_backward);
 SAMEBITS_SHAPE_RULE("samebits::sum_squares", sum_squares);
+SAMEBITS_SHAPE_RULE("samebits::clip_scale", clip_scale);
 SAMEBITS_SHAPE_RULE("samebits::adamw_", adamw);
 SAMEBITS_SHAPE_RULE("samebits::mark", mark);
 
