@@ -68,7 +68,7 @@ void decode(benchmark::State& state, std::unique_ptr<Qwen3> (*make)(int64_t tp),
       cache.page(layer, rank).v.zero_();
     }
   }
-  StepRunner runner(*model, cache, {execution, GuardPolicy::kDrop, {}, {}}, sequences);
+  StepRunner runner(*model, cache, {execution, GuardPolicy::kDrop, {}, {}, {}}, sequences);
   const StepInputs inputs = decode_step(sequences);
   const Selection selection{/*forced=*/false, /*seed=*/1, /*temperature=*/1.0, 0, 1.0};
   runner.run(inputs, selection);  // captures, warms up

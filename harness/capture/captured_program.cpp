@@ -47,22 +47,32 @@ void CapturedProgram::add_graph(ir::Graph graph) {
   ++witness_.loads;
 }
 
-std::vector<at::Tensor> CapturedProgram::operator()(const std::vector<at::Tensor>& inputs) {
+CapturedProgram::Entry& CapturedProgram::entry_for(const std::vector<at::Tensor>& inputs,
+                                                   std::vector<int64_t>& symbols) {
   for (const auto& entry : entries_) {
-    const auto symbols = entry->executor.try_bind(inputs);
-    if (!symbols) continue;
-    if (entry->ledger.check(*symbols, policy_) || policy_ == GuardPolicy::kDrop) {
-      return run(*entry, inputs, *symbols);
+    auto bound = entry->executor.try_bind(inputs);
+    if (!bound) continue;
+    if (entry->ledger.check(*bound, policy_) || policy_ == GuardPolicy::kDrop) {
+      symbols = std::move(*bound);
+      return *entry;
     }
   }
   // Dropped guards: one graph is all there is, so what it cannot take at all is the caller's fault.
   if (policy_ == GuardPolicy::kDrop && !entries_.empty()) entries_[0]->executor.bind(inputs);
   Entry& entry = add_trace(inputs);
-  return run(entry, inputs, entry.executor.bind(inputs));
+  symbols = entry.executor.bind(inputs);
+  return entry;
 }
 
-std::vector<at::Tensor> CapturedProgram::run(Entry& entry, const std::vector<at::Tensor>& inputs,
-                                             const std::vector<int64_t>& symbols) {
+CapturedProgram::Served CapturedProgram::serve(const std::vector<at::Tensor>& inputs) {
+  Served served;
+  served.graph = entry_for(inputs, served.symbols).graph;
+  return served;
+}
+
+std::vector<at::Tensor> CapturedProgram::operator()(const std::vector<at::Tensor>& inputs) {
+  std::vector<int64_t> symbols;
+  Entry& entry = entry_for(inputs, symbols);
   const int64_t before = entry.executor.nodes_executed();
   std::vector<at::Tensor> outputs = entry.executor.run(inputs, symbols);
   ++witness_.runs;

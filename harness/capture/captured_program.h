@@ -51,6 +51,14 @@ class CapturedProgram {
 
   std::vector<at::Tensor> operator()(const std::vector<at::Tensor>& inputs);
 
+  // Which graph runs for these inputs, and its symbols' values, for who executes it otherwise. Asks
+  // the guards and traces as a call does, and reads no values.
+  struct Served {
+    std::shared_ptr<const ir::Graph> graph;
+    std::vector<int64_t> symbols;
+  };
+  Served serve(const std::vector<at::Tensor>& inputs);
+
   CaptureWitness witness() const;
   // Every guard of every graph, in order of tracing. What is false under `drop` was ignored; under
   // `keep` another graph was asked, or traced.
@@ -62,8 +70,8 @@ class CapturedProgram {
   struct Entry;
   Entry& add_trace(const std::vector<at::Tensor>& inputs);
   Entry& add_entry(ir::Graph graph);
-  std::vector<at::Tensor> run(Entry& entry, const std::vector<at::Tensor>& inputs,
-                              const std::vector<int64_t>& symbols);
+  // Fills `symbols`.
+  Entry& entry_for(const std::vector<at::Tensor>& inputs, std::vector<int64_t>& symbols);
 
   Program program_;
   std::vector<DynamicDim> dynamic_dims_;

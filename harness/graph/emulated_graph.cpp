@@ -1,16 +1,12 @@
 #include "harness/graph/emulated_graph.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "harness/core/error.h"
+#include "harness/core/launch.h"
 #include "harness/graph/arena_allocator.h"
 #include "harness/graph/capture_rules.h"
 #include "harness/graph/operator_watch.h"
@@ -28,164 +24,78 @@ class CallCounter final : public OperatorWatch {
   int64_t calls = 0;
 };
 
-// The box of `from`'s sizes at the beginning of `to`; both contiguous.
-void copy_box(char* to, at::IntArrayRef to_sizes, const char* from, at::IntArrayRef from_sizes,
-              size_t element) {
-  if (to_sizes.empty() || to_sizes.slice(1) == from_sizes.slice(1)) {
-    std::memcpy(to, from, c10::multiply_integers(from_sizes) * element);
-    return;
-  }
-  const size_t to_bytes = c10::multiply_integers(to_sizes.slice(1)) * element;
-  const size_t from_bytes = c10::multiply_integers(from_sizes.slice(1)) * element;
-  for (int64_t i = 0; i < from_sizes[0]; ++i) {
-    copy_box(to + i * to_bytes, to_sizes.slice(1), from + i * from_bytes, from_sizes.slice(1),
-             element);
-  }
-}
-
-void fill(const at::Tensor& to, int64_t value) {
-  if (to.scalar_type() == at::kLong) {
-    std::fill_n(to.mutable_data_ptr<int64_t>(), to.numel(), value);
-  } else {
-    TORCH_CHECK(to.scalar_type() == at::kInt, "padding of a static input: found dtype ",
-                to.scalar_type(), ", expected int32 or int64");
-    std::fill_n(to.mutable_data_ptr<int32_t>(), to.numel(), static_cast<int32_t>(value));
-  }
-}
-
 }  // namespace
-
-at::Tensor GraphOutput::view() const {
-  const Arena::Block& block = pool_->block(block_);
-  if (block.epoch != epoch_) {
-    throw RunError(
-        fmt::format("{} is gone: its memory was written since by {}", name_, block.writer));
-  }
-  return at::from_blob(data_, sizes_, strides_, at::TensorOptions().dtype(dtype_));
-}
-
-at::Tensor GraphOutput::read() const { return view().clone(at::MemoryFormat::Contiguous); }
 
 class EmulatedGraph::Recorder final : public LaunchSink {
  public:
-  explicit Recorder(std::vector<Piece>& pieces) : pieces_(pieces) {}
+  explicit Recorder(std::vector<Launch>& launches) : launches_(launches) {}
   void add(const char* name, std::function<void()> body) override {
-    pieces_.back().launches.push_back({name, std::move(body)});
+    launches_.push_back({name, std::move(body)});
   }
 
  private:
-  std::vector<Piece>& pieces_;
+  std::vector<Launch>& launches_;
 };
 
-EmulatedGraph::EmulatedGraph(std::string name, std::shared_ptr<Arena> pool, const Program& program,
-                             const std::vector<at::Tensor>& examples, const PiecewiseRules& rules)
-    : name_(std::move(name)),
-      pool_(std::move(pool)),
-      values_(examples.size()),
-      is_static_(examples.size(), true),
-      is_copied_(examples.size(), false),
-      pieces_(1) {
+EmulatedGraph::EmulatedGraph(std::string name, std::shared_ptr<Arena> arena, const Program& program,
+                             const std::vector<at::Tensor>& inputs)
+    : name_(std::move(name)), arena_(std::move(arena)) {
   const c10::NoGradGuard no_grad;
-  for (const size_t index : rules.dynamic_inputs) is_static_.at(index) = false;
-  pool_->take_allocated();
-  pool_->take_host_writes({});
-  make_inputs(examples);
-  adopt_outputs(capture(program, rules));
+  adopt_inputs(inputs);
+  arena_->take_allocated();
+  arena_->take_host_writes({});
+  adopt_outputs(capture(program, inputs));
 }
 
-void EmulatedGraph::make_inputs(const std::vector<at::Tensor>& examples) {
-  ArenaGuard memory(pool_);
-  for (size_t i = 0; i < examples.size(); ++i) {
-    TORCH_CHECK(examples[i].numel() > 0, name_, ": input ", i, " has no elements");
-    memory.set_who(fmt::format("input {} of {}", i, name_));
-    inputs_.push_back(
-        at::empty(examples[i].sizes(), at::TensorOptions().dtype(examples[i].scalar_type())));
-    input_blocks_.push_back(pool_->block_of(inputs_.back().const_data_ptr()));
+void EmulatedGraph::adopt_inputs(const std::vector<at::Tensor>& inputs) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    for (const at::Tensor& part : plain_parts(inputs[i])) {
+      if (part.numel() == 0) continue;
+      TORCH_CHECK(part.has_storage() && arena_->contains(part.const_data_ptr()), name_, ": input ",
+                  i, " is not in the graph's pool");
+      const size_t block = arena_->block_of(part.const_data_ptr());
+      inputs_.push_back({i, block, arena_->block(block).writer});
+    }
   }
 }
 
 std::vector<at::Tensor> EmulatedGraph::capture(const Program& program,
-                                               const PiecewiseRules& rules) {
-  CaptureRules::Splitting splitting{
-      rules.splitting, {}, [this](const auto& op, auto* stack) { split(op, stack); }};
-  for (const size_t index : rules.dynamic_inputs) splitting.inputs.push_back(inputs_[index]);
-  ArenaGuard memory(pool_);
-  CaptureRules watched(*pool_, memory, ledger_, std::move(splitting));
-  Recorder recorder(pieces_);
+                                               const std::vector<at::Tensor>& inputs) {
+  ArenaGuard memory(arena_);
+  CaptureRules rules(*arena_, memory, ledger_);
+  Recorder recorder(launches_);
   const LaunchCaptureGuard launches(recorder);
-  const OperatorWatchGuard watch(watched);
-  return program(inputs_);
-}
-
-void EmulatedGraph::split(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
-  const size_t count = op.schema().arguments().size();
-  const at::Tensor first = (*stack)[stack->size() - count].toTensor();
-  const at::Tensor result = at::empty_like(first, {}, at::MemoryFormat::Contiguous);
-  pieces_.back().then.emplace(op, *stack, inputs_, is_static_, *pool_, result);
-  pieces_.emplace_back();
-  torch::jit::drop(*stack, count);
-  stack->emplace_back(result);
+  const OperatorWatchGuard watch(rules);
+  return program(inputs);
 }
 
 void EmulatedGraph::adopt_outputs(const std::vector<at::Tensor>& outputs) {
-  blocks_ = pool_->take_allocated();
-  const std::string host_write = pool_->take_host_writes(blocks_);
+  blocks_ = arena_->take_allocated();
+  const std::string host_write = arena_->take_host_writes(blocks_);
   TORCH_CHECK(host_write.empty(),
               "CUDA error: operation not permitted when stream is capturing: the host wrote into "
               "memory of ",
               host_write);
-  std::erase_if(blocks_, [this](size_t block) {
-    return std::find(input_blocks_.begin(), input_blocks_.end(), block) != input_blocks_.end();
-  });
+  epoch_ = arena_->next_epoch();
+  for (const size_t block : blocks_) arena_->wrote(block, name_, epoch_);
   for (size_t i = 0; i < outputs.size(); ++i) {
-    const at::Tensor& tensor = outputs[i];
-    GraphOutput output;
-    output.name_ = fmt::format("output {} of {}", i, name_);
-    TORCH_CHECK(tensor.has_storage() && tensor.numel() > 0 &&
-                    pool_->contains(tensor.const_data_ptr()),
-                output.name_, ": expected a plain tensor with elements, in the graph's pool");
-    output.pool_ = pool_;
-    output.data_ = const_cast<void*>(tensor.const_data_ptr());
-    output.block_ = pool_->block_of(output.data_);
-    output.sizes_ = tensor.sizes().vec();
-    output.strides_ = tensor.strides().vec();
-    output.dtype_ = tensor.scalar_type();
-    outputs_.push_back(std::move(output));
+    outputs_.emplace_back(fmt::format("output {} of {}", i, name_), arena_, outputs[i]);
   }
   const std::string violation = ledger_.violation();
   TORCH_CHECK(violation.empty(), name_, ": memory from outside the pool does not outlive capture: ",
               violation);
 }
 
-void EmulatedGraph::copy_input(size_t index, const at::Tensor& value,
-                               std::optional<int64_t> padding) {
-  if (!is_static_.at(index)) {
-    values_[index] = value;
-    is_copied_[index] = true;
-    return;
-  }
-  const at::Tensor& to = inputs_[index];
-  bool fits = value.scalar_type() == to.scalar_type() && value.dim() == to.dim();
-  for (int64_t d = 0; fits && d < to.dim(); ++d) fits = value.size(d) <= to.size(d);
-  TORCH_CHECK(fits, name_, ": static input ", index, " is ", to.scalar_type(), " ", to.sizes(),
-              ", found ", value.scalar_type(), " ", value.sizes());
-  if (padding) {
-    fill(to, *padding);
-  } else {
-    pool_->poison(input_blocks_[index]);
-  }
-  const at::Tensor from = value.contiguous();
-  copy_box(static_cast<char*>(to.mutable_data_ptr()), to.sizes(),
-           static_cast<const char*>(from.const_data_ptr()), from.sizes(), to.element_size());
-  pool_->wrote(input_blocks_[index], fmt::format("an input copied for {}", name_),
-               pool_->next_epoch());
-  is_copied_[index] = true;
-}
-
 void EmulatedGraph::check_before() const {
-  for (size_t i = 0; i < inputs_.size(); ++i) {
-    if (!is_copied_[i]) {
-      throw RunError(fmt::format("{}: input {} was not copied since the last replay", name_, i));
+  for (const Input& input : inputs_) {
+    const Arena::Block& block = arena_->block(input.block);
+    if (block.writer != input.writer) {
+      throw RunError(fmt::format("{}: input {} ({}) is gone: its memory was written since by {}",
+                                 name_, input.index, input.writer, block.writer));
+    }
+    if (block.epoch <= epoch_) {
+      throw RunError(fmt::format("{}: input {} ({}) was not written since the last replay", name_,
+                                 input.index, input.writer));
     }
   }
   const std::string violation = ledger_.violation();
@@ -194,33 +104,23 @@ void EmulatedGraph::check_before() const {
 
 void EmulatedGraph::replay() {
   check_before();
-  for (const size_t block : blocks_) pool_->poison(block);
-  const int64_t epoch = pool_->next_epoch();
-  const auto own = [&](const std::vector<size_t>& blocks) {
-    for (const size_t block : blocks) pool_->wrote(block, name_, epoch);
-  };
-  own(blocks_);
-  own(input_blocks_);
-  for (GraphOutput& output : outputs_) output.epoch_ = epoch;
-  is_copied_.assign(is_copied_.size(), false);
-
-  for (const Piece& piece : pieces_) {
-    run(piece);
-    if (!piece.then) continue;
-    piece.then->run(values_);
-    ++witness_.eager_operators;
+  epoch_ = arena_->next_epoch();
+  for (const size_t block : blocks_) {
+    arena_->poison(block);
+    arena_->wrote(block, name_, epoch_);
   }
+  for (GraphOutput& output : outputs_) output.renew();
+  run_launches();
   ++witness_.replays;
-  values_.assign(values_.size(), at::Tensor());
   check_after();
 }
 
-void EmulatedGraph::run(const Piece& piece) {
+void EmulatedGraph::run_launches() {
   CallCounter counter;
   const int64_t allocations = tensor_allocations();
   {
     const OperatorWatchGuard watch(counter);
-    for (const Launch& each : piece.launches) {
+    for (const Launch& each : launches_) {
       try {
         each.body();
       } catch (c10::Error& error) {
@@ -229,33 +129,22 @@ void EmulatedGraph::run(const Piece& piece) {
       }
     }
   }
-  witness_.launches += static_cast<int64_t>(piece.launches.size());
+  witness_.launches += static_cast<int64_t>(launches_.size());
   witness_.dispatcher_calls += counter.calls;
   witness_.allocations += tensor_allocations() - allocations;
 }
 
-size_t EmulatedGraph::launches() const {
-  size_t sum = 0;
-  for (const Piece& piece : pieces_) sum += piece.launches.size();
-  return sum;
-}
-
 void EmulatedGraph::check_after() const {
-  for (const auto* blocks : {&blocks_, &input_blocks_}) {
-    for (const size_t block : *blocks) {
-      const std::string damage = pool_->redzone_damage(block);
-      if (!damage.empty()) throw RunError(fmt::format("{}: {}", name_, damage));
-    }
-  }
-  for (const GraphOutput& output : outputs_) {
-    const Arena::Block& block = pool_->block(output.block_);
-    if (pool_->is_poison(pool_->data(output.block_), block.bytes)) {
-      throw RunError(fmt::format("{} was never written by a launch", output.name_));
-    }
-  }
+  const auto check = [this](size_t block) {
+    const std::string damage = arena_->redzone_damage(block);
+    if (!damage.empty()) throw RunError(fmt::format("{}: {}", name_, damage));
+  };
+  for (const size_t block : blocks_) check(block);
+  for (const Input& input : inputs_) check(input.block);
+  for (const GraphOutput& output : outputs_) output.check_written();
 }
 
-GraphOutput EmulatedGraph::output(size_t index) const {
+GraphOutput EmulatedGraph::reference(size_t index) const {
   if (witness_.replays == 0) throw RunError(fmt::format("{} was never replayed", name_));
   return outputs_.at(index);
 }

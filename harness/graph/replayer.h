@@ -7,16 +7,18 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "harness/capture/tracer.h"
-#include "harness/graph/arena.h"
+#include "harness/capture/captured_program.h"
+#include "harness/graph/bucket_replay.h"
 #include "harness/graph/buckets.h"
-#include "harness/graph/emulated_graph.h"
+#include "harness/graph/replay_graph.h"
 
 namespace samebits {
 
-// One input of a program: static, with a size that follows the bucket, or dynamic (PiecewiseRules).
+// One input of a program: static, with a size that follows the bucket, or dynamic: the step's own,
+// for operators between pieces only.
 struct BucketedInput {
   // Of one dimension: bucket * scale + more.
   struct Size {
@@ -24,39 +26,47 @@ struct BucketedInput {
     int64_t more;
   };
   at::ScalarType dtype;     // int32 or int64
-  std::vector<Size> sizes;  // of a dynamic one: any, of its rank
+  std::vector<Size> sizes;  // of a dynamic one: not looked at
   // What padding holds; none: the number of tokens that are no padding.
   std::optional<int64_t> padding;
   bool is_dynamic = false;
 };
 
-// Runs a program from graphs, one a bucket, each captured when it is first needed, all in one pool.
-// Inputs are padded to the bucket and padded rows dropped from the outputs, which therefore must
-// not depend on them.
+// Runs a captured program from replays, one for each of its graphs and each bucket, captured when
+// it is first needed, all in one pool. Inputs are padded to the bucket and padded rows dropped from
+// the outputs, which therefore must not depend on them. Which graph serves is asked with the padded
+// sizes, and with the true ones of dynamic inputs.
 class Replayer {
  public:
-  // Everything that `program` refers to must outlive the replayer. `name` is for messages.
-  // `splitting`: as in PiecewiseRules; none: full graphs.
-  Replayer(std::string name, Program program, std::vector<BucketedInput> inputs, Buckets buckets,
-           std::shared_ptr<Arena> pool, std::vector<std::string> splitting = {});
+  // `program` is borrowed; so is everything that it refers to. `name` is for messages. `splitting`:
+  // the operators that run between pieces (passes/split.h); none: full graphs.
+  Replayer(std::string name, CapturedProgram& program, std::vector<BucketedInput> inputs,
+           Buckets buckets, std::shared_ptr<ReplayPool> pool,
+           std::vector<std::string> splitting = {});
 
   // Inputs for `tokens` tokens, as the program takes them. Returns the caller's own copies of the
-  // outputs, the first `rows` rows of each. Errors: Buckets and EmulatedGraph have them.
+  // outputs, the first `rows` rows of each. Errors: those of Buckets, CapturedProgram, the pool and
+  // its graphs.
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs, int64_t tokens, int64_t rows);
 
-  int64_t captures() const { return static_cast<int64_t>(graphs_.size()); }
+  int64_t captures() const;       // graphs
   ReplayWitness witness() const;  // over all graphs
 
  private:
-  EmulatedGraph& graph_for(int64_t bucket);
+  using Key = std::pair<const ir::Graph*, int64_t>;  // and bucket
+  const std::vector<StaticBuffer>& buffers_for(int64_t bucket);
+  BucketReplay& replay_for(const CapturedProgram::Served& served, int64_t bucket,
+                           const std::vector<at::Tensor>& inputs);
 
   std::string name_;
-  Program program_;
+  CapturedProgram& program_;
   std::vector<BucketedInput> inputs_;
+  std::vector<bool> is_dynamic_;
   Buckets buckets_;
-  std::shared_ptr<Arena> pool_;
-  PiecewiseRules rules_;
-  std::map<int64_t, std::unique_ptr<EmulatedGraph>> graphs_;  // by bucket
+  std::shared_ptr<ReplayPool> pool_;
+  std::vector<std::string> splitting_;
+  std::map<int64_t, std::vector<StaticBuffer>> buffers_;  // by bucket; of a dynamic input: none
+  std::map<Key, std::unique_ptr<BucketReplay>> replays_;
 };
 
 }  // namespace samebits

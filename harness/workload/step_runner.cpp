@@ -6,8 +6,10 @@
 
 #include <algorithm>
 
+#include "harness/capture/passes/split.h"
 #include "harness/capture/print.h"
 #include "harness/core/error.h"
+#include "harness/graph/emulated_pool.h"
 #include "harness/kernels/functional.h"
 #include "harness/workload/generator_graph.h"
 
@@ -75,17 +77,15 @@ void check_selection(const ir::Graph& graph, const Selection& wanted,
   throw InputError(file.string(), text(found), text(wanted));
 }
 
-template <typename List>
-auto find_selection(const List& list, const Selection& selection) {
-  return std::find_if(list.begin(), list.end(),
-                      [&](const auto& each) { return each->selection == selection; });
-}
-
 }  // namespace
 
 StepRunner::StepRunner(const Qwen3& model, const KvCache& cache, const GeneratorMode& mode,
                        int64_t max_tokens)
-    : model_(model), cache_(cache), mode_(mode), max_tokens_(max_tokens) {}
+    : model_(model), cache_(cache), mode_(mode), max_tokens_(max_tokens) {
+  const bool is_replayed =
+      mode.execution == Execution::kPiecewise || mode.execution == Execution::kFullGraph;
+  if (is_replayed) pool_ = std::make_shared<EmulatedPool>();
+}
 
 Program StepRunner::program(const Selection& selection) const {
   return [this, selection](const std::vector<at::Tensor>& list) -> std::vector<at::Tensor> {
@@ -109,16 +109,9 @@ Program StepRunner::program(const Selection& selection) const {
 
 StepOutputs StepRunner::run(const StepInputs& inputs, const Selection& selection) {
   const c10::NoGradGuard no_grad;
-  const std::vector<at::Tensor> list = list_from_inputs(inputs);
-  std::vector<at::Tensor> outputs;
-  if (mode_.execution == Execution::kEager) {
-    outputs = run_eager(list, selection);
-  } else if (mode_.execution == Execution::kPiecewise ||
-             (mode_.execution == Execution::kFullGraph && is_decode(inputs))) {
-    outputs = run_replayed(inputs, selection);
-  } else {
-    outputs = run_captured(list, selection);
-  }
+  const std::vector<at::Tensor> outputs = mode_.execution == Execution::kEager
+                                              ? run_eager(list_from_inputs(inputs), selection)
+                                              : run_captured(inputs, selection);
   return {outputs[0], outputs[1]};
 }
 
@@ -142,20 +135,41 @@ CapturedProgram StepRunner::make_captured(const Selection& selection) const {
   return captured;
 }
 
-std::vector<at::Tensor> StepRunner::run_captured(const std::vector<at::Tensor>& list,
+Replayer StepRunner::make_replayer(CapturedProgram& program, const Selection& selection) {
+  const int64_t pages =
+      (model_.config().max_position_embeddings + cache_.block_size() - 1) / cache_.block_size();
+  const bool is_full = mode_.execution == Execution::kFullGraph;
+  return Replayer(is_full ? "decode graph" : "step in pieces", program,
+                  graph_inputs(is_full, std::min(pages, cache_.blocks()), selection.forced),
+                  mode_.buckets.empty() ? Buckets::up_to(max_tokens_) : Buckets(mode_.buckets),
+                  pool_, is_full ? std::vector<std::string>() : passes::attention_operators());
+}
+
+StepRunner::Captured& StepRunner::captured_for(const Selection& selection) {
+  for (const auto& each : captured_) {
+    if (each->selection == selection) return *each;
+  }
+  captured_.push_back(
+      std::make_unique<Captured>(Captured{selection, make_captured(selection), std::nullopt}));
+  Captured& captured = *captured_.back();
+  if (pool_) captured.replayer.emplace(make_replayer(captured.program, selection));
+  return captured;
+}
+
+std::vector<at::Tensor> StepRunner::run_captured(const StepInputs& inputs,
                                                  const Selection& selection) {
   check_parameters();
-  auto found = find_selection(captured_, selection);
-  if (found == captured_.end()) {
-    captured_.push_back(std::make_unique<Captured>(Captured{selection, make_captured(selection)}));
-    found = std::prev(captured_.end());
-  }
-  CapturedProgram& captured = (*found)->program;
+  Captured& captured = captured_for(selection);
+  const bool is_replayed = mode_.execution == Execution::kPiecewise ||
+                           (mode_.execution == Execution::kFullGraph && is_decode(inputs));
+  const std::vector<at::Tensor> list = list_from_inputs(inputs);
   // Tracing enters the model's code without computing; every other entry would be eager work.
-  const int64_t traces = captured.witness().traces;
+  const int64_t traces = captured.program.witness().traces;
   const int64_t before = model_.forward_calls();
-  std::vector<at::Tensor> outputs = captured(list);
-  eager_calls_ += model_.forward_calls() - before - (captured.witness().traces - traces);
+  std::vector<at::Tensor> outputs =
+      is_replayed ? captured.replayer->run(list, inputs.slots.size(0), inputs.rows.size(0))
+                  : captured.program(list);
+  eager_calls_ += model_.forward_calls() - before - (captured.program.witness().traces - traces);
   return outputs;
 }
 
@@ -167,33 +181,6 @@ void StepRunner::check_parameters() {
     throw RunError("captured graphs hold " + parameter.name +
                    " by address, and it was replaced since: update weights in place");
   }
-}
-
-std::vector<at::Tensor> StepRunner::run_replayed(const StepInputs& inputs,
-                                                 const Selection& selection) {
-  check_parameters();
-  auto found = find_selection(replayed_, selection);
-  if (found == replayed_.end()) {
-    if (!pool_) pool_ = std::make_shared<Arena>();
-    const int64_t pages =
-        (model_.config().max_position_embeddings + cache_.block_size() - 1) / cache_.block_size();
-    const bool is_full = mode_.execution == Execution::kFullGraph;
-    std::vector<std::string> splitting;
-    if (!is_full) splitting.emplace_back("samebits::paged_attention");
-    Replayer replayer(is_full ? "decode graph" : "step in pieces", program(selection),
-                      graph_inputs(is_full, std::min(pages, cache_.blocks()), selection.forced),
-                      Buckets::up_to(max_tokens_), pool_, std::move(splitting));
-    replayed_.push_back(std::make_unique<Replayed>(Replayed{selection, std::move(replayer)}));
-    found = std::prev(replayed_.end());
-  }
-  Replayer& replayer = (*found)->replayer;
-  // Capture enters the model's code without computing, as tracing does.
-  const int64_t captures = replayer.captures();
-  const int64_t before = model_.forward_calls();
-  std::vector<at::Tensor> outputs =
-      replayer.run(list_from_inputs(inputs), inputs.slots.size(0), inputs.rows.size(0));
-  eager_calls_ += model_.forward_calls() - before - (replayer.captures() - captures);
-  return outputs;
 }
 
 std::vector<std::pair<std::string, int64_t>> StepRunner::witness() const {
@@ -210,23 +197,15 @@ std::vector<std::pair<std::string, int64_t>> StepRunner::witness() const {
     sum.guards_checked += one.guards_checked;
     sum.guards_false += one.guards_false;
   }
-  counters.emplace_back("generator.traces", sum.traces);
+  const auto captured = counters_of(sum, "generator");
+  counters.insert(counters.end(), captured.begin(), captured.end());
   if (!mode_.graph.empty()) counters.emplace_back("generator.loads", sum.loads);
-  counters.emplace_back("generator.runs", sum.runs);
-  counters.emplace_back("generator.nodes", sum.nodes_executed);
-  counters.emplace_back("generator.guards_checked", sum.guards_checked);
-  counters.emplace_back("generator.guards_false", sum.guards_false);
-  if (mode_.execution == Execution::kCaptured) return counters;
+  if (!pool_) return counters;
   int64_t captures = 0;
   ReplayWitness replays;
-  for (const auto& each : replayed_) {
-    const ReplayWitness one = each->replayer.witness();
-    captures += each->replayer.captures();
-    replays.replays += one.replays;
-    replays.launches += one.launches;
-    replays.eager_operators += one.eager_operators;
-    replays.dispatcher_calls += one.dispatcher_calls;
-    replays.allocations += one.allocations;
+  for (const auto& each : captured_) {
+    captures += each->replayer->captures();
+    replays += each->replayer->witness();
   }
   counters.emplace_back("generator.captures", captures);
   counters.emplace_back("generator.replays", replays.replays);

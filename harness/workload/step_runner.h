@@ -50,13 +50,14 @@ struct Selection {
 struct GeneratorMode {
   Execution execution = Execution::kEager;
   GuardPolicy guards = GuardPolicy::kKeep;
-  std::vector<GraphPass> passes;  // of a captured one
-  std::filesystem::path graph;    // of a captured one: run from this file; or ""
+  std::vector<GraphPass> passes;  // not of an eager one
+  std::filesystem::path graph;    // not of an eager one: run from this file; or ""
+  std::vector<int64_t> buckets;   // of a replayed one; none: Buckets::up_to(tokens of a step)
 };
 
 // Runs engine steps in an arm's mode: the model's own code, or the graph that was captured of it.
 // Token count, sequence count, block-table width and wanted rows are symbolic, so one graph serves
-// every step. Under full_graph, a step of one token a sequence is a replay of its launches
+// every step. Under full_graph, a step of one token a sequence is a replay of the graph's launches
 // (graph/), padded to a bucket; any other step runs captured. Under piecewise, every step is one,
 // in pieces between its attentions, which run eagerly.
 class StepRunner {
@@ -68,8 +69,9 @@ class StepRunner {
   StepOutputs run(const StepInputs& inputs, const Selection& selection);
 
   // Counters, cumulative: eager_calls (times that the model's code computed), and of a captured arm
-  // nodes, runs, traces, guards checked and guards found false; of a replayed one also captures,
-  // replays, launches, and what replays should not do: dispatcher calls and allocations.
+  // traces, runs, nodes, guards checked and guards found false; of a replayed one also captures and
+  // replays of graphs, launches, operators between pieces, and what replays should not do:
+  // dispatcher calls and allocations.
   std::vector<std::pair<std::string, int64_t>> witness() const;
 
   // The graphs that ran, for a person. Empty for an eager arm.
@@ -84,29 +86,25 @@ class StepRunner {
   struct Captured {
     Selection selection;
     CapturedProgram program;
-  };
-  struct Replayed {
-    Selection selection;
-    Replayer replayer;
+    std::optional<Replayer> replayer;  // of the program's graphs
   };
   Program program(const Selection& selection) const;
   std::vector<at::Tensor> run_eager(const std::vector<at::Tensor>& list,
                                     const Selection& selection);
   CapturedProgram make_captured(const Selection& selection) const;
-  std::vector<at::Tensor> run_captured(const std::vector<at::Tensor>& list,
-                                       const Selection& selection);
+  Replayer make_replayer(CapturedProgram& program, const Selection& selection);
+  Captured& captured_for(const Selection& selection);
+  std::vector<at::Tensor> run_captured(const StepInputs& inputs, const Selection& selection);
   // Throws RunError where a parameter is another tensor than at the first capture: graphs would go
   // on reading the old one, which they or something else keep alive.
   void check_parameters();
-  std::vector<at::Tensor> run_replayed(const StepInputs& inputs, const Selection& selection);
 
   const Qwen3& model_;
   const KvCache& cache_;
   GeneratorMode mode_;
   int64_t max_tokens_;
   std::vector<std::unique_ptr<Captured>> captured_;
-  std::vector<std::unique_ptr<Replayed>> replayed_;
-  std::shared_ptr<Arena> pool_;         // of all graphs; null until the first
+  std::shared_ptr<ReplayPool> pool_;    // of all graphs; null without replays
   std::vector<WeakTensor> parameters_;  // the model's at the first capture
   int64_t eager_calls_ = 0;
 };

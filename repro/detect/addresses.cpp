@@ -9,25 +9,27 @@
 
 #include "harness/core/error.h"
 #include "harness/dtensor/dtensor.h"
-#include "harness/graph/emulated_graph.h"
+#include "harness/graph/emulated_pool.h"
+#include "harness/graph/static_graph.h"
 #include "repro/detect/findings.h"
 
 namespace samebits {
 namespace {
 
 // The graph at the hint, replayed once; null where the program may not be captured (D9).
-std::unique_ptr<EmulatedGraph> captured_at_hint(const Subject& subject,
-                                                const std::vector<at::Tensor>& inputs) {
+std::unique_ptr<StaticGraph> captured_at_hint(const Subject& subject,
+                                              const std::vector<at::Tensor>& inputs) {
   try {
-    return std::make_unique<EmulatedGraph>("the graph", std::make_shared<Arena>(size_t{1} << 28),
-                                           subject.program, inputs);
+    return std::make_unique<StaticGraph>(
+        "the graph", std::make_shared<EmulatedPool>(std::make_shared<Arena>(size_t{1} << 28)),
+        subject.program, inputs);
   } catch (const c10::Error&) {
     return nullptr;
   }
 }
 
-void replay(EmulatedGraph& graph, const std::vector<at::Tensor>& inputs) {
-  for (size_t i = 0; i < inputs.size(); ++i) graph.copy_input(i, inputs[i]);
+void replay(StaticGraph& graph, const std::vector<at::Tensor>& inputs) {
+  graph.copy_inputs(inputs);
   graph.replay();
 }
 

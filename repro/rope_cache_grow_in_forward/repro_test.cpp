@@ -4,7 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/graph/emulated_graph.h"
+#include "harness/graph/emulated_pool.h"
+#include "harness/graph/static_graph.h"
 #include "repro/detect/findings.h"
 
 namespace samebits {
@@ -17,8 +18,8 @@ using testing::IsEmpty;
 // What a capture of the emulated CUDA graph says at the hint.
 std::string capture_error(const Subject& subject) {
   try {
-    EmulatedGraph("g", std::make_shared<Arena>(size_t{1} << 24), subject.program,
-                  subject.inputs(subject.hint));
+    StaticGraph("g", std::make_shared<EmulatedPool>(std::make_shared<Arena>(size_t{1} << 24)),
+                subject.program, subject.inputs(subject.hint));
   } catch (const c10::Error& error) {
     return error.what_without_backtrace();
   }

@@ -7,12 +7,15 @@
 #include <random>
 
 #include "harness/core/error.h"
+#include "harness/core/launch.h"
 #include "harness/kernels/functional.h"
 #include "tests/kernels/tensors.h"
+#include "tests/support/emulated.h"
 
 namespace samebits {
 namespace {
 
+using testing::Emulated;
 using ::testing::HasSubstr;
 using testing::random_tensor;
 using testing::same_bits;
@@ -31,18 +34,6 @@ std::string message_of(F f) {
     return error.what();
   }
   return "";
-}
-
-void set_inputs(EmulatedGraph& graph, const std::vector<at::Tensor>& values) {
-  for (size_t i = 0; i < values.size(); ++i) graph.copy_input(i, values[i]);
-}
-
-std::vector<at::Tensor> replay(EmulatedGraph& graph, const std::vector<at::Tensor>& values) {
-  set_inputs(graph, values);
-  graph.replay();
-  std::vector<at::Tensor> outputs;
-  for (size_t i = 0; i < graph.outputs(); ++i) outputs.push_back(graph.output(i).read());
-  return outputs;
 }
 
 // A random chain of the contract's operators over x [1, T, kWidth].
@@ -97,18 +88,17 @@ TEST(EmulatedGraphTest, ReplayGivesTheBitsOfEager) {
     const RandomProgram program(seed, dtype);
     const int64_t tokens = 1 + static_cast<int64_t>(seed % 7);
     const at::Tensor index = at::tensor({tokens - 1, int64_t{0}});
-    EmulatedGraph graph("g", shared, program,
-                        {random_tensor({1, tokens, kWidth}, dtype, 1), index});
+    Emulated graph("g", shared, program, {random_tensor({1, tokens, kWidth}, dtype, 1), index});
     for (uint64_t run = 0; run < 3; ++run) {
       const at::Tensor x = random_tensor({1, tokens, kWidth}, dtype, 1000 * seed + run);
-      const auto replayed = replay(graph, {x, index});
+      const auto replayed = graph.replay_with({x, index});
       EXPECT_TRUE(same_bits(replayed, program({x, index}))) << "seed " << seed;
       const at::Tensor other = x + 1;
       EXPECT_FALSE(same_bits(replayed, program({other, index}))) << "seed " << seed;
     }
     EXPECT_EQ(graph.witness().replays, 3);
-    EXPECT_EQ(graph.witness().launches, 3 * static_cast<int64_t>(graph.launches()));
-    EXPECT_GE(graph.launches(), 8U);
+    EXPECT_EQ(graph.witness().launches, 3 * static_cast<int64_t>(graph.graph().launches()));
+    EXPECT_GE(graph.graph().launches(), 8U);
     EXPECT_EQ(graph.witness().dispatcher_calls, 0);
     EXPECT_EQ(graph.witness().allocations, 0);
   }
@@ -120,9 +110,9 @@ TEST(EmulatedGraphTest, CaptureRunsNothing) {
     ops::write_kv(cache, cache, in[0], in[0], in[1]);
     return {ops::residual_add(in[0], in[0])};
   };
-  EmulatedGraph graph("g", pool(), program, {at::ones({1, 1, 1, 8}), at::zeros({1}, at::kLong)});
+  Emulated graph("g", pool(), program, {at::ones({1, 1, 1, 8}), at::zeros({1}, at::kLong)});
   EXPECT_TRUE(same_bits(cache, at::zeros({2, 4, 1, 8})));
-  replay(graph, {at::ones({1, 1, 1, 8}), at::full({1}, 5, at::kLong)});
+  graph.replay_with({at::ones({1, 1, 1, 8}), at::full({1}, 5, at::kLong)});
   EXPECT_TRUE(same_bits(cache.view({8, 8})[5], at::ones({8})));
 }
 
@@ -131,11 +121,11 @@ TEST(EmulatedGraphTest, AFailedCheckInALaunchReachesTheCaller) {
   const Program program = [&](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
     return {ops::rope(in[0], table, table, in[1], /*inverse=*/false)};
   };
-  EmulatedGraph graph("g", pool(), program,
-                      {at::ones({1, 1, 1, 16}), at::zeros({1, 1}, at::kLong)});
-  EXPECT_EQ(replay(graph, {at::ones({1, 1, 1, 16}), at::full({1, 1}, 3, at::kLong)}).size(), 1U);
+  Emulated graph("g", pool(), program, {at::ones({1, 1, 1, 16}), at::zeros({1, 1}, at::kLong)});
+  EXPECT_EQ(graph.replay_with({at::ones({1, 1, 1, 16}), at::full({1, 1}, 3, at::kLong)}).size(),
+            1U);
   const std::string message = message_of([&] {
-    replay(graph, {at::ones({1, 1, 1, 16}), at::full({1, 1}, 4, at::kLong)});
+    graph.replay_with({at::ones({1, 1, 1, 16}), at::full({1, 1}, 4, at::kLong)});
   });
   EXPECT_THAT(message, HasSubstr("token 0 has position 4"));
   EXPECT_THAT(message, HasSubstr("g, launch of rope"));
@@ -144,7 +134,7 @@ TEST(EmulatedGraphTest, AFailedCheckInALaunchReachesTheCaller) {
 // ---- What capture refuses ----------------------------------------------------------------------
 
 std::string refusal_of(const Program& program) {
-  return message_of([&] { EmulatedGraph("g", pool(), program, {at::ones({2, 2})}); });
+  return message_of([&] { Emulated("g", pool(), program, {at::ones({2, 2})}); });
 }
 
 constexpr const char* kNotPermitted =
@@ -175,9 +165,9 @@ TEST(EmulatedGraphRefusalTest, AnOperatorInsideAnotherThatIsPermitted) {
   const Program clean = [](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
     return {ops::linear(in[0], in[0].t(), 0, 0, at::kFloat)};
   };
-  EmulatedGraph graph("g", pool(), clean, {at::ones({2, 2})});
+  Emulated graph("g", pool(), clean, {at::ones({2, 2})});
   const at::Tensor x = random_tensor({2, 2}, at::kFloat, 3);
-  EXPECT_TRUE(same_bits(replay(graph, {x}), clean({x})));
+  EXPECT_TRUE(same_bits(graph.replay_with({x}), clean({x})));
   EXPECT_THAT(
       refusal_of([](const std::vector<at::Tensor>& in) {
         return std::vector<at::Tensor>{at::zeros_like(in[0]).fill_(1).view({4}).contiguous()};
@@ -199,7 +189,7 @@ TEST(EmulatedGraphRefusalTest, AnOutputThatIsNotInThePool) {
   const at::Tensor outside = at::ones({2});
   EXPECT_THAT(
       refusal_of([&](const std::vector<at::Tensor>&) { return std::vector<at::Tensor>{outside}; }),
-      HasSubstr("output 0 of g: expected a plain tensor"));
+      HasSubstr("output 0 of g: expected a tensor in the graph's pool"));
 }
 
 TEST(EmulatedGraphRefusalTest, MemoryThatDoesNotOutliveCapture) {
@@ -228,23 +218,23 @@ class DetectorTest : public ::testing::Test {
 };
 
 TEST_F(DetectorTest, AParameterUpdatedInPlaceIsFine) {
-  EmulatedGraph graph("g", pool_, add_weight(), {x_});
+  Emulated graph("g", pool_, add_weight(), {x_});
   weight_.copy_(random_tensor({4}, at::kFloat, 3));
-  EXPECT_TRUE(same_bits(replay(graph, {x_})[0], x_ + weight_));
+  EXPECT_TRUE(same_bits(graph.replay_with({x_})[0], x_ + weight_));
 }
 
 TEST_F(DetectorTest, AParameterThatMoved) {
-  EmulatedGraph graph("g", pool_, add_weight(), {x_});
+  Emulated graph("g", pool_, add_weight(), {x_});
   const at::Tensor old = weight_.detach();  // keeps the memory itself alive
   weight_.set_(random_tensor({4}, at::kFloat, 3));
-  EXPECT_THAT(message_of([&] { replay(graph, {x_}); }),
+  EXPECT_THAT(message_of([&] { graph.replay_with({x_}); }),
               HasSubstr("the Float [4] that samebits::residual_add takes has moved"));
 }
 
 TEST_F(DetectorTest, AParameterThatWasReplaced) {
-  EmulatedGraph graph("g", pool_, add_weight(), {x_});
+  Emulated graph("g", pool_, add_weight(), {x_});
   weight_ = random_tensor({4}, at::kFloat, 3);
-  EXPECT_THAT(message_of([&] { replay(graph, {x_}); }), HasSubstr("was freed"));
+  EXPECT_THAT(message_of([&] { graph.replay_with({x_}); }), HasSubstr("was freed"));
 }
 
 // Piece A, an operator that returns a fresh tensor each step, piece B that holds its address.
@@ -253,7 +243,7 @@ TEST_F(DetectorTest, AStaleInputPointer) {
   const Program piece = [&](const std::vector<at::Tensor>&) -> std::vector<at::Tensor> {
     return {ops::residual_add(between, between)};
   };
-  EmulatedGraph by_address("b", pool_, piece, {});
+  Emulated by_address("b", pool_, piece, {});
   by_address.replay();
   EXPECT_TRUE(same_bits(by_address.output(0).read(), between + between));
   between = x_ * 3;
@@ -263,54 +253,56 @@ TEST_F(DetectorTest, AStaleInputPointer) {
   const Program fixed = [](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
     return {ops::residual_add(in[0], in[0])};
   };
-  EmulatedGraph by_copy("b", pool_, fixed, {between});
-  EXPECT_TRUE(same_bits(replay(by_copy, {between})[0], between + between));
+  Emulated by_copy("b", pool_, fixed, {between});
+  EXPECT_TRUE(same_bits(by_copy.replay_with({between})[0], between + between));
 }
 
 TEST_F(DetectorTest, ASkippedCopy) {
-  EmulatedGraph graph("g", pool_, add_weight(), {x_});
-  replay(graph, {x_});
-  EXPECT_EQ(message_of([&] { graph.replay(); }), "g: input 0 was not copied since the last replay");
-  EXPECT_TRUE(same_bits(replay(graph, {x_})[0], x_ + weight_));
+  Emulated graph("g", pool_, add_weight(), {x_});
+  graph.replay_with({x_});
+  EXPECT_EQ(message_of([&] { graph.replay(); }),
+            "g: input 0 (static input 0 of g) was not written since the last replay");
+  EXPECT_TRUE(same_bits(graph.replay_with({x_})[0], x_ + weight_));
 }
 
 TEST_F(DetectorTest, AnOutputThatAnotherGraphOfThePoolOverwrote) {
-  EmulatedGraph first("first", pool_, add_weight(), {x_});
-  EmulatedGraph second("second", pool_, add_weight(), {x_});  // takes the block that first let go
-  set_inputs(first, {x_});
+  Emulated first("first", pool_, add_weight(), {x_});
+  Emulated second("second", pool_, add_weight(), {x_});  // takes the block that first let go
+  first.copy_inputs({x_});
   first.replay();
   const GraphOutput output = first.output(0);
   EXPECT_TRUE(same_bits(output.read(), x_ + weight_));
-  set_inputs(second, {x_ + 1});
+  second.copy_inputs({x_ + 1});
   second.replay();
   EXPECT_EQ(message_of([&] { output.read(); }),
-            "output 0 of first is gone: its memory was written since by second");
+            "output 0 of first is gone: its memory was written since by static input 0 of second");
   EXPECT_TRUE(same_bits(second.output(0).read(), x_ + 1 + weight_));
 }
 
 TEST_F(DetectorTest, AnOutputInAPoolOfItsOwnStays) {
-  EmulatedGraph first("first", pool_, add_weight(), {x_});
-  EmulatedGraph second("second", pool(), add_weight(), {x_});
-  set_inputs(first, {x_});
+  Emulated first("first", pool_, add_weight(), {x_});
+  Emulated second("second", pool(), add_weight(), {x_});
+  first.copy_inputs({x_});
   first.replay();
   const GraphOutput output = first.output(0);
-  replay(second, {x_ + 1});
+  second.replay_with({x_ + 1});
   EXPECT_TRUE(same_bits(output.read(), x_ + weight_));
 }
 
 TEST_F(DetectorTest, AnOutputIsGoneAfterTheNextReplayAndAfterALaterCapture) {
-  EmulatedGraph graph("g", pool_, add_weight(), {x_});
+  Emulated graph("g", pool_, add_weight(), {x_});
   EXPECT_EQ(message_of([&] { graph.output(0); }), "g was never replayed");
-  set_inputs(graph, {x_});
+  graph.copy_inputs({x_});
   graph.replay();
   const GraphOutput output = graph.output(0);
   output.read();
-  set_inputs(graph, {x_});
+  graph.copy_inputs({x_});
   graph.replay();
   EXPECT_THAT(message_of([&] { output.read(); }), HasSubstr("written since by g"));
   const GraphOutput newer = graph.output(0);
-  EmulatedGraph later("later", pool_, add_weight(), {x_});
-  EXPECT_THAT(message_of([&] { newer.read(); }), HasSubstr("by a later capture"));
+  Emulated later("later", pool_, add_weight(), {x_});
+  EXPECT_THAT(message_of([&] { newer.read(); }),
+              HasSubstr("written since by static input 0 of later"));
 }
 
 TEST_F(DetectorTest, ALaunchThatWritesPastItsBlock) {
@@ -322,8 +314,8 @@ TEST_F(DetectorTest, ALaunchThatWritesPastItsBlock) {
       });
       return {y};
     };
-    EmulatedGraph graph("g", pool_, program, {x_});
-    const std::string found = message_of([&] { replay(graph, {x_}); });
+    Emulated graph("g", pool_, program, {x_});
+    const std::string found = message_of([&] { graph.replay_with({x_}); });
     if (past == 0) {
       EXPECT_EQ(found, "");
     } else {
@@ -338,8 +330,8 @@ TEST_F(DetectorTest, AnOutputThatNoLaunchWrites) {
   const Program program = [](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
     return {at::empty_like(in[0])};
   };
-  EmulatedGraph graph("g", pool_, program, {x_});
-  EXPECT_EQ(message_of([&] { replay(graph, {x_}); }),
+  Emulated graph("g", pool_, program, {x_});
+  EXPECT_EQ(message_of([&] { graph.replay_with({x_}); }),
             "output 0 of g was never written by a launch");
 }
 
@@ -352,9 +344,9 @@ TEST_F(DetectorTest, MemoryIsPoisonedBeforeEachReplay) {
     launch("fill", [to = static_cast<float*>(y.mutable_data_ptr())] { to[0] = 1.0f; });
     return {early, y};
   };
-  EmulatedGraph graph("g", pool_, program, {x_});
+  Emulated graph("g", pool_, program, {x_});
   for (int run = 0; run < 2; ++run) {
-    EXPECT_TRUE(replay(graph, {x_})[0].isnan().all().item<bool>());
+    EXPECT_TRUE(graph.replay_with({x_})[0].isnan().all().item<bool>());
   }
 }
 
@@ -371,8 +363,8 @@ TEST_F(DetectorTest, PoisonInPaddingRowsDoesNotLeak) {
   const at::Tensor three = random_tensor({3, kWidth}, at::kFloat, 4);
   const at::Tensor last = at::full({8}, 7, at::kLong);
   for (const bool leaks : {false, true}) {
-    EmulatedGraph graph("g", pool_, leaks ? leaking : clean, {at::ones({8, kWidth}), last});
-    const at::Tensor rows = replay(graph, {three, last})[0].narrow(0, 0, 3);
+    Emulated graph("g", pool_, leaks ? leaking : clean, {at::ones({8, kWidth}), last});
+    const at::Tensor rows = graph.replay_with({three, last})[0].narrow(0, 0, 3);
     EXPECT_EQ(rows.isnan().any().item<bool>(), leaks);
     if (!leaks) {
       EXPECT_TRUE(same_bits(rows, clean({three})[0]));
@@ -384,7 +376,7 @@ TEST_F(DetectorTest, PaddingOfIndicesIsWhatTheCallerSays) {
   const Program program = [](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
     return {in[0].clone()};
   };
-  EmulatedGraph graph("g", pool_, program, {at::zeros({3, 2}, at::kInt)});
+  Emulated graph("g", pool_, program, {at::zeros({3, 2}, at::kInt)});
   graph.copy_input(0, at::ones({2, 1}, at::kInt), /*padding=*/-1);
   graph.replay();
   EXPECT_TRUE(
@@ -392,83 +384,67 @@ TEST_F(DetectorTest, PaddingOfIndicesIsWhatTheCallerSays) {
   EXPECT_THAT(message_of([&] {
                 graph.copy_input(0, at::ones({4, 1}, at::kInt));
               }),
-              HasSubstr("static input 0 is Int [3, 2], found Int [4, 1]"));
+              HasSubstr("static input 0 of g is Int [3, 2], found Int [4, 1]"));
 }
 
-// ---- Pieces ------------------------------------------------------------------------------------
+// ---- From one graph to the next ----------------------------------------------------------------
 
-class PiecewiseTest : public ::testing::Test {
+// x -> first -> second, which takes what first leaves by address.
+class ChainTest : public DetectorTest {
  protected:
-  static constexpr int64_t kTokens = 6;
-
-  // Tokens through a norm, attention over a paged cache, and a residual.
-  Program program() {
-    return [this](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
-      const at::Tensor q = ops::rms_norm(in[0], weight_, 1e-6, /*fused_rounding=*/false);
-      ops::write_kv(cache_, cache_, q, q, in[1]);
-      const at::Tensor out = ops::paged_attention(q, cache_, cache_, in[2], in[3], in[4], 1.0);
-      return {ops::residual_add(in[0], out).view({-1, 8})};
-    };
+  void SetUp() override {
+    first_ = std::make_unique<Emulated>("first", pool_, keeping(add_weight()), Tensors{x_});
+    second_ = capture("second");
   }
 
-  // `lengths` tokens of fresh sequences, a page each.
-  static std::vector<at::Tensor> step(const std::vector<int64_t>& lengths, uint64_t seed) {
-    std::vector<int64_t> slots;
-    std::vector<int32_t> table, boundaries = {0}, counts;
-    for (size_t s = 0; s < lengths.size(); ++s) {
-      for (int64_t t = 0; t < lengths[s]; ++t) slots.push_back(static_cast<int64_t>(s) * 8 + t);
-      table.push_back(static_cast<int32_t>(s));
-      boundaries.push_back(static_cast<int32_t>(slots.size()));
-      counts.push_back(static_cast<int32_t>(lengths[s]));
-    }
-    const auto tokens = static_cast<int64_t>(slots.size());
-    return {random_tensor({1, tokens, 1, 8}, at::kBFloat16, seed), at::tensor(slots),
-            at::tensor(table, at::kInt).view({-1, 1}), at::tensor(boundaries, at::kInt),
-            at::tensor(counts, at::kInt)};
+  using Tensors = std::vector<at::Tensor>;
+  Program keeping(const Program& program) {
+    return [this, program](const Tensors& in) { return kept_ = program(in); };
+  }
+  std::unique_ptr<EmulatedGraph> capture(const std::string& name) {
+    return std::make_unique<EmulatedGraph>(name, pool_, add_weight(), kept_);
+  }
+  void replay_first() {
+    first_->copy_inputs({x_});
+    first_->replay();
   }
 
-  static void set(EmulatedGraph& graph, const std::vector<at::Tensor>& values) {
-    for (size_t i = 0; i < values.size(); ++i) {
-      graph.copy_input(i, values[i], i == 1 ? std::optional<int64_t>(-1) : std::nullopt);
-    }
-  }
-
-  const PiecewiseRules rules_ = {{"samebits::paged_attention"}, {2, 3, 4}};
-  const std::vector<at::Tensor> examples_ = step({kTokens}, 0);
-  at::Tensor weight_ = random_tensor({8}, at::kBFloat16, 1);
-  at::Tensor cache_ = random_tensor({6, 8, 1, 8}, at::kBFloat16, 2);
+  Tensors kept_;  // the first one's outputs, with their memory
+  std::unique_ptr<Emulated> first_;
+  std::unique_ptr<EmulatedGraph> second_;
 };
 
-TEST_F(PiecewiseTest, GivesTheBitsOfEagerForAnyNumberOfSequences) {
-  EmulatedGraph graph("g", pool(), program(), examples_, rules_);
-  EXPECT_EQ(graph.pieces(), 2U);
-  const std::vector<std::vector<int64_t>> steps = {{6}, {2, 1, 3}, {1, 1}, {1, 1, 1, 1, 1, 1}, {4}};
-  for (const auto& lengths : steps) {
-    const auto values = step(lengths, lengths.size());
-    set(graph, values);
-    graph.replay();
-    const at::Tensor replayed = graph.output(0).read().narrow(0, 0, values[1].size(0));
-    EXPECT_TRUE(same_bits(replayed, program()(values)[0]));
-    EXPECT_FALSE(same_bits(replayed, program()(step(lengths, 77))[0]));
+TEST_F(ChainTest, GivesTheBitsOfEager) {
+  for (int run = 0; run < 2; ++run) {
+    replay_first();
+    second_->replay();
+    EXPECT_TRUE(same_bits(second_->output(0), x_ + weight_ + weight_));
   }
-  EXPECT_EQ(graph.witness().eager_operators, 5);
-  EXPECT_EQ(graph.witness().dispatcher_calls, 0);
-  EXPECT_EQ(graph.witness().allocations, 0);
 }
 
-TEST_F(PiecewiseTest, AnInputThatIsNotStaticMayNotEnterAPiece) {
-  const Program leaking = [](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
-    return {ops::residual_add(in[0], in[0]), in[2].view({-1})};
-  };
-  EXPECT_THAT(message_of([&] { EmulatedGraph("g", pool(), leaking, examples_, rules_); }),
-              HasSubstr("aten::view: takes an input that is not static"));
+TEST_F(ChainTest, AnInputThatNoGraphHasWritten) {
+  EXPECT_EQ(message_of([&] { second_->replay(); }),
+            "second: input 0 (first) was not written since the last replay");
+  replay_first();
+  second_->replay();
+  EXPECT_THAT(message_of([&] { second_->replay(); }), HasSubstr("was not written since"));
 }
 
-TEST_F(PiecewiseTest, ACacheThatIsGoneIsFoundBeforeAnythingRuns) {
-  EmulatedGraph graph("g", pool(), program(), examples_, rules_);
-  cache_ = cache_.clone();
-  set(graph, examples_);
-  EXPECT_THAT(message_of([&] { graph.replay(); }), HasSubstr("was freed"));
+TEST_F(ChainTest, AnInputThatAnotherGraphOverwrote) {
+  kept_.clear();  // too early: the second one is still to come
+  Emulated third("third", pool_, add_weight(), {x_});
+  replay_first();
+  third.copy_inputs({x_});
+  third.replay();
+  EXPECT_EQ(message_of([&] { second_->replay(); }),
+            "second: input 0 (first) is gone: its memory was written since by static input 0 of "
+            "third");
+}
+
+TEST_F(ChainTest, AnInputThatIsInNoPool) {
+  kept_ = {x_};
+  EXPECT_THAT(message_of([&] { capture("g"); }),
+              HasSubstr("g: input 0 is not in the graph's pool"));
 }
 
 }  // namespace

@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "harness/capture/passes/split.h"
 #include "harness/core/error.h"
+#include "harness/graph/emulated_pool.h"
 #include "harness/kernels/functional.h"
 #include "tests/kernels/tensors.h"
 
@@ -26,7 +28,11 @@ class DecodeProgram {
     const at::Tensor out = ops::paged_attention(x, cache, cache, in[2], in[3], in[4], 1.0);
     return {out.view({-1, kHeadDim})};
   }
-  std::vector<BucketedInput> inputs(int64_t padding_slot = -1) const {
+  static std::vector<DynamicDim> dynamic_dims() {
+    return {{0, 0, "tokens", 1}, {1, 0, "tokens", 1},     {2, 0, "sequences", 1},
+            {2, 1, "blocks", 1}, {3, 0, "boundaries", 2}, {4, 0, "sequences", 1}};
+  }
+  static std::vector<BucketedInput> inputs(int64_t padding_slot = -1) {
     return {{at::kLong, {{1, 0}}, 0},
             {at::kLong, {{1, 0}}, padding_slot},
             {at::kInt, {{1, 0}, {0, 2}}, 0},
@@ -47,23 +53,34 @@ std::vector<at::Tensor> step(int64_t tokens) {
 
 class ReplayerTest : public ::testing::Test {
  protected:
-  Replayer replayer(const DecodeProgram& program, int64_t padding_slot = -1) {
-    return Replayer(
-        "decode", [&](const auto& in) { return program(in); }, program.inputs(padding_slot),
-        Buckets({1, 4}), std::make_shared<Arena>(size_t{1} << 24));
+  Replayer replayer(int64_t padding_slot = -1) {
+    return Replayer("decode", captured_, DecodeProgram::inputs(padding_slot), Buckets({1, 4}),
+                    pool_);
+  }
+  Replayer in_pieces() {
+    std::vector<BucketedInput> inputs = DecodeProgram::inputs();
+    for (const size_t i : {2, 3, 4}) inputs[i].is_dynamic = true;
+    return Replayer("pieces", captured_, inputs, Buckets({1, 4}), pool_,
+                    passes::attention_operators());
   }
 
   DecodeProgram eager_;
   DecodeProgram replayed_;
+  CapturedProgram captured_{[this](const auto& in) { return replayed_(in); },
+                            DecodeProgram::dynamic_dims(), GuardPolicy::kKeep};
+  std::shared_ptr<ReplayPool> pool_ =
+      std::make_shared<EmulatedPool>(std::make_shared<Arena>(size_t{1} << 24));
 };
 
 TEST_F(ReplayerTest, GivesTheBitsOfEagerAtEveryFillOfABucket) {
-  Replayer replayer = this->replayer(replayed_);
+  Replayer replayer = this->replayer();
   for (const int64_t tokens : {1, 2, 3, 4, 2, 1}) {
     EXPECT_TRUE(same_bits(replayer.run(step(tokens), tokens, tokens), eager_(step(tokens))))
         << tokens;
     EXPECT_TRUE(same_bits(replayed_.cache, eager_.cache)) << tokens;
   }
+  EXPECT_EQ(captured_.witness().traces, 1);
+  EXPECT_EQ(captured_.witness().nodes_executed, 0);
   EXPECT_EQ(replayer.captures(), 2);
   EXPECT_EQ(replayer.witness().replays, 6);
   EXPECT_EQ(replayer.witness().launches, 6 * 3);
@@ -72,27 +89,67 @@ TEST_F(ReplayerTest, GivesTheBitsOfEagerAtEveryFillOfABucket) {
 }
 
 TEST_F(ReplayerTest, PaddingThatHasASlotIsSeen) {
-  Replayer replayer = this->replayer(replayed_, /*padding_slot=*/1);
+  Replayer replayer = this->replayer(/*padding_slot=*/1);
   replayer.run(step(3), 3, 3);
   eager_(step(3));
   EXPECT_FALSE(same_bits(replayed_.cache, eager_.cache));
 }
 
 TEST_F(ReplayerTest, PiecesGiveTheSameBits) {
-  std::vector<BucketedInput> inputs = replayed_.inputs();
-  for (const size_t i : {2, 3, 4}) inputs[i].is_dynamic = true;
-  Replayer replayer("pieces", [&](const auto& in) { return replayed_(in); }, inputs,
-                    Buckets({1, 4}), std::make_shared<Arena>(size_t{1} << 24),
-                    {"samebits::paged_attention"});
+  Replayer replayer = in_pieces();
   for (const int64_t tokens : {3, 1, 4}) {
     EXPECT_TRUE(same_bits(replayer.run(step(tokens), tokens, tokens), eager_(step(tokens))));
     EXPECT_TRUE(same_bits(replayed_.cache, eager_.cache)) << tokens;
   }
+  EXPECT_EQ(replayer.captures(), 2 * 2);
+  EXPECT_EQ(replayer.witness().replays, 3 * 2);
   EXPECT_EQ(replayer.witness().eager_operators, 3);
 }
 
+// What was done to the graph is replayed.
+TEST_F(ReplayerTest, ReplaysTheGraphThatPassesLeft) {
+  int64_t graphs = 0;
+  captured_.set_transform([&](ir::Graph graph) {
+    ++graphs;
+    graph.outputs.push_back(graph.outputs[0]);
+    return graph;
+  });
+  for (const bool is_full : {true, false}) {
+    Replayer replayer = is_full ? this->replayer() : in_pieces();
+    const auto found = replayer.run(step(3), 3, 3);
+    ASSERT_EQ(found.size(), 2U);
+    EXPECT_TRUE(same_bits(found[0], found[1]));
+  }
+  EXPECT_EQ(graphs, 1);
+}
+
+// A program that does something else for one token. Kept guards: the bucket of one has a graph of
+// its own. Dropped: the graph of the others runs there.
+TEST_F(ReplayerTest, GuardsAreAskedAtTheBucketsSizes) {
+  const auto branching = [](const DecodeProgram& program) {
+    return [&program](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
+      const at::Tensor out = program(in)[0];
+      return {in[0].sym_size(0) == 1 ? ops::residual_add(out, out) : out};
+    };
+  };
+  for (const GuardPolicy guards : {GuardPolicy::kKeep, GuardPolicy::kDrop}) {
+    captured_ = CapturedProgram(branching(replayed_), DecodeProgram::dynamic_dims(), guards);
+    Replayer replayer = in_pieces();
+    for (const int64_t tokens : {2, 3}) {
+      EXPECT_TRUE(same_bits(replayer.run(step(tokens), tokens, tokens), eager_(step(tokens))));
+    }
+    EXPECT_EQ(captured_.witness().guards_false, 0);
+    const auto found = replayer.run(step(1), 1, 1);
+    const bool is_kept = guards == GuardPolicy::kKeep;
+    EXPECT_EQ(same_bits(found, branching(eager_)(step(1))), is_kept);
+    EXPECT_EQ(same_bits(found, eager_(step(1))), !is_kept);
+    EXPECT_EQ(captured_.witness().traces, is_kept ? 2 : 1);
+    EXPECT_EQ(captured_.witness().guards_false, 1);
+  }
+}
+
 TEST_F(ReplayerTest, AStepThatNoBucketHoldsIsRefused) {
-  Replayer replayer = this->replayer(replayed_);
+  Replayer replayer = this->replayer();
   EXPECT_THROW(replayer.run(step(5), 5, 5), InputError);
 }
 

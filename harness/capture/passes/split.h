@@ -29,10 +29,12 @@ struct SplitGraph {
   std::vector<std::string> log;  // one line for each piece
 };
 
-// Attention and the write to its cache: what depends on more than the number of tokens.
+// Attention: what depends on more than the number of tokens. The write to its cache does not: it
+// takes a slot for each.
 const std::vector<std::string>& attention_operators();
 
-// Cuts the graph before and after every run of calls of these operators ("samebits::write_kv").
+// Cuts the graph before and after every run of calls of these operators
+// ("samebits::paged_attention").
 SplitGraph split(std::shared_ptr<const ir::Graph> whole, const std::vector<std::string>& operators);
 
 }  // namespace samebits::passes
