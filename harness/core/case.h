@@ -95,9 +95,11 @@ struct Arm {
   Execution generator = Execution::kEager;
   Execution trainer = Execution::kEager;
   GuardPolicy guards = GuardPolicy::kKeep;
-  std::vector<GraphPass> passes;  // over the captured generator's graph, in this order
+  std::vector<GraphPass> passes;  // over the generator's graph, in this order
   std::filesystem::path graph;    // a saved one to run instead of tracing; resolved as model; or ""
-  std::string canonical;          // its settings as one line of JSON, model as the case writes it
+  std::vector<int64_t>
+      buckets;            // token counts that replays are captured for; none: graph/buckets.h
+  std::string canonical;  // its settings as one line of JSON, model as the case writes it
 };
 
 struct Relation {

@@ -161,10 +161,42 @@ Execution read_trainer(const JsonReader& json) {
   return json.one_of<Execution>({{"eager", Execution::kEager}, {"captured", Execution::kCaptured}});
 }
 
-void require_captured_generator(const JsonReader& json, const Arm& arm) {
-  if (arm.generator == Execution::kCaptured) return;
-  json.fail(json.shown() + " with a generator that is " + to_string(arm.generator),
-            "generator \"captured\"");
+std::vector<int64_t> read_buckets(const JsonReader& json) {
+  std::vector<int64_t> buckets;
+  for (const JsonReader& element : json.array(/*min_size=*/1)) {
+    const int64_t size = element.integer(1, kMaxCount);
+    if (!buckets.empty() && size <= buckets.back()) {
+      element.fail(std::to_string(size) + " after " + std::to_string(buckets.back()),
+                   "ascending token counts");
+    }
+    buckets.push_back(size);
+  }
+  return buckets;
+}
+
+// Every step that is replayed must find a bucket.
+void check_largest_bucket(const JsonReader& json, const Arm& arm) {
+  const WorkloadSettings& workload = arm.workload;
+  const auto sequences = static_cast<int64_t>(workload.prompts.size()) * workload.group;
+  const auto require = [&](int64_t least, const std::string& what) {
+    if (arm.buckets.back() >= least) return;
+    json.fail("a largest bucket of " + std::to_string(arm.buckets.back()),
+              "at least " + std::to_string(least) + ", " + what);
+  };
+  if (arm.generator == Execution::kPiecewise) {
+    require(workload.max_batch_tokens, "the workload's max_batch_tokens");
+  } else if (arm.generator == Execution::kFullGraph && sequences <= workload.max_batch_tokens) {
+    require(sequences, "the sequences that decode at once");
+  } else if (arm.generator == Execution::kFullGraph) {
+    require(workload.max_batch_tokens, "the workload's max_batch_tokens");
+  }
+}
+
+// Every execution but eager has a graph.
+void require_graph(const JsonReader& json, const Arm& arm) {
+  if (arm.generator != Execution::kEager) return;
+  json.fail(json.shown() + " with a generator that is eager",
+            "generator \"captured\", \"piecewise\" or \"full_graph\"");
 }
 
 // A path as a case writes it: absolute, or relative to the folder of the case's file.
@@ -187,14 +219,18 @@ Arm read_arm(const JsonReader& json, const std::string& name, const std::filesys
   if (auto key = json.optional("trainer")) arm.trainer = read_trainer(*key);
   if (auto key = json.optional("guards")) arm.guards = key->one_of(case_names::guard_policies());
   if (auto key = json.optional("passes")) {
-    require_captured_generator(*key, arm);
+    require_graph(*key, arm);
     for (const JsonReader& pass : key->array()) {
       arm.passes.push_back(pass.one_of(case_names::graph_passes()));
     }
   }
+  if (auto key = json.optional("buckets")) {
+    arm.buckets = read_buckets(*key);
+    check_largest_bucket(*key, arm);
+  }
   std::string graph;
   if (auto key = json.optional("graph")) {
-    require_captured_generator(*key, arm);
+    require_graph(*key, arm);
     graph = key->non_empty_string();
     arm.graph = resolve_path(graph, file);
   }

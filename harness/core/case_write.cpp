@@ -70,6 +70,7 @@ Json json_from_arm(const Arm& arm, const std::string& model, const std::string& 
     json["passes"].push_back(case_names::name_of(case_names::graph_passes(), pass));
   }
   if (!graph.empty()) json["graph"] = graph;
+  if (!arm.buckets.empty()) json["buckets"] = arm.buckets;
   return json;
 }
 

@@ -36,7 +36,7 @@ std::unique_ptr<Engine> make_engine(const Arm& arm, const Qwen3& model, int64_t 
   settings.max_batch_tokens = arm.workload.max_batch_tokens;
   settings.block_size = arm.workload.block_size;
   settings.blocks = sequences * Engine::blocks_for(longest, settings.block_size);
-  settings.mode = {arm.generator, arm.guards, arm.passes, arm.graph};
+  settings.mode = {arm.generator, arm.guards, arm.passes, arm.graph, arm.buckets};
   return std::make_unique<Engine>(model, settings);
 }
 

@@ -12,6 +12,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::message_of;
+using ::testing::Not;
 
 const char* const kCase = R"({
   "name": "c", "model": "models/tiny", "steps": 3,
@@ -92,6 +93,45 @@ TEST(ParseCase, WhatIsNotThereYetIsRefusedByName) {
   EXPECT_THAT(error_of({"numerics.platform=sm80"}), HasSubstr("expected \"sm90\""));
 }
 
+TEST(ParseCase, BucketsAreAscendingAndHoldEveryStep) {
+  EXPECT_TRUE(read().arms[0].buckets.empty());
+  EXPECT_THAT(read({"buckets=[1,8]"}).arm("other").buckets, ElementsAre(1, 8));
+  const Case own = read({"buckets=[1,8]", "other.buckets=[3]"});
+  EXPECT_THAT(own.arm("eager").buckets, ElementsAre(1, 8));
+  EXPECT_THAT(own.arm("other").buckets, ElementsAre(3));
+
+  EXPECT_THAT(error_of({"buckets=[]"}), HasSubstr("cases/c.json: buckets: "));
+  EXPECT_THAT(error_of({"buckets=[4,2]"}),
+              HasSubstr("buckets.1: found 2 after 4, expected ascending token counts"));
+  EXPECT_THAT(error_of({"buckets=[4,4]"}), HasSubstr("found 4 after 4"));
+  EXPECT_THAT(error_of({"other.buckets=[0,1]"}), HasSubstr("arms.other.buckets.0: found 0"));
+
+  // 5 prompts, 4 samples of each; 256 tokens a step.
+  EXPECT_EQ(error_of({"other.generator=piecewise", "buckets=[1,255]"}),
+            "cases/c.json: arms.other.buckets: found a largest bucket of 255, expected at least "
+            "256, the workload's max_batch_tokens");
+  EXPECT_EQ(error_of({"other.generator=full_graph", "other.buckets=[19]"}),
+            "cases/c.json: arms.other.buckets: found a largest bucket of 19, expected at least "
+            "20, the sequences that decode at once");
+  EXPECT_THAT(
+      error_of({"other.generator=full_graph", "other.buckets=[7]", "workload.max_batch_tokens=8"}),
+      HasSubstr("at least 8, the workload's max_batch_tokens"));
+  EXPECT_NO_THROW(read({"other.generator=piecewise", "other.buckets=[256]"}));
+  EXPECT_NO_THROW(read({"other.generator=full_graph", "other.buckets=[20]"}));
+  EXPECT_NO_THROW(
+      read({"other.generator=full_graph", "other.buckets=[8]", "workload.max_batch_tokens=8"}));
+}
+
+TEST(ParseCase, PassesAndSavedGraphsWantAGraph) {
+  for (const char* setting : {"other.passes=[\"fuse\"]", "other.graph=g.json"}) {
+    EXPECT_THAT(error_of({setting, "other.generator=eager"}),
+                HasSubstr("with a generator that is eager, expected generator \"captured\""));
+    for (const char* mode : {"captured", "piecewise", "full_graph"}) {
+      EXPECT_NO_THROW(read({setting, std::string("other.generator=") + mode})) << mode;
+    }
+  }
+}
+
 TEST(ParseCase, RelationsAreChecked) {
   EXPECT_THAT(error_of({"relations.0.arms.1=othr"}),
               HasSubstr("relations.0.arms.1: found no arm \"othr\", expected one of"));
@@ -118,6 +158,9 @@ TEST(CanonicalJson, IsACaseOfTheSameMeaning) {
   const std::string text = canonical_json(c);
   EXPECT_EQ(canonical_json(parse_case(text, "cases/c.json")), text);
   EXPECT_NE(canonical_json(read()), text);
+  EXPECT_THAT(text, Not(HasSubstr("buckets")));  // younger than the first goldens
+  const std::string with_buckets = canonical_json(read({"buckets=[2,4]"}));
+  EXPECT_EQ(canonical_json(parse_case(with_buckets, "cases/c.json")), with_buckets);
 }
 
 TEST(SettingsDigest, CoversWhatDecidesTheBits) {
@@ -128,7 +171,7 @@ TEST(SettingsDigest, CoversWhatDecidesTheBits) {
   EXPECT_EQ(digest({}), digest({"timeout_s=9"}));
   EXPECT_EQ(digest({}), digest({"other.seed=9"}));
   for (const char* changed : {"seed=9", "mesh.tp=1", "numerics.fused_rounding=true", "model=x",
-                              "workload.loss.kl=0.5", "eager.guards=drop"}) {
+                              "workload.loss.kl=0.5", "eager.guards=drop", "buckets=[1]"}) {
     EXPECT_NE(digest({}), digest({changed})) << changed;
   }
 }
