@@ -28,6 +28,24 @@ struct RunFlags {
   std::string command;  // as typed
 };
 
+bool is_replayed(const Arm& arm) {
+  return arm.generator == Execution::kPiecewise || arm.generator == Execution::kFullGraph;
+}
+
+// Nobody sees the operators of a replay.
+void check_level(const Case& c, Level level) {
+  if (level == Level::kStep) return;
+  for (const Arm& arm : c.arms) {
+    if (!is_replayed(arm)) continue;
+    throw InputError(
+        fmt::format("--level op, arm {}", arm.name),
+        fmt::format("a generator that is {}, whose operators nobody sees",
+                    to_string(arm.generator)),
+        "level step, which runs arms that part again at level op, with replayed generators "
+        "captured; or other arms (--arm)");
+  }
+}
+
 // Runs one arm to its end.
 void run_arm(const Arm& arm, Level level, ArmRecorder& recorder,
              const std::filesystem::path& folder) {
@@ -87,8 +105,8 @@ std::vector<std::string> first_operators(const Case& c, const std::vector<Verdic
       std::string how;
       for (Arm& arm : two.arms) {
         arm.steps = parted->step + 1;
-        if (arm.generator == Execution::kEager || arm.generator == Execution::kCaptured) continue;
-        // Nobody sees the operators of a replay; the same graph shows them node by node.
+        if (!is_replayed(arm)) continue;
+        // The same graph, node by node.
         arm.generator = Execution::kCaptured;
         how += fmt::format(" ({} run captured)", arm.name);
       }
@@ -115,10 +133,11 @@ int run_case(const RunFlags& flags) {
   std::vector<std::string> overrides = flags.overrides;
   if (flags.steps > 0) overrides.push_back(fmt::format("steps={}", flags.steps));
   const Case c = select_arms(load_case(flags.case_file, overrides), flags.arms);
+  const Level level = flags.level == "op" ? Level::kOp : Level::kStep;
+  check_level(c, level);
   for (const Arm& arm : c.arms) check_arm(arm);
   const std::filesystem::path out = flags.out.empty() ? "out/" + c.name : flags.out;
   RunFolder folder = flags.resume ? RunFolder::resume(out, c) : RunFolder::create(out, c);
-  const Level level = flags.level == "op" ? Level::kOp : Level::kStep;
 
   for (const Arm& arm : c.arms) {
     if (folder.is_finished(arm.name)) {

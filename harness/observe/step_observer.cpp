@@ -49,7 +49,7 @@ void StepObserver::call(const c10::OperatorHandle& op, torch::jit::Stack* stack)
   }
   if (launch_sink() != nullptr) {
     throw InputError("level op", "a generator that replays graphs, whose operators nobody sees",
-                     "level step, or an eager or captured generator");
+                     "an eager or captured generator, or level step");
   }
   const std::string site = torch::jit::pop(*stack).toStringRef();
   const at::Tensor value = torch::jit::pop(*stack).toTensor();
