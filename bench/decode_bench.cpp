@@ -1,10 +1,12 @@
 // One decode step at several batch sizes, in each of the generator's modes: what replay saves, on
-// the tiny checkpoint and on a random model of 0.1 billion weights. Run from the root of the
-// checkout.
+// the tiny checkpoint and on a random model of 0.1 billion weights, and the memory that the step's
+// tensors take: the pool of a mode that replays, the peak of one that does not. Run from the root
+// of the checkout.
 
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
 
+#include "harness/graph/arena_allocator.h"
 #include "harness/mesh/device_mesh.h"
 #include "harness/workload/step_runner.h"
 #include "harness/workload/workload.h"
@@ -56,6 +58,15 @@ std::unique_ptr<Qwen3> model_of_100_million(int64_t tp) {
                                  weights);
 }
 
+// Of the tensors that `step` makes, in blocks as a pool has them.
+template <typename F>
+size_t peak_of(F&& step) {
+  const auto arena = std::make_shared<Arena>();
+  const ArenaGuard memory(arena);
+  step();
+  return arena->bytes_used();
+}
+
 void decode(benchmark::State& state, std::unique_ptr<Qwen3> (*make)(int64_t tp),
             Execution execution) {
   const int64_t tp = state.range(0);
@@ -72,6 +83,11 @@ void decode(benchmark::State& state, std::unique_ptr<Qwen3> (*make)(int64_t tp),
   const StepInputs inputs = decode_step(sequences);
   const Selection selection{/*forced=*/false, /*seed=*/1, /*temperature=*/1.0, 0, 1.0};
   runner.run(inputs, selection);  // captures, warms up
+  state.counters["memory"] = benchmark::Counter(
+      static_cast<double>(runner.pool_bytes() > 0 ? runner.pool_bytes() : peak_of([&] {
+        runner.run(inputs, selection);
+      })),
+      benchmark::Counter::kDefaults, benchmark::Counter::kIs1024);
   for (auto _ : state) benchmark::DoNotOptimize(runner.run(inputs, selection));
   state.counters["tokens/s"] = benchmark::Counter(
       static_cast<double>(state.iterations() * sequences), benchmark::Counter::kIsRate);

@@ -74,6 +74,9 @@ class StepRunner {
   // dispatcher calls and allocations.
   std::vector<std::pair<std::string, int64_t>> witness() const;
 
+  // Memory that replays took for themselves; 0 without.
+  size_t pool_bytes() const { return pool_ ? pool_->bytes_used() : 0; }
+
   // The graphs that ran, for a person. Empty for an eager arm.
   std::vector<std::string> printed_graphs() const;
   // Their guards.
