@@ -50,8 +50,10 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
                    REQUIRED)
     endforeach()
     add_library(LibTorch::cuda INTERFACE IMPORTED)
+    # libtorch_cuda registers its kernels when it is loaded; nothing of ours may name a symbol of it.
     target_link_libraries(
-      LibTorch::cuda INTERFACE LibTorch::cpu ${LibTorch_torch_cuda_LIBRARY}
-                               ${LibTorch_c10_cuda_LIBRARY} CUDA::cudart)
+      LibTorch::cuda
+      INTERFACE LibTorch::cpu -Wl,--no-as-needed ${LibTorch_torch_cuda_LIBRARY} -Wl,--as-needed
+                ${LibTorch_c10_cuda_LIBRARY} CUDA::cudart)
   endif()
 endif()

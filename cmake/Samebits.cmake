@@ -3,20 +3,26 @@
 # Flags of our own code. -ffp-contract=off: an FMA happens only where the source says fmaf.
 add_library(samebits_flags INTERFACE)
 target_compile_features(samebits_flags INTERFACE cxx_std_20)
-target_compile_options(samebits_flags INTERFACE -Wall -Wextra -ffp-contract=off -fno-math-errno
-                                                -fno-trapping-math)
+# What is meant for the host's compiler; nvcc gets its own, for the same reasons.
+function(samebits_cxx_options target)
+  target_compile_options(${target} INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${ARGN}>")
+endfunction()
+samebits_cxx_options(samebits_flags -Wall -Wextra -ffp-contract=off -fno-math-errno
+                     -fno-trapping-math)
+target_compile_options(samebits_flags
+                       INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;--expt-relaxed-constexpr>")
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC 12 sees overlapping copies in std::string's operator+ (GCC bug 105651).
-  target_compile_options(samebits_flags INTERFACE -Wno-restrict)
+  samebits_cxx_options(samebits_flags -Wno-restrict)
 endif()
 if(SAMEBITS_WERROR)
-  target_compile_options(samebits_flags INTERFACE -Werror)
+  samebits_cxx_options(samebits_flags -Werror)
 endif()
 target_include_directories(samebits_flags INTERFACE ${PROJECT_SOURCE_DIR})
 if(SAMEBITS_SANITIZE)
   # vptr needs libtorch itself to be built with UBSan.
-  target_compile_options(samebits_flags INTERFACE -fsanitize=address,undefined -fno-sanitize=vptr
-                                                  -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  samebits_cxx_options(samebits_flags -fsanitize=address,undefined -fno-sanitize=vptr
+                       -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(samebits_flags INTERFACE -fsanitize=address,undefined)
 endif()
 
@@ -37,7 +43,7 @@ add_custom_target(
 add_library(samebits_torch INTERFACE)
 target_link_libraries(samebits_torch INTERFACE samebits_flags LibTorch::cpu)
 # at::parallel_for is a header that runs one thread without OpenMP; torch ships the same libgomp.
-target_compile_options(samebits_torch INTERFACE -fopenmp)
+samebits_cxx_options(samebits_torch -fopenmp)
 target_link_options(samebits_torch INTERFACE -fopenmp)
 add_library(samebits_torch_pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/torch_pch.cpp)
 target_link_libraries(samebits_torch_pch PUBLIC samebits_torch)

@@ -54,7 +54,8 @@ std::vector<at::Tensor> plain_results(const c10::OperatorHandle& op, const std::
                                       const std::vector<c10::IValue>& args) {
   std::vector<at::Tensor> results;
   for (const TensorMeta& meta : infer_shapes(name, args)) {
-    results.push_back(make_fake_tensor(meta.sizes, meta.dtype, /*contiguous=*/!is_view(op)));
+    results.push_back(
+        make_fake_tensor(meta.sizes, meta.dtype, device_of(args), /*contiguous=*/!is_view(op)));
   }
   return results;
 }
@@ -62,8 +63,9 @@ std::vector<at::Tensor> plain_results(const c10::OperatorHandle& op, const std::
 }  // namespace
 
 at::Tensor make_abstract_like(const at::Tensor& example, c10::SymIntArrayRef sizes) {
-  if (is_dtensor(example)) return make_dtensor(spec_of(example), sizes, example.scalar_type());
-  return make_fake_tensor(sizes, example.scalar_type(), /*contiguous=*/true);
+  if (is_dtensor(example))
+    return make_abstract_dtensor(spec_of(example), sizes, example.scalar_type(), example.device());
+  return make_fake_tensor(sizes, example.scalar_type(), example.device(), /*contiguous=*/true);
 }
 
 bool is_abstract(const at::Tensor& tensor) {

@@ -15,9 +15,11 @@ constexpr const char* kNoData =
 
 class FakeTensorImpl final : public c10::TensorImpl {
  public:
-  FakeTensorImpl(c10::SymIntArrayRef sizes, c10::ScalarType dtype, bool contiguous)
-      : TensorImpl(c10::DispatchKeySet(c10::DispatchKey::CPU), c10::scalarTypeToTypeMeta(dtype),
-                   c10::Device(c10::kCPU)),
+  FakeTensorImpl(c10::SymIntArrayRef sizes, c10::ScalarType dtype, c10::Device device,
+                 bool contiguous)
+      : TensorImpl(
+            c10::DispatchKeySet(device.is_cuda() ? c10::DispatchKey::CUDA : c10::DispatchKey::CPU),
+            c10::scalarTypeToTypeMeta(dtype), device),
         contiguous_(contiguous) {
     std::vector<c10::SymInt> strides(sizes.size(), 1);
     for (size_t i = sizes.size(); i-- > 1;) strides[i - 1] = strides[i] * sizes[i];
@@ -42,15 +44,15 @@ class FakeTensorImpl final : public c10::TensorImpl {
   c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(
       const c10::VariableVersion& version_counter,
       bool allow_tensor_metadata_change) const override {
-    auto copy =
-        c10::make_intrusive<FakeTensorImpl>(sym_sizes(), dtype().toScalarType(), contiguous_);
+    auto copy = c10::make_intrusive<FakeTensorImpl>(sym_sizes(), dtype().toScalarType(), device(),
+                                                    contiguous_);
     copy_tensor_metadata(this, copy.get(), version_counter, allow_tensor_metadata_change);
     return copy;
   }
   c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(
       c10::VariableVersion&& version_counter, bool allow_tensor_metadata_change) const override {
-    auto copy =
-        c10::make_intrusive<FakeTensorImpl>(sym_sizes(), dtype().toScalarType(), contiguous_);
+    auto copy = c10::make_intrusive<FakeTensorImpl>(sym_sizes(), dtype().toScalarType(), device(),
+                                                    contiguous_);
     copy_tensor_metadata(this, copy.get(), std::move(version_counter),
                          allow_tensor_metadata_change);
     return copy;
@@ -64,8 +66,17 @@ class FakeTensorImpl final : public c10::TensorImpl {
 
 }  // namespace
 
-at::Tensor make_fake_tensor(c10::SymIntArrayRef sizes, c10::ScalarType dtype, bool contiguous) {
-  return at::Tensor(c10::make_intrusive<FakeTensorImpl>(sizes, dtype, contiguous));
+at::Tensor make_fake_tensor(c10::SymIntArrayRef sizes, c10::ScalarType dtype, c10::Device device,
+                            bool contiguous) {
+  return at::Tensor(c10::make_intrusive<FakeTensorImpl>(sizes, dtype, device, contiguous));
+}
+
+c10::Device device_of(c10::ArrayRef<c10::IValue> args) {
+  for (const c10::IValue& arg : args) {
+    if (arg.isTensor() && arg.toTensor().defined()) return arg.toTensor().device();
+    if (arg.isTensorList() && !arg.toTensorList().empty()) return arg.toTensorVector()[0].device();
+  }
+  return c10::kCPU;
 }
 
 bool is_fake_tensor(const at::Tensor& tensor) {

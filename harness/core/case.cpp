@@ -13,6 +13,10 @@ const Names<Dtype>& dtypes() {
   static const Names<Dtype> names = {{"bfloat16", Dtype::bfloat16}, {"float32", Dtype::float32}};
   return names;
 }
+const Names<DeviceKind>& devices() {
+  static const Names<DeviceKind> names = {{"cpu", DeviceKind::kCpu}, {"cuda", DeviceKind::kCuda}};
+  return names;
+}
 const Names<AttentionKernel>& attention_kernels() {
   static const Names<AttentionKernel> names = {{"flash", AttentionKernel::kFlash},
                                                {"sdpa", AttentionKernel::kSdpa}};
@@ -97,6 +101,9 @@ Case select_arms(const Case& whole, const std::vector<std::string>& names) {
   return kept;
 }
 
+std::string to_string(DeviceKind value) {
+  return case_names::name_of(case_names::devices(), value);
+}
 std::string to_string(AttentionKernel value) {
   return case_names::name_of(case_names::attention_kernels(), value);
 }

@@ -12,6 +12,7 @@
 // publishes the same rules.
 namespace samebits {
 
+enum class DeviceKind { kCpu, kCuda };
 enum class AttentionKernel { kFlash, kSdpa };  // samebits's own, or LibTorch's
 enum class Execution { kEager, kCaptured, kPiecewise, kFullGraph };
 enum class GraphPass { kCommonSubexpressions, kDeadCode, kDropRoundings, kFuse };
@@ -89,6 +90,7 @@ struct Arm {
   int64_t seed = 42;
   int64_t steps = 10;
   double timeout_s = 600;
+  DeviceKind device = DeviceKind::kCpu;  // never decides a bit
   NumericsSettings numerics;
   MeshSettings mesh;
   WorkloadSettings workload;
@@ -138,10 +140,11 @@ Case select_arms(const Case& whole, const std::vector<std::string>& names);
 // The resolved case as JSON (two spaces of indent): for the manifest.
 std::string canonical_json(const Case& c);
 
-// 32 hex digits over what decides an arm's bits: every setting but `steps` and `timeout_s`. The
-// model enters as the case writes it, so the digest does not depend on the machine.
+// 32 hex digits over what decides an arm's bits: every setting but `steps`, `timeout_s` and
+// `device`. The model enters as the case writes it, so the digest does not depend on the machine.
 std::string settings_digest(const Arm& arm);
 
+std::string to_string(DeviceKind value);
 std::string to_string(AttentionKernel value);
 std::string to_string(Execution value);
 std::string to_string(GuardPolicy value);

@@ -13,6 +13,7 @@ template <class Enum>
 using Names = std::vector<std::pair<std::string, Enum>>;
 
 const Names<Dtype>& dtypes();
+const Names<DeviceKind>& devices();
 const Names<AttentionKernel>& attention_kernels();
 const Names<Execution>& executions();
 const Names<GraphPass>& graph_passes();

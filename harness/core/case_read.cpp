@@ -212,6 +212,7 @@ Arm read_arm(const JsonReader& json, const std::string& name, const std::filesys
   if (auto key = json.optional("seed")) arm.seed = key->integer(0);
   if (auto key = json.optional("steps")) arm.steps = key->integer(1, kMaxCount);
   if (auto key = json.optional("timeout_s")) arm.timeout_s = key->number_above(0);
+  if (auto key = json.optional("device")) arm.device = key->one_of(case_names::devices());
   if (auto key = json.optional("numerics")) arm.numerics = read_numerics(*key);
   if (auto key = json.optional("mesh")) arm.mesh = read_mesh(*key);
   if (auto key = json.optional("workload")) arm.workload = read_workload(*key);

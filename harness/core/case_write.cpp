@@ -66,6 +66,7 @@ Json json_from_arm(const Arm& arm, const std::string& model, const std::string& 
                {"generator", to_string(arm.generator)},
                {"trainer", to_string(arm.trainer)},
                {"guards", to_string(arm.guards)}};
+  if (arm.device != DeviceKind::kCpu) json["device"] = to_string(arm.device);
   for (const GraphPass pass : arm.passes) {
     json["passes"].push_back(case_names::name_of(case_names::graph_passes(), pass));
   }
@@ -98,6 +99,7 @@ std::string settings_digest(const Arm& arm) {
   Json settings = Json::parse(arm.canonical);
   settings.erase("steps");
   settings.erase("timeout_s");
+  settings.erase("device");
   const std::string text = settings.dump();
   const int64_t shape[] = {static_cast<int64_t>(text.size())};
   return digest_of(Dtype::uint8, shape, text.data()).hex();

@@ -5,6 +5,7 @@
 #include <ATen/ops/clone.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -47,6 +48,11 @@ void check_locals(const DTensorSpec& spec, c10::SymIntArrayRef sizes, c10::Scala
   }
 }
 
+DTensorSpec normalized_spec(const DTensorSpec& spec, c10::SymIntArrayRef sizes) {
+  TORCH_CHECK(spec.mesh, "DTensor: found no mesh");
+  return {spec.mesh, spec.placement.normalized(static_cast<int64_t>(sizes.size()))};
+}
+
 }  // namespace
 
 bool is_dtensor(const at::Tensor& tensor) { return dtensor_impl(tensor) != nullptr; }
@@ -58,18 +64,21 @@ const std::vector<at::Tensor>& locals_of(const at::Tensor& dtensor) {
 }
 
 at::Tensor make_dtensor(const DTensorSpec& spec, c10::SymIntArrayRef sizes, c10::ScalarType dtype,
-                        std::vector<at::Tensor> locals, bool contiguous) {
-  TORCH_CHECK(spec.mesh, "DTensor: found no mesh");
-  const Placement placement = spec.placement.normalized(static_cast<int64_t>(sizes.size()));
-  c10::Device device = c10::kCPU;
-  if (!locals.empty()) {
-    check_locals({spec.mesh, placement}, sizes, dtype, locals);
-    device = locals[0].device();
-    contiguous = true;
-    for (const at::Tensor& local : locals) contiguous = contiguous && local.is_contiguous();
-  }
-  return at::detail::make_tensor<DTensorImpl>(DTensorSpec{spec.mesh, placement}, sizes, dtype,
-                                              device, std::move(locals), contiguous);
+                        std::vector<at::Tensor> locals) {
+  const DTensorSpec normalized = normalized_spec(spec, sizes);
+  TORCH_CHECK(!locals.empty(), "DTensor: found no local tensors");
+  check_locals(normalized, sizes, dtype, locals);
+  const c10::Device device = locals[0].device();
+  const bool contiguous = std::all_of(locals.begin(), locals.end(),
+                                      [](const auto& local) { return local.is_contiguous(); });
+  return at::detail::make_tensor<DTensorImpl>(normalized, sizes, dtype, device, std::move(locals),
+                                              contiguous);
+}
+
+at::Tensor make_abstract_dtensor(const DTensorSpec& spec, c10::SymIntArrayRef sizes,
+                                 c10::ScalarType dtype, c10::Device device, bool contiguous) {
+  return at::detail::make_tensor<DTensorImpl>(normalized_spec(spec, sizes), sizes, dtype, device,
+                                              std::vector<at::Tensor>(), contiguous);
 }
 
 at::Tensor distribute_tensor(const at::Tensor& whole, const c10::intrusive_ptr<DeviceMesh>& mesh,

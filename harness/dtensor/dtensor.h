@@ -22,10 +22,13 @@ const DTensorSpec& spec_of(const at::Tensor& dtensor);
 const std::vector<at::Tensor>& locals_of(const at::Tensor& dtensor);
 
 // Wraps locals (shared, not copied) as a DTensor of the given global sizes, without autograd. There
-// is one local for each hosted rank, of the shard's size, or none (abstract). `contiguous` is what
-// an abstract one answers to is_contiguous(); with locals they decide.
+// is one local for each hosted rank, of the shard's size, or none (abstract).
 at::Tensor make_dtensor(const DTensorSpec& spec, c10::SymIntArrayRef sizes, c10::ScalarType dtype,
-                        std::vector<at::Tensor> locals = {}, bool contiguous = true);
+                        std::vector<at::Tensor> locals);
+
+// An abstract one, which has no locals: its device, and what it answers to is_contiguous().
+at::Tensor make_abstract_dtensor(const DTensorSpec& spec, c10::SymIntArrayRef sizes,
+                                 c10::ScalarType dtype, c10::Device device, bool contiguous = true);
 
 // Lays a plain tensor over the mesh: copies, never aliases of `whole` or of each other. Shard or
 // Replicate. The result is a leaf; no gradient flows to `whole`.

@@ -12,20 +12,6 @@
 #include "harness/graph/operator_watch.h"
 
 namespace samebits {
-namespace {
-
-class CallCounter final : public OperatorWatch {
- public:
-  void call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
-            torch::jit::Stack* stack) override {
-    ++calls;
-    op.redispatchBoxed(below, stack);
-  }
-  int64_t calls = 0;
-};
-
-}  // namespace
-
 class EmulatedGraph::Recorder final : public LaunchSink {
  public:
   explicit Recorder(std::vector<Launch>& launches) : launches_(launches) {}

@@ -18,6 +18,17 @@ class OperatorWatch {
                     torch::jit::Stack* stack) = 0;
 };
 
+// Counts calls and lets them through.
+class CallCounter final : public OperatorWatch {
+ public:
+  void call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
+            torch::jit::Stack* stack) override {
+    ++calls;
+    op.redispatchBoxed(below, stack);
+  }
+  int64_t calls = 0;
+};
+
 // Puts a watch on this thread for the guard's lifetime, in place of the one before. Borrowed.
 class OperatorWatchGuard {
  public:

@@ -67,6 +67,8 @@ Qwen3::Qwen3(const Qwen3Config& config, const Numerics& numerics, const TensorPa
       numerics_(numerics),
       parallel_(parallel),
       rope_(make_rope_table(config.max_position_embeddings, config.head_dim, config.rope_theta)) {
+  const c10::Device device = weights.at("model.embed_tokens.weight").device();
+  rope_ = {rope_.cos.to(device), rope_.sin.to(device)};
   const auto add = [&](const std::string& name, std::optional<int64_t> shard_dim,
                        bool vocabulary = false) {
     // A copy: two models built of the same weights must not share them.

@@ -36,7 +36,7 @@ using Weights = std::map<std::string, at::Tensor>;
 // evenly at every TP degree; logits have padded_vocab() columns, of which vocab_size count.
 class Qwen3 {
  public:
-  // Copies `weights`; shapes were checked by the loader.
+  // Copies `weights`; shapes were checked by the loader. The model is on the device that they are.
   Qwen3(const Qwen3Config& config, const Numerics& numerics, const TensorParallel& parallel,
         const Weights& weights);
 
@@ -55,6 +55,7 @@ class Qwen3 {
   std::vector<Parameter>& parameters() { return parameters_; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
   const RopeTable& rope() const { return rope_; }
+  c10::Device device() const { return rope_.cos.device(); }
 
   // How often forward() was entered: what a captured arm's witness reads.
   int64_t forward_calls() const { return forward_calls_; }

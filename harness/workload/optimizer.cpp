@@ -37,7 +37,7 @@ void Optimizer::accumulate(const std::vector<at::Tensor>& gradients) {
 
 at::Tensor Optimizer::step() {
   ++steps_;
-  return program_({at::scalar_tensor(steps_, at::kLong)})[0];
+  return program_({at::scalar_tensor(steps_, at::kLong).to(model_.device())})[0];
 }
 
 // What a graph must not freeze, the step and what follows from the gradients, is a tensor here.

@@ -9,7 +9,9 @@
 #include "harness/capture/passes/split.h"
 #include "harness/capture/print.h"
 #include "harness/core/error.h"
+#include "harness/graph/cuda_pool.h"
 #include "harness/graph/emulated_pool.h"
+#include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
 #include "harness/workload/generator_graph.h"
 
@@ -77,6 +79,12 @@ void check_selection(const ir::Graph& graph, const Selection& wanted,
   throw InputError(file.string(), text(found), text(wanted));
 }
 
+// The same tensors, copied where they are not on that device yet.
+std::vector<at::Tensor> on(c10::Device device, std::vector<at::Tensor> tensors) {
+  for (at::Tensor& tensor : tensors) tensor = tensor.to(device);
+  return tensors;
+}
+
 }  // namespace
 
 StepRunner::StepRunner(const Qwen3& model, const KvCache& cache, const GeneratorMode& mode,
@@ -84,7 +92,8 @@ StepRunner::StepRunner(const Qwen3& model, const KvCache& cache, const Generator
     : model_(model), cache_(cache), mode_(mode), max_tokens_(max_tokens) {
   const bool is_replayed =
       mode.execution == Execution::kPiecewise || mode.execution == Execution::kFullGraph;
-  if (is_replayed) pool_ = std::make_shared<EmulatedPool>();
+  if (!is_replayed) return;
+  pool_ = model.device().is_cuda() ? make_cuda_pool() : std::make_shared<EmulatedPool>();
 }
 
 Program StepRunner::program(const Selection& selection) const {
@@ -109,9 +118,12 @@ Program StepRunner::program(const Selection& selection) const {
 
 StepOutputs StepRunner::run(const StepInputs& inputs, const Selection& selection) {
   const c10::NoGradGuard no_grad;
-  const std::vector<at::Tensor> outputs = mode_.execution == Execution::kEager
-                                              ? run_eager(list_from_inputs(inputs), selection)
-                                              : run_captured(inputs, selection);
+  const StepInputs on_device = inputs_from_list(on(model_.device(), list_from_inputs(inputs)));
+  const std::vector<at::Tensor> outputs =
+      on(at::kCPU, mode_.execution == Execution::kEager
+                       ? run_eager(list_from_inputs(on_device), selection)
+                       : run_captured(on_device, selection));
+  throw_device_fault();
   return {outputs[0], outputs[1]};
 }
 

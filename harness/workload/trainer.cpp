@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
 #include "harness/model/attention.h"
 
@@ -47,7 +48,11 @@ const std::vector<DynamicDim> kDynamicDims = {
 
 at::Tensor sequence_logprobs(const Qwen3& model, const std::vector<int64_t>& tokens,
                              int64_t first) {
-  return logprobs_of(model, sequence_inputs(tokens, first));
+  SequenceInputs in = sequence_inputs(tokens, first);
+  for (at::Tensor* input : {&in.ids, &in.positions, &in.cu_seqlens, &in.rows, &in.targets}) {
+    *input = input->to(model.device());
+  }
+  return logprobs_of(model, in).cpu();
 }
 
 Trainer::Trainer(const Qwen3& model, Optimizer& optimizer, const LossSettings& loss,
@@ -56,7 +61,7 @@ Trainer::Trainer(const Qwen3& model, Optimizer& optimizer, const LossSettings& l
       optimizer_(optimizer),
       loss_(loss),
       sequences_(sequences),
-      one_(at::ones({})),
+      one_(at::ones({}, model.device())),
       program_(
           "trainer",
           [this](const std::vector<at::Tensor>& inputs) { return forward_and_backward(inputs); },
@@ -88,9 +93,18 @@ TrainResult Trainer::accumulate(const std::vector<Sample>& samples) {
       continue;
     }
     const SequenceInputs in = sequence_inputs(sample.tokens, sample.prompt_length);
-    const std::vector<at::Tensor> outputs = program_(
-        {in.ids, in.positions, in.cu_seqlens, in.rows, in.targets, at::tensor(sample.logprobs),
-         at::scalar_tensor(sample.advantage, at::kFloat), at::scalar_tensor(tokens, at::kLong)});
+    std::vector<at::Tensor> inputs{in.ids,
+                                   in.positions,
+                                   in.cu_seqlens,
+                                   in.rows,
+                                   in.targets,
+                                   at::tensor(sample.logprobs),
+                                   at::scalar_tensor(sample.advantage, at::kFloat),
+                                   at::scalar_tensor(tokens, at::kLong)};
+    for (at::Tensor& input : inputs) input = input.to(model_.device());
+    std::vector<at::Tensor> outputs = program_(inputs);
+    for (at::Tensor& output : outputs) output = output.to(at::kCPU);
+    throw_device_fault();
 
     const float* parts = outputs[1].const_data_ptr<float>();  // L, R, ratio, pg, entropy, kl
     result.loss += outputs[0].item<float>();

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "harness/core/error.h"
+#include "harness/kernels/device.h"
 #include "harness/mesh/device_mesh.h"
 #include "harness/model/checkpoint.h"
 #include "harness/workload/grpo.h"
@@ -30,11 +31,21 @@ TensorParallel make_parallel(const Arm& arm) {
 std::unique_ptr<Qwen3> make_model(const Arm& arm, const TensorParallel& parallel) {
   const Qwen3Config config = qwen3_config_from_folder(arm.model);
   check_tensor_parallel(config, arm.mesh.tp, arm.numerics.tp_invariant);
-  return std::make_unique<Qwen3>(config, numerics_from_settings(arm.numerics), parallel,
-                                 load_checkpoint(arm.model, config));
+  Weights weights = load_checkpoint(arm.model, config);
+  if (arm.device == DeviceKind::kCuda) {
+    for (auto& [name, weight] : weights) weight = weight.to(at::kCUDA);
+  }
+  return std::make_unique<Qwen3>(config, numerics_from_settings(arm.numerics), parallel, weights);
 }
 
 void check_arm(const Arm& arm) {
+  if (arm.device == DeviceKind::kCuda) {
+    const std::string missing = why_no_cuda();
+    if (!missing.empty()) {
+      throw InputError(fmt::format("arm {}: device", arm.name), "\"cuda\"; " + missing,
+                       "\"cpu\", or a machine with an H100 or H200");
+    }
+  }
   const Qwen3Config config = qwen3_config_from_folder(arm.model);
   check_tensor_parallel(config, arm.mesh.tp, arm.numerics.tp_invariant);
   const Numerics numerics = numerics_from_settings(arm.numerics);

@@ -117,7 +117,8 @@ TEST_F(HandlerTest, ListsNumbersAndNothing) {
 }
 
 TEST_F(HandlerTest, PropagatesWithoutRunning) {
-  const at::Tensor x = make_dtensor({mesh_, Placement::shard(0)}, whole_.sym_sizes(), at::kFloat);
+  const at::Tensor x =
+      make_abstract_dtensor({mesh_, Placement::shard(0)}, whole_.sym_sizes(), at::kFloat, at::kCPU);
   EXPECT_TRUE(locals_of(x).empty());
   const std::vector<c10::IValue> args{x, x, 1};
   const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("aten::add", "Tensor");

@@ -31,7 +31,8 @@ Results from_local_results(const Args& args) {
     for (const at::Tensor& local : locals) whole = whole + local.sym_size(placement.dim());
     sizes[static_cast<size_t>(placement.dim())] = whole;
   }
-  return {make_dtensor({mesh, placement}, sizes, locals[0].scalar_type())};
+  return {
+      make_abstract_dtensor({mesh, placement}, sizes, locals[0].scalar_type(), locals[0].device())};
 }
 
 Results redistribute_results(const Args& args) {
@@ -42,7 +43,7 @@ Results redistribute_results(const Args& args) {
               spec.placement.text(), ", which cannot become ", to.text());
   const auto sizes = redistributed_sizes(x.sym_sizes(), spec.placement, to, spec.mesh->size(),
                                          /*unpad=*/args[2].toBool());
-  return {make_dtensor({spec.mesh, to}, sizes, x.scalar_type())};
+  return {make_abstract_dtensor({spec.mesh, to}, sizes, x.scalar_type(), x.device())};
 }
 
 Results to_local_results(const Args& args) {
@@ -51,7 +52,8 @@ Results to_local_results(const Args& args) {
   Results locals;
   for (const int64_t rank : spec.mesh->hosted_ranks()) {
     const auto sizes = local_sizes(x.sym_sizes(), spec.placement, spec.mesh->size(), rank);
-    locals.push_back(make_fake_tensor(sizes, x.scalar_type(), /*contiguous=*/x.is_contiguous()));
+    locals.push_back(
+        make_fake_tensor(sizes, x.scalar_type(), x.device(), /*contiguous=*/x.is_contiguous()));
   }
   return locals;
 }
@@ -59,7 +61,7 @@ Results to_local_results(const Args& args) {
 Results full_tensor_results(const Args& args) {
   const at::Tensor& x = args[0].toTensor();
   spec_of(x);  // refuses a plain tensor
-  return {make_fake_tensor(x.sym_sizes(), x.scalar_type(), /*contiguous=*/true)};
+  return {make_fake_tensor(x.sym_sizes(), x.scalar_type(), x.device(), /*contiguous=*/true)};
 }
 
 const std::map<std::string, Results (*)(const Args&)>& placement_rules() {
@@ -94,9 +96,9 @@ Results dtensor_results(const c10::OperatorHandle& op, const std::string& name, 
               metas.size(), " results, its strategy ", sharding.outputs.size());
   Results results;
   for (size_t i = 0; i < metas.size(); ++i) {
-    results.push_back(make_dtensor({found.mesh, sharding.outputs[i]}, metas[i].sizes,
-                                   metas[i].dtype, /*locals=*/{},
-                                   /*contiguous=*/!is_view(op.schema())));
+    results.push_back(make_abstract_dtensor({found.mesh, sharding.outputs[i]}, metas[i].sizes,
+                                            metas[i].dtype, device_of(args),
+                                            /*contiguous=*/!is_view(op.schema())));
   }
   return results;
 }

@@ -1,0 +1,354 @@
+// Attention's forward, over contiguous keys and over pages, and the write into the pages.
+
+#include "harness/kernels/cpu/sm90_step.h"
+#include "harness/kernels/cuda/attention.cuh"
+
+namespace samebits::cuda {
+namespace {
+
+// The rows of one key-value head of a sequence are its queries times the heads of the group: row r
+// is query r / group, head r % group. A block has 64 of them.
+struct RowsOfBlock {
+  SequencePart part;
+  int64_t group;
+  int64_t kv_head;
+  int64_t first;   // row
+  int64_t rows;    // up to 64
+  int64_t before;  // keys before the sequence's first query
+  KeyPlace keys;
+
+  __device__ int64_t query(int64_t row) const { return (first + row) / group; }
+  __device__ int64_t position(int64_t row) const { return before + query(row); }
+  __device__ int64_t keys_seen() const { return rows == 0 ? 0 : position(rows - 1) + 1; }
+  // Of [tokens, H] rows.
+  __device__ int64_t place(int64_t row, int64_t heads) const {
+    return (part.start + query(row)) * heads + kv_head * group + (first + row) % group;
+  }
+};
+
+__device__ RowsOfBlock rows_of_block(const Attention& size, const Pages& pages, Fault* fault) {
+  RowsOfBlock block{};
+  block.group = size.heads / size.kv_heads;
+  block.kv_head = blockIdx.y;
+  block.part = find_part(size, block.group, blockIdx.x, fault);
+  if (block.part.sequence < 0) return block;
+  block.first = block.part.part * kAttentionTile;
+  const int64_t left = block.part.length * block.group - block.first;
+  block.rows = left < kAttentionTile ? left : kAttentionTile;
+  block.keys = {pages, size.kv_heads * size.head_dim, block.part.start, block.part.sequence};
+  if (pages.seq_lens == nullptr) return block;
+  const int64_t length = pages.seq_lens[block.part.sequence];
+  block.before = length - block.part.length;
+  if (block.before < 0) {
+    raise(fault, FaultKind::kKeys, block.part.sequence, length, block.part.length);
+    block.rows = 0;
+  }
+  return block;
+}
+
+// ---- bf16: four warps of 16 rows ---------------------------------------------------------------
+constexpr int kWarps = 4;
+constexpr int kThreads = kWarps * 32;
+
+__device__ bool is_finite_bf16(uint16_t x) { return (x & 0x7f80u) != 0x7f80u; }
+
+// O += P V where a value is infinite or NaN: a row must not meet values that it does not see, not
+// even with a zero, so each result is a scalar chain over what the row sees.
+template <int kDim>
+__device__ void accumulate_seen(float (&o)[kDim / 8][4], const float (&p)[8][4],
+                                const SharedTile<kDim>& v, uint16_t* p_rows /* [16][64] */,
+                                const int (&seen)[2], int lane) {
+#pragma unroll
+  for (int j = 0; j < 8; ++j) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      p_rows[(lane / 4 + e / 2 * 8) * kAttentionTile + j * 8 + lane % 4 * 2 + e % 2] =
+          f32_to_bf16(p[j][e]);
+    }
+  }
+  __syncwarp();
+  float sums[kDim / 8][4];  // indexed by a loop that is not unrolled: not the registers of `o`
+#pragma unroll
+  for (int d = 0; d < kDim / 8; ++d) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) sums[d][e] = o[d][e];
+  }
+#pragma unroll 1
+  for (int d = 0; d < kDim / 8; ++d) {
+#pragma unroll 1
+    for (int e = 0; e < 4; ++e) {
+      const int column = d * 8 + lane % 4 * 2 + e % 2;
+      const uint16_t* row = p_rows + (lane / 4 + e / 2 * 8) * kAttentionTile;
+      for (int k = 0; k < seen[e / 2]; k += kSm90StepK) {
+        uint16_t a[kSm90StepK];
+        uint16_t b[kSm90StepK];
+        for (int i = 0; i < kSm90StepK; ++i) {
+          const bool is_seen = k + i < seen[e / 2];
+          a[i] = is_seen ? row[k + i] : uint16_t{0};
+          b[i] = is_seen ? v.at(k + i, column) : uint16_t{0};
+        }
+        sums[d][e] = sm90_step(sums[d][e], a, b);
+      }
+    }
+  }
+#pragma unroll
+  for (int d = 0; d < kDim / 8; ++d) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) o[d][e] = sums[d][e];
+  }
+  __syncwarp();
+}
+
+template <int kDim>
+__global__ void __launch_bounds__(kThreads)
+    forward_bf16_kernel(Attention size, Pages pages, const uint16_t* q, const uint16_t* k,
+                        const uint16_t* v, uint16_t* out, float* lse, bool is_aligned,
+                        Fault* fault) {
+  extern __shared__ __align__(128) uint16_t shared[];
+  const SharedTile<kDim> q_tile{shared};
+  const SharedTile<kDim> k_tile{shared + kAttentionTile * kDim};
+  const SharedTile<kDim> v_tile{shared + 2 * kAttentionTile * kDim};
+  const RowsOfBlock block = rows_of_block(size, pages, fault);
+  if (block.rows <= 0) return;
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  const int warp = static_cast<int>(threadIdx.x / 32);
+  uint16_t* p_rows = shared + 3 * kAttentionTile * kDim + warp * 16 * kAttentionTile;
+  const int head_dim = static_cast<int>(size.head_dim);
+  const int64_t head_offset = block.kv_head * size.head_dim;
+
+  fill_rows<kDim, kThreads>(q_tile, static_cast<int>(block.rows), head_dim, is_aligned,
+                            [&](int row) { return q + block.place(row, size.heads) * head_dim; });
+
+  // A thread has two rows of the tile: lane / 4 of its warp's 16, and that + 8.
+  int64_t positions[2];
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    const int64_t row = warp * 16 + lane / 4 + h * 8;
+    positions[h] = row < block.rows ? block.position(row) : -1;
+  }
+  float m[2] = {-INFINITY, -INFINITY};
+  float l[2] = {};
+  float o[kDim / 8][4] = {};
+  const int64_t end = block.keys_seen();
+  for (int64_t first = 0; first < end; first += kAttentionTile) {
+    const int count = static_cast<int>(end - first < kAttentionTile ? end - first : kAttentionTile);
+    __syncthreads();  // the tile before is done with
+    fill_rows<kDim, kThreads>(k_tile, count, head_dim, is_aligned, [&](int row) {
+      const int64_t at = block.keys(first + row, fault);
+      return at < 0 ? nullptr : k + at + head_offset;
+    });
+    fill_rows<kDim, kThreads>(v_tile, count, head_dim, is_aligned, [&](int row) {
+      const int64_t at = block.keys(first + row, fault);
+      return at < 0 ? nullptr : v + at + head_offset;
+    });
+    __syncthreads();
+    bool finite = true;
+    for (int i = static_cast<int>(threadIdx.x); i < count * kDim; i += kThreads) {
+      finite = finite && is_finite_bf16(v_tile.at(i / kDim, i % kDim));
+    }
+    const bool all_finite = __syncthreads_and(finite) != 0;
+
+    float s[8][4] = {};
+    multiply_rows(s, q_tile, warp * 16, k_tile, lane);
+    int seen[2];
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      const int64_t n = positions[h] + 1 - first;
+      seen[h] = static_cast<int>(n < 0 ? 0 : n < kAttentionTile ? n : kAttentionTile);
+      float largest = m[h];
+#pragma unroll
+      for (int j = 0; j < 8; ++j) {
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          float& score = s[j][2 * h + e];
+          score = score * size.scale;
+          if (j * 8 + lane % 4 * 2 + e < seen[h]) largest = score > largest ? score : largest;
+        }
+      }
+      for (int width = 1; width <= 2; width *= 2) {
+        const float other = __shfl_xor_sync(0xffffffffu, largest, width);
+        largest = other > largest ? other : largest;
+      }
+#pragma unroll
+      for (int j = 0; j < 8; ++j) {
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          float& p = s[j][2 * h + e];
+          p = j * 8 + lane % 4 * 2 + e < seen[h] ? exp_f32(p - largest) : 0.0f;
+        }
+      }
+      const float sum = sum_of_row(s, 2 * h);
+      if (seen[h] == 0) continue;
+      const float alpha = exp_f32(m[h] - largest);
+      const float product = l[h] * alpha;
+      l[h] = product + sum;
+      m[h] = largest;
+#pragma unroll
+      for (int d = 0; d < kDim / 8; ++d) {
+        o[d][2 * h] = o[d][2 * h] * alpha;
+        o[d][2 * h + 1] = o[d][2 * h + 1] * alpha;
+      }
+    }
+    // A step of zeros leaves a chain as it is, so rows that see less may go along.
+    if (all_finite) {
+      accumulate_rows<kDim>(o, s, v_tile, lane);
+    } else {
+      accumulate_seen<kDim>(o, s, v_tile, p_rows, seen, lane);
+    }
+  }
+
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    const int64_t row = warp * 16 + lane / 4 + h * 8;
+    if (row >= block.rows) continue;
+    const int64_t to = block.place(row, size.heads);
+    if (lse != nullptr && lane % 4 == 0) lse[to] = canonical_nan_f32(m[h] + log_f32(l[h]));
+#pragma unroll
+    for (int d = 0; d < kDim / 8; ++d) {
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        const int column = d * 8 + lane % 4 * 2 + e;
+        if (column < head_dim) {
+          out[to * head_dim + column] = f32_to_bf16(o[d][2 * h + e] / l[h]);
+        }
+      }
+    }
+  }
+}
+
+// ---- float32: a block a row --------------------------------------------------------------------
+constexpr int kF32Threads = 128;
+
+__device__ float chain_f32(const float* a, const float* b, int64_t n) {
+  float sum = 0.0f;
+  for (int64_t i = 0; i < n; ++i) sum = fmaf(a[i], b[i], sum);
+  return sum;
+}
+
+// The sum of s[0 .. n - 1] as flash_attention.h adds it.
+__device__ float sum_of_eight(const float* s, int n) {
+  float t[8] = {};
+  for (int j = 0; j < n; ++j) t[j % 8] = t[j % 8] + s[j];
+  return ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]));
+}
+
+// Dynamic shared memory: head_dim floats, for O.
+__global__ void __launch_bounds__(kF32Threads)
+    forward_f32_kernel(Attention size, Pages pages, const float* q, const float* k, const float* v,
+                       float* out, float* lse, Fault* fault) {
+  extern __shared__ float o[];
+  __shared__ float s[kAttentionTile];
+  const RowsOfBlock block = rows_of_block(size, pages, fault);
+  const int64_t row = blockIdx.z;
+  if (row >= block.rows) return;
+  const int64_t dim = size.head_dim;
+  const int64_t offset = block.kv_head * dim;
+  const int64_t to = block.place(row, size.heads);
+  const int64_t end = block.position(row) + 1;
+  for (int64_t d = threadIdx.x; d < dim; d += kF32Threads) o[d] = 0.0f;
+  float m = -INFINITY;
+  float l = 0.0f;
+  for (int64_t first = 0; first < end; first += kAttentionTile) {
+    const int n = static_cast<int>(end - first < kAttentionTile ? end - first : kAttentionTile);
+    __syncthreads();
+    for (int j = static_cast<int>(threadIdx.x); j < n; j += kF32Threads) {
+      const int64_t at = block.keys(first + j, fault);
+      s[j] = at < 0 ? 0.0f : chain_f32(q + to * dim, k + at + offset, dim) * size.scale;
+    }
+    __syncthreads();
+    float largest = m;
+    for (int j = 0; j < n; ++j) largest = s[j] > largest ? s[j] : largest;
+    __syncthreads();
+    for (int j = static_cast<int>(threadIdx.x); j < n; j += kF32Threads) {
+      s[j] = exp_f32(s[j] - largest);
+    }
+    __syncthreads();
+    const float alpha = exp_f32(m - largest);
+    const float product = l * alpha;
+    l = product + sum_of_eight(s, n);
+    m = largest;
+    for (int64_t d = threadIdx.x; d < dim; d += kF32Threads) {
+      float sum = o[d] * alpha;
+      for (int j = 0; j < n; ++j) {
+        const int64_t at = block.keys(first + j, fault);
+        if (at >= 0) sum = fmaf(s[j], v[at + offset + d], sum);
+      }
+      o[d] = sum;
+    }
+  }
+  for (int64_t d = threadIdx.x; d < dim; d += kF32Threads) {
+    out[to * dim + d] = canonical_nan_f32(o[d] / l);
+  }
+  if (lse != nullptr && threadIdx.x == 0) lse[to] = canonical_nan_f32(m + log_f32(l));
+}
+
+// Rows past the last sequence are padding: +0.
+__global__ void clear_padding_kernel(Attention size, char* out, int64_t row_bytes) {
+  const int64_t token = blockIdx.x;
+  if (token < size.cu_seqlens[size.sequences]) return;
+  for (int64_t i = threadIdx.x; i < row_bytes; i += blockDim.x) out[token * row_bytes + i] = 0;
+}
+
+__global__ void write_kv_kernel(int64_t row_bytes, int64_t rows, const int64_t* slots,
+                                const char* k, const char* v, char* k_cache, char* v_cache,
+                                Fault* fault) {
+  const int64_t token = blockIdx.x;
+  const int64_t slot = slots[token];
+  if (slot == -1) return;
+  if (slot < -1 || slot >= rows) {
+    if (threadIdx.x == 0) raise(fault, FaultKind::kSlot, token, slot, rows);
+    return;
+  }
+  for (int64_t i = threadIdx.x; i < row_bytes / 2; i += blockDim.x) {
+    const auto copy = [&](const char* from, char* to) {
+      reinterpret_cast<uint16_t*>(to + slot * row_bytes)[i] =
+          reinterpret_cast<const uint16_t*>(from + token * row_bytes)[i];
+    };
+    copy(k, k_cache);
+    copy(v, v_cache);
+  }
+}
+
+}  // namespace
+
+void flash_attention(const Attention& size, const Pages& pages, const void* q, const void* k,
+                     const void* v, void* out, float* lse, cudaStream_t stream) {
+  if (size.tokens == 0 || size.heads == 0 || size.head_dim == 0) return;
+  if (pages.block_table != nullptr) {
+    const int64_t row_bytes = size.heads * size.head_dim * (size.bf16 ? 2 : 4);
+    clear_padding_kernel<<<static_cast<unsigned>(size.tokens), 128, 0, stream>>>(
+        size, static_cast<char*>(out), row_bytes);
+  }
+  const auto parts = static_cast<unsigned>(most_parts(size, size.heads / size.kv_heads));
+  const auto kv_heads = static_cast<unsigned>(size.kv_heads);
+  if (!size.bf16) {
+    forward_f32_kernel<<<dim3(parts, kv_heads, kAttentionTile), kF32Threads,
+                         size.head_dim * sizeof(float), stream>>>(
+        size, pages, static_cast<const float*>(q), static_cast<const float*>(k),
+        static_cast<const float*>(v), static_cast<float*>(out), lse, fault_record());
+    return;
+  }
+  const bool is_aligned = rows_are_aligned(q, size.head_dim) &&
+                          rows_are_aligned(k, size.head_dim) && rows_are_aligned(v, size.head_dim);
+  with_head_dim(size.head_dim, [&](auto dim) {
+    constexpr int kDim = decltype(dim)::value;
+    constexpr size_t kBytes = (3 * kAttentionTile * kDim + kWarps * 16 * kAttentionTile) * 2;
+    static const cudaError_t allowed = cudaFuncSetAttribute(
+        forward_bf16_kernel<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+    (void)allowed;  // a launch that needs more than it may have fails, and is reported as any other
+    forward_bf16_kernel<kDim><<<dim3(parts, kv_heads), kThreads, kBytes, stream>>>(
+        size, pages, static_cast<const uint16_t*>(q), static_cast<const uint16_t*>(k),
+        static_cast<const uint16_t*>(v), static_cast<uint16_t*>(out), lse, is_aligned,
+        fault_record());
+  });
+}
+
+void write_kv(int64_t tokens, int64_t row_bytes, int64_t rows, const int64_t* slots, const void* k,
+              const void* v, void* k_cache, void* v_cache, cudaStream_t stream) {
+  if (tokens == 0 || row_bytes == 0) return;
+  write_kv_kernel<<<static_cast<unsigned>(tokens), 128, 0, stream>>>(
+      row_bytes, rows, slots, static_cast<const char*>(k), static_cast<const char*>(v),
+      static_cast<char*>(k_cache), static_cast<char*>(v_cache), fault_record());
+}
+
+}  // namespace samebits::cuda

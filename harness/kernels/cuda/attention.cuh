@@ -1,0 +1,170 @@
+#pragma once
+
+// What attention's kernels share: which rows a block has, and its tiles of keys. NOTE [The
+// arithmetic of attention] is in flash_attention.h.
+
+#include <type_traits>
+
+#include "harness/kernels/cuda/device.cuh"
+#include "harness/kernels/cuda/launchers.h"
+#include "harness/kernels/cuda/mma.cuh"
+
+namespace samebits::cuda {
+
+constexpr int kAttentionTile = 64;  // keys of a tile; rows of a block, too
+
+// Some units of one sequence: the block's place among those of all sequences, which are found on
+// the card because only the card knows where sequences begin.
+struct SequencePart {
+  int64_t sequence;  // -1: there are no more
+  int64_t start;     // its first token
+  int64_t length;    // its tokens
+  int64_t part;      // the block's index within the sequence
+};
+
+// Sequences of n tokens have ceil(n * scale / kAttentionTile) parts each.
+__device__ inline SequencePart find_part(const Attention& size, int64_t scale, int64_t index,
+                                         Fault* fault) {
+  for (int64_t s = 0; s < size.sequences; ++s) {
+    const int64_t start = size.cu_seqlens[s];
+    const int64_t end = size.cu_seqlens[s + 1];
+    if (start < 0 || end < start || end > size.tokens) {
+      raise(fault, FaultKind::kSequences, s, end, size.tokens);
+      break;
+    }
+    const int64_t parts = ((end - start) * scale + kAttentionTile - 1) / kAttentionTile;
+    if (index < parts) return {s, start, end - start, index};
+    index -= parts;
+  }
+  return {-1, 0, 0, 0};
+}
+
+// An upper bound of the parts of all sequences, for the grid.
+inline int64_t most_parts(const Attention& size, int64_t scale) {
+  return (size.tokens * scale + kAttentionTile - 1) / kAttentionTile + size.sequences;
+}
+
+// Rows of bf16 into a tile [kAttentionTile][kDim]: row i < rows from `source(i)`, which gives the
+// address of head_dim elements or null; everything else is zero.
+template <int kDim, int kThreads, typename Source>
+__device__ void fill_rows(const SharedTile<kDim>& tile, int rows, int head_dim, bool is_aligned,
+                          Source source) {
+  for (int i = static_cast<int>(threadIdx.x); i < kAttentionTile * (kDim / 8); i += kThreads) {
+    const int row = i / (kDim / 8);
+    const int column = i % (kDim / 8) * 8;
+    const uint16_t* from = row < rows ? source(row) : nullptr;
+    const int left = head_dim - column;
+    const int count = from != nullptr && left > 0 ? (left < 8 ? left : 8) : 0;
+    uint16_t* chunk = tile.chunk(row, column);
+    if (is_aligned && count == 8) {
+      *reinterpret_cast<uint4*>(chunk) = *reinterpret_cast<const uint4*>(from + column);
+    } else {
+      for (int j = 0; j < 8; ++j) chunk[j] = j < count ? from[column + j] : uint16_t{0};
+    }
+  }
+}
+
+// c += rows of `a` (row .. + 15) times rows of `b` (all 64), over kDim: the chain over head_dim.
+template <int kDim>
+__device__ void multiply_rows(float (&c)[8][4], const SharedTile<kDim>& a, int row,
+                              const SharedTile<kDim>& b, int lane) {
+#pragma unroll
+  for (int k = 0; k < kDim; k += 16) {
+    uint32_t fa[4];
+    a.a_fragment(fa, row, k, lane);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      uint32_t fb[4];
+      b.b_fragments(fb, j * 16, k, lane);
+      step(c[2 * j], fa, fb[0], fb[1]);
+      step(c[2 * j + 1], fa, fb[2], fb[3]);
+    }
+  }
+}
+
+__device__ inline uint32_t pack_bf16(float low, float high) {
+  return static_cast<uint32_t>(f32_to_bf16(low)) | static_cast<uint32_t>(f32_to_bf16(high)) << 16;
+}
+
+// The A fragment, rounded, of columns 16 t .. + 15 of a 16 x 64 tile of results.
+__device__ inline void fragment_of_results(uint32_t (&a)[4], const float (&c)[8][4], int t) {
+  a[0] = pack_bf16(c[2 * t][0], c[2 * t][1]);
+  a[1] = pack_bf16(c[2 * t][2], c[2 * t][3]);
+  a[2] = pack_bf16(c[2 * t + 1][0], c[2 * t + 1][1]);
+  a[3] = pack_bf16(c[2 * t + 1][2], c[2 * t + 1][3]);
+}
+
+// o += p (16 x 64, rounded) times the 64 rows of `v`: the chain over rows, 16 at a time.
+template <int kDim>
+__device__ void accumulate_rows(float (&o)[kDim / 8][4], const float (&p)[8][4],
+                                const SharedTile<kDim>& v, int lane) {
+#pragma unroll
+  for (int t = 0; t < 4; ++t) {
+    uint32_t a[4];
+    fragment_of_results(a, p, t);
+#pragma unroll
+    for (int j = 0; j < kDim / 16; ++j) {
+      uint32_t b[4];
+      v.b_fragments_of_transposed(b, j * 16, t * 16, lane);
+      step(o[2 * j], a, b[0], b[1]);
+      step(o[2 * j + 1], a, b[2], b[3]);
+    }
+  }
+}
+
+// The eight partial sums, by index mod 8, of one row of a 16 x 64 tile, joined by the tree of
+// flash_attention.h. `half`: 0 for the fragment's upper row, 2 for the lower one. To every thread
+// of the row.
+__device__ inline float sum_of_row(const float (&p)[8][4], int half) {
+  float even = 0.0f;
+  float odd = 0.0f;
+#pragma unroll
+  for (int j = 0; j < 8; ++j) {
+    even = even + p[j][half];
+    odd = odd + p[j][half + 1];
+  }
+  float sum = even + odd;
+  sum = sum + __shfl_xor_sync(0xffffffffu, sum, 1);
+  return sum + __shfl_xor_sync(0xffffffffu, sum, 2);
+}
+
+inline bool rows_are_aligned(const void* data, int64_t head_dim) {
+  return reinterpret_cast<uintptr_t>(data) % 16 == 0 && head_dim % 8 == 0;
+}
+
+// Where key `position` of a sequence is: an element's index, of its first head, or -1.
+struct KeyPlace {
+  Pages pages;
+  int64_t row;       // elements of a token's keys, all heads
+  int64_t start;     // of the sequence, where keys are contiguous
+  int64_t sequence;  // where they are in pages
+
+  __device__ int64_t operator()(int64_t position, Fault* fault) const {
+    if (pages.block_table == nullptr) return (start + position) * row;
+    const int64_t index = position / pages.page_rows;
+    if (index >= pages.table_width) {
+      raise(fault, FaultKind::kPages, sequence, position + 1, pages.table_width * pages.page_rows);
+      return -1;
+    }
+    const int64_t page = pages.block_table[sequence * pages.table_width + index];
+    if (page < 0 || page >= pages.pages) {
+      raise(fault, FaultKind::kPage, sequence * pages.table_width + index, page, pages.pages);
+      return -1;
+    }
+    return (page * pages.page_rows + position % pages.page_rows) * row;
+  }
+};
+
+// Calls f with the least supported head size, as a constant, that holds head_dim.
+template <typename F>
+void with_head_dim(int64_t head_dim, F f) {
+  if (head_dim <= 64) {
+    f(std::integral_constant<int, 64>{});
+  } else if (head_dim <= 128) {
+    f(std::integral_constant<int, 128>{});
+  } else {
+    f(std::integral_constant<int, 256>{});
+  }
+}
+
+}  // namespace samebits::cuda

@@ -1,0 +1,191 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+#include "harness/kernels/adamw.h"
+
+// The CUDA twins of the contract list, on raw pointers: what stands between the operators
+// (operators.cpp) and the kernels, so that no .cu file needs torch. The arithmetic is that of each
+// operator's header, the bits are those of the portable CPU kernels.
+//
+// Everything is contiguous and on the card. `bf16` says whether elements are bfloat16 or float32;
+// `void*` points at such elements. Kernels are put on `stream` and read nothing on the host, so a
+// graph may capture them. Empty tensors launch nothing.
+namespace samebits::cuda {
+
+// ---- matrices (linear.h) -----------------------------------------------------------------------
+// Element (r, k) of an operand is at data + r * row_stride + k * k_stride, in elements; one of the
+// strides is 1.
+struct Operand {
+  const void* data;
+  int64_t row_stride;
+  int64_t k_stride;
+};
+
+struct Gemm {
+  Operand a;  // [m, k]
+  Operand b;  // [n, k]
+  void* out;  // [m, n]
+  int64_t m, n, k;
+  int64_t slice;  // 0: one chain
+  bool bf16;      // of the operands
+  bool bf16_out;
+  float* workspace;  // gemm_workspace() elements, or null where that is 0
+};
+
+int64_t gemm_workspace(int64_t m, int64_t n, int64_t k, int64_t slice);
+void gemm(const Gemm& call, cudaStream_t stream);
+
+// ---- rows --------------------------------------------------------------------------------------
+struct Rows {
+  int64_t rows;
+  int64_t dim;
+  bool bf16;
+};
+
+void rms_norm(const Rows& size, const void* x, const void* weight, void* y, float eps,
+              bool fused_rounding, cudaStream_t stream);
+void rms_norm_dgrad(const Rows& size, const void* dy, const void* x, const void* weight, void* dx,
+                    float eps, cudaStream_t stream);
+// workspace: rows + ceil(rows / kRmsNormBlockRows) * dim floats.
+void rms_norm_wgrad(const Rows& size, const void* dy, const void* x, void* dweight, float eps,
+                    float* workspace, cudaStream_t stream);
+void residual_rms_norm(const Rows& size, const void* x, const void* y, const void* weight,
+                       void* sum, void* normed, float eps, cudaStream_t stream);
+
+struct Rotation {
+  int64_t tokens, heads, dim;
+  int64_t table;  // positions that cos and sin [table, dim / 2] hold
+  const float* cos;
+  const float* sin;
+  const int64_t* positions;  // [tokens]
+  bool bf16;
+};
+
+void rope(const Rotation& call, const void* x, void* y, bool inverse, cudaStream_t stream);
+void rms_norm_rope(const Rotation& call, const void* x, const void* weight, float eps, void* normed,
+                   void* rotated, cudaStream_t stream);
+
+// ---- element by element ------------------------------------------------------------------------
+void silu_mul(int64_t n, bool bf16, const void* gate, const void* up, void* y, bool fused_rounding,
+              cudaStream_t stream);
+void silu_mul_backward(int64_t n, bool bf16, const void* dy, const void* gate, const void* up,
+                       void* dgate, void* dup, cudaStream_t stream);
+void residual_add(int64_t n, bool bf16, const void* x, const void* y, void* out,
+                  cudaStream_t stream);
+
+// ---- the vocabulary ----------------------------------------------------------------------------
+struct Table {
+  int64_t tokens, rows, width, first_row;
+  const int64_t* ids;  // [tokens]
+  bool bf16;
+};
+
+void embedding(const Table& call, const void* weight, void* y, cudaStream_t stream);
+void embedding_wgrad(const Table& call, const void* dy, void* dweight, cudaStream_t stream);
+
+struct Logits {
+  int64_t rows, width, vocab;
+  bool bf16;
+};
+
+void log_softmax_gather(const Logits& size, const void* logits, const int64_t* targets,
+                        float* logprob, float* lse, cudaStream_t stream);
+void log_softmax_gather_backward(const Logits& size, const float* dlogprob, const void* logits,
+                                 const int64_t* targets, const float* lse, void* dlogits,
+                                 cudaStream_t stream);
+
+struct Draw {
+  const int64_t* keys;  // [rows, 2]
+  uint64_t seed;
+  float temperature;
+  // Where a filter is on, 1 for each id that passes it; else null.
+  const uint8_t* kept;  // [rows, vocab]
+};
+
+void sample(const Logits& size, const void* logits, const Draw& draw, int64_t* token,
+            float* logprob, cudaStream_t stream);
+// For each logit a number that orders as sample.h orders ids: larger comes first, equal by id.
+void sample_order(const Logits& size, const void* logits, float temperature, int32_t* order,
+                  cudaStream_t stream);
+// `ids` [rows, vocab]: every row's ids in that order. Fills `kept`; `probability` is workspace.
+void sample_filter(const Logits& size, const void* logits, float temperature, const int64_t* ids,
+                   int64_t top_k, float top_p, float* probability, uint8_t* kept,
+                   cudaStream_t stream);
+
+// ---- loss and optimizer ------------------------------------------------------------------------
+struct Loss {
+  int64_t n;
+  const float* logprobs;
+  const float* reference;
+  const float* advantage;
+  const int64_t* tokens;
+  float sequences, low, high, entropy, kl;
+};
+
+void grpo_loss(const Loss& call, float* loss, float* stats, cudaStream_t stream);
+void grpo_loss_backward(const Loss& call, const float* dloss, float* dlogprobs,
+                        cudaStream_t stream);
+
+// x as [outer, dim, inner], cut along dim. workspace: sum_squares_workspace() floats.
+struct Squares {
+  int64_t outer, dim, inner, slice;
+  bool bf16;
+};
+
+int64_t sum_squares_workspace(const Squares& size);
+void sum_squares(const Squares& size, const void* x, float* out, float* workspace,
+                 cudaStream_t stream);
+
+struct Adamw {
+  int64_t n;
+  bool bf16;        // of weight
+  bool float_grad;  // grad is float32, else of weight's dtype
+  void* weight;
+  float* master;  // or null
+  float* m;
+  float* v;
+  const void* grad;
+  const float* scale;
+  const int64_t* step;
+  AdamwSettings settings;
+};
+
+void adamw(const Adamw& call, cudaStream_t stream);
+// `squares`: `count` pointers, read before the call returns, to a float each on the card.
+void clip_scale(const float* const* squares, int64_t count, float clip_norm, float* norm,
+                float* scale, cudaStream_t stream);
+
+// ---- attention (flash_attention.h) -------------------------------------------------------------
+struct Attention {
+  int64_t tokens, sequences;
+  int64_t heads, kv_heads, head_dim;
+  float scale;
+  const int32_t* cu_seqlens;  // [sequences + 1]
+  bool bf16;
+};
+
+// The keys and values of a paged cache; block_table null: contiguous, as [tokens, G, D].
+struct Pages {
+  const int32_t* block_table;  // [sequences, table_width]
+  const int32_t* seq_lens;     // [sequences]
+  int64_t table_width;
+  int64_t pages;
+  int64_t page_rows;
+};
+
+// lse: [tokens, H] or null.
+void flash_attention(const Attention& size, const Pages& pages, const void* q, const void* k,
+                     const void* v, void* out, float* lse, cudaStream_t stream);
+// delta: workspace [tokens, H].
+void flash_attention_backward(const Attention& size, const void* dout, const void* q, const void* k,
+                              const void* v, const void* out, const float* lse, float* delta,
+                              void* dq, void* dk, void* dv, cudaStream_t stream);
+
+// slots int64 [tokens]; a row is G * D elements.
+void write_kv(int64_t tokens, int64_t row_bytes, int64_t rows, const int64_t* slots, const void* k,
+              const void* v, void* k_cache, void* v_cache, cudaStream_t stream);
+
+}  // namespace samebits::cuda

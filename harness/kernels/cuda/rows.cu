@@ -1,0 +1,270 @@
+// rms_norm.h, rope.h and their fusions (residual_rms_norm.h, rms_norm_rope.h). A row belongs to
+// kRmsNormLanes neighbouring threads, one for each partial sum.
+
+#include "harness/kernels/cuda/device.cuh"
+#include "harness/kernels/cuda/launchers.h"
+#include "harness/kernels/rms_norm.h"
+
+namespace samebits::cuda {
+namespace {
+
+constexpr int kLanes = kRmsNormLanes;
+constexpr int kRowsPerBlock = 8;
+constexpr int kThreads = kLanes * kRowsPerBlock;
+
+struct Place {
+  int64_t row;
+  int lane;
+};
+
+__device__ Place place() {
+  return {static_cast<int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / kLanes,
+          static_cast<int>(threadIdx.x % kLanes)};
+}
+
+unsigned blocks_for(int64_t rows) {
+  return static_cast<unsigned>((rows + kRowsPerBlock - 1) / kRowsPerBlock);
+}
+
+// The strided sum of term(i), i < n, to every lane of the row. All threads of a warp take part,
+// those without a row with n = 0.
+template <typename Term>
+__device__ float row_sum(int64_t n, int lane, Term term) {
+  float partial = 0.0f;
+  for (int64_t i = lane; i < n; i += kLanes) partial = partial + term(i);
+  return __shfl_sync(0xffffffffu, fold_lanes<kLanes>(partial), 0, kLanes);
+}
+
+template <typename T>
+__device__ float inverse_rms(const T* x, int64_t n, int64_t dim, int lane, float eps) {
+  const float squares = row_sum(n, lane, [x](int64_t i) {
+    const float value = load(x[i]);
+    return value * value;
+  });
+  return 1.0f / sqrtf(squares / static_cast<float>(dim) + eps);
+}
+
+template <typename T>
+__device__ void write_norm(const T* x, const T* weight, T* y, int64_t n, int lane, float r,
+                           bool fused_rounding) {
+  for (int64_t i = lane; i < n; i += kLanes) {
+    const float scaled = load(x[i]) * r;
+    store(load(weight[i]) * (fused_rounding ? scaled : round_as<T>(scaled)), y[i]);
+  }
+}
+
+template <typename T>
+__global__ void rms_norm_kernel(int64_t rows, int64_t dim, const T* x, const T* weight, T* y,
+                                float eps, bool fused_rounding) {
+  const Place at = place();
+  const int64_t n = at.row < rows ? dim : 0;
+  x += at.row * dim;
+  const float r = inverse_rms(x, n, dim, at.lane, eps);
+  write_norm(x, weight, y + at.row * dim, n, at.lane, r, fused_rounding);
+}
+
+// Each lane reads back only what it wrote itself.
+template <typename T>
+__global__ void residual_rms_norm_kernel(int64_t rows, int64_t dim, const T* x, const T* y,
+                                         const T* weight, T* sum, T* normed, float eps) {
+  const Place at = place();
+  const int64_t n = at.row < rows ? dim : 0;
+  const int64_t first = at.row * dim;
+  for (int64_t i = at.lane; i < n; i += kLanes) {
+    store(load(x[first + i]) + load(y[first + i]), sum[first + i]);
+  }
+  const float r = inverse_rms(sum + first, n, dim, at.lane, eps);
+  write_norm(sum + first, weight, normed + first, n, at.lane, r, /*fused_rounding=*/false);
+}
+
+template <typename T>
+__global__ void rms_norm_dgrad_kernel(int64_t rows, int64_t dim, const T* dy, const T* x,
+                                      const T* weight, T* dx, float eps) {
+  const Place at = place();
+  const int64_t n = at.row < rows ? dim : 0;
+  dy += at.row * dim;
+  x += at.row * dim;
+  dx += at.row * dim;
+  const float r = inverse_rms(x, n, dim, at.lane, eps);
+  const float c = row_sum(n, at.lane,
+                          [=](int64_t i) {
+                            const float g = load(dy[i]) * load(weight[i]);
+                            return g * (load(x[i]) * r);
+                          }) /
+                  static_cast<float>(dim);
+  for (int64_t i = at.lane; i < n; i += kLanes) {
+    const float g = load(dy[i]) * load(weight[i]);
+    const float h = load(x[i]) * r;
+    store(r * (g - h * c), dx[i]);
+  }
+}
+
+template <typename T>
+__global__ void inverse_rms_kernel(int64_t rows, int64_t dim, const T* x, float* r, float eps) {
+  const Place at = place();
+  const float value = inverse_rms(x + at.row * dim, at.row < rows ? dim : 0, dim, at.lane, eps);
+  if (at.row < rows && at.lane == 0) r[at.row] = value;
+}
+
+// One thread a column of one block of rows.
+template <typename T>
+__global__ void wgrad_block_kernel(int64_t rows, int64_t dim, const T* dy, const T* x,
+                                   const float* r, float* sums) {
+  const int64_t column = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (column >= dim) return;
+  const int64_t first = static_cast<int64_t>(blockIdx.y) * kRmsNormBlockRows;
+  float sum = 0.0f;
+  for (int64_t row = first; row < rows && row < first + kRmsNormBlockRows; ++row) {
+    sum = sum + load(dy[row * dim + column]) * (load(x[row * dim + column]) * r[row]);
+  }
+  sums[blockIdx.y * dim + column] = sum;
+}
+
+template <typename T>
+__global__ void wgrad_sum_kernel(int64_t blocks, int64_t dim, const float* sums, T* dweight) {
+  const int64_t column = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (column >= dim) return;
+  float sum = 0.0f;
+  for (int64_t block = 0; block < blocks; ++block) sum = sum + sums[block * dim + column];
+  store(sum, dweight[column]);
+}
+
+// The half of a head's dimension that a lane rotates, with its position checked.
+template <typename T>
+__device__ void rotate(const Rotation& call, int64_t row, int lane, const T* x, T* y,
+                       bool inverse) {
+  const int64_t token = row / call.heads;
+  const int64_t position = call.positions[token];
+  if (position < 0 || position >= call.table) return;  // a fault, raised by the caller
+  const int64_t half = call.dim / 2;
+  for (int64_t i = lane; i < half; i += kLanes) {
+    const float x1 = load(x[i]);
+    const float x2 = load(x[i + half]);
+    const float c = call.cos[position * half + i];
+    const float s = (inverse ? -1.0f : 1.0f) * call.sin[position * half + i];
+    store(x1 * c - x2 * s, y[i]);
+    store(x2 * c + x1 * s, y[i + half]);
+  }
+}
+
+__device__ void check_position(const Rotation& call, int64_t row, int lane, Fault* fault) {
+  const int64_t token = row / call.heads;
+  const int64_t position = call.positions[token];
+  if (lane == 0 && row % call.heads == 0 && (position < 0 || position >= call.table)) {
+    raise(fault, FaultKind::kRopePosition, token, position, call.table);
+  }
+}
+
+template <typename T>
+__global__ void rope_kernel(Rotation call, const T* x, T* y, bool inverse, Fault* fault) {
+  const Place at = place();
+  if (at.row >= call.tokens * call.heads) return;
+  check_position(call, at.row, at.lane, fault);
+  rotate(call, at.row, at.lane, x + at.row * call.dim, y + at.row * call.dim, inverse);
+}
+
+template <typename T>
+__global__ void rms_norm_rope_kernel(Rotation call, const T* x, const T* weight, float eps,
+                                     T* normed, T* rotated, Fault* fault) {
+  const Place at = place();
+  const bool has_row = at.row < call.tokens * call.heads;
+  const int64_t n = has_row ? call.dim : 0;
+  const int64_t first = at.row * call.dim;
+  const float r = inverse_rms(x + first, n, call.dim, at.lane, eps);
+  write_norm(x + first, weight, normed + first, n, at.lane, r, /*fused_rounding=*/false);
+  __syncwarp();  // a lane rotates what others have written
+  if (!has_row) return;
+  check_position(call, at.row, at.lane, fault);
+  rotate(call, at.row, at.lane, normed + first, rotated + first, /*inverse=*/false);
+}
+
+// Calls f with an element of the dtype.
+template <typename F>
+void with_element(bool bf16, F f) {
+  if (bf16) {
+    f(Bf16{});
+  } else {
+    f(float{});
+  }
+}
+
+}  // namespace
+
+void rms_norm(const Rows& size, const void* x, const void* weight, void* y, float eps,
+              bool fused_rounding, cudaStream_t stream) {
+  if (size.rows == 0) return;
+  with_element(size.bf16, [&](auto element) {
+    using T = decltype(element);
+    rms_norm_kernel<<<blocks_for(size.rows), kThreads, 0, stream>>>(
+        size.rows, size.dim, static_cast<const T*>(x), static_cast<const T*>(weight),
+        static_cast<T*>(y), eps, fused_rounding);
+  });
+}
+
+void rms_norm_dgrad(const Rows& size, const void* dy, const void* x, const void* weight, void* dx,
+                    float eps, cudaStream_t stream) {
+  if (size.rows == 0) return;
+  with_element(size.bf16, [&](auto element) {
+    using T = decltype(element);
+    rms_norm_dgrad_kernel<<<blocks_for(size.rows), kThreads, 0, stream>>>(
+        size.rows, size.dim, static_cast<const T*>(dy), static_cast<const T*>(x),
+        static_cast<const T*>(weight), static_cast<T*>(dx), eps);
+  });
+}
+
+void rms_norm_wgrad(const Rows& size, const void* dy, const void* x, void* dweight, float eps,
+                    float* workspace, cudaStream_t stream) {
+  constexpr unsigned kColumns = 128;
+  const auto column_blocks = static_cast<unsigned>((size.dim + kColumns - 1) / kColumns);
+  const auto row_blocks =
+      static_cast<unsigned>((size.rows + kRmsNormBlockRows - 1) / kRmsNormBlockRows);
+  float* r = workspace;
+  float* sums = workspace + size.rows;
+  with_element(size.bf16, [&](auto element) {
+    using T = decltype(element);
+    const auto* from = static_cast<const T*>(x);
+    if (size.rows > 0) {
+      inverse_rms_kernel<<<blocks_for(size.rows), kThreads, 0, stream>>>(size.rows, size.dim, from,
+                                                                         r, eps);
+      wgrad_block_kernel<<<dim3(column_blocks, row_blocks), kColumns, 0, stream>>>(
+          size.rows, size.dim, static_cast<const T*>(dy), from, r, sums);
+    }
+    wgrad_sum_kernel<<<column_blocks, kColumns, 0, stream>>>(row_blocks, size.dim, sums,
+                                                             static_cast<T*>(dweight));
+  });
+}
+
+void residual_rms_norm(const Rows& size, const void* x, const void* y, const void* weight,
+                       void* sum, void* normed, float eps, cudaStream_t stream) {
+  if (size.rows == 0) return;
+  with_element(size.bf16, [&](auto element) {
+    using T = decltype(element);
+    residual_rms_norm_kernel<<<blocks_for(size.rows), kThreads, 0, stream>>>(
+        size.rows, size.dim, static_cast<const T*>(x), static_cast<const T*>(y),
+        static_cast<const T*>(weight), static_cast<T*>(sum), static_cast<T*>(normed), eps);
+  });
+}
+
+void rope(const Rotation& call, const void* x, void* y, bool inverse, cudaStream_t stream) {
+  const int64_t rows = call.tokens * call.heads;
+  if (rows == 0) return;
+  with_element(call.bf16, [&](auto element) {
+    using T = decltype(element);
+    rope_kernel<<<blocks_for(rows), kThreads, 0, stream>>>(
+        call, static_cast<const T*>(x), static_cast<T*>(y), inverse, fault_record());
+  });
+}
+
+void rms_norm_rope(const Rotation& call, const void* x, const void* weight, float eps, void* normed,
+                   void* rotated, cudaStream_t stream) {
+  const int64_t rows = call.tokens * call.heads;
+  if (rows == 0) return;
+  with_element(call.bf16, [&](auto element) {
+    using T = decltype(element);
+    rms_norm_rope_kernel<<<blocks_for(rows), kThreads, 0, stream>>>(
+        call, static_cast<const T*>(x), static_cast<const T*>(weight), eps, static_cast<T*>(normed),
+        static_cast<T*>(rotated), fault_record());
+  });
+}
+
+}  // namespace samebits::cuda

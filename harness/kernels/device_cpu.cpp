@@ -1,0 +1,9 @@
+#include "harness/kernels/device.h"
+
+namespace samebits {
+
+std::string why_no_cuda() { return "this build has no CUDA (configure with SAMEBITS_CUDA=ON)"; }
+
+void throw_device_fault() {}
+
+}  // namespace samebits

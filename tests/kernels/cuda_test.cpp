@@ -1,0 +1,327 @@
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "harness/kernels/device.h"
+#include "harness/kernels/functional.h"
+#include "tests/kernels/tensors.h"
+
+// Every operator of the contract list on a card against the CPU, to the bit, on ordinary values and
+// on arbitrary bit patterns.
+
+namespace samebits {
+namespace {
+
+using testing::hostile_tensor;
+using testing::kDtypes;
+using testing::random_tensor;
+using testing::same_bits;
+
+using Tensors = std::vector<at::Tensor>;
+using Operator = std::function<Tensors(const Tensors&)>;
+
+Tensors on(c10::Device device, Tensors tensors) {
+  for (at::Tensor& tensor : tensors) {
+    if (tensor.defined()) tensor = tensor.to(device);
+  }
+  return tensors;
+}
+
+class CudaTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (const std::string reason = why_no_cuda(); !reason.empty()) GTEST_SKIP() << reason;
+  }
+
+  // Runs `op` on both; what it writes in place is among what it returns.
+  static bool agrees(const Operator& op, const Tensors& inputs) {
+    Tensors copies;
+    for (const at::Tensor& input : inputs) copies.push_back(input.clone());
+    const Tensors there = on(at::kCPU, op(on(at::kCUDA, inputs)));
+    throw_device_fault();
+    return same_bits(op(copies), there);
+  }
+};
+
+Tensors list(std::tuple<at::Tensor, at::Tensor> two) {
+  return {std::get<0>(two), std::get<1>(two)};
+}
+Tensors list(std::tuple<at::Tensor, at::Tensor, at::Tensor> three) {
+  return {std::get<0>(three), std::get<1>(three), std::get<2>(three)};
+}
+
+// Calls f(dtype, make, what) for both dtypes, with ordinary values and hostile ones.
+using Make = at::Tensor (*)(at::IntArrayRef, at::ScalarType, uint64_t);
+void for_all_values(const std::function<void(at::ScalarType, Make, const std::string&)>& f) {
+  for (const at::ScalarType dtype : kDtypes) {
+    const std::string name = dtype == at::kFloat ? "float32" : "bfloat16";
+    f(dtype, random_tensor, name + ", normal values");
+    f(dtype, hostile_tensor, name + ", arbitrary bits");
+  }
+}
+
+TEST_F(CudaTest, Linear) {
+  struct Shape {
+    int64_t m, n, k, slice;
+  };
+  for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
+    for (const auto [m, n, k, slice] : std::vector<Shape>{{1, 1, 1, 0},
+                                                          {1, 64, 48, 16},
+                                                          {3, 5, 7, 0},
+                                                          {5, 130, 100, 24},
+                                                          {7, 1003, 1003, 0},
+                                                          {40, 256, 1024, 128},
+                                                          {16, 96, 200, 8},
+                                                          {130, 70, 333, 50},
+                                                          {257, 513, 264, 33},
+                                                          {2, 3, 0, 0}}) {
+      const Tensors inputs{make({m, k}, dtype, 1), make({n, k}, dtype, 2)};
+      for (const at::ScalarType out : kDtypes) {
+        EXPECT_TRUE(agrees(
+            [=](const Tensors& in) { return Tensors{ops::linear(in[0], in[1], slice, 0, out)}; },
+            inputs))
+            << what << ", " << m << " x " << n << " x " << k << ", slice " << slice;
+      }
+      const Tensors gradients{make({m, n}, dtype, 3), inputs[1], inputs[0]};
+      EXPECT_TRUE(agrees(
+          [=](const Tensors& in) {
+            return Tensors{ops::linear_dgrad(in[0], in[1], slice), ops::linear_wgrad(in[0], in[2])};
+          },
+          gradients))
+          << "gradients, " << what << ", " << m << " x " << n << " x " << k;
+    }
+  });
+}
+
+// Model-like sizes, where the larger tiles and the slices of TP invariance are used.
+TEST_F(CudaTest, LinearAtModelSizes) {
+  for (const int64_t m : {1, 8, 40, 512}) {
+    const Tensors inputs{random_tensor({m, 1024}, at::kBFloat16, 4),
+                         random_tensor({2048, 1024}, at::kBFloat16, 5)};
+    for (const int64_t slice : {0, 128}) {
+      EXPECT_TRUE(agrees(
+          [=](const Tensors& in) {
+            return Tensors{ops::linear(in[0], in[1], slice, 0, at::kBFloat16)};
+          },
+          inputs))
+          << m << " rows, slice " << slice;
+    }
+  }
+}
+
+TEST_F(CudaTest, Rows) {
+  for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
+    for (const int64_t dim : {1, 15, 64, 1000}) {
+      const Tensors in{make({37, dim}, dtype, 1), make({37, dim}, dtype, 2), make({dim}, dtype, 3)};
+      for (const bool fused : {false, true}) {
+        EXPECT_TRUE(agrees(
+            [=](const Tensors& x) {
+              return Tensors{ops::rms_norm(x[0], x[2], 1e-6, fused),
+                             ops::silu_mul(x[0], x[1], fused)};
+            },
+            in))
+            << what << ", " << dim;
+      }
+      EXPECT_TRUE(agrees(
+          [](const Tensors& x) {
+            Tensors out = list(ops::silu_mul_backward(x[0], x[1], x[0]));
+            for (const at::Tensor& each : list(ops::residual_rms_norm(x[0], x[1], x[2], 1e-6))) {
+              out.push_back(each);
+            }
+            out.push_back(ops::residual_add(x[0], x[1]));
+            out.push_back(ops::rms_norm_dgrad(x[0], x[1], x[2], 1e-6));
+            out.push_back(ops::rms_norm_wgrad(x[0], x[1], 1e-6));
+            return out;
+          },
+          in))
+          << what << ", " << dim;
+    }
+  });
+}
+
+TEST_F(CudaTest, Rotations) {
+  for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
+    const Tensors in{make({1, 9, 3, 34}, dtype, 1), make({34}, dtype, 2),
+                     random_tensor({20, 17}, at::kFloat, 3), random_tensor({20, 17}, at::kFloat, 4),
+                     at::tensor({3, 0, 19, 7, 7, 1, 2, 18, 5}).to(at::kLong).view({1, 9})};
+    EXPECT_TRUE(agrees(
+        [](const Tensors& x) {
+          Tensors out = list(ops::rms_norm_rope(x[0], x[1], 1e-6, x[2], x[3], x[4]));
+          out.push_back(ops::rope(x[0], x[2], x[3], x[4], false));
+          out.push_back(ops::rope(x[0], x[2], x[3], x[4], true));
+          return out;
+        },
+        in))
+        << what;
+  });
+}
+
+TEST_F(CudaTest, Vocabulary) {
+  for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
+    const at::Tensor ids = at::tensor({5, 0, 39, 5, 12, 5, 60, 0}).to(at::kLong).view({1, 8});
+    EXPECT_TRUE(agrees(
+        [](const Tensors& x) {
+          return Tensors{ops::embedding(x[0], x[1], 3), ops::embedding_wgrad(x[2], x[0], x[1], 3)};
+        },
+        {ids, make({40, 33}, dtype, 1), make({1, 8, 33}, dtype, 2)}))
+        << what;
+    const at::Tensor targets = at::tensor({0, 700, 13, 256, 255}).to(at::kLong);
+    EXPECT_TRUE(agrees(
+        [](const Tensors& x) {
+          Tensors out = list(ops::log_softmax_gather(x[0], x[1], 701));
+          out.push_back(ops::log_softmax_gather_backward(x[2], x[0], x[1], out[1], 701));
+          return out;
+        },
+        {make({5, 704}, dtype, 3), targets, random_tensor({5}, at::kFloat, 4)}))
+        << what;
+    const at::Tensor keys = at::randint(0, int64_t{1} << 32, {5, 2}, testing::seeded(5),
+                                        at::TensorOptions().dtype(at::kLong));
+    struct Draw {
+      double temperature;
+      int64_t top_k;
+      double top_p;
+    };
+    for (const auto [temperature, top_k, top_p] :
+         std::vector<Draw>{{1, 0, 1}, {0, 0, 1}, {0.7, 40, 1}, {1.3, 0, 0.9}, {1, 300, 0.5}}) {
+      EXPECT_TRUE(agrees(
+          [=](const Tensors& x) {
+            return list(ops::sample(x[0], x[1], 701, 42, temperature, top_k, top_p));
+          },
+          {make({5, 704}, dtype, 6), keys}))
+          << what << ", temperature " << temperature << ", top_k " << top_k << ", top_p " << top_p;
+    }
+  });
+}
+
+TEST_F(CudaTest, LossAndOptimizer) {
+  for (const Make make : {Make(random_tensor), Make(hostile_tensor)}) {
+    EXPECT_TRUE(agrees(
+        [](const Tensors& x) {
+          Tensors out = list(ops::grpo_loss(x[0], x[1], x[2], x[3], 8, 0.2, 0.01, 0.1));
+          out.push_back(ops::grpo_loss_backward(x[4], x[0], x[1], x[2], x[3], 8, 0.2, 0.01, 0.1));
+          return out;
+        },
+        {make({19}, at::kFloat, 1), make({19}, at::kFloat, 2), make({}, at::kFloat, 3),
+         at::scalar_tensor(100, at::kLong), make({}, at::kFloat, 4)}));
+  }
+  for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
+    for (const int64_t slice : {0, 5, 16}) {
+      for (const int64_t dim : {0, 1}) {
+        EXPECT_TRUE(
+            agrees([=](const Tensors& x) { return Tensors{ops::sum_squares(x[0], dim, slice)}; },
+                   {make({48, 700}, dtype, 5)}))
+            << what << ", slice " << slice << ", dim " << dim;
+      }
+    }
+    for (const bool has_master : {false, true}) {
+      EXPECT_TRUE(agrees(
+          [=](const Tensors& x) {
+            const auto [norm, scale] = ops::clip_scale({x[5], x[6], x[5]}, 1.0);
+            ops::adamw_(x[0], has_master ? std::optional(x[1]) : std::nullopt, x[2], x[3], x[4],
+                        scale, x[7], 1e-3, 0.9, 0.999, 1e-8, 0.01);
+            return Tensors{x[0], x[1], x[2], x[3], norm, scale};
+          },
+          {make({333}, dtype, 6), make({333}, at::kFloat, 7), make({333}, at::kFloat, 8),
+           make({333}, at::kFloat, 9).abs(), make({333}, dtype, 10),
+           at::scalar_tensor(0.3, at::kFloat), at::scalar_tensor(7.5, at::kFloat),
+           at::scalar_tensor(7, at::kLong)}))
+          << what;
+    }
+  });
+}
+
+at::Tensor boundaries(const std::vector<int32_t>& ends) { return at::tensor(ends, at::kInt); }
+
+TEST_F(CudaTest, Attention) {
+  for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
+    struct Shape {
+      int64_t heads, kv_heads, dim;
+    };
+    for (const auto [heads, kv_heads, dim] :
+         std::vector<Shape>{{4, 2, 16}, {6, 2, 40}, {2, 1, 128}, {3, 3, 5}}) {
+      const std::vector<int32_t> ends{0, 1, 1, 70, 199, 215};
+      const Tensors in{make({1, 215, heads, dim}, dtype, 1),
+                       make({1, 215, kv_heads, dim}, dtype, 2),
+                       make({1, 215, kv_heads, dim}, dtype, 3), boundaries(ends),
+                       make({1, 215, heads, dim}, dtype, 4)};
+      EXPECT_TRUE(agrees(
+          [](const Tensors& x) {
+            const auto [out, lse] = ops::flash_attention(x[0], x[1], x[2], x[3], 0.3);
+            return Tensors{out, lse};
+          },
+          in))
+          << what << ", forward, head size " << dim;
+      EXPECT_TRUE(agrees(
+          [](const Tensors& x) {
+            const auto [out, lse] = ops::flash_attention(x[0], x[1], x[2], x[3], 0.3);
+            return list(ops::flash_attention_backward(x[4], x[0], x[1], x[2], out, lse, x[3], 0.3));
+          },
+          in))
+          << what << ", backward, head size " << dim;
+    }
+  });
+}
+
+TEST_F(CudaTest, PagedAttention) {
+  for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
+    // Pages of 16 in any order; sequences decode, prefill, and go on with a prefill.
+    const at::Tensor table =
+        at::randperm(40, testing::seeded(7), at::TensorOptions().dtype(at::kInt)).view({4, 10});
+    const at::Tensor slots = at::tensor({-1, 3, 639, 17}).to(at::kLong);
+    EXPECT_TRUE(agrees(
+        [](const Tensors& x) {
+          ops::write_kv(x[1], x[2], x[6], x[7], x[8]);
+          return Tensors{ops::paged_attention(x[0], x[1], x[2], x[3], x[4], x[5], 0.25), x[1],
+                         x[2]};
+        },
+        {make({1, 90, 4, 64}, dtype, 1), make({40, 16, 2, 64}, dtype, 2),
+         make({40, 16, 2, 64}, dtype, 3), table, boundaries({0, 1, 71, 72, 80}),
+         at::tensor({130, 70, 64, 100}, at::kInt), make({1, 4, 2, 64}, dtype, 4),
+         make({1, 4, 2, 64}, dtype, 5), slots}))
+        << what;
+  });
+}
+
+// The comparison sees one flipped bit, and cuBLAS is not the contract on wide exponents.
+TEST_F(CudaTest, ComparisonCanFail) {
+  const at::Tensor x = random_tensor({5, 64}, at::kBFloat16, 1);
+  at::Tensor flipped = x.clone();
+  flipped.view(at::kShort)[2][3] = flipped.view(at::kShort)[2][3].item<int16_t>() ^ 1;
+  const at::Tensor weight = random_tensor({8, 64}, at::kBFloat16, 2).to(at::kCUDA);
+  const auto product = [&](const at::Tensor& a) {
+    return ops::linear(a.to(at::kCUDA), weight, 0, 0, at::kFloat).cpu();
+  };
+  EXPECT_TRUE(same_bits(product(x), product(x)));
+  EXPECT_FALSE(same_bits(product(x), product(flipped)));
+  EXPECT_FALSE(
+      same_bits(product(x), at::matmul(x.to(at::kFloat), weight.cpu().to(at::kFloat).t())));
+}
+
+TEST_F(CudaTest, FaultsSpeakAsTheCpuDoes) {
+  const auto words_of = [](const std::function<void()>& f) -> std::string {
+    try {
+      f();
+    } catch (const c10::Error& error) {
+      return error.what_without_backtrace();
+    }
+    return "no error";
+  };
+  const auto rotate = [](c10::Device device) {
+    const auto options = at::TensorOptions().device(device);
+    ops::rope(at::ones({1, 2, 1, 4}, options), at::ones({9, 2}, options), at::ones({9, 2}, options),
+              at::tensor({1, 99}).to(at::kLong).view({1, 2}).to(device), false);
+  };
+  const std::string there = words_of([&] {
+    rotate(at::kCUDA);
+    at::empty({}, at::kCUDA).fill_(0).cpu();  // waits
+    throw_device_fault();
+  });
+  EXPECT_EQ(there, words_of([&] { rotate(at::kCPU); }));
+  EXPECT_EQ(words_of(throw_device_fault), "no error");
+}
+
+}  // namespace
+}  // namespace samebits
