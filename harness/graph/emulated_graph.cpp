@@ -12,6 +12,7 @@
 #include "harness/graph/operator_watch.h"
 
 namespace samebits {
+
 class EmulatedGraph::Recorder final : public LaunchSink {
  public:
   explicit Recorder(std::vector<Launch>& launches) : launches_(launches) {}
