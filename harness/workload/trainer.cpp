@@ -1,6 +1,7 @@
 #include "harness/workload/trainer.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/AutogradState.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "harness/kernels/device.h"
@@ -36,6 +37,22 @@ at::Tensor logprobs_of(const Qwen3& model, const SequenceInputs& in) {
       .log_softmax_gather(logits, in.targets, model.config().vocab_size)
       .view_symint({in.rows.sym_size(0)});
 }
+
+// Backward on this thread: autograd would give a card's to a thread of its own, where neither the
+// tracer nor a recorder, which belong to this one, would see it.
+class BackwardOnThisThread {
+ public:
+  BackwardOnThisThread() : before_(state().get_multithreading_enabled()) {
+    state().set_multithreading_enabled(false);
+  }
+  ~BackwardOnThisThread() { state().set_multithreading_enabled(before_); }
+  BackwardOnThisThread(const BackwardOnThisThread&) = delete;
+  BackwardOnThisThread& operator=(const BackwardOnThisThread&) = delete;
+
+ private:
+  static c10::AutogradState& state() { return c10::AutogradState::get_tls_state(); }
+  bool before_;
+};
 
 // The order of the joint program's inputs.
 const std::vector<DynamicDim> kDynamicDims = {
@@ -76,6 +93,7 @@ std::vector<at::Tensor> Trainer::forward_and_backward(const std::vector<at::Tens
                      /*tokens=*/inputs[7], sequences_, loss_.clip, loss_.entropy, loss_.kl);
   std::vector<at::Tensor> parameters;
   for (const Parameter& parameter : model_.parameters()) parameters.push_back(parameter.tensor);
+  const BackwardOnThisThread here;
   optimizer_.accumulate(torch::autograd::grad({loss}, parameters, {one_}));
   return {loss, stats, logprobs};
 }
