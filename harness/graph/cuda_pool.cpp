@@ -34,7 +34,8 @@ at::Tensor unowned_value(const at::Tensor& value) {
 
 int64_t allocations() {
   const auto stats = allocator::getDeviceStats(c10::cuda::current_device());
-  return stats.allocation[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].allocated;
+  return stats.allocation[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)]
+      .allocated;
 }
 
 int64_t kernels_of(cudaGraph_t graph) {
