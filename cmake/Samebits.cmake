@@ -9,8 +9,11 @@ function(samebits_cxx_options target)
 endfunction()
 samebits_cxx_options(samebits_flags -Wall -Wextra -ffp-contract=off -fno-math-errno
                      -fno-trapping-math)
-target_compile_options(samebits_flags
-                       INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;--expt-relaxed-constexpr>")
+if(SAMEBITS_CUDA)
+  target_compile_features(samebits_flags INTERFACE cuda_std_20)
+  set(cuda_options -fmad=false --expt-relaxed-constexpr -Xcompiler=-ffp-contract=off)
+  target_compile_options(samebits_flags INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:${cuda_options}>")
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC 12 sees overlapping copies in std::string's operator+ (GCC bug 105651).
   samebits_cxx_options(samebits_flags -Wno-restrict)

@@ -76,12 +76,7 @@ std::optional<Golden> read_golden(const fs::path& folder, const Case& c, const A
 }
 
 // What decides an arm's bits, without how long it runs.
-Json deciding_settings(Json settings) {
-  settings.erase("steps");
-  settings.erase("timeout_s");
-  settings.erase("device");  // the bits are the same on all of them: that is what a golden checks
-  return settings;
-}
+Json deciding(const Json& settings) { return Json::parse(deciding_settings(settings.dump())); }
 
 // The first key at which two settings differ: "workload.optimizer.lr".
 std::string first_different_key(const Json& a, const Json& b, const std::string& path = "") {
@@ -114,8 +109,8 @@ struct Blessing {
 
 std::string what_changed(const Golden& old, const Json& settings,
                          const std::vector<Observation>& observations) {
-  const Json before = deciding_settings(old.settings);
-  const Json now = deciding_settings(settings);
+  const Json before = deciding(old.settings);
+  const Json now = deciding(settings);
   std::string text;
   if (before != now) text = "settings changed at " + first_different_key(before, now);
   const PairComparison comparison =
@@ -244,8 +239,8 @@ GoldenCheck check_golden(const fs::path& golden_folder, const Case& c, const Arm
   GoldenCheck check{arm.name, GoldenCheck::Status::kAbsent, "no golden"};
   const auto golden = read_golden(golden_folder, c, arm);
   if (!golden) return check;
-  const Json blessed = deciding_settings(golden->settings);
-  const Json run = deciding_settings(Json::parse(arm.canonical));
+  const Json blessed = deciding(golden->settings);
+  const Json run = deciding(Json::parse(arm.canonical));
   if (blessed != run) {
     check.status = GoldenCheck::Status::kOtherSettings;
     check.text =

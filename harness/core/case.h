@@ -140,8 +140,12 @@ Case select_arms(const Case& whole, const std::vector<std::string>& names);
 // The resolved case as JSON (two spaces of indent): for the manifest.
 std::string canonical_json(const Case& c);
 
-// 32 hex digits over what decides an arm's bits: every setting but `steps`, `timeout_s` and
-// `device`. The model enters as the case writes it, so the digest does not depend on the machine.
+// An arm's canonical settings without what never decides a bit: `steps`, `timeout_s` and, where the
+// contract's kernels serve every operator, `device`. LibTorch's own give other bits on a card.
+std::string deciding_settings(const std::string& canonical);
+
+// 32 hex digits over what decides an arm's bits (deciding_settings). The model enters as the case
+// writes it, so the digest does not depend on the machine.
 std::string settings_digest(const Arm& arm);
 
 std::string to_string(DeviceKind value);

@@ -63,7 +63,8 @@ at::Tensor Numerics::embedding(const at::Tensor& ids, const at::Tensor& weight) 
 at::Tensor Numerics::flash_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                      const at::Tensor& cu_seqlens, double scale) const {
   if (flash) return std::get<0>(ops::flash_attention(q, k, v, cu_seqlens, scale));
-  const auto starts = cu_seqlens.accessor<int32_t, 1>();
+  const at::Tensor starts_here = cu_seqlens.cpu();
+  const auto starts = starts_here.accessor<int32_t, 1>();
   std::vector<at::Tensor> out;
   for (int64_t s = 0; s + 1 < starts.size(0); ++s) {
     const int64_t length = starts[s + 1] - starts[s];
@@ -80,8 +81,10 @@ at::Tensor Numerics::paged_attention(const at::Tensor& q, const at::Tensor& k_ca
   if (flash) {
     return ops::paged_attention(q, k_cache, v_cache, block_table, cu_seqlens, seq_lens, scale);
   }
-  const auto starts = cu_seqlens.accessor<int32_t, 1>();
-  const auto lengths = seq_lens.accessor<int32_t, 1>();
+  const at::Tensor starts_here = cu_seqlens.cpu();
+  const auto starts = starts_here.accessor<int32_t, 1>();
+  const at::Tensor lengths_here = seq_lens.cpu();
+  const auto lengths = lengths_here.accessor<int32_t, 1>();
   const int64_t block_size = k_cache.size(1);
   std::vector<at::Tensor> out;
   for (int64_t s = 0; s < seq_lens.size(0); ++s) {

@@ -50,8 +50,6 @@ __device__ RowsOfBlock rows_of_block(const Attention& size, const Pages& pages, 
 constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * 32;
 
-__device__ bool is_finite_bf16(uint16_t x) { return (x & 0x7f80u) != 0x7f80u; }
-
 // O += P V where a value is infinite or NaN: a row must not meet values that it does not see, not
 // even with a zero, so each result is a scalar chain over what the row sees.
 template <int kDim>
@@ -137,15 +135,11 @@ __global__ void __launch_bounds__(kThreads)
       const int64_t at = block.keys(first + row, fault);
       return at < 0 ? nullptr : k + at + head_offset;
     });
-    fill_rows<kDim, kThreads>(v_tile, count, head_dim, is_aligned, [&](int row) {
-      const int64_t at = block.keys(first + row, fault);
-      return at < 0 ? nullptr : v + at + head_offset;
-    });
-    __syncthreads();
-    bool finite = true;
-    for (int i = static_cast<int>(threadIdx.x); i < count * kDim; i += kThreads) {
-      finite = finite && is_finite_bf16(v_tile.at(i / kDim, i % kDim));
-    }
+    const bool finite =
+        fill_rows<kDim, kThreads>(v_tile, count, head_dim, is_aligned, [&](int row) {
+          const int64_t at = block.keys(first + row, fault);
+          return at < 0 ? nullptr : v + at + head_offset;
+        });
     const bool all_finite = __syncthreads_and(finite) != 0;
 
     float s[8][4] = {};

@@ -45,10 +45,13 @@ inline int64_t most_parts(const Attention& size, int64_t scale) {
 }
 
 // Rows of bf16 into a tile [kAttentionTile][kDim]: row i < rows from `source(i)`, which gives the
-// address of head_dim elements or null; everything else is zero.
+// address of head_dim elements or null; everything else is zero. Returns whether all that this
+// thread copied is finite.
 template <int kDim, int kThreads, typename Source>
-__device__ void fill_rows(const SharedTile<kDim>& tile, int rows, int head_dim, bool is_aligned,
+__device__ bool fill_rows(const SharedTile<kDim>& tile, int rows, int head_dim, bool is_aligned,
                           Source source) {
+  bool finite = true;
+  const auto see = [&](uint16_t x) { finite = finite && (x & 0x7f80u) != 0x7f80u; };
   for (int i = static_cast<int>(threadIdx.x); i < kAttentionTile * (kDim / 8); i += kThreads) {
     const int row = i / (kDim / 8);
     const int column = i % (kDim / 8) * 8;
@@ -57,11 +60,20 @@ __device__ void fill_rows(const SharedTile<kDim>& tile, int rows, int head_dim, 
     const int count = from != nullptr && left > 0 ? (left < 8 ? left : 8) : 0;
     uint16_t* chunk = tile.chunk(row, column);
     if (is_aligned && count == 8) {
-      *reinterpret_cast<uint4*>(chunk) = *reinterpret_cast<const uint4*>(from + column);
+      const uint4 eight = *reinterpret_cast<const uint4*>(from + column);
+      *reinterpret_cast<uint4*>(chunk) = eight;
+      for (const uint32_t two : {eight.x, eight.y, eight.z, eight.w}) {
+        see(static_cast<uint16_t>(two));
+        see(static_cast<uint16_t>(two >> 16));
+      }
     } else {
-      for (int j = 0; j < 8; ++j) chunk[j] = j < count ? from[column + j] : uint16_t{0};
+      for (int j = 0; j < 8; ++j) {
+        chunk[j] = j < count ? from[column + j] : uint16_t{0};
+        see(chunk[j]);
+      }
     }
   }
+  return finite;
 }
 
 // c += rows of `a` (row .. + 15) times rows of `b` (all 64), over kDim: the chain over head_dim.

@@ -8,14 +8,20 @@
 #include "harness/kernels/shape_rule.h"
 
 namespace samebits::cuda {
-namespace {
 
 c10::Device device_of(const std::vector<c10::IValue>& args) {
   for (const c10::IValue& arg : args) {
     if (arg.isTensor() && arg.toTensor().defined()) return arg.toTensor().device();
     if (arg.isTensorList() && !arg.toTensorList().empty()) return arg.toTensorVector()[0].device();
   }
-  TORCH_INTERNAL_ASSERT(false, "an operator without tensors");
+  TORCH_CHECK(false, "found no tensor among the arguments, expected one or more");
+}
+
+namespace {
+
+void check_device(const std::string& op, const at::Tensor& x, c10::Device device) {
+  TORCH_CHECK(x.device() == device, op, ": found tensors on ", x.device(), " and on ", device,
+              ", expected one device");
 }
 
 }  // namespace
@@ -23,10 +29,10 @@ c10::Device device_of(const std::vector<c10::IValue>& args) {
 Call::Call(std::string op, std::vector<c10::IValue> args)
     : op_(std::move(op)), args_(std::move(args)), stream_(at::cuda::getCurrentCUDAStream()) {
   const c10::Device device = device_of(args_);
-  for (c10::IValue& arg : args_) {
-    if (!arg.isTensor() || !arg.toTensor().defined()) continue;
-    TORCH_CHECK(arg.toTensor().device() == device, op_, ": found tensors on ",
-                arg.toTensor().device(), " and on ", device, ", expected one device");
+  for (const c10::IValue& arg : args_) {
+    if (arg.isTensor() && arg.toTensor().defined()) check_device(op_, arg.toTensor(), device);
+    if (!arg.isTensorList()) continue;
+    for (const at::Tensor& x : arg.toTensorVector()) check_device(op_, x, device);
   }
   std::vector<TensorMeta> metas = infer_shapes("samebits::" + op_, args_);
   for (const TensorMeta& meta : metas) {

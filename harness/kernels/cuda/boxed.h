@@ -2,13 +2,19 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
+#include <c10/cuda/CUDAGuard.h>
 #include <cuda_runtime_api.h>
+#include <torch/library.h>
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace samebits::cuda {
+
+// Of the first tensor among the arguments, lists of tensors included.
+c10::Device device_of(const std::vector<c10::IValue>& args);
 
 // One call of an operator on the card: its arguments in schema order, every tensor contiguous, and
 // the results that its shape rule asks for, allocated.
@@ -16,6 +22,7 @@ class Call {
  public:
   Call(std::string op, std::vector<c10::IValue> args);
 
+  const std::string& op() const { return op_; }
   const at::Tensor& tensor(size_t i) const { return args_[i].toTensor(); }
   const c10::IValue& arg(size_t i) const { return args_[i]; }
   int64_t integer(size_t i) const { return args_[i].toInt(); }
@@ -53,5 +60,29 @@ class Call {
   std::vector<at::Tensor> workspaces_;
   cudaStream_t stream_;
 };
+
+// Takes the arguments off the stack and leaves the results. Arguments first ... first + kUncopied
+// are written, or too large to copy unnoticed: what is not contiguous among them is refused here,
+// before Call makes everything contiguous.
+template <void (*kRun)(Call&), size_t kFirst, size_t kUncopied>
+void boxed(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  const std::string name = op.schema().name().substr(op.schema().name().find("::") + 2);
+  std::vector<c10::IValue> args = torch::jit::pop(*stack, op.schema().arguments().size());
+  for (size_t i = kFirst; i < kFirst + kUncopied; ++i) {
+    TORCH_CHECK(!args[i].isTensor() || args[i].toTensor().is_contiguous(), name, ": ",
+                op.schema().arguments()[i].name(), " is not contiguous");
+  }
+  c10::cuda::OptionalCUDAGuard guard;
+  // Where the first tensor is the one that is not on a card, Call says so.
+  if (const c10::Device device = device_of(args); device.is_cuda()) guard.set_device(device);
+  Call call(name, std::move(args));
+  kRun(call);
+  for (const at::Tensor& result : call.results()) stack->emplace_back(result);
+}
+
+template <void (*kRun)(Call&), size_t kFirst = 0, size_t kUncopied = 0>
+torch::CppFunction kernel() {
+  return torch::CppFunction::makeFromBoxedFunction<&boxed<kRun, kFirst, kUncopied>>();
+}
 
 }  // namespace samebits::cuda

@@ -21,6 +21,10 @@ std::string why_no_cuda() {
          std::to_string(card.minor) + ", whose matrix step is not known; expected sm_90";
 }
 
-void throw_device_fault() { cuda::throw_fault(); }
+// Arms on the CPU ask too, and without a card there is no record to make.
+void throw_device_fault() {
+  static const bool has_card = why_no_cuda().empty();
+  if (has_card) cuda::throw_fault();
+}
 
 }  // namespace samebits

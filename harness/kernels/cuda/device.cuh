@@ -74,10 +74,11 @@ __device__ float max_block(float value, float* shared /* [kLanes] */) {
 // Notes the first fault of the process since the last check; the kernel goes on with what is safe.
 __device__ inline void raise(Fault* fault, FaultKind kind, int64_t index, int64_t found,
                              int64_t limit) {
-  if (atomicCAS_system(&fault->kind, 0, static_cast<int>(kind)) != 0) return;
+  if (atomicCAS(fault->claim, 0, 1) != 0) return;
   fault->index = index;
   fault->found = found;
   fault->limit = limit;
+  fault->kind = static_cast<int>(kind);
   __threadfence_system();
 }
 

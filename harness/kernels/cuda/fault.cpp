@@ -11,7 +11,10 @@ Fault* fault_record() {
     void* memory = nullptr;
     C10_CUDA_CHECK(
         cudaHostAlloc(&memory, sizeof(Fault), cudaHostAllocPortable | cudaHostAllocMapped));
-    return new (memory) Fault{};
+    auto* record = new (memory) Fault{};
+    C10_CUDA_CHECK(cudaMalloc(&record->claim, sizeof(int)));
+    C10_CUDA_CHECK(cudaMemset(record->claim, 0, sizeof(int)));
+    return record;
   }();
   return record;
 }
@@ -19,8 +22,11 @@ Fault* fault_record() {
 void throw_fault() {
   Fault* record = fault_record();
   const Fault fault = *record;
-  record->kind = 0;
-  const auto [kind, i, found, limit] = fault;
+  const auto [claim, kind, i, found, limit] = fault;
+  if (kind != 0) {
+    record->kind = 0;
+    C10_CUDA_CHECK(cudaMemset(claim, 0, sizeof(int)));
+  }
   switch (static_cast<FaultKind>(kind)) {
     case FaultKind::kNone:
       return;
@@ -42,16 +48,16 @@ void throw_fault() {
       TORCH_CHECK(false, "attention: cu_seqlens[", i + 1, "] is ", found,
                   ", expected ascending values up to the ", limit, " tokens of q");
     case FaultKind::kKeys:
-      TORCH_CHECK(false, "paged_attention: sequence ", i, " has ", found,
+      TORCH_CHECK(false, "samebits::paged_attention: sequence ", i, " has ", found,
                   " keys, expected at least its ", limit, " queries");
     case FaultKind::kPages:
-      TORCH_CHECK(false, "paged_attention: sequence ", i, " has at least ", found,
+      TORCH_CHECK(false, "samebits::paged_attention: sequence ", i, " has at least ", found,
                   " keys, expected at most ", limit, ", as its row of block_table holds");
     case FaultKind::kPage:
-      TORCH_CHECK(false, "paged_attention: element ", i, " of block_table is ", found,
+      TORCH_CHECK(false, "samebits::paged_attention: element ", i, " of block_table is ", found,
                   ", expected 0 to ", limit - 1);
     case FaultKind::kSlot:
-      TORCH_CHECK(false, "write_kv: slots[", i, "] is ", found, ", expected -1 to ", limit - 1);
+      TORCH_CHECK(false, "samebits::write_kv: slots[", i, "] is ", found, ", expected -1 to ", limit - 1);
   }
   TORCH_INTERNAL_ASSERT(false, "a fault of unknown kind ", kind);
 }

@@ -23,6 +23,7 @@ enum class FaultKind : int {
 };
 
 struct Fault {
+  int* claim;     // on the card: 0 until a thread takes the record
   int kind;       // FaultKind
   int64_t index;  // of the row, token, sequence
   int64_t found;

@@ -185,8 +185,8 @@ template <bool kAByRows, bool kBByRows>
 void choose_tile(const Problem& p, int64_t slices, cudaStream_t stream) {
   constexpr int64_t kManyTiles = 132;  // a block for each multiprocessor
   const int64_t large = (p.m + 127) / 128 * ((p.n + 127) / 128) * slices;
-  if constexpr (kBByRows) {
-    if (p.n <= 16) return launch_bf16<64, 16, 64, 5, 4, 1, kAByRows, kBByRows>(p, slices, stream);
+  if constexpr (kAByRows && kBByRows) {
+    if (p.n <= 16) return launch_bf16<32, 16, 128, 5, 2, 1, kAByRows, kBByRows>(p, slices, stream);
   }
   if (large >= kManyTiles) {
     launch_bf16<128, 128, 64, 3, 2, 4, kAByRows, kBByRows>(p, slices, stream);

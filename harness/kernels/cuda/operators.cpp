@@ -3,12 +3,10 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/sort.h>
-#include <c10/cuda/CUDAGuard.h>
 #include <torch/library.h>
 
 #include <utility>
 
-#include "harness/kernels/clip_scale.h"
 #include "harness/kernels/cuda/boxed.h"
 #include "harness/kernels/cuda/launchers.h"
 #include "harness/kernels/rms_norm.h"
@@ -25,9 +23,12 @@ int64_t rows_of(const at::Tensor& x) {
 Operand by_rows(const at::Tensor& matrix) { return {matrix.const_data_ptr(), last(matrix), 1}; }
 Operand by_columns(const at::Tensor& matrix) { return {matrix.const_data_ptr(), 1, last(matrix)}; }
 
+void check_slice(const char* op, const char* name, int64_t slice) {
+  TORCH_CHECK(slice >= 0, "samebits::", op, ": ", name, " is ", slice, ", expected 0 or more");
+}
+
 void multiply(Call& call, const Operand& a, const Operand& b, int64_t m, int64_t n, int64_t k,
               int64_t slice, bool bf16) {
-  TORCH_CHECK(slice >= 0, "samebits::linear: slice is ", slice, ", expected 0 or more");
   const at::Tensor& out = call.result_tensor(0);
   cuda::gemm({a, b, out.mutable_data_ptr(), m, n, k, slice, bf16,
               out.scalar_type() == at::kBFloat16, call.workspace(gemm_workspace(m, n, k, slice))},
@@ -38,12 +39,19 @@ void linear(Call& call) {
   const at::Tensor& x = call.tensor(0);
   const at::Tensor& weight = call.tensor(1);
   call.expect_like(0, "x", 1);
+  check_slice("linear", "slice", call.integer(2));
+  check_slice("linear", "dgrad_slice", call.integer(3));
+  const at::ScalarType out_dtype = call.result_tensor(0).scalar_type();
+  TORCH_CHECK(out_dtype == at::kFloat || out_dtype == at::kBFloat16,
+              "samebits::linear: out_dtype is ", out_dtype, ", expected float32 or bfloat16");
   multiply(call, by_rows(x), by_rows(weight), rows_of(x), weight.size(0), weight.size(1),
            call.integer(2), call.is_bf16(1));
 }
 
 void linear_dgrad(Call& call) {
   const at::Tensor& weight = call.tensor(1);
+  call.is_bf16(0);
+  check_slice("linear_dgrad", "slice", call.integer(2));
   const at::Tensor dy = call.tensor(0).to(weight.scalar_type());
   multiply(call, by_rows(dy), by_columns(weight), rows_of(dy), weight.size(1), weight.size(0),
            call.integer(2), call.is_bf16(1));
@@ -51,6 +59,7 @@ void linear_dgrad(Call& call) {
 
 void linear_wgrad(Call& call) {
   const at::Tensor& x = call.tensor(1);
+  call.is_bf16(0);
   const at::Tensor dy = call.tensor(0).to(x.scalar_type());
   multiply(call, by_columns(dy), by_columns(x), last(dy), last(x), rows_of(x), /*slice=*/0,
            call.is_bf16(1));
@@ -58,6 +67,8 @@ void linear_wgrad(Call& call) {
 
 // ---- rows --------------------------------------------------------------------------------------
 Rows rows(const Call& call, size_t x) {
+  TORCH_CHECK(last(call.tensor(x)) >= 1, call.op(), ": x has shape ", call.tensor(x).sizes(),
+              ", expected a last dimension of at least 1");
   return {rows_of(call.tensor(x)), last(call.tensor(x)), call.is_bf16(x)};
 }
 
@@ -154,7 +165,7 @@ void embedding_wgrad(Call& call) {
 
 Logits logits(const Call& call, size_t x, int64_t vocab) {
   const at::Tensor& tensor = call.tensor(x);
-  TORCH_CHECK(vocab >= 1 && vocab <= last(tensor), "found vocab ", vocab, ", expected 1 to the ",
+  TORCH_CHECK(vocab >= 1 && vocab <= last(tensor), call.op(), ": found vocab ", vocab, ", expected 1 to the ",
               last(tensor), " columns of logits");
   return {rows_of(tensor), last(tensor), vocab, call.is_bf16(x)};
 }
@@ -203,171 +214,7 @@ void sample(Call& call) {
                call.stream());
 }
 
-// ---- loss and optimizer ------------------------------------------------------------------------
-// Arguments from `first` on: logprobs, reference, advantage, tokens, sequences, clip, entropy, kl.
-Loss loss(const Call& call, size_t first) {
-  call.expect(first, "logprobs", at::kFloat);
-  call.expect(first + 1, "reference", at::kFloat);
-  call.expect(first + 2, "advantage", at::kFloat);
-  call.expect(first + 3, "tokens", at::kLong);
-  const int64_t sequences = call.integer(first + 4);
-  TORCH_CHECK(sequences >= 1, "grpo_loss: found ", sequences, " sequences, expected 1 or more");
-  const float clip = call.real(first + 5);
-  return {call.tensor(first).numel(),
-          call.data<float>(first),
-          call.data<float>(first + 1),
-          call.data<float>(first + 2),
-          call.data<int64_t>(first + 3),
-          static_cast<float>(sequences),
-          1.0f - clip,
-          1.0f + clip,
-          call.real(first + 6),
-          call.real(first + 7)};
-}
-
-void grpo_loss(Call& call) {
-  cuda::grpo_loss(loss(call, 0), call.result<float>(0), call.result<float>(1), call.stream());
-}
-
-void grpo_loss_backward(Call& call) {
-  call.expect(0, "dloss", at::kFloat);
-  cuda::grpo_loss_backward(loss(call, 1), call.data<float>(0), call.result<float>(0),
-                           call.stream());
-}
-
-void sum_squares(Call& call) {
-  const at::Tensor& x = call.tensor(0);
-  const int64_t dim = call.integer(1);
-  const int64_t slice = call.integer(2);
-  TORCH_CHECK(slice >= 0, "sum_squares: found slice ", slice, ", expected 0 (one slice) or more");
-  TORCH_CHECK(slice == 0 || (dim >= 0 && dim < x.dim()), "sum_squares: found dim ", dim,
-              ", expected one in [0, ", x.dim(), ")");
-  Squares size{1, x.numel(), 1, slice, call.is_bf16(0)};
-  if (slice > 0) {
-    size.outer = c10::multiply_integers(x.sizes().slice(0, dim));
-    size.dim = x.size(dim);
-    size.inner = c10::multiply_integers(x.sizes().slice(dim + 1));
-  }
-  cuda::sum_squares(size, call.data(0), call.result<float>(0),
-                    call.workspace(sum_squares_workspace(size)), call.stream());
-}
-
-void clip_scale(Call& call) {
-  std::vector<const float*> squares;
-  for (const at::Tensor& square : call.arg(0).toTensorVector()) {
-    squares.push_back(square.const_data_ptr<float>());
-  }
-  TORCH_CHECK(!squares.empty(), "clip_scale: found no squares, expected one or more");
-  cuda::clip_scale(squares.data(), static_cast<int64_t>(squares.size()), call.real(1),
-                   call.result<float>(0), call.result<float>(1), call.stream());
-}
-
-// Written in place, so these may not be copies.
-void check_in_place(const c10::IValue& arg, const char* op, const char* name) {
-  TORCH_CHECK(!arg.isTensor() || arg.toTensor().is_contiguous(), op, ": ", name,
-              " is not contiguous");
-}
-
-void adamw(Call& call) {
-  for (const size_t i : {0, 1, 2, 3}) check_in_place(call.arg(i), "adamw_", "its state");
-  const bool has_master = call.arg(1).isTensor();
-  for (const size_t i : {2, 3}) call.expect(i, "a moment", at::kFloat);
-  if (has_master) call.expect(1, "master", at::kFloat);
-  call.expect(5, "scale", at::kFloat);
-  call.expect(6, "step", at::kLong);
-  const bool float_grad = call.tensor(4).scalar_type() == at::kFloat;
-  if (!float_grad) call.expect_like(4, "grad", 0);
-  cuda::adamw({call.tensor(0).numel(), call.is_bf16(0), float_grad, call.data(0),
-               has_master ? call.data<float>(1) : nullptr, call.data<float>(2), call.data<float>(3),
-               call.data(4), call.data<float>(5), call.data<int64_t>(6),
-               AdamwSettings{call.arg(7).toDouble(), call.arg(8).toDouble(), call.arg(9).toDouble(),
-                             call.arg(10).toDouble(), call.arg(11).toDouble()}},
-              call.stream());
-}
-
-// ---- attention ---------------------------------------------------------------------------------
-Attention attention(const Call& call, size_t q, size_t k, const at::Tensor& cu_seqlens,
-                    size_t scale) {
-  const at::Tensor& queries = call.tensor(q);
-  const at::Tensor& keys = call.tensor(k);
-  call.expect_like(k, "k", q);
-  call.expect_like(k + 1, "v", q);
-  TORCH_CHECK(queries.size(0) == 1, "attention: q has sizes ", queries.sizes(),
-              ", expected [1, T, H, D]");
-  TORCH_CHECK(keys.size(2) > 0 ? queries.size(2) % keys.size(2) == 0 : queries.size(2) == 0,
-              "attention: q has ", queries.size(2), " heads, expected a multiple of the ",
-              keys.size(2), " of k");
-  TORCH_CHECK(queries.size(3) <= 256, "attention: found head size ", queries.size(3),
-              ", expected at most 256 on a card");
-  return {queries.size(1),
-          cu_seqlens.size(0) - 1,
-          queries.size(2),
-          keys.size(2),
-          queries.size(3),
-          call.real(scale),
-          cu_seqlens.const_data_ptr<int32_t>(),
-          call.is_bf16(q)};
-}
-
-void flash_attention(Call& call) {
-  const at::Tensor cu_seqlens = call.as_int32(3, "cu_seqlens");
-  cuda::flash_attention(attention(call, 0, 1, cu_seqlens, 4), Pages{}, call.data(0), call.data(1),
-                        call.data(2), call.result(0), call.result<float>(1), call.stream());
-}
-
-void flash_attention_backward(Call& call) {
-  const at::Tensor cu_seqlens = call.as_int32(6, "cu_seqlens");
-  call.expect_like(0, "dout", 1);
-  call.expect_like(4, "out", 1);
-  call.expect(5, "lse", at::kFloat);
-  const Attention size = attention(call, 1, 2, cu_seqlens, 7);
-  cuda::flash_attention_backward(size, call.data(0), call.data(1), call.data(2), call.data(3),
-                                 call.data(4), call.data<float>(5),
-                                 call.workspace(size.tokens * size.heads), call.result(0),
-                                 call.result(1), call.result(2), call.stream());
-}
-
-void paged_attention(Call& call) {
-  check_in_place(call.arg(1), "paged_attention", "k_cache");
-  const at::Tensor block_table = call.as_int32(3, "block_table");
-  const at::Tensor cu_seqlens = call.as_int32(4, "cu_seqlens");
-  const at::Tensor seq_lens = call.as_int32(5, "seq_lens");
-  const at::Tensor& cache = call.tensor(1);
-  const Pages pages{block_table.const_data_ptr<int32_t>(), seq_lens.const_data_ptr<int32_t>(),
-                    block_table.size(1), cache.size(0), cache.size(1)};
-  cuda::flash_attention(attention(call, 0, 1, cu_seqlens, 6), pages, call.data(0), call.data(1),
-                        call.data(2), call.result(0), /*lse=*/nullptr, call.stream());
-}
-
-void write_kv(Call& call) {
-  const at::Tensor& cache = call.tensor(0);
-  for (const size_t i : {1, 2, 3}) call.expect_like(i, "k, v or a cache", 0);
-  const at::Tensor slots = call.tensor(4).to(at::kLong);
-  const int64_t row_bytes = cache.size(2) * cache.size(3) * cache.element_size();
-  cuda::write_kv(slots.numel(), row_bytes, cache.size(0) * cache.size(1),
-                 slots.const_data_ptr<int64_t>(), call.data(2), call.data(3), call.data(0),
-                 call.data(1), call.stream());
-}
-
 void mark(Call&) {}
-
-// Takes the arguments off the stack and leaves the results.
-template <void (*kRun)(Call&), size_t kWritten>
-void boxed(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
-  const std::string name = op.schema().name().substr(op.schema().name().find("::") + 2);
-  std::vector<c10::IValue> args = torch::jit::pop(*stack, op.schema().arguments().size());
-  for (size_t i = 0; i < kWritten; ++i) check_in_place(args[i], name.c_str(), "what it writes");
-  c10::cuda::OptionalCUDAGuard guard;
-  if (args[0].isTensor()) guard.set_device(args[0].toTensor().device());
-  Call call(name, std::move(args));
-  kRun(call);
-  for (const at::Tensor& result : call.results()) stack->emplace_back(result);
-}
-
-template <void (*kRun)(Call&), size_t kWritten = 0>
-torch::CppFunction kernel() {
-  return torch::CppFunction::makeFromBoxedFunction<&boxed<kRun, kWritten>>();
-}
 
 TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
   m.impl("linear", kernel<linear>());
@@ -387,15 +234,6 @@ TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
   m.impl("log_softmax_gather", kernel<log_softmax_gather>());
   m.impl("log_softmax_gather_backward", kernel<log_softmax_gather_backward>());
   m.impl("sample", kernel<sample>());
-  m.impl("grpo_loss", kernel<grpo_loss>());
-  m.impl("grpo_loss_backward", kernel<grpo_loss_backward>());
-  m.impl("sum_squares", kernel<sum_squares>());
-  m.impl("clip_scale", kernel<clip_scale>());
-  m.impl("adamw_", kernel<adamw, /*written=*/4>());
-  m.impl("flash_attention", kernel<flash_attention>());
-  m.impl("flash_attention_backward", kernel<flash_attention_backward>());
-  m.impl("paged_attention", kernel<paged_attention>());
-  m.impl("write_kv", kernel<write_kv, /*written=*/2>());
   m.impl("mark", kernel<mark>());
 }
 

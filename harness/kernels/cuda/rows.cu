@@ -31,6 +31,7 @@ unsigned blocks_for(int64_t rows) {
 template <typename Term>
 __device__ float row_sum(int64_t n, int lane, Term term) {
   float partial = 0.0f;
+#pragma unroll 16  // loads go ahead of the additions, which wait for each other
   for (int64_t i = lane; i < n; i += kLanes) partial = partial + term(i);
   return __shfl_sync(0xffffffffu, fold_lanes<kLanes>(partial), 0, kLanes);
 }
@@ -47,6 +48,7 @@ __device__ float inverse_rms(const T* x, int64_t n, int64_t dim, int lane, float
 template <typename T>
 __device__ void write_norm(const T* x, const T* weight, T* y, int64_t n, int lane, float r,
                            bool fused_rounding) {
+#pragma unroll 8
   for (int64_t i = lane; i < n; i += kLanes) {
     const float scaled = load(x[i]) * r;
     store(load(weight[i]) * (fused_rounding ? scaled : round_as<T>(scaled)), y[i]);

@@ -77,7 +77,7 @@ __global__ void embedding_wgrad_kernel(Table call, const T* dy, T* dweight) {
 template <typename Term>
 __device__ float row_max(int64_t n, float* shared, Term term) {
   float most = -INFINITY;
-#pragma unroll 4
+#pragma unroll 8  // loads go ahead of what waits for the one before
   for (int64_t i = lane(); i < n; i += kThreads) {
     const float value = term(i);
     most = value > most ? value : most;
@@ -88,7 +88,7 @@ __device__ float row_max(int64_t n, float* shared, Term term) {
 template <typename Term>
 __device__ float row_sum(int64_t n, float* shared, Term term) {
   float partial = 0.0f;
-#pragma unroll 4
+#pragma unroll 8  // loads go ahead of what waits for the one before
   for (int64_t i = lane(); i < n; i += kThreads) partial = partial + term(i);
   return fold_block<kThreads>(partial, shared);
 }
@@ -185,6 +185,7 @@ __device__ float gumbel_score(float z, uint32_t word) {
 template <typename T>
 __device__ Best best_logit(const T* x, int64_t vocab) {
   Best best = {0.0f, -1};
+#pragma unroll 8
   for (int64_t i = lane(); i < vocab; i += kThreads) consider(load(x[i]), i, best);
   return best;
 }

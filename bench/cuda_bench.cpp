@@ -1,0 +1,133 @@
+// On a card: one decode step of a random Qwen3-0.6B in each of the generator's modes, as the engine
+// sees it (inputs copied there, tokens copied back), and the linears of that model against
+// LibTorch's own, which is not batch-invariant. Weights are warm in the second level cache where
+// they fit.
+
+#include <ATen/ATen.h>
+#include <benchmark/benchmark.h>
+#include <c10/cuda/CUDAFunctions.h>
+
+#include "harness/kernels/device.h"
+#include "harness/kernels/functional.h"
+#include "harness/workload/step_runner.h"
+
+namespace samebits {
+namespace {
+
+constexpr int64_t kBlockSize = 16;
+constexpr int64_t kPosition = 299;  // of every token: 300 keys
+constexpr int64_t kPages = 19;      // of each sequence
+
+StepInputs decode_step(int64_t sequences) {
+  const at::Tensor pages = at::arange(sequences * kPages, at::kInt).view({sequences, kPages});
+  return {
+      at::full({1, sequences}, 5, at::kLong),
+      at::full({1, sequences}, kPosition, at::kLong),
+      pages.select(1, kPosition / kBlockSize).to(at::kLong) * kBlockSize + kPosition % kBlockSize,
+      pages,
+      at::arange(sequences + 1, at::kInt),
+      at::full({sequences}, kPosition + 1, at::kInt),
+      at::arange(sequences),
+      at::stack({at::arange(sequences), at::full({sequences}, kPosition + 1)}, 1)};
+}
+
+Qwen3 model_of_600_million() {
+  Qwen3Config config;
+  config.vocab_size = 151936;
+  config.hidden_size = 1024;
+  config.num_hidden_layers = 28;
+  config.num_attention_heads = 16;
+  config.num_key_value_heads = 8;
+  config.head_dim = 128;
+  config.intermediate_size = 3072;
+  config.max_position_embeddings = 4096;
+  config.tie_word_embeddings = true;
+  Weights weights;
+  const auto options = at::TensorOptions().dtype(at::kBFloat16).device(at::kCUDA);
+  for (const auto& [name, shape] : qwen3_weight_shapes(config)) {
+    weights[name] = 0.02 * at::randn(shape, options);
+  }
+  return Qwen3(config, Numerics(), TensorParallel(), weights);
+}
+
+bool skipped(benchmark::State& state) {
+  const std::string reason = why_no_cuda();
+  if (!reason.empty()) state.SkipWithError(reason.c_str());
+  return !reason.empty();
+}
+
+void decode(benchmark::State& state, Execution execution, const std::vector<GraphPass>& passes) {
+  if (skipped(state)) return;
+  const int64_t sequences = state.range(0);
+  const Qwen3 model = model_of_600_million();
+  KvCache cache(model.config(), 1, sequences * kPages, kBlockSize, at::kBFloat16, at::kCUDA);
+  for (int64_t layer = 0; layer < model.config().num_hidden_layers; ++layer) {
+    cache.page(layer, 0).k.normal_();
+    cache.page(layer, 0).v.normal_();
+  }
+  StepRunner runner(model, cache, {execution, GuardPolicy::kDrop, passes, {}, {sequences}},
+                    sequences);
+  const StepInputs inputs = decode_step(sequences);
+  const Selection selection{/*forced=*/false, /*seed=*/1, /*temperature=*/1.0, 0, 1.0};
+  for (int i = 0; i < 3; ++i) runner.run(inputs, selection);  // captures, warms up
+  for (auto _ : state) benchmark::DoNotOptimize(runner.run(inputs, selection));
+  state.counters["pool"] =
+      benchmark::Counter(static_cast<double>(runner.pool_bytes()), benchmark::Counter::kDefaults,
+                         benchmark::Counter::kIs1024);
+}
+
+// Twenty products between two waits, so that the wait is not what is measured.
+void linear(benchmark::State& state, bool ours, int64_t slice) {
+  if (skipped(state)) return;
+  constexpr int kProducts = 20;
+  const auto options = at::TensorOptions().dtype(at::kBFloat16).device(at::kCUDA);
+  const at::Tensor x = at::randn({state.range(0), state.range(2)}, options);
+  const at::Tensor weight = at::randn({state.range(1), state.range(2)}, options);
+  const auto run = [&] {
+    for (int i = 0; i < kProducts; ++i) {
+      benchmark::DoNotOptimize(
+          ours ? ops::linear(x, weight, slice == 0 ? 0 : state.range(2) / slice, 0, at::kBFloat16)
+               : at::linear(x, weight));
+    }
+    c10::cuda::device_synchronize();
+  };
+  run();
+  for (auto _ : state) run();
+  state.counters["us"] =
+      benchmark::Counter(static_cast<double>(state.iterations() * kProducts) * 1e-6,
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
+void batches(benchmark::internal::Benchmark* b) {
+  b->ArgName("sequences")->Unit(benchmark::kMillisecond)->UseRealTime();
+  for (const int64_t sequences : {1, 8, 40}) b->Arg(sequences);
+}
+
+void shapes(benchmark::internal::Benchmark* b) {
+  b->ArgNames({"m", "n", "k"})->Unit(benchmark::kMicrosecond)->UseRealTime();
+  for (const int64_t m : {1, 8, 40, 512, 4096}) {
+    b->Args({m, 4096, 1024})->Args({m, 1024, 3072});
+  }
+}
+
+BENCHMARK_CAPTURE(decode, eager, Execution::kEager, {})
+    ->Name("cuda/decode/0.6B/eager")
+    ->Apply(batches);
+BENCHMARK_CAPTURE(decode, captured, Execution::kCaptured, {})
+    ->Name("cuda/decode/0.6B/captured")
+    ->Apply(batches);
+BENCHMARK_CAPTURE(decode, piecewise, Execution::kPiecewise, {})
+    ->Name("cuda/decode/0.6B/piecewise")
+    ->Apply(batches);
+BENCHMARK_CAPTURE(decode, full_graph, Execution::kFullGraph, {})
+    ->Name("cuda/decode/0.6B/full_graph")
+    ->Apply(batches);
+BENCHMARK_CAPTURE(decode, full_graph_fused, Execution::kFullGraph, {GraphPass::kFuse})
+    ->Name("cuda/decode/0.6B/full_graph_fused")
+    ->Apply(batches);
+BENCHMARK_CAPTURE(linear, ours, true, 0)->Name("cuda/linear/one_chain")->Apply(shapes);
+BENCHMARK_CAPTURE(linear, ours, true, 8)->Name("cuda/linear/eight_slices")->Apply(shapes);
+BENCHMARK_CAPTURE(linear, libtorch, false, 0)->Name("cuda/linear/libtorch")->Apply(shapes);
+
+}  // namespace
+}  // namespace samebits
