@@ -33,6 +33,10 @@ void AddressLedger::add(const at::Tensor& tensor, const std::string& who) {
        describe(tensor, who)});
 }
 
+void AddressLedger::drop_within(const std::function<bool(const void*)>& is_inside) {
+  std::erase_if(entries_, [&](const Entry& entry) { return is_inside(entry.storage_data); });
+}
+
 std::string AddressLedger::violation() const {
   for (const Entry& entry : entries_) {
     const auto storage = entry.storage.lock();

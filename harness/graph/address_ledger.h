@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,9 @@ class AddressLedger {
  public:
   // Notes where `tensor` is, once; `who`: the operator that takes it.
   void add(const at::Tensor& tensor, const std::string& who);
+
+  // Drops the tensors of storages that begin where `is_inside` says.
+  void drop_within(const std::function<bool(const void*)>& is_inside);
 
   // Which one has moved or died since, or "".
   std::string violation() const;

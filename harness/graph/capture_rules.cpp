@@ -1,29 +1,29 @@
 #include "harness/graph/capture_rules.h"
 
+#include <ATen/core/enum_tag.h>
 #include <c10/util/Exception.h>
 
 #include "harness/dtensor/dtensor.h"
 #include "harness/graph/launched_operators.h"
 
 namespace samebits {
+namespace {
+
+// Whether the host has to know a value: the result itself, or its size.
+bool is_host_read(const c10::OperatorHandle& op) {
+  return op.hasTag(at::Tag::data_dependent_output) || op.hasTag(at::Tag::dynamic_output_shape);
+}
+
+}  // namespace
 
 bool CaptureRules::note_arguments(const c10::OperatorHandle& op, const torch::jit::Stack& stack) {
   const std::string& name = op.schema().name();
   bool has_dtensor = false;
-  const auto note = [&](const at::Tensor& tensor) {
-    if (!tensor.defined()) return;
+  for_each_argument_tensor(op, stack, [&](const at::Tensor& tensor) {
     has_dtensor = has_dtensor || is_dtensor(tensor);
     if (!tensor.has_storage() || tensor.storage().nbytes() == 0) return;
     if (!pool_.contains(tensor.storage().data())) ledger_.add(tensor, name);
-  };
-  const size_t count = op.schema().arguments().size();
-  for (size_t i = stack.size() - count; i < stack.size(); ++i) {
-    if (stack[i].isTensor()) {
-      note(stack[i].toTensor());
-    } else if (stack[i].isTensorList()) {
-      for (const at::Tensor& tensor : stack[i].toTensorVector()) note(tensor);
-    }
-  }
+  });
   return has_dtensor;
 }
 
@@ -44,8 +44,11 @@ void CaptureRules::call(const c10::OperatorHandle& op, c10::DispatchKeySet below
     op.redispatchBoxed(below, stack);
     return;
   }
-  const bool is_launched = rule == OnCapture::kLaunched && launched_operator(name, stack);
-  TORCH_CHECK(is_launched, "CUDA error: operation not permitted when stream is capturing: ", name);
+  if (rule == OnCapture::kLaunched && launched_operator(name, stack)) return;
+  TORCH_CHECK(!is_host_read(op), "CUDA error: operation not permitted when stream is capturing: ",
+              name);
+  TORCH_CHECK_NOT_IMPLEMENTED(false, name,
+                              ": computes outside a launch, which a CPU cannot record");
 }
 
 }  // namespace samebits

@@ -7,9 +7,10 @@
 
 namespace samebits {
 
-// What a stream that captures permits: views, allocations from the pool and launches. Anything that
-// would compute or read on the spot, at any depth, throws c10::Error in CUDA's words with the
-// operator's name. Notes every tensor from outside the pool in a ledger.
+// What a stream that captures permits: views, allocations from the pool and launches. A value that
+// the host reads, at any depth, throws c10::Error in CUDA's words with the operator's name; what
+// computes on the spot, which a GPU would launch, NotImplementedError. Notes every tensor from
+// outside the pool in a ledger.
 class CaptureRules final : public OperatorWatch {
  public:
   // Borrows all three.

@@ -6,10 +6,10 @@
 
 namespace samebits {
 
-// Real CUDA graphs, of the current device, that share one private pool of LibTorch's caching
-// allocator (at::cuda::CUDAGraph). Captures are on a stream of their own, replays on the current
-// one. A program that does what a capturing stream does not permit throws the driver's own error.
-// Buffers stay until the pool goes; what is left of one without padding has every bit set.
+// Real CUDA graphs (cuda_replay_graph.h) of the current device, in one private pool of LibTorch's
+// caching allocator. Captures are on a stream of their own, replays on the current one. Buffers
+// stay as long as the pool or one of its graphs; what is left of one without padding has every bit
+// set.
 //
 // A graph's witness counts the launches of the driver's nodes, not of our calls.
 //

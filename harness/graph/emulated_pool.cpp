@@ -31,8 +31,6 @@ void fill(const at::Tensor& to, int64_t value) {
   if (to.scalar_type() == at::kLong) {
     std::fill_n(to.mutable_data_ptr<int64_t>(), to.numel(), value);
   } else {
-    TORCH_CHECK(to.scalar_type() == at::kInt, "padding of a static buffer: found dtype ",
-                to.scalar_type(), ", expected int32 or int64");
     std::fill_n(to.mutable_data_ptr<int32_t>(), to.numel(), static_cast<int32_t>(value));
   }
 }
@@ -54,11 +52,8 @@ StaticBuffer EmulatedPool::make_buffer(std::string name, at::IntArrayRef sizes,
 
 void EmulatedPool::copy(const StaticBuffer& to, const at::Tensor& value,
                         std::optional<int64_t> padding) {
+  check_copy(to, value, padding);
   const at::Tensor& memory = to.memory;
-  bool fits = value.scalar_type() == memory.scalar_type() && value.dim() == memory.dim();
-  for (int64_t d = 0; fits && d < memory.dim(); ++d) fits = value.size(d) <= memory.size(d);
-  TORCH_CHECK(fits, to.name, " is ", memory.scalar_type(), " ", memory.sizes(), ", found ",
-              value.scalar_type(), " ", value.sizes());
   const size_t block = arena_->block_of(memory.const_data_ptr());
   if (padding) {
     fill(memory, *padding);

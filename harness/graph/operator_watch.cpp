@@ -24,6 +24,20 @@ void call_watch(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::
 
 }  // namespace
 
+void for_each_argument_tensor(const c10::OperatorHandle& op, const torch::jit::Stack& stack,
+                              const std::function<void(const at::Tensor&)>& visit) {
+  const auto visit_defined = [&](const at::Tensor& tensor) {
+    if (tensor.defined()) visit(tensor);
+  };
+  for (size_t i = stack.size() - op.schema().arguments().size(); i < stack.size(); ++i) {
+    if (stack[i].isTensor()) {
+      visit_defined(stack[i].toTensor());
+    } else if (stack[i].isTensorList()) {
+      for (const at::Tensor& tensor : stack[i].toTensorVector()) visit_defined(tensor);
+    }
+  }
+}
+
 OperatorWatchGuard::OperatorWatchGuard(OperatorWatch& watch) : previous_(tls_watch) {
   set_watch(&watch);
 }

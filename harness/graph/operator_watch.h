@@ -1,8 +1,11 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/stack.h>
 #include <c10/core/DispatchKeySet.h>
+
+#include <functional>
 
 namespace samebits {
 
@@ -17,6 +20,11 @@ class OperatorWatch {
   virtual void call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
                     torch::jit::Stack* stack) = 0;
 };
+
+// The tensors among the arguments of a call, lists flattened, undefined ones skipped. They lie on
+// top of the stack.
+void for_each_argument_tensor(const c10::OperatorHandle& op, const torch::jit::Stack& stack,
+                              const std::function<void(const at::Tensor&)>& visit);
 
 // Counts calls and lets them through.
 class CallCounter final : public OperatorWatch {

@@ -54,6 +54,10 @@ struct StaticBuffer {
   at::Tensor memory;
 };
 
+// Throws c10::Error where ReplayPool::copy() cannot: `value` does not fit, or its padding is of
+// another dtype than int32 and int64.
+void check_copy(const StaticBuffer& to, const at::Tensor& value, std::optional<int64_t> padding);
+
 // Where graphs are captured, and the memory that they share: at addresses that stay. What a capture
 // lets go serves later captures, so the graphs of a pool replay one at a time.
 class ReplayPool {

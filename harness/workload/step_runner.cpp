@@ -9,8 +9,7 @@
 #include "harness/capture/passes/split.h"
 #include "harness/capture/print.h"
 #include "harness/core/error.h"
-#include "harness/graph/cuda_pool.h"
-#include "harness/graph/emulated_pool.h"
+#include "harness/graph/make_pool.h"
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
 #include "harness/workload/generator_graph.h"
@@ -93,7 +92,7 @@ StepRunner::StepRunner(const Qwen3& model, const KvCache& cache, const Generator
   const bool is_replayed =
       mode.execution == Execution::kPiecewise || mode.execution == Execution::kFullGraph;
   if (!is_replayed) return;
-  pool_ = model.device().is_cuda() ? make_cuda_pool() : std::make_shared<EmulatedPool>();
+  pool_ = make_pool(model.device());
 }
 
 Program StepRunner::program(const Selection& selection) const {

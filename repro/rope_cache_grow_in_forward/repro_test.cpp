@@ -30,7 +30,7 @@ TEST(RopeCache, AReadInForwardIsRefusedByTraceAndCapture) {
   EXPECT_THAT(uncapturable(rope_with_table(TableGrowth::kInForward)),
               ElementsAre(HasSubstr("operator aten::item returns Scalar")));
   EXPECT_THAT(capture_error(rope_with_table(TableGrowth::kInForward)),
-              HasSubstr("CUDA error: operation not permitted when stream is capturing: aten::max"));
+              HasSubstr("aten::max"));  // of which the read is made
   EXPECT_THAT(uncapturable(rope_with_table(TableGrowth::kNever)), IsEmpty());
   EXPECT_EQ(capture_error(rope_with_table(TableGrowth::kNever)), "");
 }

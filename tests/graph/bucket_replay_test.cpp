@@ -6,29 +6,18 @@
 
 #include "harness/capture/captured_program.h"
 #include "harness/core/error.h"
-#include "harness/graph/emulated_pool.h"
 #include "harness/kernels/functional.h"
 #include "tests/kernels/tensors.h"
+#include "tests/support/replay_pools.h"
 
 namespace samebits {
 namespace {
 
 using ::testing::HasSubstr;
+using testing::message_of;
 using testing::random_tensor;
 using testing::same_bits;
 using Tensors = std::vector<at::Tensor>;
-
-template <typename F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const c10::Error& error) {
-    return error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "";
-}
 
 constexpr int64_t kTokens = 6;  // of the bucket
 const std::vector<DynamicDim> kDims = {{0, 1, "tokens"},
@@ -38,24 +27,32 @@ const std::vector<DynamicDim> kDims = {{0, 1, "tokens"},
                                        {4, 0, "sequences"}};
 const std::vector<bool> kIsDynamic = {false, false, true, true, true};
 
-// `lengths` tokens of fresh sequences, a page each: x, slots, block_table, cu_seqlens, seq_lens.
-Tensors step(const std::vector<int64_t>& lengths, uint64_t seed) {
-  std::vector<int64_t> slots;
-  std::vector<int32_t> table, boundaries = {0}, counts;
-  for (size_t s = 0; s < lengths.size(); ++s) {
-    for (int64_t t = 0; t < lengths[s]; ++t) slots.push_back(static_cast<int64_t>(s) * 8 + t);
-    table.push_back(static_cast<int32_t>(s));
-    boundaries.push_back(static_cast<int32_t>(slots.size()));
-    counts.push_back(static_cast<int32_t>(lengths[s]));
-  }
-  const auto tokens = static_cast<int64_t>(slots.size());
-  return {random_tensor({1, tokens, 1, 8}, at::kBFloat16, seed), at::tensor(slots),
-          at::tensor(table, at::kInt).view({-1, 1}), at::tensor(boundaries, at::kInt),
-          at::tensor(counts, at::kInt)};
-}
-
-class BucketReplayTest : public ::testing::Test {
+class BucketReplayTest : public testing::ReplayPoolTest {
  protected:
+  void SetUp() override {
+    ReplayPoolTest::SetUp();
+    if (IsSkipped()) return;
+    weight_ = on_device(random_tensor({8}, at::kBFloat16, 1));
+    caches_ = on_device({random_tensor({6, 8, 1, 8}, at::kBFloat16, 2),
+                         random_tensor({6, 8, 1, 8}, at::kBFloat16, 3)});
+  }
+
+  // `lengths` tokens of fresh sequences, a page each: x, slots, block_table, cu_seqlens, seq_lens.
+  Tensors step(const std::vector<int64_t>& lengths, uint64_t seed) const {
+    std::vector<int64_t> slots;
+    std::vector<int32_t> table, boundaries = {0}, counts;
+    for (size_t s = 0; s < lengths.size(); ++s) {
+      for (int64_t t = 0; t < lengths[s]; ++t) slots.push_back(static_cast<int64_t>(s) * 8 + t);
+      table.push_back(static_cast<int32_t>(s));
+      boundaries.push_back(static_cast<int32_t>(slots.size()));
+      counts.push_back(static_cast<int32_t>(lengths[s]));
+    }
+    const auto tokens = static_cast<int64_t>(slots.size());
+    return on_device({random_tensor({1, tokens, 1, 8}, at::kBFloat16, seed), at::tensor(slots),
+                      at::tensor(table, at::kInt).view({-1, 1}), at::tensor(boundaries, at::kInt),
+                      at::tensor(counts, at::kInt)});
+  }
+
   // Two layers: a norm, attention over a paged cache, and a residual that crosses it.
   Tensors program(const Tensors& in) const {
     at::Tensor x = in[0];
@@ -96,16 +93,13 @@ class BucketReplayTest : public ::testing::Test {
     return replay.run(padded(values), served.symbols)[0].narrow(0, 0, values[1].size(0)).clone();
   }
 
-  std::shared_ptr<Arena> arena_ = std::make_shared<Arena>(size_t{1} << 24);
-  std::shared_ptr<ReplayPool> pool_ = std::make_shared<EmulatedPool>(arena_);
-  at::Tensor weight_ = random_tensor({8}, at::kBFloat16, 1);
-  std::vector<at::Tensor> caches_ = {random_tensor({6, 8, 1, 8}, at::kBFloat16, 2),
-                                     random_tensor({6, 8, 1, 8}, at::kBFloat16, 3)};
+  at::Tensor weight_;
+  std::vector<at::Tensor> caches_;
   std::unique_ptr<CapturedProgram> captured_;
   std::vector<StaticBuffer> buffers_;
 };
 
-TEST_F(BucketReplayTest, GivesTheBitsOfEagerForAnyNumberOfSequences) {
+TEST_P(BucketReplayTest, GivesTheBitsOfEagerForAnyNumberOfSequences) {
   const auto replay = make();
   EXPECT_EQ(replay->captures(), 3);
   const std::vector<std::vector<int64_t>> steps = {{6}, {2, 1, 3}, {1, 1}, {1, 1, 1, 1, 1, 1}, {4}};
@@ -116,20 +110,20 @@ TEST_F(BucketReplayTest, GivesTheBitsOfEagerForAnyNumberOfSequences) {
     EXPECT_FALSE(same_bits(replayed, program(step(lengths, 77))[0]));
   }
   EXPECT_EQ(replay->witness().replays, 5 * 3);
-  EXPECT_EQ(replay->witness().launches, 5 * 6);
+  EXPECT_GE(replay->witness().launches, 5 * 6);
   EXPECT_EQ(replay->witness().eager_operators, 5 * 2);
   EXPECT_EQ(replay->witness().dispatcher_calls, 0);
   EXPECT_EQ(replay->witness().allocations, 0);
 }
 
-TEST_F(BucketReplayTest, CaptureRunsNothing) {
+TEST_P(BucketReplayTest, CaptureRunsNothing) {
   const Tensors before = {caches_[0].clone(), caches_[1].clone()};
   make();
   EXPECT_TRUE(same_bits(caches_, before));
 }
 
 // Poison in the rows of padding reaches neither the rows that count nor the cache.
-TEST_F(BucketReplayTest, PaddingDoesNotLeak) {
+TEST_P(BucketReplayTest, PaddingDoesNotLeak) {
   const auto replay = make();
   const Tensors values = step({2, 1}, 5);
   Tensors expected;
@@ -141,12 +135,12 @@ TEST_F(BucketReplayTest, PaddingDoesNotLeak) {
 }
 
 // Two buckets in one pool, replayed in any order: blocks overlap, values do not.
-TEST_F(BucketReplayTest, BucketsShareAPool) {
+TEST_P(BucketReplayTest, BucketsShareAPool) {
   const auto first = make();
   const std::vector<StaticBuffer> buffers = buffers_;
-  const size_t used = arena_->bytes_used();
+  const size_t used = pool_->bytes_used();
   const auto second = make();
-  EXPECT_LT(arena_->bytes_used(), used + used / 2);
+  EXPECT_LT(pool_->bytes_used(), used + used / 2);
   const std::vector<StaticBuffer> more_buffers = buffers_;
   for (const bool is_first : {true, false, false, true}) {
     const Tensors values = step({3, 2}, is_first ? 10 : 11);
@@ -156,7 +150,7 @@ TEST_F(BucketReplayTest, BucketsShareAPool) {
 }
 
 // A value that two splits and a piece lie between keeps its memory.
-TEST_F(BucketReplayTest, AValueThatCrossesEveryPiece) {
+TEST_P(BucketReplayTest, AValueThatCrossesEveryPiece) {
   const auto replay = make([this](const Tensors& in) {
     const at::Tensor early = ops::residual_add(in[0], in[0]);
     return Tensors{ops::residual_add(early.view({-1, 8}), program(in)[0])};
@@ -168,7 +162,7 @@ TEST_F(BucketReplayTest, AValueThatCrossesEveryPiece) {
   }
 }
 
-TEST_F(BucketReplayTest, ASkippedCopyIsFoundByThePieceThatTakesIt) {
+TEST_P(BucketReplayTest, ASkippedCopyIsFoundByThePieceThatTakesIt) {
   const auto replay = make();
   const Tensors values = step({6}, 1);
   run(*replay, values);
@@ -178,7 +172,7 @@ TEST_F(BucketReplayTest, ASkippedCopyIsFoundByThePieceThatTakesIt) {
       "step, piece 0: input 0 (x) was not written since the last replay");
 }
 
-TEST_F(BucketReplayTest, AnInputThatIsNotStaticMayNotEnterAPiece) {
+TEST_P(BucketReplayTest, AnInputThatIsNotStaticMayNotEnterAPiece) {
   const Program leaking = [this](const Tensors& in) {
     return Tensors{program(in)[0], in[4].view({-1})};
   };
@@ -191,12 +185,14 @@ TEST_F(BucketReplayTest, AnInputThatIsNotStaticMayNotEnterAPiece) {
               HasSubstr("takes an input that is not static, or a size of one"));
 }
 
-TEST_F(BucketReplayTest, AWeightThatMovedIsFoundBeforeItsPieceRuns) {
+TEST_P(BucketReplayTest, AWeightThatMovedIsFoundBeforeItsPieceRuns) {
   const auto replay = make();
   weight_.set_(weight_.clone());
   EXPECT_THAT(message_of([&] { run(*replay, step({6}, 1)); }),
               HasSubstr("step, piece 0: the BFloat16 [8] that samebits::rms_norm takes was freed"));
 }
+
+SAMEBITS_FOR_ALL_POOLS(BucketReplayTest);
 
 }  // namespace
 }  // namespace samebits

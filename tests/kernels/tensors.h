@@ -30,11 +30,11 @@ inline at::Tensor hostile_tensor(at::IntArrayRef sizes, at::ScalarType dtype, ui
       .view(at::kFloat);
 }
 
-// Equal to the bit, NaNs and signs of zero included.
+// Equal to the bit, NaNs and signs of zero included, wherever they are.
 inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
   if (a.sizes() != b.sizes() || a.scalar_type() != b.scalar_type()) return false;
-  const at::Tensor x = a.contiguous();
-  const at::Tensor y = b.contiguous();
+  const at::Tensor x = a.cpu().contiguous();
+  const at::Tensor y = b.cpu().contiguous();
   return x.nbytes() == 0 || std::memcmp(x.const_data_ptr(), y.const_data_ptr(), x.nbytes()) == 0;
 }
 
