@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,13 @@ struct Failure {
   Subject (*subject)();
 };
 
+// How a bug shows on a card, in the words of CUDA or of LibTorch.
+struct OnCard {
+  std::string symptom;  // what the buggy side's evidence contains
+  Subject (*subject)(Side side);
+  Outcome (*run)(const Subject& subject);
+};
+
 // A named upstream bug: the mechanism that fails and the change that resolves it, as a switch over
 // one code path. Its folder, repro/NAME/, holds what a person reads (README.md), the text to file
 // (issue.md), the code, and, where torch itself is at fault, upstream.py, which asks an installed
@@ -29,6 +37,7 @@ struct Repro {
   Subject (*subject)(Side side);
   // Where the bug fails in more ways than one: the others, each by the same code path.
   std::vector<Failure> also = {};
+  std::optional<OnCard> on_card = {};  // where a GPU says it otherwise than the CPU does
 };
 
 // In the order of `samebits repro list`.

@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "harness/core/error.h"
+#include "harness/kernels/device.h"
 #include "repro/detectors.h"
 
 namespace samebits {
@@ -49,6 +50,23 @@ TEST_P(CatalogueTest, ADetectorFindsTheBuggySideAndNoneCriesAtTheFixedOne) {
         << detector.name;
   }
   EXPECT_FALSE(found_by.empty());
+}
+
+TEST_P(CatalogueTest, OnACardBothSidesAndTheDetectorsDoAsOnTheCpu) {
+  if (!GetParam().on_card) GTEST_SKIP() << "a card says the same of it";
+  if (const std::string reason = why_no_cuda(); !reason.empty()) GTEST_SKIP() << reason;
+  const OnCard& card = *GetParam().on_card;
+  const Outcome buggy = card.run(card.subject(Side::kBuggy));
+  EXPECT_TRUE(buggy.went_wrong);
+  EXPECT_THAT(buggy.evidence, HasSubstr(card.symptom));
+  const Outcome fixed = card.run(card.subject(Side::kFixed));
+  EXPECT_FALSE(fixed.went_wrong) << fixed.evidence;
+  for (const Detector& detector : detectors()) {
+    EXPECT_EQ(detector.find(card.subject(Side::kBuggy)).empty(),
+              detector.find(GetParam().subject(Side::kBuggy)).empty())
+        << detector.name;
+    EXPECT_THAT(detector.find(card.subject(Side::kFixed)), testing::IsEmpty()) << detector.name;
+  }
 }
 
 TEST_P(CatalogueTest, ItsFolderHasWhatAPersonReads) {

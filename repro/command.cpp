@@ -11,6 +11,7 @@
 #include "harness/core/environment.h"
 #include "harness/core/error.h"
 #include "harness/core/file.h"
+#include "harness/kernels/device.h"
 #include "repro/catalogue.h"
 #include "repro/detectors.h"
 #include "repro/new_repro.h"
@@ -36,6 +37,22 @@ std::vector<const Repro*> chosen(const std::vector<std::string>& names) {
   return repros;
 }
 
+// Those of `names` that show on a card, or all that do.
+std::vector<const Repro*> chosen_on_card(const std::vector<std::string>& names) {
+  if (const std::string missing = why_no_cuda(); !missing.empty()) {
+    throw InputError("--device", "cuda; " + missing, "cpu, or a machine with an H100 or H200");
+  }
+  std::vector<const Repro*> repros;
+  for (const Repro* repro : chosen(names)) {
+    if (repro->on_card) {
+      repros.push_back(repro);
+    } else if (!names.empty()) {
+      throw InputError("repro " + repro->name, "--device cuda", "cpu: a card says the same of it");
+    }
+  }
+  return repros;
+}
+
 int list() {
   for (const Repro& repro : catalogue()) {
     fmt::print("{:<30}  {:<6}  {}\n", repro.name, repro.is_silent ? "silent" : "loud", repro.title);
@@ -56,11 +73,13 @@ void print_findings(const std::function<Subject()>& subject) {
   }
 }
 
+using Run = std::function<Outcome(const Subject&)>;
+
 // Whether it fails as the catalogue says. `subject` makes one anew for each who runs it, since a
 // program may leave something behind.
 bool run_failure(const std::string& name, const std::string& symptom,
-                 const std::function<Subject()>& subject) {
-  const Outcome outcome = run_subject(subject());
+                 const std::function<Subject()>& subject, const Run& run = run_subject) {
+  const Outcome outcome = run(subject());
   const bool as_described =
       outcome.went_wrong && outcome.evidence.find(symptom) != std::string::npos;
   fmt::print("{}: {}\n  {}\n", name,
@@ -79,13 +98,16 @@ bool run_buggy(const Repro& repro) {
   return all;
 }
 
-bool run_fixed(const Repro& repro) {
-  const auto subject = [&] { return repro.subject(Side::kFixed); };
-  const Outcome outcome = run_subject(subject());
-  fmt::print("{} fixed: {}\n  {}\n", repro.name, outcome.went_wrong ? "FAILS" : "passes",
-             outcome.evidence);
+bool run_passing(const std::string& name, const std::function<Subject()>& subject,
+                 const Run& run = run_subject) {
+  const Outcome outcome = run(subject());
+  fmt::print("{}: {}\n  {}\n", name, outcome.went_wrong ? "FAILS" : "passes", outcome.evidence);
   print_findings(subject);
   return !outcome.went_wrong;
+}
+
+bool run_fixed(const Repro& repro) {
+  return run_passing(repro.name + " fixed", [&] { return repro.subject(Side::kFixed); });
 }
 
 int run(const std::vector<std::string>& names, bool buggy, bool fixed) {
@@ -93,6 +115,23 @@ int run(const std::vector<std::string>& names, bool buggy, bool fixed) {
   for (const Repro* repro : chosen(names)) {
     if (buggy) all = run_buggy(*repro) && all;
     if (fixed) all = run_fixed(*repro) && all;
+  }
+  return all ? 0 : 1;
+}
+
+int run_on_card(const std::vector<std::string>& names, bool buggy, bool fixed) {
+  bool all = true;
+  for (const Repro* repro : chosen_on_card(names)) {
+    const OnCard& card = *repro->on_card;
+    const auto side = [&](Side which) { return [&card, which] { return card.subject(which); }; };
+    if (buggy) {
+      all = run_failure(repro->name + " buggy, on the card", card.symptom, side(Side::kBuggy),
+                        card.run) &&
+            all;
+    }
+    if (fixed) {
+      all = run_passing(repro->name + " fixed, on the card", side(Side::kFixed), card.run) && all;
+    }
   }
   return all ? 0 : 1;
 }
@@ -146,6 +185,7 @@ void add_repro_command(CLI::App& app, Action& action) {
     bool buggy = false;
     bool fixed = false;
     bool both = false;
+    std::string device = "cpu";
     std::string python = "python3";
     std::string run_folder;
   };
@@ -167,10 +207,15 @@ void add_repro_command(CLI::App& app, Action& action) {
   run_command->add_flag("--both", flags->both, "both sides (the default)")
       ->excludes(buggy)
       ->excludes(fixed);
+  run_command
+      ->add_option("--device", flags->device, "cpu, or cuda: those that show otherwise on a card")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
   run_command->callback([flags, &action] {
     action = [flags] {
-      const bool both = flags->buggy == flags->fixed;
-      return run(flags->names, both || flags->buggy, both || flags->fixed);
+      const bool buggy = flags->buggy || !flags->fixed;
+      const bool fixed = flags->fixed || !flags->buggy;
+      return flags->device == "cuda" ? run_on_card(flags->names, buggy, fixed)
+                                     : run(flags->names, buggy, fixed);
     };
   });
 

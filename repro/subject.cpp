@@ -8,6 +8,8 @@
 #include <optional>
 
 #include "harness/capture/captured_program.h"
+#include "harness/graph/make_pool.h"
+#include "harness/graph/static_graph.h"
 #include "harness/observe/tensor_observation.h"
 
 namespace samebits {
@@ -70,6 +72,40 @@ Outcome run_subject(const Subject& subject) {
   }
   return {false, fmt::format("traced at {}, served at {}: the bits of eager", subject.hint,
                              fmt::join(subject.sizes, ", "))};
+}
+
+Outcome run_replayed(const Subject& subject) {
+  const c10::NoGradGuard no_grad;
+  const auto wrong = [](std::string evidence) { return Outcome{true, std::move(evidence)}; };
+  const Tensors example = subject.inputs(subject.hint);
+  if (const auto error = error_of([&] { subject.program(example); })) {
+    return wrong(fmt::format("eager at {}: {}", subject.hint, *error));
+  }
+  std::optional<StaticGraph> graph;
+  const auto capture = [&] {
+    graph.emplace("the graph", make_pool(example[0].device()), subject.program, example);
+  };
+  if (const auto error = error_of(capture)) {
+    return wrong(fmt::format("captured at {}: {}", subject.hint, *error));
+  }
+  for (const int64_t size : subject.sizes) {
+    subject.program(subject.inputs(size));
+    Tensors got;
+    std::optional<std::string> found = error_of([&] {
+      graph->copy_inputs(example);
+      graph->replay();
+      for (size_t i = 0; i < graph->graph().outputs(); ++i) {
+        got.push_back(graph->graph().output(i).clone());
+      }
+    });
+    if (!found) found = difference(got, subject.program(example));
+    if (found) {
+      return wrong(fmt::format("captured at {}, replayed after a call at {}: {}", subject.hint,
+                               size, *found));
+    }
+  }
+  return {false, fmt::format("captured at {}, replayed after calls at {}: the bits of eager",
+                             subject.hint, fmt::join(subject.sizes, ", "))};
 }
 
 std::vector<int64_t> sizes_to_try(int64_t ranks) {

@@ -33,6 +33,11 @@ struct Outcome {
 // wrong, an error or other bits.
 Outcome run_subject(const Subject& subject);
 
+// Runs it from a graph of its launches (harness/graph/), on the device of its inputs, which are
+// plain: captured at the hint, and replayed there after an eager call at each size. Ends at the
+// first thing that goes wrong.
+Outcome run_replayed(const Subject& subject);
+
 // 1, 2, ... 2n + 1: what the detectors try for n ranks.
 std::vector<int64_t> sizes_to_try(int64_t ranks);
 

@@ -20,7 +20,7 @@ using Args = c10::ArrayRef<c10::IValue>;
 
 at::Tensor over_memory(const at::Tensor& x) {
   const void* data = x.has_storage() ? x.const_data_ptr() : nullptr;
-  TORCH_CHECK(data != nullptr, "weak_ref: the pointer of a tensor of sizes ", x.sizes(),
+  TORCH_CHECK(data != nullptr || x.is_cuda(), "weak_ref: the pointer of a tensor of sizes ", x.sizes(),
               " is null and belongs to no storage");
   return at::from_blob(const_cast<void*>(data), x.sizes(), x.strides(), x.options());
 }
@@ -75,11 +75,14 @@ TORCH_LIBRARY(samebits_repro, m) {
   }
 }
 
-TORCH_LIBRARY_IMPL(samebits_repro, CPU, m) {
+void register_kernels(torch::Library& m) {
   for (const Registered& each : operators()) {
     if (each.kernel) m.impl(full_name("weak_ref", each.overload).c_str(), each.kernel);
   }
 }
+
+TORCH_LIBRARY_IMPL(samebits_repro, CPU, m) { register_kernels(m); }
+TORCH_LIBRARY_IMPL(samebits_repro, CUDA, m) { register_kernels(m); }
 
 // Past the handler that unwraps, or in its place.
 TORCH_LIBRARY_IMPL(samebits_repro, Fake, m) {

@@ -22,8 +22,8 @@ namespace samebits {
 //   "no_empty"          unwraps a DTensor, but takes the pointer of tensors without elements
 //   "unwrap_only"       unwraps a DTensor and gives back its first local, a plain tensor
 //
-// The pointer of a tensor without memory is null. The kernel refuses it with c10::Error, as a
-// driver that is asked who owns a pointer refuses one it has never given out.
+// The pointer of a tensor without memory is null. On a card, LibTorch asks the driver who owns it
+// and refuses it in its own words; on a CPU, where there is nobody to ask, the kernel does.
 at::Tensor weak_ref(const at::Tensor& x, const std::string& overload = "");
 
 }  // namespace samebits

@@ -9,7 +9,7 @@
 
 #include "harness/core/error.h"
 #include "harness/dtensor/dtensor.h"
-#include "harness/graph/emulated_pool.h"
+#include "harness/graph/make_pool.h"
 #include "harness/graph/static_graph.h"
 #include "repro/detect/findings.h"
 
@@ -20,9 +20,8 @@ namespace {
 std::unique_ptr<StaticGraph> captured_at_hint(const Subject& subject,
                                               const std::vector<at::Tensor>& inputs) {
   try {
-    return std::make_unique<StaticGraph>(
-        "the graph", std::make_shared<EmulatedPool>(std::make_shared<Arena>(size_t{1} << 28)),
-        subject.program, inputs);
+    return std::make_unique<StaticGraph>("the graph", make_pool(inputs[0].device()),
+                                         subject.program, inputs);
   } catch (const c10::Error&) {
     return nullptr;
   }

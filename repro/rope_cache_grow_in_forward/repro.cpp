@@ -17,13 +17,16 @@ constexpr int64_t kAllRows = 64;
 
 class RopeCache {
  public:
-  explicit RopeCache(int64_t rows) : table_(make_rope_table(rows, kHeadDim, /*theta=*/1e6)) {}
+  RopeCache(int64_t rows, c10::Device device)
+      : table_(make_rope_table(rows, kHeadDim, /*theta=*/1e6)) {
+    table_ = {table_.cos.to(device), table_.sin.to(device)};
+  }
 
   // A longer table takes the place of the old one, whose memory is let go.
   void hold(int64_t rows) {
     int64_t longer = table_.cos.size(0);
     while (longer < rows) longer *= 2;
-    if (longer > table_.cos.size(0)) *this = RopeCache(longer);
+    if (longer > table_.cos.size(0)) *this = RopeCache(longer, table_.cos.device());
   }
 
   at::Tensor rotate(const at::Tensor& x, const at::Tensor& positions) const {
@@ -36,20 +39,20 @@ class RopeCache {
 
 }  // namespace
 
-Subject rope_with_table(TableGrowth growth) {
+Subject rope_with_table(TableGrowth growth, c10::Device device) {
   const auto cache =
-      std::make_shared<RopeCache>(growth == TableGrowth::kNever ? kAllRows : kFirstRows);
+      std::make_shared<RopeCache>(growth == TableGrowth::kNever ? kAllRows : kFirstRows, device);
   Subject subject;
   subject.program = [cache, growth](const std::vector<at::Tensor>& in) {
     if (growth == TableGrowth::kInForward) cache->hold(in[1].max().item<int64_t>() + 1);
     return std::vector<at::Tensor>{cache->rotate(in[0], in[1])};
   };
   subject.dims = {{0, 1, "s", 1}, {1, 1, "s", 1}};
-  subject.inputs = [cache, growth](int64_t size) {
+  subject.inputs = [cache, growth, device](int64_t size) {
     if (growth == TableGrowth::kBeforeForward) cache->hold(size);
     const at::Tensor x = at::arange(size * kHeads * kHeadDim, at::kFloat).remainder(11);
-    return std::vector<at::Tensor>{x.view({1, size, kHeads, kHeadDim}),
-                                   at::arange(size).view({1, size})};
+    return std::vector<at::Tensor>{x.view({1, size, kHeads, kHeadDim}).to(device),
+                                   at::arange(size).view({1, size}).to(device)};
   };
   subject.hint = kFirstRows;
   subject.sizes = {1, 7, kFirstRows, kFirstRows + 1, kAllRows};
@@ -68,9 +71,15 @@ Repro rope_cache_grow_in_forward() {
             return rope_with_table(side == Side::kBuggy ? TableGrowth::kInForward
                                                         : TableGrowth::kNever);
           },
-          {{"growth before forward", "traced at 16, served at 17: ", [] {
-              return rope_with_table(TableGrowth::kBeforeForward);
-            }}}};
+          {{"growth before forward", "traced at 16, served at 17: ",
+            [] { return rope_with_table(TableGrowth::kBeforeForward); }}},
+          OnCard{"captured at 16: CUDA error: operation not permitted when stream is capturing",
+                 [](Side side) {
+                   return rope_with_table(
+                       side == Side::kBuggy ? TableGrowth::kInForward : TableGrowth::kNever,
+                       c10::kCUDA);
+                 },
+                 run_replayed}};
 }
 
 }  // namespace samebits

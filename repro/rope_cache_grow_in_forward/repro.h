@@ -12,7 +12,7 @@ enum class TableGrowth {
 };
 
 // torchtitan#2119, #2486. The program rotates [1, s, 2, 8] by positions 0, 1, ... s - 1.
-Subject rope_with_table(TableGrowth growth);
+Subject rope_with_table(TableGrowth growth, c10::Device device = c10::kCPU);
 
 Repro rope_cache_grow_in_forward();
 

@@ -7,7 +7,7 @@
 
 namespace samebits {
 
-Subject weak_ref_subject(const std::string& overload, bool on_mesh) {
+Subject weak_ref_subject(const std::string& overload, bool on_mesh, c10::Device device) {
   constexpr int64_t kRanks = 2;
   const auto mesh = make_local_mesh(kRanks);
   Subject subject;
@@ -16,8 +16,8 @@ Subject weak_ref_subject(const std::string& overload, bool on_mesh) {
     return std::vector<at::Tensor>{weak_ref(in[0], overload).mul(2)};
   };
   subject.dims = {{0, 0, "s", 1}};
-  subject.inputs = [mesh, on_mesh](int64_t size) {
-    const at::Tensor whole = at::arange(size * 1024, at::kFloat).view({size, 1024});
+  subject.inputs = [mesh, on_mesh, device](int64_t size) {
+    const at::Tensor whole = at::arange(size * 1024, at::kFloat).view({size, 1024}).to(device);
     return std::vector<at::Tensor>{on_mesh ? distribute_tensor(whole, mesh, Placement::shard(0))
                                            : whole};
   };

@@ -26,7 +26,14 @@ Repro weak_ref_tensor_on_dtensor() {
             [] { return weak_ref_subject("no_strategy", /*on_mesh=*/true); }},
            {"no guard for empty shards",
             "served at 1: weak_ref: the pointer of a tensor of sizes [0, 1024] is null",
-            [] { return weak_ref_subject("no_empty", /*on_mesh=*/true); }}}};
+            [] { return weak_ref_subject("no_empty", /*on_mesh=*/true); }}},
+          OnCard{"eager at 6: The specified pointer resides on host memory and is not registered "
+                 "with any CUDA device.",
+                 [](Side side) {
+                   return weak_ref_subject(side == Side::kBuggy ? "no_guard" : "",
+                                           /*on_mesh=*/true, c10::kCUDA);
+                 },
+                 run_subject}};
 }
 
 }  // namespace samebits
