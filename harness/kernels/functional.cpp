@@ -146,6 +146,17 @@ void write_kv(const at::Tensor& k_cache, const at::Tensor& v_cache, const at::Te
   op.call(k_cache, v_cache, k, v, slots);
 }
 
+std::tuple<at::Tensor, at::Tensor> rms_norm_rope_write_kv_(
+    const at::Tensor& x, const at::Tensor& weight, double eps, const at::Tensor& cos,
+    const at::Tensor& sin, const at::Tensor& positions, const at::Tensor& k_cache,
+    const at::Tensor& v_cache, const at::Tensor& v, const at::Tensor& slots) {
+  static const auto op = find<std::tuple<at::Tensor, at::Tensor>(
+      const at::Tensor&, const at::Tensor&, double, const at::Tensor&, const at::Tensor&,
+      const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+      const at::Tensor&)>("samebits::rms_norm_rope_write_kv_");
+  return op.call(x, weight, eps, cos, sin, positions, k_cache, v_cache, v, slots);
+}
+
 std::tuple<at::Tensor, at::Tensor> log_softmax_gather(const at::Tensor& logits,
                                                       const at::Tensor& targets, int64_t vocab) {
   static const auto op =

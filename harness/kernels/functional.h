@@ -52,6 +52,10 @@ at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k_cache,
                            const at::Tensor& cu_seqlens, const at::Tensor& seq_lens, double scale);
 void write_kv(const at::Tensor& k_cache, const at::Tensor& v_cache, const at::Tensor& k,
               const at::Tensor& v, const at::Tensor& slots);
+std::tuple<at::Tensor, at::Tensor> rms_norm_rope_write_kv_(
+    const at::Tensor& x, const at::Tensor& weight, double eps, const at::Tensor& cos,
+    const at::Tensor& sin, const at::Tensor& positions, const at::Tensor& k_cache,
+    const at::Tensor& v_cache, const at::Tensor& v, const at::Tensor& slots);
 
 std::tuple<at::Tensor, at::Tensor> log_softmax_gather(const at::Tensor& logits,
                                                       const at::Tensor& targets, int64_t vocab);

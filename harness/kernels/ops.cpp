@@ -64,6 +64,12 @@ TORCH_LIBRARY(samebits, m) {
   // k, v [1, T, G, D] into rows `slots` (int64 [T], block * block_size + offset) of the caches.
   m.def("write_kv(Tensor(a!) k_cache, Tensor(b!) v_cache, Tensor k, Tensor v, Tensor slots) -> ()");
 
+  // rms_norm_rope_write_kv.h: rms_norm_rope of x [1, T, G, D], then write_kv of what it rotated.
+  m.def(
+      "rms_norm_rope_write_kv_(Tensor x, Tensor weight, float eps, Tensor cos, Tensor sin, Tensor "
+      "positions, Tensor(a!) k_cache, Tensor(b!) v_cache, Tensor v, Tensor slots) -> (Tensor "
+      "normed, Tensor rotated)");
+
   // log_softmax.h: logits [..., V], targets int64 [...] -> logprob float32 [...], lse float32
   // [...], over the first `vocab` columns.
   m.def(

@@ -12,3 +12,17 @@
 // left out between the two: the rotation reads the norm as it was rounded, so the bits are those of
 // the two operators. What a graph is given for the pair of them (capture/passes/fuse.h); it has no
 // gradient. A position outside [0, P) is an error that names it.
+
+#include <ATen/core/Tensor.h>
+
+#include <tuple>
+
+namespace samebits::cpu {
+
+// The CPU kernel behind the operator. Throws c10::Error for what does not meet.
+std::tuple<at::Tensor, at::Tensor> rms_norm_rope(const at::Tensor& x, const at::Tensor& weight,
+                                                 double eps, const at::Tensor& cos,
+                                                 const at::Tensor& sin,
+                                                 const at::Tensor& positions);
+
+}  // namespace samebits::cpu

@@ -134,13 +134,11 @@ at::Tensor Qwen3::attention_block(const Layer& layer, int64_t index, const at::T
   at::Tensor h = observed(numerics_.rms_norm(x, weight(layer.attention_norm), config_.rms_norm_eps),
                           layer.prefix + "attention_norm#0");
   h = parallel_.to_replicate(h);
-  const at::Tensor q =
-      heads(layer, "q", layer.wq, layer.q_norm, config_.num_attention_heads, h, positions);
-  const at::Tensor k =
-      heads(layer, "k", layer.wk, layer.k_norm, config_.num_key_value_heads, h, positions);
-  const at::Tensor v = column(h, layer.wv, prefix + "wv#0")
-                           .view_symint({1, h.sym_size(kSequenceDim), config_.num_key_value_heads,
-                                         config_.head_dim});
+  at::Tensor q = heads(column(h, layer.wq, prefix + "wq#0"), config_.num_attention_heads);
+  at::Tensor k = heads(column(h, layer.wk, prefix + "wk#0"), config_.num_key_value_heads);
+  const at::Tensor v = heads(column(h, layer.wv, prefix + "wv#0"), config_.num_key_value_heads);
+  q = norm_and_rotate(q, layer.q_norm, positions, prefix + "q");
+  k = norm_and_rotate(k, layer.k_norm, positions, prefix + "k");
 
   const std::vector<at::Tensor> qs = parallel_.to_local(q);
   const std::vector<at::Tensor> ks = parallel_.to_local(k);
@@ -158,15 +156,15 @@ at::Tensor Qwen3::attention_block(const Layer& layer, int64_t index, const at::T
                   layer.prefix + "attention_residual#0");
 }
 
-at::Tensor Qwen3::heads(const Layer& layer, const char* name, size_t projection, size_t norm,
-                        int64_t count, const at::Tensor& x, const at::Tensor& positions) const {
-  const std::string prefix = layer.prefix + "attention.";
-  at::Tensor h = column(x, projection, fmt::format("{}w{}#0", prefix, name))
-                     .view_symint({1, x.sym_size(kSequenceDim), count, config_.head_dim});
-  h = observed(numerics_.rms_norm(h, weight(norm), config_.rms_norm_eps),
-               fmt::format("{}{}_norm#0", prefix, name));
-  return observed(numerics_.rope(h, rope_.cos, rope_.sin, positions),
-                  fmt::format("{}{}_rope#0", prefix, name));
+at::Tensor Qwen3::heads(const at::Tensor& x, int64_t count) const {
+  return x.view_symint({1, x.sym_size(kSequenceDim), count, config_.head_dim});
+}
+
+at::Tensor Qwen3::norm_and_rotate(const at::Tensor& x, size_t norm, const at::Tensor& positions,
+                                  const std::string& name) const {
+  const at::Tensor normed =
+      observed(numerics_.rms_norm(x, weight(norm), config_.rms_norm_eps), name + "_norm#0");
+  return observed(numerics_.rope(normed, rope_.cos, rope_.sin, positions), name + "_rope#0");
 }
 
 at::Tensor Qwen3::feed_forward_block(const Layer& layer, const at::Tensor& x) const {

@@ -71,8 +71,9 @@ class Qwen3 {
   at::Tensor attention_block(const Layer& layer, int64_t index, const at::Tensor& x,
                              const at::Tensor& positions, const Attention& attention) const;
   at::Tensor feed_forward_block(const Layer& layer, const at::Tensor& x) const;
-  at::Tensor heads(const Layer& layer, const char* name, size_t projection, size_t norm,
-                   int64_t count, const at::Tensor& x, const at::Tensor& positions) const;
+  at::Tensor heads(const at::Tensor& x, int64_t count) const;  // [1, T, count, D]
+  at::Tensor norm_and_rotate(const at::Tensor& x, size_t norm, const at::Tensor& positions,
+                             const std::string& name) const;
   at::Tensor column(const at::Tensor& x, size_t projection, const std::string& site) const;
   at::Tensor row(const at::Tensor& x, size_t projection, const std::string& site) const;
 

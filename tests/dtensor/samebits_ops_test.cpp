@@ -238,6 +238,41 @@ TEST_P(SamebitsOpsTest, ThePagedCacheByHeads) {
   }
 }
 
+TEST_P(SamebitsOpsTest, FusedKeysFollowTheirCaches) {
+  const at::Tensor x = at::randn({1, 3, 12, 8});
+  const at::Tensor v = at::randn({1, 3, 12, 8});
+  const at::Tensor weight = at::randn({8});
+  const at::Tensor cos = at::randn({9, 4});
+  const at::Tensor sin = at::randn({9, 4});
+  const at::Tensor positions = at::arange(3).view({1, 3});
+  const at::Tensor zeros = at::zeros({4, 2, 12, 8});
+  const at::Tensor slots = at::tensor({6, -1, 2}, at::kLong);
+  const auto run = [&](const at::Tensor& keys, const at::Tensor& k_cache, const at::Tensor& v_cache,
+                       const at::Tensor& values) {
+    const auto [normed, rotated] = ops::rms_norm_rope_write_kv_(
+        keys, weight, 1e-6, cos, sin, positions, k_cache, v_cache, values, slots);
+    return std::vector<at::Tensor>{normed, rotated, k_cache, v_cache};
+  };
+  const auto expected = run(x, zeros.clone(), zeros.clone(), v);
+  EXPECT_FALSE(same_value(expected[2], zeros)) << "nothing was written";
+  for (const Placement a : {Placement::shard(2), Placement::replicate()}) {
+    for (const Placement b : placements_of_rank(4)) {
+      if (b.is_partial()) continue;  // random summands are not exact
+      const auto found = run(at_placement(x, b), at_placement(zeros, a), at_placement(zeros, a),
+                             at_placement(v, b));
+      for (size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_TRUE(same_value(found[i], expected[i])) << a << b << i;
+        EXPECT_EQ(spec_of(found[i]).placement, a);
+      }
+    }
+  }
+  EXPECT_THAT(error_of([&] {
+                run(x, at_placement(zeros, Placement::shard(2)),
+                    at_placement(zeros, Placement::replicate()), v);
+              }),
+              HasSubstr("k_cache is S(2), v_cache is R; expected the same placement"));
+}
+
 TEST_P(SamebitsOpsTest, LossAndSamplerSeeTheWhole) {
   const at::Tensor logprobs = at::randn({7});
   const at::Tensor reference = at::randn({7});

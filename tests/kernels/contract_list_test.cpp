@@ -161,6 +161,11 @@ std::map<std::string, std::function<Args()>> examples(const Sizes& n, at::Scalar
        [=] {
          return Args{cache.clone(), cache.clone(), k, k, targets};
        }},
+      {"samebits::rms_norm_rope_write_kv_",
+       [=] {
+         return Args{k,         head_norm,     1e-6,          cos, cos,
+                     positions, cache.clone(), cache.clone(), k,   targets};
+       }},
       {"samebits::log_softmax_gather",
        [=] {
          return Args{logits, targets, n.vocab};

@@ -274,13 +274,17 @@ TEST_F(CudaTest, PagedAttention) {
     EXPECT_TRUE(agrees(
         [](const Tensors& x) {
           ops::write_kv(x[1], x[2], x[6], x[7], x[8]);
-          return Tensors{ops::paged_attention(x[0], x[1], x[2], x[3], x[4], x[5], 0.25), x[1],
-                         x[2]};
+          const auto [normed, rotated] = ops::rms_norm_rope_write_kv_(
+              x[6], x[9], 1e-6, x[10], x[10], x[11], x[1], x[2], x[7], x[12]);
+          return Tensors{ops::paged_attention(x[0], x[1], x[2], x[3], x[4], x[5], 0.25), x[1], x[2],
+                         normed, rotated};
         },
         {make({1, 90, 4, 64}, dtype, 1), make({40, 16, 2, 64}, dtype, 2),
          make({40, 16, 2, 64}, dtype, 3), table, boundaries({0, 1, 71, 72, 80}),
          at::tensor({130, 70, 64, 100}, at::kInt), make({1, 4, 2, 64}, dtype, 4),
-         make({1, 4, 2, 64}, dtype, 5), slots}))
+         make({1, 4, 2, 64}, dtype, 5), slots, make({64}, dtype, 6), make({9, 32}, at::kFloat, 7),
+         at::tensor({3, 0, 8, 1}).to(at::kLong).view({1, 4}),
+         at::tensor({5, 630, -1, 9}).to(at::kLong)}))
         << what;
   });
 }

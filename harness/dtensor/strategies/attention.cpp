@@ -52,19 +52,33 @@ OpSharding paged_attention(const OpCall& call) {
   return split ? split_heads(call, /*by_heads=*/3, /*outputs=*/1) : all_replicate(call, 1);
 }
 
-// The caches are written: k and v follow them. Their shards fit at any number of heads.
-OpSharding write_kv(const OpCall& call) {
-  TORCH_CHECK(call.placements[0] == call.placements[1], "write_kv: k_cache is ",
-              call.placements[0].text(), ", v_cache is ", call.placements[1].text(),
+// The placement of both caches, which are written: keys and values follow them. Shards of the two
+// fit at any number of heads.
+Placement placement_of_caches(const char* op, const OpCall& call, size_t k_cache) {
+  const Placement k = call.placements[k_cache];
+  const Placement v = call.placements[k_cache + 1];
+  TORCH_CHECK(k == v, op, ": k_cache is ", k.text(), ", v_cache is ", v.text(),
               "; expected the same placement");
-  const bool split = call.placements[0].is_shard(kHeads);
+  return k.is_shard(kHeads) ? shard(kHeads) : replicate();
+}
+
+OpSharding write_kv(const OpCall& call) {
+  const bool split = placement_of_caches("write_kv", call, 0).is_shard();
   return split ? split_heads(call, /*by_heads=*/4, /*outputs=*/0) : all_replicate(call, 0);
+}
+
+OpSharding rms_norm_rope_write_kv(const OpCall& call) {
+  const Placement heads = placement_of_caches("rms_norm_rope_write_kv_", call, 5);
+  const Placement whole = replicate();
+  // x; weight, cos, sin, positions; k_cache, v_cache, v; slots
+  return {{heads, whole, whole, whole, whole, heads, heads, heads, whole}, {heads, heads}, {}};
 }
 
 SAMEBITS_STRATEGY("samebits::flash_attention", flash_attention);
 SAMEBITS_STRATEGY("samebits::flash_attention_backward", flash_attention_backward);
 SAMEBITS_STRATEGY("samebits::paged_attention", paged_attention);
 SAMEBITS_STRATEGY("samebits::write_kv", write_kv);
+SAMEBITS_STRATEGY("samebits::rms_norm_rope_write_kv_", rms_norm_rope_write_kv);
 
 }  // namespace
 }  // namespace samebits

@@ -4,8 +4,6 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
-#include <tuple>
-
 #include "harness/core/launch.h"
 #include "harness/kernels/cpu/tensors.h"
 
@@ -63,10 +61,13 @@ void norm_and_rotate(const Elements<T>& e, decltype(RowKernels<T>::rms_norm) nor
   });
 }
 
-std::tuple<at::Tensor, at::Tensor> rms_norm_rope(const at::Tensor& x_in,
-                                                 const at::Tensor& weight_in, double eps,
-                                                 const at::Tensor& cos_in, const at::Tensor& sin_in,
-                                                 const at::Tensor& positions_in) {
+}  // namespace
+
+std::tuple<at::Tensor, at::Tensor> cpu::rms_norm_rope(const at::Tensor& x_in,
+                                                      const at::Tensor& weight_in, double eps,
+                                                      const at::Tensor& cos_in,
+                                                      const at::Tensor& sin_in,
+                                                      const at::Tensor& positions_in) {
   check_arguments(x_in, weight_in, cos_in, sin_in, positions_in);
   const at::Tensor x = x_in.contiguous();
   const at::Tensor weight = weight_in.contiguous();
@@ -96,7 +97,6 @@ std::tuple<at::Tensor, at::Tensor> rms_norm_rope(const at::Tensor& x_in,
   return {normed, rotated};
 }
 
-TORCH_LIBRARY_IMPL(samebits, CPU, m) { m.impl("rms_norm_rope", rms_norm_rope); }
+TORCH_LIBRARY_IMPL(samebits, CPU, m) { m.impl("rms_norm_rope", cpu::rms_norm_rope); }
 
-}  // namespace
 }  // namespace samebits

@@ -75,16 +75,38 @@ void paged_attention(Call& call) {
                         /*lse=*/nullptr, call.stream());
 }
 
-void write_kv(Call& call) {
-  const at::Tensor& cache = call.tensor(0);
-  for (const size_t i : {1, 2, 3}) call.expect_like(i, "k, v or a cache", 0);
-  TORCH_CHECK(call.tensor(2).size(0) == 1, "samebits::write_kv: k has sizes ",
-              call.tensor(2).sizes(), ", expected [1, T, ", cache.size(2), ", ", cache.size(3), "]");
-  const at::Tensor slots = call.tensor(4).to(at::kLong);
+// `k`, laid out as argument v, and v into the caches, arguments k_cache and the next.
+void write_rows(Call& call, const void* k, size_t v, size_t k_cache, size_t slots_at) {
+  const at::Tensor& cache = call.tensor(k_cache);
+  for (const size_t i : {v, k_cache + 1}) call.expect_like(i, "k, v or a cache", k_cache);
+  TORCH_CHECK(call.tensor(v).size(0) == 1, "samebits::", call.op(), ": v has sizes ",
+              call.tensor(v).sizes(), ", expected [1, T, ", cache.size(2), ", ", cache.size(3),
+              "]");
+  const at::Tensor slots = call.tensor(slots_at).to(at::kLong);
   const int64_t row_bytes = cache.size(2) * cache.size(3) * cache.element_size();
   cuda::write_kv(slots.numel(), row_bytes, cache.size(0) * cache.size(1),
-                 slots.const_data_ptr<int64_t>(), call.data(2), call.data(3), call.data(0),
-                 call.data(1), call.stream());
+                 slots.const_data_ptr<int64_t>(), k, call.data(v), call.data(k_cache),
+                 call.data(k_cache + 1), call.stream());
+}
+
+void write_kv(Call& call) {
+  call.expect_like(2, "k, v or a cache", 0);
+  write_rows(call, call.data(2), /*v=*/3, /*k_cache=*/0, /*slots_at=*/4);
+}
+
+void rms_norm_rope_write_kv_(Call& call) {
+  const at::Tensor& x = call.tensor(0);
+  call.expect_like(1, "weight", 0);
+  call.expect_like(6, "k_cache", 0);
+  call.expect(3, "cos", at::kFloat);
+  call.expect(4, "sin", at::kFloat);
+  call.expect(5, "positions", at::kLong);
+  const Rotation rotation{x.size(0) * x.size(1),  x.size(2),           x.size(3),
+                          call.tensor(3).size(0), call.data<float>(3), call.data<float>(4),
+                          call.data<int64_t>(5),  call.is_bf16(0)};
+  cuda::rms_norm_rope(rotation, call.data(0), call.data(1), call.real(2), call.result(0),
+                      call.result(1), call.stream());
+  write_rows(call, call.result(1), /*v=*/8, /*k_cache=*/6, /*slots_at=*/9);
 }
 
 TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
@@ -92,6 +114,7 @@ TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
   m.impl("flash_attention_backward", kernel<flash_attention_backward>());
   m.impl("paged_attention", kernel<paged_attention, /*first=*/1, /*uncopied=*/2>());
   m.impl("write_kv", kernel<write_kv, /*first=*/0, /*uncopied=*/2>());
+  m.impl("rms_norm_rope_write_kv_", kernel<rms_norm_rope_write_kv_, /*first=*/6, /*uncopied=*/2>());
 }
 
 }  // namespace

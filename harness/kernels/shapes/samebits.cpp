@@ -225,6 +225,12 @@ Metas write_kv(Args args) {
   return {};
 }
 
+Metas rms_norm_rope_write_kv(Args args) {
+  const c10::IValue as_write[] = {args[6], args[7], args[0], args[8], args[9]};
+  write_kv(as_write);
+  return rms_norm_rope(args.slice(0, 6));
+}
+
 Metas log_softmax_gather(Args args) {
   const auto& logits = args[0].toTensor();
   const auto& targets = args[1].toTensor();
@@ -315,6 +321,7 @@ SAMEBITS_SHAPE_RULE("samebits::flash_attention", flash_attention);
 SAMEBITS_SHAPE_RULE("samebits::flash_attention_backward", flash_attention_backward);
 SAMEBITS_SHAPE_RULE("samebits::paged_attention", paged_attention);
 SAMEBITS_SHAPE_RULE("samebits::write_kv", write_kv);
+SAMEBITS_SHAPE_RULE("samebits::rms_norm_rope_write_kv_", rms_norm_rope_write_kv);
 SAMEBITS_SHAPE_RULE("samebits::log_softmax_gather", log_softmax_gather);
 SAMEBITS_SHAPE_RULE("samebits::log_softmax_gather_backward", log_softmax_gather_backward);
 SAMEBITS_SHAPE_RULE("samebits::sample", sample);

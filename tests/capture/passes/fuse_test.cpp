@@ -199,6 +199,94 @@ TEST(Fuse, GivesOneNodeForANormAndItsRotation) {
   EXPECT_TRUE(fuse(drop_roundings(*traced(program, in, {})).graph).log.empty());
 }
 
+// Keys into a paged cache, which may be read or written first, on to the rotated keys.
+struct KvWrite {
+  at::Tensor k_cache = at::zeros({10, 4, 3, kDim}, at::kBFloat16);
+  at::Tensor v_cache = at::zeros({10, 4, 3, kDim}, at::kBFloat16);
+  at::Tensor weight = norm_weight();
+  at::Tensor angles = at::arange(40 * kDim / 2, at::kFloat).view({40, kDim / 2});
+  at::Tensor cos = angles.cos();
+  at::Tensor sin = angles.sin();
+  std::function<void(const at::Tensor& rotated)> between = [](const at::Tensor& rotated) {
+    ops::mark(rotated, "rotated#0");
+  };
+  bool write_normed = false;
+
+  // x, positions, v, slots
+  Tensors operator()(const Tensors& in) const {
+    const at::Tensor normed = ops::rms_norm(in[0], weight, kEps, /*fused_rounding=*/false);
+    const at::Tensor rotated = ops::rope(normed, cos, sin, in[1], /*inverse=*/false);
+    between(rotated);
+    ops::write_kv(k_cache, v_cache, write_normed ? normed : rotated, in[2], in[3]);
+    return {rotated};
+  }
+};
+
+Tensors keys_and_values(int64_t n) {
+  return {values(n * 3, 1).view({1, n, 3, kDim}), (at::arange(n) * 5 % 40).view({1, n}),
+          values(n * 3, 2).view({1, n, 3, kDim}), at::arange(n) * 7 % 40};
+}
+
+//   x -> rms_norm -> rope -> mark
+//                      |          -> one node that gives both and writes, and the mark
+//                      + v -> write_kv
+TEST(Fuse, TakesInTheWriteOfKeysAndValues) {
+  const KvWrite program;
+  const std::vector<DynamicDim> dims{{0, 1, "t"}, {1, 1, "t"}, {2, 1, "t"}, {3, 0, "t"}};
+  PassResult result = fuse(*traced(program, keys_and_values(6), dims));
+  EXPECT_THAT(to_string(result.graph),
+              HasSubstr("nodes:\n"
+                        "  %0: bf16[1, t, 3, 48], %1: bf16[1, t, 3, 48] = "
+                        "samebits::rms_norm_rope_write_kv_(%in0, %c0, eps=1e-06, %c1, %c2, %in1, "
+                        "%c3, %c4, %in2, %in3)   # rotated#0\n"
+                        "  samebits::mark(%1, site=\"rotated#0\")\n"
+                        "return %1\n"));
+  ASSERT_EQ(result.log.size(), 2u);
+  EXPECT_THAT(result.log[1], HasSubstr("; samebits::write_kv(%c3, %c4, %1, %in2, %in3)"));
+  Executor executor = executor_of(std::move(result));
+  for (const int64_t n : {0, 1, 17}) {
+    const Tensors in = keys_and_values(n);
+    program.k_cache.zero_();
+    program.v_cache.zero_();
+    const Tensors expected{program(in)[0], program.k_cache.clone(), program.v_cache.clone()};
+    program.k_cache.zero_();
+    program.v_cache.zero_();
+    EXPECT_TRUE(same_bits(executor.run(in)[0], expected[0])) << n;
+    EXPECT_TRUE(same_bits(program.k_cache, expected[1])) << n;
+    EXPECT_TRUE(same_bits(program.v_cache, expected[2])) << n;
+  }
+}
+
+TEST(Fuse, LeavesAWriteThatWouldPassWhatTouchesItsMemory) {
+  const Tensors in = keys_and_values(6);
+  const auto fusions = [&](auto change) {
+    KvWrite program;
+    change(program);
+    return fused(program, in);
+  };
+  EXPECT_EQ(fusions([](KvWrite&) {}), 2u);
+  EXPECT_EQ(fusions([](KvWrite& program) { program.write_normed = true; }), 1u);
+  EXPECT_EQ(fusions([](KvWrite& program) {
+              program.between = [cache = program.v_cache](const at::Tensor&) {
+                ops::mark(cache, "values#0");
+              };
+            }),
+            1u);
+  EXPECT_EQ(fusions([](KvWrite& program) {
+              program.between = [cache = program.k_cache](const at::Tensor&) {
+                test_ops::store(cache, cache);
+              };
+            }),
+            1u);
+  // What is rotated is changed before it is written.
+  EXPECT_EQ(fusions([](KvWrite& program) {
+              program.between = [](const at::Tensor& rotated) {
+                test_ops::store(rotated, rotated);
+              };
+            }),
+            1u);
+}
+
 TEST(Fuse, TakesOneNormOfASum) {
   const at::Tensor weight = norm_weight();
   const Program program = [&](const Tensors& in) {
