@@ -2,16 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
-#include <charconv>
-#include <map>
-#include <stdexcept>
 
 #include "harness/capture/abstract_call.h"
 #include "harness/capture/graph_file.h"
 #include "harness/capture/graph_format.h"
-#include "harness/capture/parse_expr.h"
-#include "harness/core/json.h"
+#include "harness/capture/graph_text.h"
 
 namespace samebits {
 namespace {
@@ -19,40 +14,26 @@ namespace {
 using ir::Arg;
 using ir::ValueId;
 
-class Reader {
+// Finds what a parsed file names: operators, dtypes, tensors, objects. Values keep their numbers.
+class Resolver {
  public:
-  explicit Reader(const GraphReferences& references) : references_(references) {}
-  ir::Graph read(const JsonReader& file);
+  Resolver(const GraphText& text, const GraphReferences& references)
+      : text_(text), references_(references) {}
+  ir::Graph resolve();
 
  private:
-  // What a value is declared to be, before it has an id.
-  struct Declaration {
-    std::string name;
-    std::string site;
-    ir::ValueMeta meta;
-  };
+  ir::ValueMeta meta(const GraphText::Value& value) const;
+  at::Tensor constant(const GraphText::Value& value, const ir::ValueMeta& meta) const;
+  void name(ValueId id);
+  Arg arg(const GraphText::Arg& arg, const c10::Argument& declared) const;
+  void node(const GraphText::Node& node);
+  void results(const GraphText::Node& text, ir::Node& node);
+  ValueId result(const GraphText::Result& result, const c10::Argument& declared,
+                 const ir::Node& node);
 
-  void read_symbol(const JsonReader& symbol);
-  void read_binding(const JsonReader& symbol, int id);
-  void read_constant(const JsonReader& constant);
-  void read_node(const JsonReader& node);
-  void read_guard(const JsonReader& guard);
-  Declaration declaration(const JsonReader& value, std::vector<std::string> more_keys = {}) const;
-  void define(const JsonReader& reader, const Declaration& declared, ValueId id);
-
-  sym::Expr expr(const JsonReader& reader) const;
-  sym::Expr expr(const JsonReader& reader, std::string_view text) const;
-  sym::Condition condition(const JsonReader& reader) const;
-  ValueId value(const JsonReader& reader) const;
-  Arg arg(const JsonReader& reader, const c10::Argument& declared) const;
-  Arg tagged_arg(const JsonReader& reader, const c10::Argument& declared) const;
-  void results(const JsonReader& reader, ir::Node& node);
-  void result(const JsonReader& reader, const c10::Argument& declared, ir::Node& node);
-
+  const GraphText& text_;
   const GraphReferences& references_;
   ir::Graph graph_;
-  std::vector<sym::Expr> symbols_;
-  std::map<std::string, ValueId> ids_;  // of the values defined so far
 };
 
 c10::ScalarType dtype_from(const JsonReader& reader) {
@@ -62,19 +43,6 @@ c10::ScalarType dtype_from(const JsonReader& reader) {
     if (name == c10::toString(dtype)) return dtype;
   }
   reader.fail(quoted(name), "a dtype, such as \"BFloat16\"");
-}
-
-double finite_or_bits(const JsonReader& reader) {
-  if (!reader.value().is_object()) return reader.number();
-  const JsonReader bits = reader.object({"double_bits"}).required("double_bits");
-  const std::string text = bits.string();
-  uint64_t value = 0;
-  const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, value, 16);
-  if (text.size() != 16 || rest != end || error != std::errc()) {
-    bits.fail(quoted(text), "16 hexadecimal digits");
-  }
-  return std::bit_cast<double>(value);
 }
 
 c10::OperatorHandle operator_from(const JsonReader& reader) {
@@ -87,145 +55,21 @@ c10::OperatorHandle operator_from(const JsonReader& reader) {
   return *op;
 }
 
-bool is_value_name(const std::string& name) {
-  return name.size() > 1 && name[0] == '%' && std::all_of(name.begin() + 1, name.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '_';
-         });
+// ---- Values ------------------------------------------------------------------------------------
+ir::ValueMeta Resolver::meta(const GraphText::Value& value) const {
+  return {value.sizes, dtype_from(value.where.required("dtype")), value.placements};
 }
 
-bool fits(const c10::Type& type, const c10::Argument& declared) {
-  const bool is_scalar = declared.type()->kind() == c10::TypeKind::NumberType;
-  return type.isSubtypeOf(*declared.type()) ||
-         (is_scalar && type.kind() == c10::TypeKind::BoolType);
+void Resolver::name(ValueId id) {
+  graph_.values[id].name = text_.values[id].name;
+  graph_.values[id].site = text_.values[id].site;
 }
 
-// ---- Symbols and expressions
-// ---------------------------------------------------------------------
-void Reader::read_symbol(const JsonReader& symbol) {
-  symbol.object({"name", "hint", "at_least", "input", "dim"});
-  const JsonReader name_reader = symbol.required("name");
-  const std::string name = name_reader.string();
-  if (!sym::is_symbol_name(name)) name_reader.fail(quoted(name), "letters, digits and _");
-  for (const ShapeEnv::Symbol& other : graph_.symbols) {
-    if (other.name == name) name_reader.fail(quoted(name) + " a second time", "every name once");
-  }
-  const int64_t at_least = symbol.required("at_least").integer();
-  const int64_t hint = symbol.required("hint").integer(at_least);
-  symbols_.push_back(sym::Expr::symbol(static_cast<int>(symbols_.size()), name, at_least));
-  graph_.symbols.push_back({name, hint, at_least});
-}
-
-void Reader::read_binding(const JsonReader& symbol, int id) {
-  if (!symbol.optional("input") && !symbol.optional("dim")) return;
-  const auto last = [](size_t size) { return static_cast<int64_t>(size) - 1; };
-  const int64_t input = symbol.required("input").integer(0, last(graph_.inputs.size()));
-  const auto& sizes = graph_.values[graph_.inputs[input]].meta.sizes;
-  const JsonReader dim_reader = symbol.required("dim");
-  const int64_t dim = dim_reader.integer(0, last(sizes.size()));
-  if (!(sizes[dim] == symbols_[id])) {
-    dim_reader.fail("a dimension of size " + quoted(sizes[dim].str()),
-                    "one of size " + quoted(graph_.symbols[id].name));
-  }
-  graph_.bindings.push_back({id, static_cast<int>(input), static_cast<int>(dim)});
-}
-
-sym::Expr Reader::expr(const JsonReader& reader, std::string_view text) const {
-  try {
-    return sym::parse_expr(text, symbols_);
-  } catch (const std::invalid_argument& error) {
-    reader.fail(quoted(text), error.what());
-  } catch (const std::overflow_error&) {
-    reader.fail(quoted(text), "an expression that stays within 64 bits");
-  } catch (const std::domain_error&) {
-    reader.fail(quoted(text), "no division by zero");
-  }
-}
-
-sym::Expr Reader::expr(const JsonReader& reader) const {
-  if (reader.value().is_string()) return expr(reader, reader.string());
-  return reader.integer();
-}
-
-sym::Condition Reader::condition(const JsonReader& reader) const {
-  if (reader.value().is_object()) {
-    reader.object({"all", "any"});
-    const bool all = reader.optional("all").has_value();
-    sym::Condition c(all);
-    for (const JsonReader& part : reader.required(all ? "all" : "any").array(/*min_size=*/2)) {
-      c = all ? c && condition(part) : c || condition(part);
-    }
-    return c;
-  }
-  using Make = sym::Condition (*)(const sym::Expr&, const sym::Expr&);
-  const std::pair<std::string_view, Make> kinds[] = {
-      {" == 0", sym::Condition::eq}, {" != 0", sym::Condition::ne}, {" >= 0", sym::Condition::ge}};
-  const std::string text = reader.string();
-  for (const auto& [suffix, make] : kinds) {
-    if (!text.ends_with(suffix)) continue;
-    const std::string_view compared(text.data(), text.size() - suffix.size());
-    const sym::Expr e = expr(reader, compared);
-    try {
-      const sym::Condition c = make(e, 0);
-      if (!c.constant()) return c;
-    } catch (const std::overflow_error&) {
-      reader.fail(quoted(text), "an expression that stays within 64 bits");
-    }
-    reader.fail(quoted(text), "a condition that sizes decide");
-  }
-  reader.fail(quoted(text), "an expression and \" == 0\", \" != 0\" or \" >= 0\"");
-}
-
-void Reader::read_guard(const JsonReader& guard) {
-  guard.object({"holds", "file", "line", "during"});
-  graph_.guards.push_back({condition(guard.required("holds")), guard.required("file").string(),
-                           guard.required("line").integer(0), guard.required("during").string()});
-}
-
-// ---- Values
-// --------------------------------------------------------------------------------------
-Reader::Declaration Reader::declaration(const JsonReader& value,
-                                        std::vector<std::string> more_keys) const {
-  std::vector<std::string> keys{"name", "dtype", "sizes", "placements", "site"};
-  keys.insert(keys.end(), more_keys.begin(), more_keys.end());
-  value.object(keys);
-  Declaration declared;
-  declared.name = value.required("name").string();
-  declared.meta.dtype = dtype_from(value.required("dtype"));
-  for (const JsonReader& size : value.required("sizes").array()) {
-    declared.meta.sizes.push_back(expr(size));
-  }
-  if (const auto text = value.optional("placements")) declared.meta.placements = text->string();
-  if (const auto text = value.optional("site")) declared.site = text->string();
-  return declared;
-}
-
-void Reader::define(const JsonReader& reader, const Declaration& declared, ValueId id) {
-  const std::string& name = declared.name;
-  if (!is_value_name(name)) {
-    reader.fail("the name " + quoted(name), "\"%\" and letters, digits or _");
-  }
-  if (!ids_.emplace(name, id).second) {
-    reader.fail(quoted(name) + " a second time", "every value to be defined once");
-  }
-  graph_.values[id].name = name;
-  graph_.values[id].site = declared.site;
-}
-
-ValueId Reader::value(const JsonReader& reader) const {
-  const auto found = ids_.find(reader.string());
-  if (found == ids_.end()) {
-    reader.fail(quoted(reader.string()), "a value that is defined before it is used");
-  }
-  return found->second;
-}
-
-void Reader::read_constant(const JsonReader& constant) {
-  const Declaration declared = declaration(constant, {"tensor"});
-  const JsonReader tensor_reader = constant.required("tensor");
-  const std::string name = tensor_reader.string();
+at::Tensor Resolver::constant(const GraphText::Value& value, const ir::ValueMeta& meta) const {
+  const JsonReader reader = value.where.required("tensor");
+  const std::string name = reader.string();
   const at::Tensor tensor = references_.constant(name);
-  if (!tensor.defined()) tensor_reader.fail("constant " + quoted(name), "one that is known");
+  if (!tensor.defined()) reader.fail("constant " + quoted(name), "one that is known");
   const auto text = [](const std::string& dtype, const std::string& sizes,
                        const std::string& placements) {
     return dtype + "[" + sizes + "]" + (placements.empty() ? "" : " ") + placements;
@@ -235,73 +79,15 @@ void Reader::read_constant(const JsonReader& constant) {
     found_sizes += (found_sizes.empty() ? "" : ", ") + std::to_string(size);
   }
   std::string sizes;
-  for (const sym::Expr& size : declared.meta.sizes) {
-    sizes += (sizes.empty() ? "" : ", ") + size.str();
-  }
+  for (const sym::Expr& size : meta.sizes) sizes += (sizes.empty() ? "" : ", ") + size.str();
   const std::string found =
       text(c10::toString(tensor.scalar_type()), found_sizes, placements_text(tensor));
-  const std::string expected =
-      text(c10::toString(declared.meta.dtype), sizes, declared.meta.placements);
-  if (found != expected) tensor_reader.fail(quoted(name) + ", a " + found, "a " + expected);
-  define(constant, declared, graph_.add_constant(tensor, declared.meta));
+  const std::string expected = text(c10::toString(meta.dtype), sizes, meta.placements);
+  if (found != expected) reader.fail(quoted(name) + ", a " + found, "a " + expected);
+  return tensor;
 }
 
-// ---- Nodes
-// ---------------------------------------------------------------------------------------
-Arg Reader::tagged_arg(const JsonReader& reader, const c10::Argument& declared) const {
-  reader.object({"str", "dtype", "device", "double_bits", "size", "sizes", "tensors",
-                 "optional_tensors", "ints", "doubles", "bools", "strs", "object"});
-  const std::vector<std::string> keys = reader.keys();
-  if (keys.size() != 1) reader.fail(reader.shown(), "an object of one key");
-  const std::string& kind = keys[0];
-  const JsonReader inner = reader.required(kind);
-  const auto list_of = [&](const auto& example, auto read) {
-    c10::List<std::decay_t<decltype(example)>> list;
-    for (const JsonReader& item : inner.array()) list.push_back(read(item));
-    return c10::IValue(std::move(list));
-  };
-  if (kind == "str") return {c10::IValue(inner.string())};
-  if (kind == "double_bits") return {c10::IValue(finite_or_bits(reader))};
-  if (kind == "size") return {expr(inner)};
-  if (kind == "ints") return {list_of(int64_t{}, [](auto& item) { return item.integer(); })};
-  if (kind == "doubles") return {list_of(double{}, finite_or_bits)};
-  if (kind == "bools") return {list_of(bool{}, [](auto& item) { return item.boolean(); })};
-  if (kind == "strs") return {list_of(std::string(), [](auto& item) { return item.string(); })};
-  if (kind == "dtype") {
-    if (!graph_format::is_dtype(declared.real_type())) {
-      reader.fail(reader.shown(), declared.type()->repr_str());
-    }
-    return {c10::IValue(static_cast<int64_t>(dtype_from(inner)))};
-  }
-  if (kind == "device") {
-    try {
-      return {c10::IValue(c10::Device(inner.string()))};
-    } catch (const c10::Error&) {
-      inner.fail(quoted(inner.string()), "a device, such as \"cpu\"");
-    }
-  }
-  if (kind == "object") {
-    c10::IValue object = references_.object(inner.string());
-    if (object.isNone()) inner.fail("object " + quoted(inner.string()), "one that is known");
-    return {std::move(object)};
-  }
-  const bool optional = kind == "optional_tensors";
-  Arg::List list;
-  list.element_type = kind == "sizes" ? c10::TypePtr(c10::IntType::get())
-                      : optional      ? c10::TypePtr(c10::OptionalType::ofTensor())
-                                      : c10::TypePtr(c10::TensorType::get());
-  for (const JsonReader& item : inner.array()) {
-    if (kind == "sizes") {
-      list.items.push_back({expr(item)});
-    } else if (optional && item.value().is_null()) {
-      list.items.push_back({c10::IValue()});
-    } else {
-      list.items.push_back({Arg::Ref{value(item)}});
-    }
-  }
-  return {std::move(list)};
-}
-
+// ---- Arguments ---------------------------------------------------------------------------------
 // The type that an argument would have on the stack.
 c10::TypePtr type_of(const Arg& arg) {
   if (std::holds_alternative<Arg::Ref>(arg.data)) return c10::TensorType::get();
@@ -312,24 +98,73 @@ c10::TypePtr type_of(const Arg& arg) {
   return std::get<c10::IValue>(arg.data).type();
 }
 
-Arg Reader::arg(const JsonReader& reader, const c10::Argument& declared) const {
-  const Json& json = reader.value();
-  Arg arg;
-  if (json.is_string()) {
-    arg = {Arg::Ref{value(reader)}};
-  } else if (json.is_boolean()) {
-    arg = {c10::IValue(reader.boolean())};
-  } else if (json.is_number_integer()) {
-    arg = {c10::IValue(reader.integer())};
-  } else if (json.is_number()) {
-    arg = {c10::IValue(reader.number())};
-  } else if (!json.is_null()) {
-    arg = tagged_arg(reader, declared);
+bool fits(const c10::Type& type, const c10::Argument& declared) {
+  const bool is_scalar = declared.type()->kind() == c10::TypeKind::NumberType;
+  return type.isSubtypeOf(*declared.type()) ||
+         (is_scalar && type.kind() == c10::TypeKind::BoolType);
+}
+
+// An argument of a graph, by what the file has.
+struct ArgOf {
+  const GraphText::Arg& text;
+  const c10::Argument& declared;
+  const GraphReferences& references;
+
+  Arg operator()(std::monostate) const { return {c10::IValue()}; }
+  Arg operator()(const sym::Expr& e) const { return {e}; }
+  Arg operator()(GraphText::Ref ref) const { return {Arg::Ref{ref.value}}; }
+
+  Arg operator()(const GraphText::Refs& refs) const {
+    Arg::List list{refs.may_lack ? c10::TypePtr(c10::OptionalType::ofTensor())
+                                 : c10::TypePtr(c10::TensorType::get()),
+                   {}};
+    for (const std::optional<int> value : refs.values) {
+      list.items.push_back(value ? Arg{Arg::Ref{*value}} : Arg{c10::IValue()});
+    }
+    return {std::move(list)};
   }
-  if (!fits(*type_of(arg), declared)) reader.fail(reader.shown(), declared.type()->repr_str());
+
+  Arg operator()(const std::vector<sym::Expr>& sizes) const {
+    Arg::List list{c10::IntType::get(), {}};
+    for (const sym::Expr& size : sizes) list.items.push_back({size});
+    return {std::move(list)};
+  }
+
+  Arg operator()(const GraphText::Name& named) const {
+    const std::string name = named.name.string();
+    if (named.kind == "dtype") {
+      if (!graph_format::is_dtype(declared.real_type())) {
+        text.where.fail(text.where.shown(), declared.type()->repr_str());
+      }
+      return {c10::IValue(static_cast<int64_t>(dtype_from(named.name)))};
+    }
+    if (named.kind == "device") {
+      try {
+        return {c10::IValue(c10::Device(name))};
+      } catch (const c10::Error&) {
+        named.name.fail(quoted(name), "a device, such as \"cpu\"");
+      }
+    }
+    c10::IValue object = references.object(name);
+    if (object.isNone()) named.name.fail("object " + quoted(name), "one that is known");
+    return {std::move(object)};
+  }
+
+  template <typename T>
+  Arg operator()(const T& value) const {
+    return {c10::IValue(value)};
+  }
+};
+
+Arg Resolver::arg(const GraphText::Arg& text, const c10::Argument& declared) const {
+  Arg arg = std::visit(ArgOf{text, declared, references_}, text.data);
+  if (!fits(*type_of(arg), declared)) {
+    text.where.fail(text.where.shown(), declared.type()->repr_str());
+  }
   return arg;
 }
 
+// ---- Nodes -------------------------------------------------------------------------------------
 // The value that a return is, where the operator writes it and gives it back.
 std::optional<ValueId> written_argument(const c10::Argument& result, const ir::Node& node) {
   if (!result.alias_info() || !result.alias_info()->isWrite()) return std::nullopt;
@@ -342,86 +177,79 @@ std::optional<ValueId> written_argument(const c10::Argument& result, const ir::N
   return std::nullopt;
 }
 
-void Reader::result(const JsonReader& reader, const c10::Argument& declared, ir::Node& node) {
+ValueId Resolver::result(const GraphText::Result& text, const c10::Argument& declared,
+                         const ir::Node& node) {
   if (const auto written = written_argument(declared, node)) {
-    const std::string& name = graph_.values[*written].name;
-    if (reader.string() != name) {
-      reader.fail(reader.shown(), quoted(name) + ", which the operator writes and gives back");
+    if (!text.is_written || text.value != *written) {
+      text.where.fail(text.where.shown(), quoted(text_.values[*written].name) +
+                                              ", which the operator writes and gives back");
     }
-    node.outputs.push_back(*written);
-    return;
+    return *written;
   }
-  const Declaration result = declaration(reader);
-  const ValueId id = graph_.add_result(result.meta);
-  define(reader, result, id);
-  node.outputs.push_back(id);
+  if (text.is_written) text.where.fail(text.where.shown(), "a value that is defined here");
+  const ValueId id = graph_.add_result(meta(text_.values[text.value]));
+  name(id);
+  return id;
 }
 
-void Reader::results(const JsonReader& reader, ir::Node& node) {
+void Resolver::results(const GraphText::Node& text, ir::Node& node) {
   const auto& returns = node.op.schema().returns();
-  const std::vector<JsonReader> items = reader.array();
-  if (!node.returns_list && items.size() != returns.size()) {
-    reader.fail(std::to_string(items.size()) + " results", std::to_string(returns.size()));
+  if (!node.returns_list && text.results.size() != returns.size()) {
+    text.where.required("results").fail(std::to_string(text.results.size()) + " results",
+                                        std::to_string(returns.size()));
   }
-  for (size_t i = 0; i < items.size(); ++i) {
+  for (size_t i = 0; i < text.results.size(); ++i) {
     const c10::Argument& declared = returns[node.returns_list ? 0 : i];
     const bool is_tensor =
         node.returns_list || declared.type()->isSubtypeOf(*c10::TensorType::get());
-    if (!is_tensor) items[i].fail("a result of type " + declared.type()->repr_str(), "a tensor");
-    result(items[i], declared, node);
+    if (!is_tensor) {
+      text.results[i].where.fail("a result of type " + declared.type()->repr_str(), "a tensor");
+    }
+    node.outputs.push_back(result(text.results[i], declared, node));
   }
 }
 
-void Reader::read_node(const JsonReader& node_reader) {
-  node_reader.object({"op", "args", "results"});
-  const c10::OperatorHandle op = operator_from(node_reader.required("op"));
+void Resolver::node(const GraphText::Node& text) {
+  const c10::OperatorHandle op = operator_from(text.where.required("op"));
   ir::Node node{op, {}, {}, returns_tensor_list(op)};
+  const JsonReader args = text.where.required("args");
   std::vector<std::string> names;
   for (const c10::Argument& declared : op.schema().arguments()) names.push_back(declared.name());
-  const JsonReader args = node_reader.required("args");
   args.object(names);
   for (const c10::Argument& declared : op.schema().arguments()) {
-    node.args.push_back(arg(args.required(declared.name()), declared));
+    args.required(declared.name());
+    const auto found = std::find_if(text.args.begin(), text.args.end(), [&](const auto& named) {
+      return named.first == declared.name();
+    });
+    node.args.push_back(arg(found->second, declared));
   }
-  results(node_reader.required("results"), node);
+  results(text, node);
   graph_.nodes.push_back(std::move(node));
 }
 
-// ---- The file
-// ------------------------------------------------------------------------------------
-void check_version(const JsonReader& file) {
-  const JsonReader format = file.required("format");
-  if (format.string() != graph_format::kName) {
-    format.fail(format.shown(), quoted(graph_format::kName));
-  }
-  const JsonReader version = file.required("version");
-  if (version.integer() != graph_format::kVersion) {
-    version.fail(version.shown(), std::to_string(graph_format::kVersion));
-  }
-  const JsonReader libtorch = file.required("libtorch");
+// ---- The file ----------------------------------------------------------------------------------
+ir::Graph Resolver::resolve() {
+  const JsonReader libtorch = text_.file.required("libtorch");
   if (libtorch.string() != graph_format::libtorch_version()) {
     libtorch.fail(libtorch.shown(), quoted(graph_format::libtorch_version()) +
                                         ", the LibTorch of this program; trace it again");
   }
-}
-
-ir::Graph Reader::read(const JsonReader& file) {
-  check_version(file);
-  file.object({"format", "version", "libtorch", "symbols", "inputs", "constants", "nodes",
-               "outputs", "guards"});
-  const std::vector<JsonReader> symbols = file.required("symbols").array();
-  for (const JsonReader& symbol : symbols) read_symbol(symbol);
-  for (const JsonReader& input : file.required("inputs").array()) {
-    const Declaration declared = declaration(input);
-    define(input, declared, graph_.add_input(declared.meta));
+  for (size_t i = 0; i < text_.symbols.size(); ++i) {
+    const GraphText::Symbol& symbol = text_.symbols[i];
+    graph_.symbols.push_back({symbol.name, symbol.hint, symbol.at_least});
+    if (!symbol.binding) continue;
+    graph_.bindings.push_back({static_cast<int>(i), symbol.binding->input, symbol.binding->dim});
   }
-  for (size_t i = 0; i < symbols.size(); ++i) read_binding(symbols[i], static_cast<int>(i));
-  for (const JsonReader& constant : file.required("constants").array()) read_constant(constant);
-  for (const JsonReader& node : file.required("nodes").array()) read_node(node);
-  for (const JsonReader& output : file.required("outputs").array()) {
-    graph_.outputs.push_back(value(output));
+  for (int i = 0; i < text_.inputs; ++i) name(graph_.add_input(meta(text_.values[i])));
+  for (int i = text_.inputs; i < text_.inputs + text_.constants; ++i) {
+    const ir::ValueMeta declared = meta(text_.values[i]);
+    name(graph_.add_constant(constant(text_.values[i], declared), declared));
   }
-  for (const JsonReader& guard : file.required("guards").array()) read_guard(guard);
+  for (const GraphText::Node& each : text_.nodes) node(each);
+  graph_.outputs = text_.outputs;
+  for (const GraphText::Guard& guard : text_.guards) {
+    graph_.guards.push_back({guard.condition, guard.file, guard.line, guard.during});
+  }
   ir::check(graph_);
   return std::move(graph_);
 }
@@ -430,8 +258,8 @@ ir::Graph Reader::read(const JsonReader& file) {
 
 ir::Graph load_graph(std::string_view text, const GraphReferences& references,
                      const std::string& file) {
-  const Json json = parse_json(text, file);
-  return Reader(references).read(JsonReader(json, file));
+  const GraphText parsed = parse_graph_text(text, file);
+  return Resolver(parsed, references).resolve();
 }
 
 }  // namespace samebits

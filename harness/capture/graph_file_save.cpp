@@ -9,6 +9,7 @@
 
 #include "harness/capture/graph_file.h"
 #include "harness/capture/graph_format.h"
+#include "harness/capture/graph_text.h"
 #include "harness/capture/parse_expr.h"
 #include "harness/core/error.h"
 #include "harness/core/json.h"
@@ -247,8 +248,8 @@ std::string Writer::write() const {
   Json outputs = Json::array();
   for (const ir::ValueId id : graph_.outputs) outputs.push_back(graph_.values[id].name);
   std::string text = "{\n";
-  text += fmt::format("  \"format\": \"{}\",\n", graph_format::kName);
-  text += fmt::format("  \"version\": {},\n", graph_format::kVersion);
+  text += fmt::format("  \"format\": \"{}\",\n", kGraphFormat);
+  text += fmt::format("  \"version\": {},\n", kGraphVersion);
   text += fmt::format("  \"libtorch\": \"{}\",\n", graph_format::libtorch_version());
   text += section("symbols", symbols()) + ",\n";
   text += section("inputs", inputs()) + ",\n";

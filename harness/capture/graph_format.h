@@ -2,14 +2,10 @@
 
 #include <ATen/core/jit_type.h>
 
-#include <cstdint>
 #include <string>
 
-// What the writer and the reader of graph files agree on.
+// What the writer and the reader of graph files agree on about LibTorch.
 namespace samebits::graph_format {
-
-inline constexpr const char* kName = "samebits graph";
-inline constexpr int64_t kVersion = 1;
 
 // "2.11.0": the LibTorch that this program is built with.
 std::string libtorch_version();

@@ -294,8 +294,10 @@ TEST_F(BadGraphFile, WithAnotherOperatorOrArityIsRefused) {
   EXPECT_EQ(error("\"bias\":0.25", "\"bias\":0.25,\"more\":1"),
             "g.json: nodes.0.args: found unknown key \"more\", expected one of \"x\", \"w\", "
             "\"bias\"");
-  EXPECT_EQ(error("\"results\":[{\"name\":\"%0\"", "\"results\":[{},{\"name\":\"%0\""),
-            "g.json: nodes.0.results: found 2 results, expected 1");
+  EXPECT_EQ(
+      error("\"results\":[{\"name\":\"%0\"",
+            "\"results\":[{\"name\":\"%more\",\"dtype\":\"Float\",\"sizes\":[]},{\"name\":\"%0\""),
+      "g.json: nodes.0.results: found 2 results, expected 1");
   EXPECT_EQ(error("\"results\":[\"%c1\"]", "\"results\":[\"%c0\"]"),
             "g.json: nodes.1.results.0: found \"%c0\", expected \"%c1\", which the operator writes "
             "and gives back");
