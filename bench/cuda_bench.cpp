@@ -1,14 +1,10 @@
 // On a card: one decode step of a random Qwen3-0.6B in each of the generator's modes, as the engine
-// sees it (inputs copied there, tokens copied back), and the linears of that model against
-// LibTorch's own, which is not batch-invariant. Weights are warm in the second level cache where
-// they fit.
+// sees it (inputs copied there, tokens copied back).
 
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
-#include <c10/cuda/CUDAFunctions.h>
 
 #include "harness/kernels/device.h"
-#include "harness/kernels/functional.h"
 #include "harness/workload/step_runner.h"
 
 namespace samebits {
@@ -76,38 +72,9 @@ void decode(benchmark::State& state, Execution execution, const std::vector<Grap
                          benchmark::Counter::kIs1024);
 }
 
-// Twenty products between two waits, so that the wait is not what is measured.
-void linear(benchmark::State& state, bool ours, int64_t slice) {
-  if (skipped(state)) return;
-  constexpr int kProducts = 20;
-  const auto options = at::TensorOptions().dtype(at::kBFloat16).device(at::kCUDA);
-  const at::Tensor x = at::randn({state.range(0), state.range(2)}, options);
-  const at::Tensor weight = at::randn({state.range(1), state.range(2)}, options);
-  const auto run = [&] {
-    for (int i = 0; i < kProducts; ++i) {
-      benchmark::DoNotOptimize(
-          ours ? ops::linear(x, weight, slice == 0 ? 0 : state.range(2) / slice, 0, at::kBFloat16)
-               : at::linear(x, weight));
-    }
-    c10::cuda::device_synchronize();
-  };
-  run();
-  for (auto _ : state) run();
-  state.counters["us"] =
-      benchmark::Counter(static_cast<double>(state.iterations() * kProducts) * 1e-6,
-                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-}
-
 void batches(benchmark::internal::Benchmark* b) {
-  b->ArgName("sequences")->Unit(benchmark::kMillisecond)->UseRealTime();
+  b->ArgName("sequences")->Unit(benchmark::kMillisecond)->UseRealTime()->MinTime(0.2);
   for (const int64_t sequences : {1, 8, 40}) b->Arg(sequences);
-}
-
-void shapes(benchmark::internal::Benchmark* b) {
-  b->ArgNames({"m", "n", "k"})->Unit(benchmark::kMicrosecond)->UseRealTime();
-  for (const int64_t m : {1, 8, 40, 512, 4096}) {
-    b->Args({m, 4096, 1024})->Args({m, 1024, 3072});
-  }
 }
 
 BENCHMARK_CAPTURE(decode, eager, Execution::kEager, {})
@@ -125,9 +92,5 @@ BENCHMARK_CAPTURE(decode, full_graph, Execution::kFullGraph, {})
 BENCHMARK_CAPTURE(decode, full_graph_fused, Execution::kFullGraph, {GraphPass::kFuse})
     ->Name("cuda/decode/0.6B/full_graph_fused")
     ->Apply(batches);
-BENCHMARK_CAPTURE(linear, ours, true, 0)->Name("cuda/linear/one_chain")->Apply(shapes);
-BENCHMARK_CAPTURE(linear, ours, true, 8)->Name("cuda/linear/eight_slices")->Apply(shapes);
-BENCHMARK_CAPTURE(linear, libtorch, false, 0)->Name("cuda/linear/libtorch")->Apply(shapes);
-
 }  // namespace
 }  // namespace samebits

@@ -96,19 +96,29 @@ TEST_F(CudaTest, Linear) {
   });
 }
 
-// Model-like sizes, where the larger tiles and the slices of TP invariance are used.
+// Model-like sizes, where the larger tiles, the slices of TP invariance and certified cuBLASLt are
+// used.
 TEST_F(CudaTest, LinearAtModelSizes) {
-  for (const int64_t m : {1, 8, 40, 512}) {
-    const Tensors inputs{random_tensor({m, 1024}, at::kBFloat16, 4),
-                         random_tensor({2048, 1024}, at::kBFloat16, 5)};
-    for (const int64_t slice : {0, 128}) {
-      EXPECT_TRUE(agrees(
-          [=](const Tensors& in) {
-            return Tensors{ops::linear(in[0], in[1], slice, 0, at::kBFloat16)};
-          },
-          inputs))
-          << m << " rows, slice " << slice;
+  for (const Make make : {Make(random_tensor), Make(hostile_tensor)}) {
+    const std::string what = make == Make(hostile_tensor) ? "arbitrary bits" : "normal values";
+    for (const int64_t m : {1, 8, 40, 48, 49, 512}) {
+      const Tensors inputs{make({m, 1024}, at::kBFloat16, 4), make({2048, 1024}, at::kBFloat16, 5)};
+      for (const int64_t slice : {0, 128}) {
+        EXPECT_TRUE(agrees(
+            [=](const Tensors& in) {
+              return Tensors{ops::linear(in[0], in[1], slice, 0, at::kBFloat16)};
+            },
+            inputs))
+            << what << ", " << m << " rows, slice " << slice;
+      }
     }
+    EXPECT_TRUE(agrees(
+        [](const Tensors& in) {
+          return Tensors{ops::linear_dgrad(in[0], in[1], 0), ops::linear_wgrad(in[0], in[2])};
+        },
+        {make({520, 768}, at::kBFloat16, 6), make({768, 1024}, at::kBFloat16, 7),
+         make({520, 1024}, at::kBFloat16, 8)}))
+        << what << ", gradients";
   }
 }
 
@@ -285,6 +295,50 @@ TEST_F(CudaTest, PagedAttention) {
          make({1, 4, 2, 64}, dtype, 5), slots, make({64}, dtype, 6), make({9, 32}, at::kFloat, 7),
          at::tensor({3, 0, 8, 1}).to(at::kLong).view({1, 4}),
          at::tensor({5, 630, -1, 9}).to(at::kLong)}))
+        << what;
+  });
+}
+
+// Steps of one token a sequence have kernels of their own: at the ends of tiles, of several chunks
+// of tiles, with groups of heads of any size, and with padding.
+TEST_F(CudaTest, PagedAttentionOfDecodeSteps) {
+  struct Shape {
+    int64_t heads, kv_heads, dim;
+  };
+  for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
+    for (const auto [heads, kv_heads, dim] :
+         std::vector<Shape>{{4, 2, 128}, {20, 1, 64}, {3, 3, 16}, {2, 1, 48}, {2, 2, 256}}) {
+      const at::Tensor table =
+          at::randperm(6 * 40, testing::seeded(7), at::TensorOptions().dtype(at::kInt))
+              .view({6, 40});
+      EXPECT_TRUE(agrees(
+          [](const Tensors& x) {
+            return Tensors{ops::paged_attention(x[0], x[1], x[2], x[3], x[4], x[5], 0.1)};
+          },
+          {make({1, 6, heads, dim}, dtype, 1), make({240, 16, kv_heads, dim}, dtype, 2),
+           make({240, 16, kv_heads, dim}, dtype, 3), table, boundaries({0, 1, 2, 3, 3, 4, 5}),
+           at::tensor({1, 64, 65, 9, 300, 640}, at::kInt)}))
+          << what << ", " << heads << " heads over " << kv_heads << ", head size " << dim;
+    }
+  });
+}
+
+// A row of a real vocabulary is cut among many blocks.
+TEST_F(CudaTest, VocabularyAtModelSizes) {
+  constexpr int64_t kVocab = 151669;
+  for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
+    EXPECT_TRUE(agrees(
+        [](const Tensors& x) {
+          Tensors out = list(ops::sample(x[0], x[1], kVocab, 42, 1.0, 0, 1.0));
+          for (const at::Tensor& y : list(ops::sample(x[0], x[1], kVocab, 42, 0.0, 0, 1.0))) {
+            out.push_back(y);
+          }
+          for (const at::Tensor& y : list(ops::log_softmax_gather(x[0], out[0], kVocab))) {
+            out.push_back(y);
+          }
+          return out;
+        },
+        {make({2, 151936}, dtype, 1), at::tensor({0, 3, 9, 1}).to(at::kLong).view({2, 2})}))
         << what;
   });
 }

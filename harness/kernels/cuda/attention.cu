@@ -2,6 +2,7 @@
 
 #include "harness/kernels/cpu/sm90_step.h"
 #include "harness/kernels/cuda/attention.cuh"
+#include "harness/kernels/cuda/launch.cuh"
 
 namespace samebits::cuda {
 namespace {
@@ -286,6 +287,7 @@ __global__ void clear_padding_kernel(Attention size, char* out, int64_t row_byte
 __global__ void write_kv_kernel(int64_t row_bytes, int64_t rows, const int64_t* slots,
                                 const char* k, const char* v, char* k_cache, char* v_cache,
                                 Fault* fault) {
+  wait_for_earlier_kernels();
   const int64_t token = blockIdx.x;
   const int64_t slot = slots[token];
   if (slot == -1) return;
@@ -306,9 +308,12 @@ __global__ void write_kv_kernel(int64_t row_bytes, int64_t rows, const int64_t* 
 }  // namespace
 
 void flash_attention(const Attention& size, const Pages& pages, const void* q, const void* k,
-                     const void* v, void* out, float* lse, cudaStream_t stream) {
+                     const void* v, void* out, float* lse, float* workspace, cudaStream_t stream) {
   if (size.tokens == 0 || size.heads == 0 || size.head_dim == 0) return;
   if (pages.block_table != nullptr) {
+    if (is_decode(size, pages, q, k, v)) {
+      return decode_attention(size, pages, q, k, v, out, workspace, stream);
+    }
     const int64_t row_bytes = size.heads * size.head_dim * (size.bf16 ? 2 : 4);
     clear_padding_kernel<<<static_cast<unsigned>(size.tokens), 128, 0, stream>>>(
         size, static_cast<char*>(out), row_bytes);
@@ -327,9 +332,7 @@ void flash_attention(const Attention& size, const Pages& pages, const void* q, c
   with_head_dim(size.head_dim, [&](auto dim) {
     constexpr int kDim = decltype(dim)::value;
     constexpr size_t kBytes = (3 * kAttentionTile * kDim + kWarps * 16 * kAttentionTile) * 2;
-    static const cudaError_t allowed = cudaFuncSetAttribute(
-        forward_bf16_kernel<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
-    (void)allowed;  // a launch that needs more than it may have fails, and is reported as any other
+    allow_shared_memory(forward_bf16_kernel<kDim>, kBytes);
     forward_bf16_kernel<kDim><<<dim3(parts, kv_heads), kThreads, kBytes, stream>>>(
         size, pages, static_cast<const uint16_t*>(q), static_cast<const uint16_t*>(k),
         static_cast<const uint16_t*>(v), static_cast<uint16_t*>(out), lse, is_aligned,
@@ -340,9 +343,9 @@ void flash_attention(const Attention& size, const Pages& pages, const void* q, c
 void write_kv(int64_t tokens, int64_t row_bytes, int64_t rows, const int64_t* slots, const void* k,
               const void* v, void* k_cache, void* v_cache, cudaStream_t stream) {
   if (tokens == 0 || row_bytes == 0) return;
-  write_kv_kernel<<<static_cast<unsigned>(tokens), 128, 0, stream>>>(
-      row_bytes, rows, slots, static_cast<const char*>(k), static_cast<const char*>(v),
-      static_cast<char*>(k_cache), static_cast<char*>(v_cache), fault_record());
+  launch(write_kv_kernel, dim3(static_cast<unsigned>(tokens)), 128, 0, stream, row_bytes, rows,
+         slots, static_cast<const char*>(k), static_cast<const char*>(v),
+         static_cast<char*>(k_cache), static_cast<char*>(v_cache), fault_record());
 }
 
 }  // namespace samebits::cuda

@@ -39,6 +39,23 @@ __device__ inline SequencePart find_part(const Attention& size, int64_t scale, i
   return {-1, 0, 0, 0};
 }
 
+// The sequence of one token; `part` is the token's place in it.
+__device__ inline SequencePart find_token(const Attention& size, int64_t token, Fault* fault) {
+  // Where each sequence has one token there is nothing to look for.
+  const bool is_own = token < size.sequences && size.cu_seqlens[token] == token &&
+                      size.cu_seqlens[token + 1] == token + 1;
+  for (int64_t s = is_own ? token : 0; s < size.sequences; ++s) {
+    const int64_t start = size.cu_seqlens[s];
+    const int64_t end = size.cu_seqlens[s + 1];
+    if (start < 0 || end < start || end > size.tokens) {
+      raise(fault, FaultKind::kSequences, s, end, size.tokens);
+      break;
+    }
+    if (token >= start && token < end) return {s, start, end - start, token - start};
+  }
+  return {-1, 0, 0, 0};
+}
+
 // An upper bound of the parts of all sequences, for the grid.
 inline int64_t most_parts(const Attention& size, int64_t scale) {
   return (size.tokens * scale + kAttentionTile - 1) / kAttentionTile + size.sequences;
@@ -153,7 +170,8 @@ struct KeyPlace {
 
   __device__ int64_t operator()(int64_t position, Fault* fault) const {
     if (pages.block_table == nullptr) return (start + position) * row;
-    const int64_t index = position / pages.page_rows;
+    const auto page_rows = static_cast<uint32_t>(pages.page_rows);  // 64 bits divide slowly
+    const int64_t index = static_cast<uint32_t>(position) / page_rows;
     if (index >= pages.table_width) {
       raise(fault, FaultKind::kPages, sequence, position + 1, pages.table_width * pages.page_rows);
       return -1;
@@ -163,9 +181,16 @@ struct KeyPlace {
       raise(fault, FaultKind::kPage, sequence * pages.table_width + index, page, pages.pages);
       return -1;
     }
-    return (page * pages.page_rows + position % pages.page_rows) * row;
+    return (page * pages.page_rows + static_cast<uint32_t>(position) % page_rows) * row;
   }
 };
+
+// ---- attention_decode.cu: a query or few of each sequence, over pages --------------------------
+// Whether decode_attention takes the call.
+bool is_decode(const Attention& size, const Pages& pages, const void* q, const void* k,
+               const void* v);
+void decode_attention(const Attention& size, const Pages& pages, const void* q, const void* k,
+                      const void* v, void* out, float* workspace, cudaStream_t stream);
 
 // Calls f with the least supported head size, as a constant, that holds head_dim.
 template <typename F>

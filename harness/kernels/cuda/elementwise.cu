@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "harness/kernels/cuda/device.cuh"
+#include "harness/kernels/cuda/launch.cuh"
 #include "harness/kernels/cuda/launchers.h"
 
 namespace samebits::cuda {
@@ -13,6 +14,7 @@ constexpr int kThreads = 256;
 // Element(i) for every i < n, by a grid that strides.
 template <typename Element>
 __global__ void for_each(int64_t n, Element element) {
+  wait_for_earlier_kernels();
   const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < n; i += step) {
     element(i);
@@ -23,7 +25,7 @@ template <typename Element>
 void launch_for_each(int64_t n, const Element& element, cudaStream_t stream) {
   if (n == 0) return;
   const auto blocks = static_cast<unsigned>(std::min<int64_t>((n + kThreads - 1) / kThreads, 4096));
-  for_each<<<blocks, kThreads, 0, stream>>>(n, element);
+  launch(for_each<Element>, dim3(blocks), kThreads, 0, stream, n, element);
 }
 
 template <typename T>

@@ -57,7 +57,8 @@ void throw_fault() {
       TORCH_CHECK(false, "samebits::paged_attention: element ", i, " of block_table is ", found,
                   ", expected 0 to ", limit - 1);
     case FaultKind::kSlot:
-      TORCH_CHECK(false, "samebits::write_kv: slots[", i, "] is ", found, ", expected -1 to ", limit - 1);
+      TORCH_CHECK(false, "samebits::write_kv: slots[", i, "] is ", found, ", expected -1 to ",
+                  limit - 1);
   }
   TORCH_INTERNAL_ASSERT(false, "a fault of unknown kind ", kind);
 }

@@ -32,11 +32,20 @@ struct Gemm {
   int64_t slice;  // 0: one chain
   bool bf16;      // of the operands
   bool bf16_out;
-  float* workspace;  // gemm_workspace() elements, or null where that is 0
+  float* workspace;  // gemm_workspace() elements
 };
 
-int64_t gemm_workspace(int64_t m, int64_t n, int64_t k, int64_t slice);
+int64_t gemm_workspace(const Gemm& call);  // of a call without one
 void gemm(const Gemm& call, cudaStream_t stream);
+
+// ---- what certified_gemm.h needs ---------------------------------------------------------------
+// Numbers whose sums show their order, and some of any bits.
+void fill_probe(uint16_t* to, int64_t n, uint32_t seed, cudaStream_t stream);
+// Gives every NaN among n bf16 the contract's bits. x: a multiple of 16 bytes.
+void canonical_nans(uint16_t* x, int64_t n, cudaStream_t stream);
+// Sets *differs, on the card, to 1 where a and b do.
+void compare(const uint16_t* a, const uint16_t* b, int64_t n, int32_t* differs,
+             cudaStream_t stream);
 
 // ---- rows --------------------------------------------------------------------------------------
 struct Rows {
@@ -91,8 +100,10 @@ struct Logits {
   bool bf16;
 };
 
+// workspace: log_softmax_workspace() floats.
+int64_t log_softmax_workspace(const Logits& size);
 void log_softmax_gather(const Logits& size, const void* logits, const int64_t* targets,
-                        float* logprob, float* lse, cudaStream_t stream);
+                        float* workspace, float* logprob, float* lse, cudaStream_t stream);
 void log_softmax_gather_backward(const Logits& size, const float* dlogprob, const void* logits,
                                  const int64_t* targets, const float* lse, void* dlogits,
                                  cudaStream_t stream);
@@ -105,8 +116,10 @@ struct Draw {
   const uint8_t* kept;  // [rows, vocab]
 };
 
-void sample(const Logits& size, const void* logits, const Draw& draw, int64_t* token,
-            float* logprob, cudaStream_t stream);
+// workspace: sample_workspace() floats. vocab < 2^31.
+int64_t sample_workspace(const Logits& size);
+void sample(const Logits& size, const void* logits, const Draw& draw, float* workspace,
+            int64_t* token, float* logprob, cudaStream_t stream);
 // For each logit a number that orders as sample.h orders ids: larger comes first, equal by id.
 void sample_order(const Logits& size, const void* logits, float temperature, int32_t* order,
                   cudaStream_t stream);
@@ -176,9 +189,11 @@ struct Pages {
   int64_t page_rows;
 };
 
-// lse: [tokens, H] or null.
+// lse: [tokens, H] or null, which it is over pages. workspace: decode_workspace() floats over
+// pages, else null.
 void flash_attention(const Attention& size, const Pages& pages, const void* q, const void* k,
-                     const void* v, void* out, float* lse, cudaStream_t stream);
+                     const void* v, void* out, float* lse, float* workspace, cudaStream_t stream);
+int64_t decode_workspace(const Attention& size, const Pages& pages);
 // delta: workspace [tokens, H].
 void flash_attention_backward(const Attention& size, const void* dout, const void* q, const void* k,
                               const void* v, const void* out, const float* lse, float* delta,

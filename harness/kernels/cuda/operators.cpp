@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "harness/kernels/cuda/boxed.h"
+#include "harness/kernels/cuda/certified_gemm.h"
 #include "harness/kernels/cuda/launchers.h"
 #include "harness/kernels/rms_norm.h"
 
@@ -30,9 +31,19 @@ void check_slice(const char* op, const char* name, int64_t slice) {
 void multiply(Call& call, const Operand& a, const Operand& b, int64_t m, int64_t n, int64_t k,
               int64_t slice, bool bf16) {
   const at::Tensor& out = call.result_tensor(0);
-  cuda::gemm({a, b, out.mutable_data_ptr(), m, n, k, slice, bf16,
-              out.scalar_type() == at::kBFloat16, call.workspace(gemm_workspace(m, n, k, slice))},
-             call.stream());
+  Gemm gemm{a,
+            b,
+            out.mutable_data_ptr(),
+            m,
+            n,
+            k,
+            slice,
+            bf16,
+            out.scalar_type() == at::kBFloat16,
+            /*workspace=*/nullptr};
+  if (certified_gemm(gemm, call.stream())) return;
+  gemm.workspace = call.workspace(gemm_workspace(gemm));
+  cuda::gemm(gemm, call.stream());
 }
 
 void linear(Call& call) {
@@ -165,15 +176,17 @@ void embedding_wgrad(Call& call) {
 
 Logits logits(const Call& call, size_t x, int64_t vocab) {
   const at::Tensor& tensor = call.tensor(x);
-  TORCH_CHECK(vocab >= 1 && vocab <= last(tensor), call.op(), ": found vocab ", vocab, ", expected 1 to the ",
-              last(tensor), " columns of logits");
+  TORCH_CHECK(vocab >= 1 && vocab <= last(tensor), call.op(), ": found vocab ", vocab,
+              ", expected 1 to the ", last(tensor), " columns of logits");
   return {rows_of(tensor), last(tensor), vocab, call.is_bf16(x)};
 }
 
 void log_softmax_gather(Call& call) {
   call.expect(1, "targets", at::kLong);
-  cuda::log_softmax_gather(logits(call, 0, call.integer(2)), call.data(0), call.data<int64_t>(1),
-                           call.result<float>(0), call.result<float>(1), call.stream());
+  const Logits size = logits(call, 0, call.integer(2));
+  cuda::log_softmax_gather(size, call.data(0), call.data<int64_t>(1),
+                           call.workspace(log_softmax_workspace(size)), call.result<float>(0),
+                           call.result<float>(1), call.stream());
 }
 
 void log_softmax_gather_backward(Call& call) {
@@ -210,8 +223,8 @@ void sample(Call& call) {
                         kept.mutable_data_ptr<uint8_t>(), call.stream());
     draw.kept = kept.const_data_ptr<uint8_t>();
   }
-  cuda::sample(size, call.data(0), draw, call.result<int64_t>(0), call.result<float>(1),
-               call.stream());
+  cuda::sample(size, call.data(0), draw, call.workspace(sample_workspace(size)),
+               call.result<int64_t>(0), call.result<float>(1), call.stream());
 }
 
 void mark(Call&) {}

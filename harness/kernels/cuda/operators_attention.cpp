@@ -35,7 +35,8 @@ Attention attention(const Call& call, size_t q, size_t k, const at::Tensor& cu_s
 void flash_attention(Call& call) {
   const at::Tensor cu_seqlens = call.as_int32(3, "cu_seqlens");
   cuda::flash_attention(attention(call, 0, 1, cu_seqlens, 4), Pages{}, call.data(0), call.data(1),
-                        call.data(2), call.result(0), call.result<float>(1), call.stream());
+                        call.data(2), call.result(0), call.result<float>(1), /*workspace=*/nullptr,
+                        call.stream());
 }
 
 void flash_attention_backward(Call& call) {
@@ -72,7 +73,8 @@ void paged_attention(Call& call) {
   const Pages pages{block_table.const_data_ptr<int32_t>(), seq_lens.const_data_ptr<int32_t>(),
                     block_table.size(1), cache.size(0), cache.size(1)};
   cuda::flash_attention(size, pages, call.data(0), call.data(1), call.data(2), call.result(0),
-                        /*lse=*/nullptr, call.stream());
+                        /*lse=*/nullptr, call.workspace(decode_workspace(size, pages)),
+                        call.stream());
 }
 
 // `k`, laid out as argument v, and v into the caches, arguments k_cache and the next.

@@ -2,6 +2,7 @@
 // kRmsNormLanes neighbouring threads, one for each partial sum.
 
 #include "harness/kernels/cuda/device.cuh"
+#include "harness/kernels/cuda/launch.cuh"
 #include "harness/kernels/cuda/launchers.h"
 #include "harness/kernels/rms_norm.h"
 
@@ -58,6 +59,7 @@ __device__ void write_norm(const T* x, const T* weight, T* y, int64_t n, int lan
 template <typename T>
 __global__ void rms_norm_kernel(int64_t rows, int64_t dim, const T* x, const T* weight, T* y,
                                 float eps, bool fused_rounding) {
+  wait_for_earlier_kernels();
   const Place at = place();
   const int64_t n = at.row < rows ? dim : 0;
   x += at.row * dim;
@@ -69,6 +71,7 @@ __global__ void rms_norm_kernel(int64_t rows, int64_t dim, const T* x, const T* 
 template <typename T>
 __global__ void residual_rms_norm_kernel(int64_t rows, int64_t dim, const T* x, const T* y,
                                          const T* weight, T* sum, T* normed, float eps) {
+  wait_for_earlier_kernels();
   const Place at = place();
   const int64_t n = at.row < rows ? dim : 0;
   const int64_t first = at.row * dim;
@@ -77,6 +80,46 @@ __global__ void residual_rms_norm_kernel(int64_t rows, int64_t dim, const T* x, 
   }
   const float r = inverse_rms(sum + first, n, dim, at.lane, eps);
   write_norm(sum + first, weight, normed + first, n, at.lane, r, /*fused_rounding=*/false);
+}
+
+// A wide row, by a block: all threads read and write it, and the lanes of the sum find it in shared
+// memory. y and sum: null where there is nothing to add first.
+constexpr int kWideThreads = 128;
+constexpr int64_t kWideFrom = 512;
+constexpr int64_t kWideTo = 8192;
+
+bool is_wide(const Rows& size) { return size.dim >= kWideFrom && size.dim <= kWideTo; }
+
+template <typename T>
+__global__ void __launch_bounds__(kWideThreads)
+    wide_rms_norm_kernel(int64_t dim, const T* x, const T* y, const T* weight, T* sum, T* normed,
+                         float eps, bool fused_rounding) {
+  extern __shared__ float values[];
+  __shared__ float shared_r;
+  wait_for_earlier_kernels();
+  const int thread = static_cast<int>(threadIdx.x);
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * dim;
+#pragma unroll 8
+  for (int64_t i = thread; i < dim; i += kWideThreads) {
+    values[i] = load(x[first + i]);
+    if (y == nullptr) continue;
+    T rounded;
+    store(values[i] + load(y[first + i]), rounded);
+    sum[first + i] = rounded;
+    values[i] = load(rounded);
+  }
+  __syncthreads();
+  if (thread < 32) {  // the row's lanes, and as many without a row
+    const float r = inverse_rms(values, thread < kLanes ? dim : 0, dim, thread % kLanes, eps);
+    if (thread == 0) shared_r = r;
+  }
+  __syncthreads();
+  const float r = shared_r;
+#pragma unroll 8
+  for (int64_t i = thread; i < dim; i += kWideThreads) {
+    const float scaled = values[i] * r;
+    store(load(weight[i]) * (fused_rounding ? scaled : round_as<T>(scaled)), normed[first + i]);
+  }
 }
 
 template <typename T>
@@ -159,6 +202,7 @@ __device__ void check_position(const Rotation& call, int64_t row, int lane, Faul
 
 template <typename T>
 __global__ void rope_kernel(Rotation call, const T* x, T* y, bool inverse, Fault* fault) {
+  wait_for_earlier_kernels();
   const Place at = place();
   if (at.row >= call.tokens * call.heads) return;
   check_position(call, at.row, at.lane, fault);
@@ -168,6 +212,7 @@ __global__ void rope_kernel(Rotation call, const T* x, T* y, bool inverse, Fault
 template <typename T>
 __global__ void rms_norm_rope_kernel(Rotation call, const T* x, const T* weight, float eps,
                                      T* normed, T* rotated, Fault* fault) {
+  wait_for_earlier_kernels();
   const Place at = place();
   const bool has_row = at.row < call.tokens * call.heads;
   const int64_t n = has_row ? call.dim : 0;
@@ -180,16 +225,6 @@ __global__ void rms_norm_rope_kernel(Rotation call, const T* x, const T* weight,
   rotate(call, at.row, at.lane, normed + first, rotated + first, /*inverse=*/false);
 }
 
-// Calls f with an element of the dtype.
-template <typename F>
-void with_element(bool bf16, F f) {
-  if (bf16) {
-    f(Bf16{});
-  } else {
-    f(float{});
-  }
-}
-
 }  // namespace
 
 void rms_norm(const Rows& size, const void* x, const void* weight, void* y, float eps,
@@ -197,9 +232,16 @@ void rms_norm(const Rows& size, const void* x, const void* weight, void* y, floa
   if (size.rows == 0) return;
   with_element(size.bf16, [&](auto element) {
     using T = decltype(element);
-    rms_norm_kernel<<<blocks_for(size.rows), kThreads, 0, stream>>>(
-        size.rows, size.dim, static_cast<const T*>(x), static_cast<const T*>(weight),
-        static_cast<T*>(y), eps, fused_rounding);
+    if (is_wide(size)) {
+      launch(wide_rms_norm_kernel<T>, dim3(static_cast<unsigned>(size.rows)), kWideThreads,
+             static_cast<size_t>(size.dim) * sizeof(float), stream, size.dim,
+             static_cast<const T*>(x), nullptr, static_cast<const T*>(weight), nullptr,
+             static_cast<T*>(y), eps, fused_rounding);
+    } else {
+      launch(rms_norm_kernel<T>, dim3(blocks_for(size.rows)), kThreads, 0, stream, size.rows,
+             size.dim, static_cast<const T*>(x), static_cast<const T*>(weight), static_cast<T*>(y),
+             eps, fused_rounding);
+    }
   });
 }
 
@@ -241,9 +283,16 @@ void residual_rms_norm(const Rows& size, const void* x, const void* y, const voi
   if (size.rows == 0) return;
   with_element(size.bf16, [&](auto element) {
     using T = decltype(element);
-    residual_rms_norm_kernel<<<blocks_for(size.rows), kThreads, 0, stream>>>(
-        size.rows, size.dim, static_cast<const T*>(x), static_cast<const T*>(y),
-        static_cast<const T*>(weight), static_cast<T*>(sum), static_cast<T*>(normed), eps);
+    if (is_wide(size)) {
+      launch(wide_rms_norm_kernel<T>, dim3(static_cast<unsigned>(size.rows)), kWideThreads,
+             static_cast<size_t>(size.dim) * sizeof(float), stream, size.dim,
+             static_cast<const T*>(x), static_cast<const T*>(y), static_cast<const T*>(weight),
+             static_cast<T*>(sum), static_cast<T*>(normed), eps, /*fused_rounding=*/false);
+    } else {
+      launch(residual_rms_norm_kernel<T>, dim3(blocks_for(size.rows)), kThreads, 0, stream,
+             size.rows, size.dim, static_cast<const T*>(x), static_cast<const T*>(y),
+             static_cast<const T*>(weight), static_cast<T*>(sum), static_cast<T*>(normed), eps);
+    }
   });
 }
 
@@ -252,8 +301,8 @@ void rope(const Rotation& call, const void* x, void* y, bool inverse, cudaStream
   if (rows == 0) return;
   with_element(call.bf16, [&](auto element) {
     using T = decltype(element);
-    rope_kernel<<<blocks_for(rows), kThreads, 0, stream>>>(
-        call, static_cast<const T*>(x), static_cast<T*>(y), inverse, fault_record());
+    launch(rope_kernel<T>, dim3(blocks_for(rows)), kThreads, 0, stream, call,
+           static_cast<const T*>(x), static_cast<T*>(y), inverse, fault_record());
   });
 }
 
@@ -263,9 +312,9 @@ void rms_norm_rope(const Rotation& call, const void* x, const void* weight, floa
   if (rows == 0) return;
   with_element(call.bf16, [&](auto element) {
     using T = decltype(element);
-    rms_norm_rope_kernel<<<blocks_for(rows), kThreads, 0, stream>>>(
-        call, static_cast<const T*>(x), static_cast<const T*>(weight), eps, static_cast<T*>(normed),
-        static_cast<T*>(rotated), fault_record());
+    launch(rms_norm_rope_kernel<T>, dim3(blocks_for(rows)), kThreads, 0, stream, call,
+           static_cast<const T*>(x), static_cast<const T*>(weight), eps, static_cast<T*>(normed),
+           static_cast<T*>(rotated), fault_record());
   });
 }
 
