@@ -6,6 +6,7 @@
 
 #include "harness/capture/abstract_call.h"
 #include "harness/capture/sym/evaluator.h"
+#include "harness/core/device_error.h"
 #include "harness/core/error.h"
 
 namespace samebits {
@@ -130,7 +131,7 @@ c10::IValue Executor::Plan::build(ArgPlan& arg, const std::vector<int64_t>& regi
 
 void Executor::Plan::execute(NodePlan& node, const std::vector<int64_t>& registers) {
   for (ArgPlan& arg : node.args) stack.push_back(build(arg, registers));
-  node.op.callBoxed(stack);
+  naming_operator(node.op, [&] { node.op.callBoxed(stack); });
   ++nodes_executed;
   if (node.returns_list) {
     const c10::IValue list = std::move(stack.back());

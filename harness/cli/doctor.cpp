@@ -1,4 +1,3 @@
-#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
@@ -7,6 +6,7 @@
 #include "harness/cli/commands.h"
 #include "harness/core/environment.h"
 #include "harness/kernels/cpu/isa.h"
+#include "harness/kernels/device.h"
 
 namespace samebits {
 namespace {
@@ -22,8 +22,9 @@ int run_doctor() {
   line("kernels",
        std::string(name_of(selected_isa())) + " (SAMEBITS_CPU picks another; bits stay the same)");
   line("threads", std::to_string(at::get_num_threads()) + " (OMP_NUM_THREADS)");
-  line("GPU", at::hasCUDA() ? "present, but this version runs on the CPU only"
-                            : "none in reach of LibTorch; cases run on the CPU");
+  const std::string missing = why_no_cuda();
+  line("GPU",
+       missing.empty() ? "serves cases (--set device=cuda)" : missing + "; cases run on the CPU");
   const auto look_for = [&](const char* what, const std::filesystem::path& path,
                             const char* advice) {
     const bool there = std::filesystem::exists(path);

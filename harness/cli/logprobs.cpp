@@ -10,6 +10,7 @@
 #include "harness/core/error.h"
 #include "harness/core/file.h"
 #include "harness/core/safetensors.h"
+#include "harness/kernels/device.h"
 #include "harness/model/attention.h"
 #include "harness/observe/tensor_observation.h"
 #include "harness/workload/workload.h"
@@ -76,20 +77,24 @@ int run_logprobs(const LogprobsFlags& flags) {
       throw InputError(fmt::format("{}: [{}]", flags.ids, i), fmt::format("{} tokens", length),
                        fmt::format("at most {}", model->config().max_position_embeddings));
     }
-    const at::Tensor ids = at::tensor(sequences[i]).view({1, length});
-    const ContiguousAttention attention(
-        model->numerics(), at::tensor({int64_t{0}, length}, at::kInt), model->attention_scale());
-    const at::Tensor logits = model->forward(ids, at::arange(length).view({1, length}), attention);
+    const c10::Device device = model->device();
+    const at::Tensor ids = at::tensor(sequences[i]).view({1, length}).to(device);
+    const at::Tensor positions = at::arange(length).view({1, length}).to(device);
+    const at::Tensor cu_seqlens = at::tensor({int64_t{0}, length}, at::kInt).to(device);
+    const ContiguousAttention attention(model->numerics(), cu_seqlens, model->attention_scale());
+    const at::Tensor logits = model->forward(ids, positions, attention);
     results.push_back({fmt::format("logprobs.{}", i),
                        model->numerics()
                            .log_softmax_gather(logits.narrow(1, 0, length - 1).contiguous(),
                                                ids.narrow(1, 1, length - 1).contiguous(), vocab)
                            .view({length - 1})
+                           .cpu()
                            .contiguous()});
     if (flags.logits) {
       results.push_back({fmt::format("logits.{}", i),
-                         logits.narrow(2, 0, vocab).reshape({length, vocab}).contiguous()});
+                         logits.narrow(2, 0, vocab).reshape({length, vocab}).cpu().contiguous()});
     }
+    throw_device_fault();
     fmt::print("sequence {}: {} tokens\n", i, length);
   }
   std::vector<TensorView> views;

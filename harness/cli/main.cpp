@@ -7,6 +7,7 @@
 #include <new>
 
 #include "harness/cli/commands.h"
+#include "harness/core/device_error.h"
 #include "harness/core/error.h"
 
 namespace {
@@ -55,7 +56,7 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return complain(kRunBroke, "out of memory");
   } catch (const c10::Error& error) {
-    return complain(kRunBroke, error.what_without_backtrace());
+    return complain(kRunBroke, samebits::error_line(error));
   } catch (const std::exception& error) {
     return complain(kRunBroke, error.what());
   }

@@ -1,6 +1,6 @@
 #include "harness/cli/model_flags.h"
 
-#include "harness/core/error.h"
+#include "harness/workload/workload.h"
 
 namespace samebits {
 
@@ -10,16 +10,18 @@ void ModelFlags::add_to(CLI::App& command) {
       ->check(CLI::PositiveNumber);
   command.add_option("--dtype", dtype, "bfloat16 or float32")
       ->check(CLI::IsMember({"bfloat16", "float32"}));
-  command.add_option("--device", device, "cpu");
+  command.add_option("--device", device, "cpu or cuda; the bits are the same")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
 }
 
 Arm ModelFlags::arm() const {
-  if (device != "cpu") throw InputError("--device", device, "cpu, the only device so far");
   Arm arm;
   arm.name = "command-line";
   arm.model = model;
   arm.mesh.tp = tp;
   arm.numerics.dtype = dtype == "float32" ? Dtype::float32 : Dtype::bfloat16;
+  arm.device = device == "cuda" ? DeviceKind::kCuda : DeviceKind::kCpu;
+  check_device(arm);
   return arm;
 }
 

@@ -5,6 +5,7 @@
 
 #include "harness/cli/commands.h"
 #include "harness/compare/golden.h"
+#include "harness/core/device_error.h"
 #include "harness/core/environment.h"
 #include "harness/core/error.h"
 #include "harness/core/file.h"
@@ -46,16 +47,32 @@ void check_level(const Case& c, Level level) {
   }
 }
 
+std::unique_ptr<Workload> build(const Arm& arm) {
+  try {
+    return make_workload(arm);
+  } catch (const c10::Error& error) {
+    throw RunError(fmt::format("arm {}, building: {}", arm.name, error_line(error)));
+  }
+}
+
+StepRecord run_step(const Arm& arm, Workload& workload, int64_t step, StepObserver& observer) {
+  try {
+    return observer.run(workload, step);
+  } catch (const RunError& error) {
+    throw RunError(fmt::format("arm {}, {}; its stream is kept", arm.name, error.what()));
+  }
+}
+
 // Runs one arm to its end.
 void run_arm(const Arm& arm, Level level, ArmRecorder& recorder,
              const std::filesystem::path& folder) {
   const Stopwatch clock;
   fmt::print("{}: building\n", arm.name);
   std::fflush(stdout);
-  const std::unique_ptr<Workload> workload = make_workload(arm);
+  const std::unique_ptr<Workload> workload = build(arm);
   StepObserver observer(recorder.sink(0), level);
   for (int64_t step = 0; step < arm.steps; ++step) {
-    recorder.record_step(observer.run(*workload, step));
+    recorder.record_step(run_step(arm, *workload, step, observer));
     fmt::print("{}: step {} of {}, {:.1f} s\n", arm.name, step + 1, arm.steps, clock.seconds());
     std::fflush(stdout);
     if (clock.seconds() > arm.timeout_s && step + 1 < arm.steps) {

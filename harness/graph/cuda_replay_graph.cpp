@@ -121,7 +121,8 @@ void CudaReplayGraph::capture(const Program& program, const Tensors& inputs) {
       for (const at::Tensor& output : program(inputs)) outputs_.push_back(unowned_value(output));
     });
   } catch (c10::Error& error) {
-    error.add_context(watch.failed().empty() ? name_ : name_ + ": " + watch.failed());
+    if (error.context().empty() && !watch.failed().empty()) error.add_context(watch.failed());
+    error.add_context(name_);
     throw;
   }
 }

@@ -1,13 +1,17 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 // What this build and this machine have besides the CPU.
 namespace samebits {
 
-// Why arms cannot run on a CUDA device here, for a person; "" where they can. Cards of another
-// architecture than sm_90 are refused by their name: their matrix step is not the contract's.
+// Why arms cannot run on a CUDA device here, for a person; "" where they can: no card, one that
+// device_rules.h refuses, a driver that is too old.
 std::string why_no_cuda();
+
+// Bytes that the driver would still give out on the current card; 0 where there is none.
+int64_t free_device_memory();
 
 // Throws c10::Error in one line if a kernel that has finished met a value that its operator refuses
 // (cuda/fault.h). To be called where results were read back; nothing to do in a build without CUDA.

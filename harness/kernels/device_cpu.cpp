@@ -4,6 +4,8 @@ namespace samebits {
 
 std::string why_no_cuda() { return "this build has no CUDA (configure with SAMEBITS_CUDA=ON)"; }
 
+int64_t free_device_memory() { return 0; }
+
 void throw_device_fault() {}
 
 }  // namespace samebits

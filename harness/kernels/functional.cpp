@@ -2,13 +2,34 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include <utility>
+
+#include "harness/core/device_error.h"
+
 namespace samebits::ops {
 namespace {
 
+// An operator that is named where it fails on a card.
+template <typename Signature>
+class Operator;
+template <typename Result, typename... Args>
+class Operator<Result(Args...)> {
+ public:
+  explicit Operator(c10::TypedOperatorHandle<Result(Args...)> handle) : handle_(handle) {}
+  Result call(Args... args) const {
+    return naming_operator(handle_,
+                           [&]() -> Result { return handle_.call(std::forward<Args>(args)...); });
+  }
+
+ private:
+  c10::TypedOperatorHandle<Result(Args...)> handle_;
+};
+
 // Looks an operator up once; `Signature` is checked against its schema at the first call.
 template <typename Signature>
-c10::TypedOperatorHandle<Signature> find(const char* name) {
-  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
+Operator<Signature> find(const char* name) {
+  return Operator<Signature>(
+      c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>());
 }
 
 }  // namespace

@@ -1,5 +1,10 @@
 #include "harness/observe/step_observer.h"
 
+#include <fmt/format.h>
+
+#include <new>
+
+#include "harness/core/device_error.h"
 #include "harness/core/error.h"
 #include "harness/core/launch.h"
 #include "harness/core/stopwatch.h"
@@ -11,15 +16,26 @@ StepRecord StepObserver::run(Workload& workload, int64_t step) {
   record_ = {};
   record_.step = step;
   StepOutcome outcome;
-  {
+  try {
     std::optional<DispatchModeGuard> listening;
     if (level_ == Level::kOp) listening.emplace(static_cast<DispatchMode&>(*this));
     outcome = workload.step(step, *this);
+  } catch (const c10::Error& error) {
+    throw RunError(where() + error_line(error));
+  } catch (const RunError& error) {
+    throw RunError(where() + error.what());
+  } catch (const std::bad_alloc&) {
+    throw RunError(where() + "out of memory");
   }
   end_phase();
   record_.completion = std::move(outcome.completion);
   record_.witness = std::move(outcome.witness);
   return std::move(record_);
+}
+
+std::string StepObserver::where() const {
+  return fmt::format("step {}, rank 0, {}: ", record_.step,
+                     record_.phases.empty() ? "before any phase" : record_.phases.back().phase);
 }
 
 void StepObserver::begin_phase(const std::string& name) {

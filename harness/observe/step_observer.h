@@ -27,7 +27,8 @@ class StepObserver : public Observer, private DispatchMode {
   // `sink` is borrowed and must outlive the observer.
   StepObserver(ObservationSink& sink, Level level) : sink_(sink), level_(level) {}
 
-  // Runs one step of `workload`.
+  // Runs one step of `workload`. What goes wrong in it is a RunError in one line that names step,
+  // rank and phase, and of a card's failure the operator; bad input stays InputError.
   StepRecord run(Workload& workload, int64_t step);
 
   void begin_phase(const std::string& name) override;
@@ -36,6 +37,7 @@ class StepObserver : public Observer, private DispatchMode {
  private:
   void call(const c10::OperatorHandle& op, torch::jit::Stack* stack) override;
   void end_phase();
+  std::string where() const;  // for a person
 
   ObservationSink& sink_;
   Level level_;

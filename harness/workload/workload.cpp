@@ -9,6 +9,7 @@
 #include "harness/mesh/device_mesh.h"
 #include "harness/model/checkpoint.h"
 #include "harness/workload/grpo.h"
+#include "harness/workload/memory_plan.h"
 #include "harness/workload/score.h"
 
 namespace samebits {
@@ -38,14 +39,16 @@ std::unique_ptr<Qwen3> make_model(const Arm& arm, const TensorParallel& parallel
   return std::make_unique<Qwen3>(config, numerics_from_settings(arm.numerics), parallel, weights);
 }
 
+void check_device(const Arm& arm) {
+  if (arm.device == DeviceKind::kCpu) return;
+  const std::string missing = why_no_cuda();
+  if (missing.empty()) return;
+  throw InputError(fmt::format("arm {}: device", arm.name), "\"cuda\"; " + missing,
+                   "\"cpu\", or a machine with an H100 or H200");
+}
+
 void check_arm(const Arm& arm) {
-  if (arm.device == DeviceKind::kCuda) {
-    const std::string missing = why_no_cuda();
-    if (!missing.empty()) {
-      throw InputError(fmt::format("arm {}: device", arm.name), "\"cuda\"; " + missing,
-                       "\"cpu\", or a machine with an H100 or H200");
-    }
-  }
+  check_device(arm);
   const Qwen3Config config = qwen3_config_from_folder(arm.model);
   check_tensor_parallel(config, arm.mesh.tp, arm.numerics.tp_invariant);
   const Numerics numerics = numerics_from_settings(arm.numerics);
@@ -61,7 +64,9 @@ void check_arm(const Arm& arm) {
     throw InputError(fmt::format("arm {}: graph", arm.name), "no file " + arm.graph.string(),
                      "a graph that a run has saved");
   }
-  for (const auto& prompt : encode_prompts(arm, Tokenizer::from_folder(arm.model))) {
+  const auto prompts = encode_prompts(arm, Tokenizer::from_folder(arm.model));
+  int64_t longest = 0;
+  for (const auto& prompt : prompts) {
     const int64_t length = static_cast<int64_t>(prompt.size()) + arm.workload.max_new_tokens;
     if (length > config.max_position_embeddings) {
       throw InputError(
@@ -69,6 +74,11 @@ void check_arm(const Arm& arm) {
           fmt::format("{} tokens with max_new_tokens", length),
           fmt::format("at most max_position_embeddings, {}", config.max_position_embeddings));
     }
+    longest = std::max(longest, length);
+  }
+  if (arm.device == DeviceKind::kCuda) {
+    const int64_t sequences = static_cast<int64_t>(prompts.size()) * arm.workload.group;
+    check_memory(arm, plan_memory(arm, config, sequences, longest), free_device_memory());
   }
 }
 

@@ -41,9 +41,12 @@ class Workload {
   virtual std::vector<GuardRecord> guards() const { return {}; }
 };
 
-// What can be known of an arm before anything is written: its model's configuration, the TP degree,
-// its tokenizer and prompts. Throws InputError.
+// What can be known of an arm before anything is written: its device, its model's configuration,
+// the TP degree, its tokenizer and prompts, the memory of its card. Throws InputError.
 void check_arm(const Arm& arm);
+
+// Its device alone.
+void check_device(const Arm& arm);
 
 // Builds the workload of an arm. Throws InputError for what its model or prompts cannot do.
 std::unique_ptr<Workload> make_workload(const Arm& arm);

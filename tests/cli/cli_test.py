@@ -79,6 +79,16 @@ class CliTest(unittest.TestCase):
             self.refused(*scoring, naming=naming)
         self.refused("generate", "--model", "cases/models/tiny", "--prompt", "", naming=["empty"])
 
+    def test_without_a_card_the_device_is_refused_in_one_line(self):
+        if re.search(r"GPU +serves", samebits("doctor").stdout):
+            self.skipTest("this machine has a card")
+        out = self.folder / "out"
+        self.refused("run", CASE, "--set", "device=cuda", "--out", out, naming=["arm eager", "device", "CUDA"])
+        self.assertFalse(out.exists())
+        self.refused("repro", "run", "--device", "cuda", naming=["--device", "CUDA"])
+        self.refused("generate", "--model", "cases/models/tiny", "--prompt", "1", "--device", "cuda",
+                     naming=["device", "CUDA"])
+
     def test_a_folder_in_use_is_not_written_over(self):
         out = self.folder / "out"
         out.mkdir()

@@ -3,10 +3,16 @@
 #include <cuda_runtime_api.h>
 
 #include "harness/kernels/cuda/fault.h"
+#include "harness/kernels/device_rules.h"
 
 namespace samebits {
 
 std::string why_no_cuda() {
+  int driver = 0;
+  int toolkit = 0;
+  (void)cudaDriverGetVersion(&driver);
+  (void)cudaRuntimeGetVersion(&toolkit);
+  if (std::string reason = why_not_driver(driver, toolkit); !reason.empty()) return reason;
   int count = 0;
   if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess) {
     return std::string("no CUDA device answers: ") + cudaGetErrorString(error);
@@ -16,9 +22,14 @@ std::string why_no_cuda() {
   if (const cudaError_t error = cudaGetDeviceProperties(&card, 0); error != cudaSuccess) {
     return std::string("CUDA device 0: ") + cudaGetErrorString(error);
   }
-  if (card.major == 9 && card.minor == 0) return "";
-  return std::string(card.name) + " is sm_" + std::to_string(card.major) +
-         std::to_string(card.minor) + ", whose matrix step is not known; expected sm_90";
+  return why_not_card(card.name, card.major, card.minor);
+}
+
+int64_t free_device_memory() {
+  size_t free = 0;
+  size_t total = 0;
+  if (cudaMemGetInfo(&free, &total) != cudaSuccess) return 0;
+  return static_cast<int64_t>(free);
 }
 
 // Arms on the CPU ask too, and without a card there is no record to make.

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+
+#include "harness/core/case.h"
+#include "harness/model/config.h"
+
+namespace samebits {
+
+// What an arm holds on its device from its first step to its last, in bytes, known from its
+// settings alone. Activations, which depend on the sequences that are sampled, come on top.
+struct MemoryPlan {
+  int64_t weights = 0;  // RoPE tables included; of a grpo arm, the generator's and the trainer's
+  int64_t kv_pages = 0;
+  int64_t gradients = 0;  // of one sequence, and their sums
+  int64_t optimizer = 0;  // moments and master weights
+
+  int64_t total() const { return weights + kv_pages + gradients + optimizer; }
+};
+
+// `sequences` of at most `longest` tokens run at once.
+MemoryPlan plan_memory(const Arm& arm, const Qwen3Config& config, int64_t sequences,
+                       int64_t longest);
+
+// Throws InputError, in one line with both numbers, where `free` bytes do not hold the plan.
+void check_memory(const Arm& arm, const MemoryPlan& plan, int64_t free);
+
+}  // namespace samebits

@@ -1,0 +1,102 @@
+#include "harness/observe/step_observer.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <new>
+
+#include "harness/core/device_error.h"
+#include "harness/core/error.h"
+#include "tests/core/message_of.h"
+
+namespace samebits {
+namespace {
+
+class Memory : public ObservationSink {
+ public:
+  void record(const Observation& observation) override { observations.push_back(observation); }
+  void flush() override {}
+  std::vector<Observation> observations;
+};
+
+// Observes a loss, then fails.
+class Failing : public Workload {
+ public:
+  explicit Failing(std::function<void()> fail) : fail_(std::move(fail)) {}
+  StepOutcome step(int64_t, Observer& observer) override {
+    observer.begin_phase("train");
+    observer.observe("loss", at::scalar_tensor(1.0f));
+    fail_();
+    return {};
+  }
+
+ private:
+  std::function<void()> fail_;
+};
+
+std::string failure_of(const std::function<void()>& fail) {
+  Memory sink;
+  Failing workload(fail);
+  StepObserver observer(sink, Level::kStep);
+  const std::string message = message_of<RunError>([&] { observer.run(workload, 3); });
+  EXPECT_EQ(sink.observations.size(), 1U);  // what was seen before is kept
+  return message;
+}
+
+const c10::OperatorHandle& an_operator() {
+  static const c10::OperatorHandle op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("aten::relu", "");
+  return op;
+}
+
+TEST(StepObserverTest, ACardsFailureNamesOperatorRankAndStepInOneLine) {
+  EXPECT_EQ(failure_of([] {
+              naming_operator(an_operator(), []() -> void {
+                throw c10::AcceleratorError({"f", "file", 1}, 700,
+                                            "CUDA error: an illegal memory access was "
+                                            "encountered\nSearch for it elsewhere.");
+              });
+            }),
+            "step 3, rank 0, train: aten::relu: CUDA error: an illegal memory access was "
+            "encountered");
+}
+
+TEST(StepObserverTest, MemoryThatACardDoesNotHaveNamesTheInnermostOperator) {
+  const auto& outer = c10::Dispatcher::singleton().findSchemaOrThrow("aten::linear", "");
+  EXPECT_EQ(failure_of([&] {
+              naming_operator(outer, [] {
+                naming_operator(an_operator(), []() -> void {
+                  throw c10::OutOfMemoryError({"f", "file", 1}, "CUDA out of memory.");
+                });
+              });
+            }),
+            "step 3, rank 0, train: aten::relu: CUDA out of memory.");
+}
+
+TEST(StepObserverTest, ALateFailureSaysHowToFindItsOperator) {
+  EXPECT_EQ(failure_of([] {
+              throw c10::AcceleratorError({"f", "file", 1}, 700, "CUDA error: misaligned address");
+            }),
+            "step 3, rank 0, train: CUDA error: misaligned address (CUDA_LAUNCH_BLOCKING=1 names "
+            "the operator)");
+}
+
+TEST(StepObserverTest, OtherFailuresNameTheStep) {
+  EXPECT_EQ(failure_of([] { TORCH_CHECK(false, "no such row"); }),
+            "step 3, rank 0, train: no such row");
+  EXPECT_EQ(failure_of([] { throw RunError("a replay broke"); }),
+            "step 3, rank 0, train: a replay broke");
+  EXPECT_EQ(failure_of([] { throw std::bad_alloc(); }), "step 3, rank 0, train: out of memory");
+}
+
+TEST(StepObserverTest, BadInputStaysBadInput) {
+  Memory sink;
+  Failing workload([] { throw InputError("case", "a", "b"); });
+  StepObserver observer(sink, Level::kStep);
+  EXPECT_THROW(observer.run(workload, 0), InputError);
+}
+
+}  // namespace
+}  // namespace samebits

@@ -1,0 +1,117 @@
+#include "harness/workload/memory_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "harness/core/error.h"
+#include "harness/dtensor/dtensor.h"
+#include "harness/kernels/device_rules.h"
+#include "harness/workload/optimizer.h"
+#include "harness/workload/workload.h"
+#include "tests/core/message_of.h"
+
+namespace samebits {
+namespace {
+
+using ::testing::HasSubstr;
+
+const char* const kModel = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
+
+Arm tiny_arm(int64_t tp, Dtype dtype, bool master) {
+  Arm arm;
+  arm.name = "a";
+  arm.model = kModel;
+  arm.mesh.tp = tp;
+  arm.numerics.dtype = dtype;
+  arm.workload.optimizer.master = master;
+  return arm;
+}
+
+int64_t bytes_of(const at::Tensor& value) {
+  int64_t bytes = 0;
+  if (!is_dtensor(value)) return static_cast<int64_t>(value.nbytes());
+  for (const at::Tensor& local : locals_of(value)) bytes += static_cast<int64_t>(local.nbytes());
+  return bytes;
+}
+
+// Against the tensors that are really made.
+TEST(MemoryPlanTest, CountsWhatModelCacheAndOptimizerHold) {
+  const Qwen3Config config = qwen3_config_from_folder(kModel);
+  for (const int64_t tp : {1, 2}) {
+    for (const Dtype dtype : {Dtype::float32, Dtype::bfloat16}) {
+      for (const bool master : {true, false}) {
+        const Arm arm = tiny_arm(tp, dtype, master);
+        const TensorParallel parallel = make_parallel(arm);
+        const auto model = make_model(arm, parallel);
+        int64_t weights = bytes_of(model->rope().cos) + bytes_of(model->rope().sin);
+        int64_t gradients = 0;
+        for (const Parameter& parameter : model->parameters()) {
+          weights += bytes_of(parameter.tensor);
+          gradients += bytes_of(parameter.tensor);
+        }
+        const Optimizer optimizer(*model, arm.workload.optimizer, Execution::kEager);
+        int64_t elements = 0;
+        for (const at::Tensor& sum : optimizer.gradients()) {
+          gradients += bytes_of(sum);
+          elements += bytes_of(sum) / static_cast<int64_t>(sum.element_size());
+        }
+        const int64_t blocks = 3 * 2;  // 20 tokens in pages of 16
+        const KvCache cache(config, tp, blocks, 16, model->numerics().dtype);
+        int64_t pages = 0;
+        for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+          for (int64_t rank = 0; rank < tp; ++rank) {
+            const KvCache::Page& page = cache.page(layer, rank);
+            pages += bytes_of(page.k) + bytes_of(page.v);
+          }
+        }
+        const MemoryPlan plan = plan_memory(arm, config, /*sequences=*/3, /*longest=*/20);
+        EXPECT_EQ(plan.weights, 2 * weights);
+        EXPECT_EQ(plan.kv_pages, pages);
+        EXPECT_EQ(plan.gradients, gradients);
+        EXPECT_EQ(plan.optimizer, elements * 4 * (master ? 3 : 2));
+      }
+    }
+  }
+}
+
+TEST(MemoryPlanTest, AnArmThatTrainsNothingHoldsOneModel) {
+  Arm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
+  const Qwen3Config config = qwen3_config_from_folder(kModel);
+  const MemoryPlan trained = plan_memory(arm, config, 1, 16);
+  arm.workload.kind = WorkloadKind::kDecode;
+  const MemoryPlan scored = plan_memory(arm, config, 1, 16);
+  EXPECT_EQ(2 * scored.weights, trained.weights);
+  EXPECT_EQ(scored.gradients + scored.optimizer, 0);
+}
+
+TEST(MemoryPlanTest, TooLittleMemoryIsSaidInOneLine) {
+  const Arm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
+  MemoryPlan plan;
+  plan.weights = int64_t{3} << 29;
+  plan.optimizer = int64_t{1} << 30;
+  check_memory(arm, plan, plan.total());
+  EXPECT_EQ(message_of<InputError>([&] { check_memory(arm, plan, plan.total() - 1); }),
+            "arm a: needs 2.50 GiB on its card and room for activations (weights 1.50, KV pages "
+            "0.00, gradients 0.00, optimizer state 1.00), 2.50 GiB are free");
+}
+
+TEST(DeviceRulesTest, OnlyACardOfAMeasuredStepIsUsed) {
+  EXPECT_EQ(why_not_card("NVIDIA H100", 9, 0), "");
+  EXPECT_EQ(why_not_card("NVIDIA A100-SXM4-80GB", 8, 0),
+            "NVIDIA A100-SXM4-80GB has compute capability 8.0, whose matrix step was not measured; "
+            "expected 9.0");
+  EXPECT_THAT(why_not_card("NVIDIA B200", 10, 0), HasSubstr("10.0"));
+}
+
+TEST(DeviceRulesTest, ADriverOfAnOlderMajorVersionIsNamed) {
+  EXPECT_EQ(why_not_driver(13000, 13000), "");
+  EXPECT_EQ(why_not_driver(13000, 13010), "");
+  EXPECT_EQ(why_not_driver(14000, 13000), "");
+  EXPECT_EQ(why_not_driver(12080, 13000),
+            "the CUDA driver serves 12.8 at most; expected one for 13.0, which this build was made "
+            "with");
+  EXPECT_EQ(why_not_driver(0, 13000), "this machine has no CUDA driver");
+}
+
+}  // namespace
+}  // namespace samebits
