@@ -57,7 +57,7 @@ void check_arm(const Arm& arm) {
   if (is_replayed && !(numerics.contract && numerics.flash)) {
     throw InputError(
         fmt::format("arm {}: generator", arm.name),
-        to_string(arm.generator) + " with plain LibTorch operators, which a CPU cannot capture",
+        to_string(arm.generator) + " with plain LibTorch operators, which replays do not serve",
         "numerics.batch_invariant true and numerics.attention \"flash\"");
   }
   if (!arm.graph.empty() && !std::filesystem::is_regular_file(arm.graph)) {
