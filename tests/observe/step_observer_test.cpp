@@ -9,10 +9,14 @@
 
 #include "harness/core/device_error.h"
 #include "harness/core/error.h"
+#include "harness/kernels/device.h"
+#include "harness/kernels/functional.h"
 #include "tests/core/message_of.h"
 
 namespace samebits {
 namespace {
+
+using ::testing::HasSubstr;
 
 class Memory : public ObservationSink {
  public:
@@ -73,6 +77,20 @@ TEST(StepObserverTest, MemoryThatACardDoesNotHaveNamesTheInnermostOperator) {
               });
             }),
             "step 3, rank 0, train: aten::relu: CUDA out of memory.");
+}
+
+// Two TiB, and what ran before and runs after is as it was.
+TEST(StepObserverTest, ACardWithoutMemoryGoesOnServing) {
+  if (const std::string reason = why_no_cuda(); !reason.empty()) GTEST_SKIP() << reason;
+  const at::Tensor x =
+      at::ones({1 << 20, 8}, at::TensorOptions().dtype(at::kBFloat16).device(at::kCUDA));
+  const auto product = [&](int64_t rows) {
+    const at::Tensor some = x.narrow(0, 0, rows);
+    return ops::linear(some, some, 0, 0, at::kBFloat16);
+  };
+  EXPECT_THAT(failure_of([&] { product(1 << 20); }),
+              HasSubstr("step 3, rank 0, train: samebits::linear: CUDA out of memory."));
+  EXPECT_TRUE(at::equal(product(4).cpu(), at::full({4, 4}, 8, at::kBFloat16)));
 }
 
 TEST(StepObserverTest, ALateFailureSaysHowToFindItsOperator) {
