@@ -10,8 +10,8 @@ endfunction()
 samebits_cxx_options(samebits_flags -Wall -Wextra -ffp-contract=off -fno-math-errno
                      -fno-trapping-math)
 if(SAMEBITS_CUDA)
-  target_compile_features(samebits_flags INTERFACE cuda_std_20)
-  set(cuda_options -fmad=false --expt-relaxed-constexpr -Xcompiler=-ffp-contract=off)
+  # CMake 3.25 does not know that nvcc has C++20, so the flag is ours.
+  set(cuda_options -std=c++20 -fmad=false --expt-relaxed-constexpr -Xcompiler=-ffp-contract=off)
   target_compile_options(samebits_flags INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:${cuda_options}>")
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
