@@ -4,10 +4,11 @@
 
 namespace samebits {
 
-ModedProgram::ModedProgram(std::string name, Program program, Execution execution,
-                           std::vector<DynamicDim> dynamic_dims, GuardPolicy guards,
-                           ModeLevel level)
+ModedProgram::ModedProgram(std::string name, const Qwen3& model, Program program,
+                           Execution execution, std::vector<DynamicDim> dynamic_dims,
+                           GuardPolicy guards, ModeLevel level)
     : name_(std::move(name)),
+      parameters_(model),
       program_([this, program = std::move(program)](const std::vector<at::Tensor>& inputs) {
         ++entries_;
         return program(inputs);
@@ -17,7 +18,9 @@ ModedProgram::ModedProgram(std::string name, Program program, Execution executio
 }
 
 std::vector<at::Tensor> ModedProgram::operator()(const std::vector<at::Tensor>& inputs) {
-  return captured_ ? (*captured_)(inputs) : program_(inputs);
+  if (!captured_) return program_(inputs);
+  parameters_.check();
+  return (*captured_)(inputs);
 }
 
 std::vector<std::pair<std::string, int64_t>> ModedProgram::witness() const {

@@ -8,6 +8,7 @@
 
 #include "harness/capture/captured_program.h"
 #include "harness/core/case.h"
+#include "harness/workload/held_parameters.h"
 
 namespace samebits {
 
@@ -15,8 +16,10 @@ namespace samebits {
 // of it. Its witness shows which of them computed.
 class ModedProgram {
  public:
-  // `name`: of the counters. The rest as of CapturedProgram; eager, only the program is used.
-  ModedProgram(std::string name, Program program, Execution execution,
+  // `name`: of the counters. `model`, borrowed: whose parameters the program takes; a captured one
+  // throws RunError at a call after one was replaced. The rest as of CapturedProgram; eager, only
+  // the program is used.
+  ModedProgram(std::string name, const Qwen3& model, Program program, Execution execution,
                std::vector<DynamicDim> dynamic_dims, GuardPolicy guards, ModeLevel level);
   ModedProgram(const ModedProgram&) = delete;  // the captured one counts here
   ModedProgram& operator=(const ModedProgram&) = delete;
@@ -33,6 +36,7 @@ class ModedProgram {
 
  private:
   std::string name_;
+  HeldParameters parameters_;
   Program program_;
   std::unique_ptr<CapturedProgram> captured_;  // null: eager
   int64_t entries_ = 0;                        // into program_, traces included

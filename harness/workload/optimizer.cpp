@@ -12,7 +12,7 @@ Optimizer::Optimizer(Qwen3& model, const OptimizerSettings& settings, Execution 
     : model_(model),
       settings_(settings),
       program_(
-          "optimizer",
+          "optimizer", model,
           [this](const std::vector<at::Tensor>& inputs) { return update(/*step=*/inputs[0]); },
           execution, /*dynamic_dims=*/{}, GuardPolicy::kKeep, ModeLevel::kAboveAutograd) {
   const c10::NoGradGuard no_grad;

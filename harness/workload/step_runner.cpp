@@ -88,7 +88,7 @@ std::vector<at::Tensor> on(c10::Device device, std::vector<at::Tensor> tensors) 
 
 StepRunner::StepRunner(const Qwen3& model, const KvCache& cache, const GeneratorMode& mode,
                        int64_t max_tokens)
-    : model_(model), cache_(cache), mode_(mode), max_tokens_(max_tokens) {
+    : model_(model), cache_(cache), mode_(mode), max_tokens_(max_tokens), parameters_(model) {
   const bool is_replayed =
       mode.execution == Execution::kPiecewise || mode.execution == Execution::kFullGraph;
   if (!is_replayed) return;
@@ -169,7 +169,7 @@ StepRunner::Captured& StepRunner::captured_for(const Selection& selection) {
 
 std::vector<at::Tensor> StepRunner::run_captured(const StepInputs& inputs,
                                                  const Selection& selection) {
-  check_parameters();
+  parameters_.check();
   Captured& captured = captured_for(selection);
   const bool is_replayed = mode_.execution == Execution::kPiecewise ||
                            (mode_.execution == Execution::kFullGraph && is_decode(inputs));
@@ -182,16 +182,6 @@ std::vector<at::Tensor> StepRunner::run_captured(const StepInputs& inputs,
                   : captured.program(list);
   eager_calls_ += model_.forward_calls() - before - (captured.program.witness().traces - traces);
   return outputs;
-}
-
-void StepRunner::check_parameters() {
-  for (size_t i = 0; i < model_.parameters().size(); ++i) {
-    const Parameter& parameter = model_.parameters()[i];
-    if (parameters_.size() == i) parameters_.emplace_back(parameter.tensor.getIntrusivePtr());
-    if (parameters_[i]._unsafe_get_target() == parameter.tensor.unsafeGetTensorImpl()) continue;
-    throw RunError("captured graphs hold " + parameter.name +
-                   " by address, and it was replaced since: update weights in place");
-  }
 }
 
 std::vector<std::pair<std::string, int64_t>> StepRunner::witness() const {

@@ -15,6 +15,7 @@
 #include "harness/graph/replayer.h"
 #include "harness/model/kv_cache.h"
 #include "harness/model/qwen3.h"
+#include "harness/workload/held_parameters.h"
 
 namespace samebits {
 
@@ -85,7 +86,6 @@ class StepRunner {
   std::vector<std::string> saved_graphs() const;
 
  private:
-  using WeakTensor = c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>;
   struct Captured {
     Selection selection;
     CapturedProgram program;
@@ -98,17 +98,14 @@ class StepRunner {
   Replayer make_replayer(CapturedProgram& program, const Selection& selection);
   Captured& captured_for(const Selection& selection);
   std::vector<at::Tensor> run_captured(const StepInputs& inputs, const Selection& selection);
-  // Throws RunError where a parameter is another tensor than at the first capture: graphs would go
-  // on reading the old one, which they or something else keep alive.
-  void check_parameters();
 
   const Qwen3& model_;
   const KvCache& cache_;
   GeneratorMode mode_;
   int64_t max_tokens_;
   std::vector<std::unique_ptr<Captured>> captured_;
-  std::shared_ptr<ReplayPool> pool_;    // of all graphs; null without replays
-  std::vector<WeakTensor> parameters_;  // the model's at the first capture
+  std::shared_ptr<ReplayPool> pool_;  // of all graphs; null without replays
+  HeldParameters parameters_;
   int64_t eager_calls_ = 0;
 };
 

@@ -80,7 +80,7 @@ Trainer::Trainer(const Qwen3& model, Optimizer& optimizer, const LossSettings& l
       sequences_(sequences),
       one_(at::ones({}, model.device())),
       program_(
-          "trainer",
+          "trainer", model,
           [this](const std::vector<at::Tensor>& inputs) { return forward_and_backward(inputs); },
           execution, kDynamicDims, guards, ModeLevel::kBelowAutograd) {}
 

@@ -137,6 +137,7 @@ TEST(OptimizerTest, ItsWitnessSaysWhichOfThemRan) {
 
 // The negative control: a step or scale that the host chose at capture is a constant of the graph.
 TEST(OptimizerTest, AFrozenStepOrScaleWouldBeSeen) {
+  const auto model = random_model(small_config(), Numerics(), 1, 11);  // has no part in it
   const at::Tensor gradient = at::linspace(-1, 1, 64, at::kFloat);
   // Three steps; which of {scale, step} the program takes from the host instead of its inputs.
   const auto run = [&](bool captured, bool host_scale, bool host_step) {
@@ -150,8 +151,8 @@ TEST(OptimizerTest, AFrozenStepOrScaleWouldBeSeen) {
                   host_step ? step : in[1], 1e-2, 0.9, 0.999, 1e-8, 0.01);
       return Tensors{weight};
     };
-    ModedProgram moded("test", program, captured ? Execution::kCaptured : Execution::kEager, {},
-                       GuardPolicy::kKeep, ModeLevel::kAboveAutograd);
+    ModedProgram moded("test", *model, program, captured ? Execution::kCaptured : Execution::kEager,
+                       {}, GuardPolicy::kKeep, ModeLevel::kAboveAutograd);
     for (int64_t k = 1; k <= 3; ++k) {
       scale = at::scalar_tensor(1.0 / static_cast<double>(k));
       step = at::scalar_tensor(k, at::kLong);

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <random>
 
+#include "harness/core/error.h"
 #include "tests/support/random_model.h"
 
 namespace samebits {
@@ -124,6 +126,38 @@ TEST(TrainerTest, MasterWeightsMatter) {
 }
 
 // What a bit-exact generator and trainer must show at every step.
+TEST(TrainerTest, AReplacedWeightIsRefusedByGraphsAndByNothingElse) {
+  for (const Execution execution : {Execution::kEager, Execution::kCaptured}) {
+    for (const int64_t tp : {1, 2}) {
+      const auto model = random_model(small_config(), Numerics(), tp, 11);
+      Optimizer optimizer(*model, {}, execution);
+      Trainer trainer(*model, optimizer, LossSettings(), /*sequences=*/2, execution,
+                      GuardPolicy::kKeep);
+      const auto train = [&] { trainer.accumulate(random_samples(1, 2)); };
+      const auto words_of = [](const std::function<void()>& f) -> std::string {
+        try {
+          f();
+        } catch (const RunError& error) {
+          return error.what();
+        }
+        return "no error";
+      };
+      train();
+      optimizer.step();  // in place
+      EXPECT_EQ(words_of(train), "no error");
+      at::Tensor& weight = model->parameters()[3].tensor;
+      weight = weight.detach().clone().requires_grad_(true);
+      const std::string expected =
+          execution == Execution::kEager
+              ? "no error"
+              : "captured graphs hold model.layers.0.self_attn.k_proj.weight by address, and it "
+                "was replaced since: update weights in place";
+      EXPECT_EQ(words_of(train), expected) << tp;
+      EXPECT_EQ(words_of([&] { optimizer.step(); }), expected) << tp;
+    }
+  }
+}
+
 TEST(TrainerTest, EqualLogprobsGiveRatioOneAndNoKl) {
   const auto model = random_model(small_config(), Numerics(), 1, 11);
   Optimizer optimizer(*model, {}, Execution::kEager);
