@@ -14,6 +14,10 @@ namespace {
 constexpr size_t kAlignment = 64;
 constexpr size_t kRedzone = 64;
 constexpr unsigned char kRedzoneByte = 0xa5;
+// A block may be larger than what it is given to by this factor. Buckets captured from the largest
+// down then share its blocks; without a limit, small tensors would take the large blocks of their
+// own capture.
+constexpr size_t kSlack = 8;
 
 size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
@@ -36,12 +40,12 @@ Arena::Arena(size_t bytes) : size_(aligned(bytes)) {
 
 Arena::~Arena() { munmap(base_, size_); }
 
-// The smallest free block that fits and is not more than twice too large.
+// The smallest free block that fits and is not too large.
 size_t Arena::reusable(size_t bytes) const {
   size_t best = blocks_.size();
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
-    if (block.is_used || block.bytes < bytes || block.bytes > 2 * bytes) continue;
+    if (block.is_used || block.bytes < bytes || block.bytes > kSlack * bytes) continue;
     if (best == blocks_.size() || block.bytes < blocks_[best].bytes) best = i;
   }
   return best;

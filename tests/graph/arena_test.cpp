@@ -36,7 +36,7 @@ TEST(ArenaTest, AFreedBlockGoesToTheNextAllocationThatItFits) {
   EXPECT_NE(a, b);
   arena.free(a);
   EXPECT_NE(arena.allocate(101, "larger"), a);
-  EXPECT_NE(arena.allocate(49, "less than half"), a);
+  EXPECT_NE(arena.allocate(12, "less than an eighth"), a);
   EXPECT_EQ(arena.allocate(60, "c"), a);
   EXPECT_EQ(arena.block(arena.block_of(a)).who, "c");
 }
