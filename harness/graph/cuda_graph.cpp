@@ -1,5 +1,6 @@
 #include "harness/graph/cuda_graph.h"
 
+#include <ATen/Context.h>
 #include <ATen/cuda/MemPool.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAException.h>
@@ -81,6 +82,7 @@ int64_t kernels_of(cudaGraph_t graph) {
 
 PrivatePool::PrivatePool()
     : id_(at::cuda::MemPool::graph_pool_handle()), device_(c10::cuda::current_device()) {
+  at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);  // the allocator may not know it yet
   allocator::createOrIncrefPool(device_, id_);
 }
 

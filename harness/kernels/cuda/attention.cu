@@ -1,5 +1,7 @@
 // Attention's forward, over contiguous keys and over pages, and the write into the pages.
 
+#include <initializer_list>
+
 #include "harness/kernels/cpu/sm90_step.h"
 #include "harness/kernels/cuda/attention.cuh"
 #include "harness/kernels/cuda/launch.cuh"
@@ -284,8 +286,10 @@ __global__ void clear_padding_kernel(Attention size, char* out, int64_t row_byte
   for (int64_t i = threadIdx.x; i < row_bytes; i += blockDim.x) out[token * row_bytes + i] = 0;
 }
 
+// A row is row_bytes / sizeof(Piece) pieces.
+template <typename Piece>
 __global__ void write_kv_kernel(int64_t row_bytes, int64_t rows, const int64_t* slots,
-                                const char* k, const char* v, char* k_cache, char* v_cache,
+                                const void* k, const void* v, void* k_cache, void* v_cache,
                                 Fault* fault) {
   wait_for_earlier_kernels();
   const int64_t token = blockIdx.x;
@@ -295,13 +299,12 @@ __global__ void write_kv_kernel(int64_t row_bytes, int64_t rows, const int64_t* 
     if (threadIdx.x == 0) raise(fault, FaultKind::kSlot, token, slot, rows);
     return;
   }
-  for (int64_t i = threadIdx.x; i < row_bytes / 2; i += blockDim.x) {
-    const auto copy = [&](const char* from, char* to) {
-      reinterpret_cast<uint16_t*>(to + slot * row_bytes)[i] =
-          reinterpret_cast<const uint16_t*>(from + token * row_bytes)[i];
-    };
-    copy(k, k_cache);
-    copy(v, v_cache);
+  const int64_t pieces = row_bytes / static_cast<int64_t>(sizeof(Piece));
+  for (int64_t i = threadIdx.x; i < pieces; i += blockDim.x) {
+    const Piece key = static_cast<const Piece*>(k)[token * pieces + i];
+    const Piece value = static_cast<const Piece*>(v)[token * pieces + i];
+    static_cast<Piece*>(k_cache)[slot * pieces + i] = key;
+    static_cast<Piece*>(v_cache)[slot * pieces + i] = value;
   }
 }
 
@@ -343,9 +346,13 @@ void flash_attention(const Attention& size, const Pages& pages, const void* q, c
 void write_kv(int64_t tokens, int64_t row_bytes, int64_t rows, const int64_t* slots, const void* k,
               const void* v, void* k_cache, void* v_cache, cudaStream_t stream) {
   if (tokens == 0 || row_bytes == 0) return;
-  launch(write_kv_kernel, dim3(static_cast<unsigned>(tokens)), 128, 0, stream, row_bytes, rows,
-         slots, static_cast<const char*>(k), static_cast<const char*>(v),
-         static_cast<char*>(k_cache), static_cast<char*>(v_cache), fault_record());
+  bool has_sixteens = row_bytes % 16 == 0;
+  for (const void* x : std::initializer_list<const void*>{k, v, k_cache, v_cache}) {
+    has_sixteens = has_sixteens && reinterpret_cast<uintptr_t>(x) % 16 == 0;
+  }
+  launch(has_sixteens ? write_kv_kernel<uint4> : write_kv_kernel<uint16_t>,
+         dim3(static_cast<unsigned>(tokens)), 128, 0, stream, row_bytes, rows, slots, k, v, k_cache,
+         v_cache, fault_record());
 }
 
 }  // namespace samebits::cuda

@@ -86,7 +86,7 @@ __global__ void residual_rms_norm_kernel(int64_t rows, int64_t dim, const T* x, 
 // memory. y and sum: null where there is nothing to add first.
 constexpr int kWideThreads = 128;
 constexpr int64_t kWideFrom = 512;
-constexpr int64_t kWideTo = 8192;
+constexpr int64_t kWideTo = 6144;  // 48 KiB
 
 bool is_wide(const Rows& size) { return size.dim >= kWideFrom && size.dim <= kWideTo; }
 
@@ -95,6 +95,7 @@ __global__ void __launch_bounds__(kWideThreads)
     wide_rms_norm_kernel(int64_t dim, const T* x, const T* y, const T* weight, T* sum, T* normed,
                          float eps, bool fused_rounding) {
   extern __shared__ float values[];
+  float* weights = values + dim;  // read before anything waits for the sum
   __shared__ float shared_r;
   wait_for_earlier_kernels();
   const int thread = static_cast<int>(threadIdx.x);
@@ -102,6 +103,7 @@ __global__ void __launch_bounds__(kWideThreads)
 #pragma unroll 8
   for (int64_t i = thread; i < dim; i += kWideThreads) {
     values[i] = load(x[first + i]);
+    weights[i] = load(weight[i]);
     if (y == nullptr) continue;
     T rounded;
     store(values[i] + load(y[first + i]), rounded);
@@ -118,7 +120,7 @@ __global__ void __launch_bounds__(kWideThreads)
 #pragma unroll 8
   for (int64_t i = thread; i < dim; i += kWideThreads) {
     const float scaled = values[i] * r;
-    store(load(weight[i]) * (fused_rounding ? scaled : round_as<T>(scaled)), normed[first + i]);
+    store(weights[i] * (fused_rounding ? scaled : round_as<T>(scaled)), normed[first + i]);
   }
 }
 
@@ -225,6 +227,58 @@ __global__ void rms_norm_rope_kernel(Rotation call, const T* x, const T* weight,
   rotate(call, at.row, at.lane, normed + first, rotated + first, /*inverse=*/false);
 }
 
+// The same where a lane has both elements of every pair that it rotates: heads of 32 * kPairs
+// elements. Everything is read before anything waits for the sum.
+template <typename T, int kPairs>
+__global__ void paired_rms_norm_rope_kernel(Rotation call, const T* x, const T* weight, float eps,
+                                            T* normed, T* rotated, Fault* fault) {
+  constexpr int kDim = 2 * kPairs * kLanes;
+  wait_for_earlier_kernels();
+  const Place at = place();
+  const bool has_row = at.row < call.tokens * call.heads;
+  const int64_t row = has_row ? at.row : 0;
+  const int64_t position = call.positions[row / call.heads];
+  const bool is_there = position >= 0 && position < call.table;
+  const int64_t turn = (is_there ? position : 0) * (kDim / 2) + at.lane;
+  float values[2 * kPairs];
+  float weights[2 * kPairs];
+  float cosines[kPairs];
+  float sines[kPairs];
+#pragma unroll
+  for (int j = 0; j < 2 * kPairs; ++j) {
+    values[j] = load(x[row * kDim + j * kLanes + at.lane]);
+    weights[j] = load(weight[j * kLanes + at.lane]);
+  }
+#pragma unroll
+  for (int j = 0; j < kPairs; ++j) {
+    cosines[j] = call.cos[turn + j * kLanes];
+    sines[j] = call.sin[turn + j * kLanes];
+  }
+  float partial = 0.0f;
+#pragma unroll
+  for (int j = 0; j < 2 * kPairs; ++j) partial = partial + values[j] * values[j];
+  const float squares = __shfl_sync(0xffffffffu, fold_lanes<kLanes>(partial), 0, kLanes);
+  const float r = 1.0f / sqrtf(squares / static_cast<float>(kDim) + eps);
+  if (!has_row) return;
+  const int64_t first = row * kDim + at.lane;
+#pragma unroll
+  for (int j = 0; j < 2 * kPairs; ++j) {
+    T rounded;
+    store(weights[j] * round_as<T>(values[j] * r), rounded);
+    normed[first + j * kLanes] = rounded;
+    values[j] = load(rounded);
+  }
+  check_position(call, row, at.lane, fault);
+  if (!is_there) return;
+#pragma unroll
+  for (int j = 0; j < kPairs; ++j) {
+    const float x1 = values[j];
+    const float x2 = values[j + kPairs];
+    store(x1 * cosines[j] - x2 * sines[j], rotated[first + j * kLanes]);
+    store(x2 * cosines[j] + x1 * sines[j], rotated[first + (j + kPairs) * kLanes]);
+  }
+}
+
 }  // namespace
 
 void rms_norm(const Rows& size, const void* x, const void* weight, void* y, float eps,
@@ -234,7 +288,7 @@ void rms_norm(const Rows& size, const void* x, const void* weight, void* y, floa
     using T = decltype(element);
     if (is_wide(size)) {
       launch(wide_rms_norm_kernel<T>, dim3(static_cast<unsigned>(size.rows)), kWideThreads,
-             static_cast<size_t>(size.dim) * sizeof(float), stream, size.dim,
+             static_cast<size_t>(size.dim) * 2 * sizeof(float), stream, size.dim,
              static_cast<const T*>(x), nullptr, static_cast<const T*>(weight), nullptr,
              static_cast<T*>(y), eps, fused_rounding);
     } else {
@@ -285,7 +339,7 @@ void residual_rms_norm(const Rows& size, const void* x, const void* y, const voi
     using T = decltype(element);
     if (is_wide(size)) {
       launch(wide_rms_norm_kernel<T>, dim3(static_cast<unsigned>(size.rows)), kWideThreads,
-             static_cast<size_t>(size.dim) * sizeof(float), stream, size.dim,
+             static_cast<size_t>(size.dim) * 2 * sizeof(float), stream, size.dim,
              static_cast<const T*>(x), static_cast<const T*>(y), static_cast<const T*>(weight),
              static_cast<T*>(sum), static_cast<T*>(normed), eps, /*fused_rounding=*/false);
     } else {
@@ -312,9 +366,12 @@ void rms_norm_rope(const Rotation& call, const void* x, const void* weight, floa
   if (rows == 0) return;
   with_element(call.bf16, [&](auto element) {
     using T = decltype(element);
-    launch(rms_norm_rope_kernel<T>, dim3(blocks_for(rows)), kThreads, 0, stream, call,
-           static_cast<const T*>(x), static_cast<const T*>(weight), eps, static_cast<T*>(normed),
-           static_cast<T*>(rotated), fault_record());
+    const auto kernel = call.dim == 64    ? paired_rms_norm_rope_kernel<T, 2>
+                        : call.dim == 128 ? paired_rms_norm_rope_kernel<T, 4>
+                                          : rms_norm_rope_kernel<T>;
+    launch(kernel, dim3(blocks_for(rows)), kThreads, 0, stream, call, static_cast<const T*>(x),
+           static_cast<const T*>(weight), eps, static_cast<T*>(normed), static_cast<T*>(rotated),
+           fault_record());
   });
 }
 

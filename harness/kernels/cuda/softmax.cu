@@ -6,42 +6,41 @@
 namespace samebits::cuda {
 namespace {
 
-constexpr int kLanes = 32;  // of a block, one for each thread of its first warp
-constexpr int kWarps = kSoftmaxThreads / 32;
+constexpr int kLanes = 16;  // of a block
+constexpr int kGroups = kSoftmaxThreads / kLanes;
 constexpr int kPiece = 512;  // terms of a lane that are in shared memory at once
 
-// All warps make the terms, the first one adds them up. Grid: rows, groups of lanes.
+// All threads make the terms, one for each lane adds them up. Grid: rows, groups of lanes.
 template <typename T>
 __global__ void __launch_bounds__(kSoftmaxThreads)
     add_row_partials_kernel(Logits size, const T* logits, RowSums sums) {
   extern __shared__ float terms[];  // [kPiece][kLanes]
   wait_for_earlier_kernels();
   const int64_t row = blockIdx.x;
-  const T* x = logits + row * size.width;
   const float m = max_of_chunks(sums, row);
   const int own = softmax_lane() % kLanes;
-  const int warp = softmax_lane() / kLanes;
+  const int group = softmax_lane() / kLanes;
   const int64_t lane = blockIdx.y * kLanes + own;
+  const T* x = logits + row * size.width + lane;
+  const int64_t terms_of_lane = (size.vocab - lane + kSoftmaxLanes - 1) / kSoftmaxLanes;
+  const int64_t terms_of_first = (size.vocab + kSoftmaxLanes - 1) / kSoftmaxLanes;
   float partial = 0.0f;
-  const int64_t terms_of_lane = (size.vocab + kSoftmaxLanes - 1) / kSoftmaxLanes;
-  for (int64_t done = 0; done < terms_of_lane; done += kPiece) {
-    const int count = static_cast<int>(min(terms_of_lane - done, static_cast<int64_t>(kPiece)));
-    const int64_t first = done * kSoftmaxLanes + lane;
+  for (int64_t done = 0; done < terms_of_first; done += kPiece) {
+    const int count =
+        static_cast<int>(max(min(terms_of_lane - done, static_cast<int64_t>(kPiece)), int64_t{0}));
+    const T* piece = x + done * kSoftmaxLanes;
 #pragma unroll 8  // loads go ahead
-    for (int t = warp; t < count; t += kWarps) {
-      const int64_t i = first + t * kSoftmaxLanes;
-      if (i < size.vocab) terms[t * kLanes + own] = exp_f32(load(x[i]) - m);
+    for (int t = group; t < count; t += kGroups) {
+      terms[t * kLanes + own] = exp_f32(load(piece[t * kSoftmaxLanes]) - m);
     }
     __syncthreads();
-    if (warp == 0) {
-#pragma unroll 8
-      for (int t = 0; t < count; ++t) {
-        if (first + t * kSoftmaxLanes < size.vocab) partial = partial + terms[t * kLanes + own];
-      }
+    if (group == 0) {
+#pragma unroll 16
+      for (int t = 0; t < count; ++t) partial = partial + terms[t * kLanes + own];
     }
     __syncthreads();
   }
-  if (warp == 0) sums.partials[row * kSoftmaxLanes + lane] = partial;
+  if (group == 0) sums.partials[row * kSoftmaxLanes + lane] = partial;
 }
 
 }  // namespace
