@@ -18,7 +18,7 @@ struct RowsOfBlock {
   int64_t first;   // row
   int64_t rows;    // up to 64
   int64_t before;  // keys before the sequence's first query
-  KeyPlace keys;
+  Keys keys;
 
   __device__ int64_t query(int64_t row) const { return (first + row) / group; }
   __device__ int64_t position(int64_t row) const { return before + query(row); }
@@ -33,7 +33,8 @@ __device__ RowsOfBlock rows_of_block(const Attention& size, const Pages& pages, 
   RowsOfBlock block{};
   block.group = size.heads / size.kv_heads;
   block.kv_head = blockIdx.y;
-  block.part = find_part(size, block.group, blockIdx.x, fault);
+  // The last part of a sequence sees most keys, so it starts first.
+  block.part = find_part(size, block.group, gridDim.x - 1 - blockIdx.x, fault);
   if (block.part.sequence < 0) return block;
   block.first = block.part.part * kAttentionTile;
   const int64_t left = block.part.length * block.group - block.first;
@@ -107,13 +108,15 @@ __global__ void __launch_bounds__(kThreads)
                         Fault* fault) {
   extern __shared__ __align__(128) uint16_t shared[];
   const SharedTile<kDim> q_tile{shared};
-  const SharedTile<kDim> k_tile{shared + kAttentionTile * kDim};
-  const SharedTile<kDim> v_tile{shared + 2 * kAttentionTile * kDim};
+  // Two tiles of keys and of values: one at work, one on its way.
+  const auto tile_at = [&](int64_t i) {
+    return SharedTile<kDim>{shared + i * kAttentionTile * kDim};
+  };
   const RowsOfBlock block = rows_of_block(size, pages, fault);
   if (block.rows <= 0) return;
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int warp = static_cast<int>(threadIdx.x / 32);
-  uint16_t* p_rows = shared + 3 * kAttentionTile * kDim + warp * 16 * kAttentionTile;
+  uint16_t* p_rows = shared + 5 * kAttentionTile * kDim + warp * 16 * kAttentionTile;
   const int head_dim = static_cast<int>(size.head_dim);
   const int64_t head_offset = block.kv_head * size.head_dim;
 
@@ -131,19 +134,25 @@ __global__ void __launch_bounds__(kThreads)
   float l[2] = {};
   float o[kDim / 8][4] = {};
   const int64_t end = block.keys_seen();
+  const auto fetch = [&](int64_t first) {
+    if (first < end) {
+      const auto count = static_cast<int>(min(end - first, static_cast<int64_t>(kAttentionTile)));
+      const int64_t stage = first / kAttentionTile % 2;
+      fetch_keys<kDim, kThreads>(tile_at(1 + stage), k + head_offset, block.keys, first, count,
+                                 head_dim, is_aligned, fault);
+      fetch_keys<kDim, kThreads>(tile_at(3 + stage), v + head_offset, block.keys, first, count,
+                                 head_dim, is_aligned, fault);
+    }
+    commit_copies();
+  };
+  fetch(0);
   for (int64_t first = 0; first < end; first += kAttentionTile) {
-    const int count = static_cast<int>(end - first < kAttentionTile ? end - first : kAttentionTile);
-    __syncthreads();  // the tile before is done with
-    fill_rows<kDim, kThreads>(k_tile, count, head_dim, is_aligned, [&](int row) {
-      const int64_t at = block.keys(first + row, fault);
-      return at < 0 ? nullptr : k + at + head_offset;
-    });
-    const bool finite =
-        fill_rows<kDim, kThreads>(v_tile, count, head_dim, is_aligned, [&](int row) {
-          const int64_t at = block.keys(first + row, fault);
-          return at < 0 ? nullptr : v + at + head_offset;
-        });
-    const bool all_finite = __syncthreads_and(finite) != 0;
+    fetch(first + kAttentionTile);
+    wait_copies<1>();
+    __syncthreads();
+    const SharedTile<kDim> k_tile = tile_at(1 + first / kAttentionTile % 2);
+    const SharedTile<kDim> v_tile = tile_at(3 + first / kAttentionTile % 2);
+    const bool all_finite = __syncthreads_and(is_finite<kDim, kThreads>(v_tile)) != 0;
 
     float s[8][4] = {};
     multiply_rows(s, q_tile, warp * 16, k_tile, lane);
@@ -192,6 +201,7 @@ __global__ void __launch_bounds__(kThreads)
     } else {
       accumulate_seen<kDim>(o, s, v_tile, p_rows, seen, lane);
     }
+    __syncthreads();  // the tile's memory may be written again
   }
 
 #pragma unroll
@@ -334,7 +344,7 @@ void flash_attention(const Attention& size, const Pages& pages, const void* q, c
                           rows_are_aligned(k, size.head_dim) && rows_are_aligned(v, size.head_dim);
   with_head_dim(size.head_dim, [&](auto dim) {
     constexpr int kDim = decltype(dim)::value;
-    constexpr size_t kBytes = (3 * kAttentionTile * kDim + kWarps * 16 * kAttentionTile) * 2;
+    constexpr size_t kBytes = (5 * kAttentionTile * kDim + kWarps * 16 * kAttentionTile) * 2;
     allow_shared_memory(forward_bf16_kernel<kDim>, kBytes);
     forward_bf16_kernel<kDim><<<dim3(parts, kv_heads), kThreads, kBytes, stream>>>(
         size, pages, static_cast<const uint16_t*>(q), static_cast<const uint16_t*>(k),

@@ -61,14 +61,51 @@ inline int64_t most_parts(const Attention& size, int64_t scale) {
   return (size.tokens * scale + kAttentionTile - 1) / kAttentionTile + size.sequences;
 }
 
+// Where the keys of a sequence are, in two steps, so that the page table is read for many keys
+// before the first entry is used.
+struct Keys {
+  static constexpr int32_t kBeyond = INT32_MIN;  // the page table has no entry for the key
+
+  Pages pages;
+  int64_t row;       // elements of a token's keys, all heads
+  int64_t start;     // of the sequence, where keys are contiguous
+  int64_t sequence;  // where they are in pages
+
+  // 64 bits divide slowly.
+  __device__ uint32_t page_rows() const { return static_cast<uint32_t>(pages.page_rows); }
+  __device__ int64_t entry(int64_t key) const {
+    return sequence * pages.table_width + static_cast<uint32_t>(key) / page_rows();
+  }
+
+  __device__ int32_t page(int64_t key) const {
+    if (pages.block_table == nullptr) return 0;
+    const bool has_entry = static_cast<uint32_t>(key) / page_rows() < pages.table_width;
+    return has_entry ? pages.block_table[entry(key)] : kBeyond;
+  }
+
+  // An element's index, of the first head, or -1.
+  __device__ int64_t place(int64_t key, int32_t page, Fault* fault) const {
+    if (pages.block_table == nullptr) return (start + key) * row;
+    if (page == kBeyond) {
+      raise(fault, FaultKind::kPages, sequence, key + 1, pages.table_width * pages.page_rows);
+      return -1;
+    }
+    if (page < 0 || page >= pages.pages) {
+      raise(fault, FaultKind::kPage, entry(key), page, pages.pages);
+      return -1;
+    }
+    return (page * pages.page_rows + static_cast<uint32_t>(key) % page_rows()) * row;
+  }
+  __device__ int64_t operator()(int64_t key, Fault* fault) const {
+    return place(key, page(key), fault);
+  }
+};
+
 // Rows of bf16 into a tile [kAttentionTile][kDim]: row i < rows from `source(i)`, which gives the
-// address of head_dim elements or null; everything else is zero. Returns whether all that this
-// thread copied is finite.
+// address of head_dim elements or null; everything else is zero.
 template <int kDim, int kThreads, typename Source>
-__device__ bool fill_rows(const SharedTile<kDim>& tile, int rows, int head_dim, bool is_aligned,
+__device__ void fill_rows(const SharedTile<kDim>& tile, int rows, int head_dim, bool is_aligned,
                           Source source) {
-  bool finite = true;
-  const auto see = [&](uint16_t x) { finite = finite && (x & 0x7f80u) != 0x7f80u; };
   for (int i = static_cast<int>(threadIdx.x); i < kAttentionTile * (kDim / 8); i += kThreads) {
     const int row = i / (kDim / 8);
     const int column = i % (kDim / 8) * 8;
@@ -77,17 +114,54 @@ __device__ bool fill_rows(const SharedTile<kDim>& tile, int rows, int head_dim, 
     const int count = from != nullptr && left > 0 ? (left < 8 ? left : 8) : 0;
     uint16_t* chunk = tile.chunk(row, column);
     if (is_aligned && count == 8) {
-      const uint4 eight = *reinterpret_cast<const uint4*>(from + column);
-      *reinterpret_cast<uint4*>(chunk) = eight;
-      for (const uint32_t two : {eight.x, eight.y, eight.z, eight.w}) {
-        see(static_cast<uint16_t>(two));
-        see(static_cast<uint16_t>(two >> 16));
-      }
+      *reinterpret_cast<uint4*>(chunk) = *reinterpret_cast<const uint4*>(from + column);
     } else {
-      for (int j = 0; j < 8; ++j) {
-        chunk[j] = j < count ? from[column + j] : uint16_t{0};
-        see(chunk[j]);
-      }
+      for (int j = 0; j < 8; ++j) chunk[j] = j < count ? from[column + j] : uint16_t{0};
+    }
+  }
+}
+
+// The same of keys or values first .. first + rows - 1, on its way (commit_copies, wait_copies).
+template <int kDim, int kThreads>
+__device__ void fetch_keys(const SharedTile<kDim>& tile, const uint16_t* from, const Keys& keys,
+                           int64_t first, int rows, int head_dim, bool is_aligned, Fault* fault) {
+  constexpr int kChunks = kDim / 8;  // of a row
+  constexpr int kEach = kAttentionTile * kChunks / kThreads;
+  static_assert(kThreads % kChunks == 0);
+  const int column = static_cast<int>(threadIdx.x) % kChunks * 8;
+  const int left = head_dim - column;
+  const int count = left < 0 ? 0 : left < 8 ? left : 8;
+  const auto row_of = [](int i) {
+    return static_cast<int>(threadIdx.x) / kChunks + i * (kThreads / kChunks);
+  };
+  int32_t pages[kEach];
+#pragma unroll
+  for (int i = 0; i < kEach; ++i) pages[i] = row_of(i) < rows ? keys.page(first + row_of(i)) : 0;
+#pragma unroll
+  for (int i = 0; i < kEach; ++i) {
+    const int row = row_of(i);
+    const int64_t at = row < rows ? keys.place(first + row, pages[i], fault) : -1;
+    const int there = at < 0 ? 0 : count;
+    const uint16_t* source = there > 0 ? from + at + column : from;
+    uint16_t* chunk = tile.chunk(row, column);
+    if (is_aligned) {
+      copy_16(chunk, source, there * 2);
+    } else {
+      for (int j = 0; j < 8; ++j) chunk[j] = j < there ? source[j] : uint16_t{0};
+    }
+  }
+}
+
+// Whether a tile, or this thread's share of it, is finite.
+template <int kDim, int kThreads>
+__device__ bool is_finite(const SharedTile<kDim>& tile) {
+  const auto* chunks = reinterpret_cast<const uint4*>(tile.data);
+  bool finite = true;
+#pragma unroll
+  for (int i = 0; i < kAttentionTile * kDim / 8 / kThreads; ++i) {
+    const uint4 eight = chunks[static_cast<int>(threadIdx.x) + i * kThreads];
+    for (const uint32_t two : {eight.x, eight.y, eight.z, eight.w}) {
+      finite = finite && (two & 0x7f80u) != 0x7f80u && (two & 0x7f800000u) != 0x7f800000u;
     }
   }
   return finite;
@@ -160,30 +234,6 @@ __device__ inline float sum_of_row(const float (&p)[8][4], int half) {
 inline bool rows_are_aligned(const void* data, int64_t head_dim) {
   return reinterpret_cast<uintptr_t>(data) % 16 == 0 && head_dim % 8 == 0;
 }
-
-// Where key `position` of a sequence is: an element's index, of its first head, or -1.
-struct KeyPlace {
-  Pages pages;
-  int64_t row;       // elements of a token's keys, all heads
-  int64_t start;     // of the sequence, where keys are contiguous
-  int64_t sequence;  // where they are in pages
-
-  __device__ int64_t operator()(int64_t position, Fault* fault) const {
-    if (pages.block_table == nullptr) return (start + position) * row;
-    const auto page_rows = static_cast<uint32_t>(pages.page_rows);  // 64 bits divide slowly
-    const int64_t index = static_cast<uint32_t>(position) / page_rows;
-    if (index >= pages.table_width) {
-      raise(fault, FaultKind::kPages, sequence, position + 1, pages.table_width * pages.page_rows);
-      return -1;
-    }
-    const int64_t page = pages.block_table[sequence * pages.table_width + index];
-    if (page < 0 || page >= pages.pages) {
-      raise(fault, FaultKind::kPage, sequence * pages.table_width + index, page, pages.pages);
-      return -1;
-    }
-    return (page * pages.page_rows + static_cast<uint32_t>(position) % page_rows) * row;
-  }
-};
 
 // ---- attention_decode.cu: a query or few of each sequence, over pages --------------------------
 // Whether decode_attention takes the call.

@@ -2,6 +2,7 @@
 // head give dq, blocks of 64 keys of a key-value head give dk and dv. Each recomputes the scores.
 
 #include "harness/kernels/cuda/attention.cuh"
+#include "harness/kernels/cuda/launch.cuh"
 
 namespace samebits::cuda {
 namespace {
@@ -67,13 +68,28 @@ __device__ void gradient_of_score(float& s, float& dp, float scale, float lse, f
 
 // ---- bf16: four warps of 16 rows ---------------------------------------------------------------
 template <int kDim>
-__device__ void fill_head(const SharedTile<kDim>& tile, const Attention& size, const Block& block,
-                          const uint16_t* x, int64_t heads, int64_t head, int64_t first, int count,
-                          bool is_aligned) {
-  fill_rows<kDim, kThreads>(tile, count, static_cast<int>(size.head_dim), is_aligned, [&](int row) {
-    return x + ((block.part.start + first + row) * heads + head) * size.head_dim;
-  });
+__device__ void fetch_head(const SharedTile<kDim>& tile, const Attention& size, const Block& block,
+                           const uint16_t* x, int64_t heads, int64_t head, int64_t first, int count,
+                           bool is_aligned) {
+  const Keys place{Pages{}, heads * size.head_dim, block.part.start, 0};
+  fetch_keys<kDim, kThreads>(tile, x + head * size.head_dim, place, first, count,
+                             static_cast<int>(size.head_dim), is_aligned, /*fault=*/nullptr);
 }
+
+// The block's own two tiles, and two stages of the two that it walks through: one at work, one on
+// its way.
+template <int kDim>
+struct Tiles {
+  uint16_t* shared;
+
+  __device__ SharedTile<kDim> at(int i) const {
+    return SharedTile<kDim>{shared + i * kAttentionTile * kDim};
+  }
+  __device__ SharedTile<kDim> own(int i) const { return at(i); }
+  __device__ SharedTile<kDim> walked(int64_t step, int i) const {
+    return at(2 + static_cast<int>(step % 2) * 2 + i);
+  }
+};
 
 template <int kDim>
 __device__ void store_rows(const float (&c)[kDim / 8][4], const Attention& size, const Block& block,
@@ -96,18 +112,29 @@ __global__ void __launch_bounds__(kThreads)
     query_gradients_bf16_kernel(Attention size, Tensors<uint16_t> t, bool is_aligned,
                                 Fault* fault) {
   extern __shared__ __align__(128) uint16_t shared[];
-  const SharedTile<kDim> q{shared};
-  const SharedTile<kDim> dout{shared + kAttentionTile * kDim};
-  const SharedTile<kDim> k{shared + 2 * kAttentionTile * kDim};
-  const SharedTile<kDim> v{shared + 3 * kAttentionTile * kDim};
+  const Tiles<kDim> tiles{shared};
+  const SharedTile<kDim> q = tiles.own(0);
+  const SharedTile<kDim> dout = tiles.own(1);
   const Block block = find_block(size, fault);
   if (block.count <= 0) return;
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int warp = static_cast<int>(threadIdx.x / 32);
   const int64_t head = blockIdx.y;
   const int64_t kv_head = head / (size.heads / size.kv_heads);
-  fill_head(q, size, block, t.q, size.heads, head, block.first, block.count, is_aligned);
-  fill_head(dout, size, block, t.dout, size.heads, head, block.first, block.count, is_aligned);
+  fetch_head(q, size, block, t.q, size.heads, head, block.first, block.count, is_aligned);
+  fetch_head(dout, size, block, t.dout, size.heads, head, block.first, block.count, is_aligned);
+  const auto fetch = [&](int64_t first) {
+    if (first <= block.first) {
+      const int count = tile_count(block, first);
+      const int64_t step = first / kAttentionTile;
+      fetch_head(tiles.walked(step, 0), size, block, t.k, size.kv_heads, kv_head, first, count,
+                 is_aligned);
+      fetch_head(tiles.walked(step, 1), size, block, t.v, size.kv_heads, kv_head, first, count,
+                 is_aligned);
+    }
+    commit_copies();
+  };
+  fetch(0);
 
   float lse[2] = {};
   float delta[2] = {};
@@ -121,11 +148,11 @@ __global__ void __launch_bounds__(kThreads)
   }
   float dq[kDim / 8][4] = {};
   for (int64_t first = 0; first <= block.first; first += kAttentionTile) {
-    const int count = tile_count(block, first);
+    fetch(first + kAttentionTile);
+    wait_copies<1>();
     __syncthreads();
-    fill_head(k, size, block, t.k, size.kv_heads, kv_head, first, count, is_aligned);
-    fill_head(v, size, block, t.v, size.kv_heads, kv_head, first, count, is_aligned);
-    __syncthreads();
+    const SharedTile<kDim> k = tiles.walked(first / kAttentionTile, 0);
+    const SharedTile<kDim> v = tiles.walked(first / kAttentionTile, 1);
     float s[8][4] = {};
     float dp[8][4] = {};
     multiply_rows(s, q, warp * 16, k, lane);
@@ -141,6 +168,7 @@ __global__ void __launch_bounds__(kThreads)
       }
     }
     accumulate_rows<kDim>(dq, dp, k, lane);
+    __syncthreads();  // the stage may be written again
   }
   store_rows<kDim>(dq, size, block, t.dq, size.heads, head, warp, lane);
 }
@@ -150,56 +178,79 @@ template <int kDim>
 __global__ void __launch_bounds__(kThreads)
     key_gradients_bf16_kernel(Attention size, Tensors<uint16_t> t, bool is_aligned, Fault* fault) {
   extern __shared__ __align__(128) uint16_t shared[];
-  const SharedTile<kDim> k{shared};
-  const SharedTile<kDim> v{shared + kAttentionTile * kDim};
-  const SharedTile<kDim> q{shared + 2 * kAttentionTile * kDim};
-  const SharedTile<kDim> dout{shared + 3 * kAttentionTile * kDim};
-  __shared__ float lse[kAttentionTile];
-  __shared__ float delta[kAttentionTile];
+  const Tiles<kDim> tiles{shared};
+  const SharedTile<kDim> k = tiles.own(0);
+  const SharedTile<kDim> v = tiles.own(1);
+  __shared__ float lses[2][kAttentionTile];
+  __shared__ float deltas[2][kAttentionTile];
   const Block block = find_block(size, fault);
   if (block.count <= 0) return;
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int warp = static_cast<int>(threadIdx.x / 32);
   const int64_t kv_head = blockIdx.y;
   const int64_t group = size.heads / size.kv_heads;
-  fill_head(k, size, block, t.k, size.kv_heads, kv_head, block.first, block.count, is_aligned);
-  fill_head(v, size, block, t.v, size.kv_heads, kv_head, block.first, block.count, is_aligned);
+  fetch_head(k, size, block, t.k, size.kv_heads, kv_head, block.first, block.count, is_aligned);
+  fetch_head(v, size, block, t.v, size.kv_heads, kv_head, block.first, block.count, is_aligned);
+
+  // A step is a query head and a tile of its queries.
+  const int64_t tiles_of_head =
+      (block.part.length - block.first + kAttentionTile - 1) / kAttentionTile;
+  const int64_t steps = group * tiles_of_head;
+  const auto head_of = [&](int64_t step) { return kv_head * group + step / tiles_of_head; };
+  const auto first_of = [&](int64_t step) {
+    return block.first + step % tiles_of_head * kAttentionTile;
+  };
+  const auto fetch = [&](int64_t step) {
+    if (step < steps) {
+      const int64_t head = head_of(step);
+      const int64_t first = first_of(step);
+      const int count = tile_count(block, first);
+      fetch_head(tiles.walked(step, 0), size, block, t.q, size.heads, head, first, count,
+                 is_aligned);
+      fetch_head(tiles.walked(step, 1), size, block, t.dout, size.heads, head, first, count,
+                 is_aligned);
+      for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) {
+        const int64_t at = (block.part.start + first + i) * size.heads + head;
+        copy_4(&lses[step % 2][i], t.lse + at);
+        copy_4(&deltas[step % 2][i], t.delta + at);
+      }
+    }
+    commit_copies();
+  };
 
   float dk[kDim / 8][4] = {};
   float dv[kDim / 8][4] = {};
-  for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-    for (int64_t first = block.first; first < block.part.length; first += kAttentionTile) {
-      const int count = tile_count(block, first);
-      __syncthreads();
-      fill_head(q, size, block, t.q, size.heads, head, first, count, is_aligned);
-      fill_head(dout, size, block, t.dout, size.heads, head, first, count, is_aligned);
-      for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) {
-        const int64_t at = (block.part.start + first + i) * size.heads + head;
-        lse[i] = t.lse[at];
-        delta[i] = t.delta[at];
-      }
-      __syncthreads();
-      float s[8][4] = {};
-      float dp[8][4] = {};
-      multiply_rows(s, k, warp * 16, q, lane);
-      multiply_rows(dp, v, warp * 16, dout, lane);
+  fetch(0);
+  for (int64_t at = 0; at < steps; ++at) {
+    fetch(at + 1);
+    wait_copies<1>();
+    __syncthreads();
+    const SharedTile<kDim> q = tiles.walked(at, 0);
+    const SharedTile<kDim> dout = tiles.walked(at, 1);
+    const int64_t first = first_of(at);
+    const int count = tile_count(block, first);
+    float s[8][4] = {};
+    float dp[8][4] = {};
+    multiply_rows(s, k, warp * 16, q, lane);
+    multiply_rows(dp, v, warp * 16, dout, lane);
 #pragma unroll
-      for (int j = 0; j < 8; ++j) {
+    for (int j = 0; j < 8; ++j) {
 #pragma unroll
-        for (int e = 0; e < 4; ++e) {
-          const int64_t key = block.first + warp * 16 + lane / 4 + e / 2 * 8;
-          const int query = j * 8 + lane % 4 * 2 + e % 2;
-          if (query < count && key <= first + query) {
-            gradient_of_score(s[j][e], dp[j][e], size.scale, lse[query], delta[query]);
-          } else {
-            s[j][e] = 0.0f;
-            dp[j][e] = 0.0f;
-          }
+      for (int e = 0; e < 4; ++e) {
+        const int64_t key = block.first + warp * 16 + lane / 4 + e / 2 * 8;
+        const int query = j * 8 + lane % 4 * 2 + e % 2;
+        if (query < count && key <= first + query) {
+          gradient_of_score(s[j][e], dp[j][e], size.scale, lses[at % 2][query],
+                            deltas[at % 2][query]);
+        } else {
+          s[j][e] = 0.0f;
+          dp[j][e] = 0.0f;
         }
       }
-      accumulate_rows<kDim>(dv, s, dout, lane);
-      accumulate_rows<kDim>(dk, dp, q, lane);
     }
+    accumulate_rows<kDim>(dv, s, dout, lane);
+    accumulate_rows<kDim>(dk, dp, q, lane);
+    __syncthreads();  // the stage may be written again
   }
   store_rows<kDim>(dk, size, block, t.dk, size.kv_heads, kv_head, warp, lane);
   store_rows<kDim>(dv, size, block, t.dv, size.kv_heads, kv_head, warp, lane);
@@ -309,9 +360,7 @@ __global__ void __launch_bounds__(kThreads)
 
 template <typename Kernel, typename... Args>
 void launch_bf16(Kernel kernel, dim3 grid, size_t bytes, cudaStream_t stream, Args... args) {
-  // A launch that needs more memory than it may have fails, and is reported as any other.
-  (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(bytes));
+  allow_shared_memory(kernel, bytes);
   kernel<<<grid, kThreads, bytes, stream>>>(args...);
 }
 
@@ -363,7 +412,7 @@ void flash_attention_backward(const Attention& size, const void* dout, const voi
       rows_are_aligned(v, size.head_dim) && rows_are_aligned(dout, size.head_dim);
   with_head_dim(size.head_dim, [&](auto dim) {
     constexpr int kDim = decltype(dim)::value;
-    constexpr size_t kBytes = 4 * kAttentionTile * kDim * sizeof(uint16_t);
+    constexpr size_t kBytes = 6 * kAttentionTile * kDim * sizeof(uint16_t);
     launch_bf16(query_gradients_bf16_kernel<kDim>, dim3(parts, heads), kBytes, stream, size, t,
                 is_aligned, fault_record());
     launch_bf16(key_gradients_bf16_kernel<kDim>, dim3(parts, kv_heads), kBytes, stream, size, t,

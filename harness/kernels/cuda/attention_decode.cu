@@ -75,28 +75,6 @@ struct Weights {
   static constexpr int64_t kFloats = kAttentionTile + 3 + kAttentionTile / 2;  // of a row's tile
 };
 
-// Where keys are, in two steps, so that the page table is read for many before the first is used.
-struct Keys {
-  Pages pages;
-  int64_t row;  // elements of a token's keys, all heads
-  int64_t sequence;
-
-  __device__ int64_t entry(int64_t key) const {                     // of the page table
-    const auto page_rows = static_cast<uint32_t>(pages.page_rows);  // 64 bits divide slowly
-    return sequence * pages.table_width + static_cast<uint32_t>(key) / page_rows;
-  }
-  __device__ int32_t page(int64_t key) const { return pages.block_table[entry(key)]; }
-  // An element's index, of the first head, or -1.
-  __device__ int64_t place(int64_t key, int32_t page, Fault* fault) const {
-    if (page < 0 || page >= pages.pages) {
-      raise(fault, FaultKind::kPage, entry(key), page, pages.pages);
-      return -1;
-    }
-    const auto page_rows = static_cast<uint32_t>(pages.page_rows);
-    return (page * pages.page_rows + static_cast<uint32_t>(key) % page_rows) * row;
-  }
-};
-
 // ---- scores ------------------------------------------------------------------------------------
 // Four neighbouring elements, a thread's share of a step: the step adds its 16 terms in any order,
 // so both operands may have them in this one.
@@ -116,7 +94,7 @@ __global__ void __launch_bounds__(kThreads)
   const int own = lane / 4;  // row, and key of eight
   const int head_dim = static_cast<int>(size.head_dim);
   const int64_t first_row = rows.first_row(size);
-  const Keys keys{pages, size.kv_heads * size.head_dim, rows.sequence};
+  const Keys keys{pages, size.kv_heads * size.head_dim, 0, rows.sequence};
   const uint16_t* q_rows[2];
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
@@ -362,7 +340,7 @@ __global__ void __launch_bounds__(kValuesThreads)
   const DecodeRows rows = rows_of_token(size, pages, fault);
   const int64_t first_row = rows.first_row(size);
   const ValuesBlock block{rows,
-                          {pages, size.kv_heads * size.head_dim, rows.sequence},
+                          {pages, size.kv_heads * size.head_dim, 0, rows.sequence},
                           weights,
                           v + rows.kv_head * head_dim + first_column,
                           min(head_dim - first_column, kColumns),

@@ -18,6 +18,10 @@ __device__ inline void copy_16(void* to, const void* from, int bytes) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(to)),
                "l"(from), "r"(bytes));
 }
+// 4 bytes.
+__device__ inline void copy_4(void* to, const void* from) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;\n" ::"r"(shared_address(to)), "l"(from));
+}
 __device__ inline void commit_copies() { asm volatile("cp.async.commit_group;\n"); }
 // Waits until at most kPending groups of this thread's copies are under way.
 template <int kPending>
