@@ -86,6 +86,8 @@ void adamw_(const at::Tensor& weight, const std::optional<at::Tensor>& master, c
             const at::Tensor& step, double lr, double beta1, double beta2, double eps,
             double weight_decay);
 
+at::Tensor digest_sums(const at::Tensor& x);
+
 void mark(const at::Tensor& x, const std::string& site);
 
 }  // namespace samebits::ops

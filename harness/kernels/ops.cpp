@@ -110,6 +110,9 @@ TORCH_LIBRARY(samebits, m) {
       "Tensor scale, Tensor step, float lr, float beta1, float beta2, float eps, float "
       "weight_decay) -> ()");
 
+  // digest_sums.h: int64 [2] of a tensor of any dtype.
+  m.def("digest_sums(Tensor x) -> Tensor");
+
   // mark.h: names a value. Does nothing by itself; observe/ and capture/ listen to it.
   m.def("mark(Tensor x, str site) -> ()");
 }

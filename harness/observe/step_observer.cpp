@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <new>
+#include <utility>
 
 #include "harness/core/device_error.h"
 #include "harness/core/error.h"
@@ -20,14 +21,17 @@ StepRecord StepObserver::run(Workload& workload, int64_t step) {
     std::optional<DispatchModeGuard> listening;
     if (level_ == Level::kOp) listening.emplace(static_cast<DispatchMode&>(*this));
     outcome = workload.step(step, *this);
+    end_phase();
   } catch (const c10::Error& error) {
+    keep_what_was_seen();
     throw RunError(where() + error_line(error));
   } catch (const RunError& error) {
+    keep_what_was_seen();
     throw RunError(where() + error.what());
   } catch (const std::bad_alloc&) {
+    keep_what_was_seen();
     throw RunError(where() + "out of memory");
   }
-  end_phase();
   record_.completion = std::move(outcome.completion);
   record_.witness = std::move(outcome.witness);
   return std::move(record_);
@@ -47,6 +51,7 @@ void StepObserver::begin_phase(const std::string& name) {
 
 void StepObserver::end_phase() {
   if (!stopwatch_) return;
+  read_unread();  // waits for the card, so the phase's time is all of its work
   record_.phases.back().seconds = stopwatch_->seconds();
   record_.phases.back().peak_bytes = peak_memory_bytes();
   stopwatch_.reset();
@@ -54,7 +59,22 @@ void StepObserver::end_phase() {
 
 void StepObserver::observe(const std::string& site, const at::Tensor& value) {
   TORCH_CHECK(!record_.phases.empty(), site, " was observed before any phase began");
-  sink_.record(observe_tensor(record_.step, record_.phases.back().phase, /*rank=*/0, site, value));
+  unread_.push_back(
+      begin_observation(record_.step, record_.phases.back().phase, /*rank=*/0, site, value));
+}
+
+void StepObserver::read_unread() {
+  for (const Observation& observation : read_observations(std::exchange(unread_, {}))) {
+    sink_.record(observation);
+  }
+}
+
+void StepObserver::keep_what_was_seen() {
+  try {
+    read_unread();
+  } catch (const c10::Error&) {
+    // A card that failed may not answer any more; what went wrong first is what is told.
+  }
 }
 
 void StepObserver::call(const c10::OperatorHandle& op, torch::jit::Stack* stack) {

@@ -9,6 +9,7 @@
 #include "harness/core/stopwatch.h"
 #include "harness/observe/step_record.h"
 #include "harness/observe/stream.h"
+#include "harness/observe/tensor_observation.h"
 #include "harness/workload/observer.h"
 #include "harness/workload/workload.h"
 
@@ -37,12 +38,15 @@ class StepObserver : public Observer, private DispatchMode {
  private:
   void call(const c10::OperatorHandle& op, torch::jit::Stack* stack) override;
   void end_phase();
+  void read_unread();
+  void keep_what_was_seen();
   std::string where() const;  // for a person
 
   ObservationSink& sink_;
   Level level_;
   StepRecord record_;
-  std::optional<Stopwatch> stopwatch_;  // of the current phase
+  std::optional<Stopwatch> stopwatch_;     // of the current phase
+  std::vector<UnreadObservation> unread_;  // of the current phase
 };
 
 }  // namespace samebits

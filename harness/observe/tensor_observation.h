@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "harness/core/dtype.h"
 #include "harness/observe/observation.h"
@@ -13,9 +14,19 @@ namespace samebits {
 // Our name of a LibTorch element type. Throws c10::Error for one that is never observed.
 Dtype dtype_from_scalar_type(at::ScalarType type);
 
-// The observation of a tensor of any layout. A DTensor is seen whole, so that arms of different TP
-// degrees can be compared: pending sums are reduced, shards gathered.
-Observation observe_tensor(int64_t step, std::string phase, int64_t rank, std::string site,
-                           const at::Tensor& value);
+// An observation whose digest may still be under way on a card.
+struct UnreadObservation {
+  Observation observation;  // complete, or without its digest
+  at::Tensor sums;  // digest_sums of the tensor; undefined where the observation is complete
+};
+
+// Observes a tensor of any layout; one on a card is digested there, and nothing waits for it unless
+// it is a scalar. A DTensor is seen whole, so that arms of different TP degrees can be compared:
+// pending sums are reduced, shards gathered.
+UnreadObservation begin_observation(int64_t step, std::string phase, int64_t rank, std::string site,
+                                    const at::Tensor& value);
+
+// Reads all digests at once, in the order given.
+std::vector<Observation> read_observations(std::vector<UnreadObservation> unread);
 
 }  // namespace samebits

@@ -197,6 +197,7 @@ std::map<std::string, std::function<Args()>> examples(const Sizes& n, at::Scalar
        [=] {
          return Args{c10::List<at::Tensor>({at::ones({}), at::ones({})}), 1.0};
        }},
+      {"samebits::digest_sums", [=] { return Args{weight}; }},
       {"samebits::adamw_",
        [=] {
          const at::Tensor state = at::zeros({n.hidden});

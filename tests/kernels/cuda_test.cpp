@@ -343,6 +343,21 @@ TEST_F(CudaTest, VocabularyAtModelSizes) {
   });
 }
 
+TEST_F(CudaTest, DigestSums) {
+  for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
+    for (const std::vector<int64_t>& sizes :
+         std::vector<std::vector<int64_t>>{{}, {0}, {1}, {33, 7}, {1000, 1003}}) {
+      EXPECT_TRUE(agrees(
+          [](const Tensors& x) {
+            return Tensors{ops::digest_sums(x[0]), ops::digest_sums(x[0].isnan().to(at::kLong)),
+                           ops::digest_sums(x[0].isnan())};
+          },
+          {make(sizes, dtype, 1)}))
+          << what;
+    }
+  });
+}
+
 // The comparison sees one flipped bit, and cuBLAS is not the contract on wide exponents.
 TEST_F(CudaTest, ComparisonCanFail) {
   const at::Tensor x = random_tensor({5, 64}, at::kBFloat16, 1);

@@ -12,7 +12,7 @@ TORCH_LIBRARY_IMPL(samebits, Autograd, m) {
                          "rms_norm_rope", "rms_norm_rope_write_kv_", "silu_mul_backward",
                          "embedding_wgrad", "flash_attention_backward", "paged_attention",
                          "residual_rms_norm", "write_kv", "log_softmax_gather_backward", "sample",
-                         "grpo_loss_backward", "sum_squares", "clip_scale", "adamw_", "mark"}) {
+                         "grpo_loss_backward", "sum_squares", "clip_scale", "adamw_", "digest_sums", "mark"}) {
     m.impl(op, torch::CppFunction::makeFallthrough());
   }
 }

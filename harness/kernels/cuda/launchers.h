@@ -128,6 +128,10 @@ void sample_filter(const Logits& size, const void* logits, float temperature, co
                    int64_t top_k, float top_p, float* probability, uint8_t* kept,
                    cudaStream_t stream);
 
+// ---- observation -------------------------------------------------------------------------------
+// element_size: 1, 2, 4 or 8. to: int64 [2].
+void digest_sums(const void* x, int64_t n, int64_t element_size, int64_t* to, cudaStream_t stream);
+
 // ---- loss and optimizer ------------------------------------------------------------------------
 struct Loss {
   int64_t n;

@@ -227,6 +227,12 @@ void sample(Call& call) {
                call.result<int64_t>(0), call.result<float>(1), call.stream());
 }
 
+void digest_sums(Call& call) {
+  const at::Tensor& x = call.tensor(0);
+  cuda::digest_sums(x.const_data_ptr(), x.numel(), x.element_size(), call.result<int64_t>(0),
+                    call.stream());
+}
+
 void mark(Call&) {}
 
 TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
@@ -247,6 +253,7 @@ TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
   m.impl("log_softmax_gather", kernel<log_softmax_gather>());
   m.impl("log_softmax_gather_backward", kernel<log_softmax_gather_backward>());
   m.impl("sample", kernel<sample>());
+  m.impl("digest_sums", kernel<digest_sums>());
   m.impl("mark", kernel<mark>());
 }
 

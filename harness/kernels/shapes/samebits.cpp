@@ -301,6 +301,8 @@ Metas adamw(Args args) {
   return {};
 }
 
+Metas digest_sums(Args) { return {{{2}, c10::kLong}}; }
+
 Metas mark(Args) { return {}; }
 
 SAMEBITS_SHAPE_RULE("samebits::linear", linear);
@@ -330,6 +332,7 @@ SAMEBITS_SHAPE_RULE("samebits::grpo_loss_backward", grpo_loss_backward);
 SAMEBITS_SHAPE_RULE("samebits::sum_squares", sum_squares);
 SAMEBITS_SHAPE_RULE("samebits::clip_scale", clip_scale);
 SAMEBITS_SHAPE_RULE("samebits::adamw_", adamw);
+SAMEBITS_SHAPE_RULE("samebits::digest_sums", digest_sums);
 SAMEBITS_SHAPE_RULE("samebits::mark", mark);
 
 }  // namespace
