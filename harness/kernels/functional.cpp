@@ -15,7 +15,7 @@ class Operator;
 template <typename Result, typename... Args>
 class Operator<Result(Args...)> {
  public:
-  explicit Operator(c10::TypedOperatorHandle<Result(Args...)> handle) : handle_(handle) {}
+  explicit Operator(const c10::TypedOperatorHandle<Result(Args...)>& handle) : handle_(handle) {}
   Result call(Args... args) const {
     return naming_operator(handle_,
                            [&]() -> Result { return handle_.call(std::forward<Args>(args)...); });
