@@ -21,7 +21,12 @@ namespace samebits {
 namespace {
 
 std::filesystem::path folder_of(const Repro& repro) {
-  return std::filesystem::path("repro") / repro.name;
+  std::filesystem::path folder = std::filesystem::path("repro") / repro.name;
+  if (!std::filesystem::is_directory(folder)) {
+    throw InputError("repro", "no folder " + folder.string() + " here",
+                     "to be run in the root of the checkout");
+  }
+  return folder;
 }
 
 bool has_upstream_script(const Repro& repro) {
@@ -138,7 +143,8 @@ int run_on_card(const std::vector<std::string>& names, bool buggy, bool fixed) {
 
 int issue(const std::string& name) {
   const Repro& repro = find_repro(name);
-  fmt::print("{}", read_text_file((folder_of(repro) / "issue.md").string()));
+  const std::string text = read_text_file((folder_of(repro) / "issue.md").string());
+  fmt::print("Title: {}\n\n{}", repro.title, text);
   if (has_upstream_script(repro)) {
     fmt::print("\n### Minimal code\n\n```python\n{}```\n",
                read_text_file((folder_of(repro) / "upstream.py").string()));
@@ -191,9 +197,9 @@ void add_repro_command(CLI::App& app, Action& action) {
   };
   const auto flags = std::make_shared<Flags>();
 
-  command->add_subcommand("list", "every repro, a line each")->callback([&action] {
-    action = list;
-  });
+  command
+      ->add_subcommand("list", "every repro, a line each: loud ends in an error, silent in values")
+      ->callback([&action] { action = list; });
 
   CLI::App* show_command = command->add_subcommand("show", "what happened, and the fix");
   show_command->add_option("name", flags->name)->required();
@@ -219,7 +225,8 @@ void add_repro_command(CLI::App& app, Action& action) {
     };
   });
 
-  CLI::App* issue_command = command->add_subcommand("issue", "the text to file, as Markdown");
+  CLI::App* issue_command =
+      command->add_subcommand("issue", "the text to file: a title, then Markdown");
   issue_command->add_option("name", flags->name)->required();
   issue_command->callback([flags, &action] { action = [flags] { return issue(flags->name); }; });
 
