@@ -8,11 +8,26 @@ namespace samebits {
 namespace {
 
 TORCH_LIBRARY_IMPL(samebits, Autograd, m) {
-  for (const char* op : {"linear_dgrad", "linear_wgrad", "rms_norm_dgrad", "rms_norm_wgrad",
-                         "rms_norm_rope", "rms_norm_rope_write_kv_", "silu_mul_backward",
-                         "embedding_wgrad", "flash_attention_backward", "paged_attention",
-                         "residual_rms_norm", "write_kv", "log_softmax_gather_backward", "sample",
-                         "grpo_loss_backward", "sum_squares", "clip_scale", "adamw_", "digest_sums", "mark"}) {
+  for (const char* op : {"linear_dgrad",
+                         "linear_wgrad",
+                         "rms_norm_dgrad",
+                         "rms_norm_wgrad",
+                         "rms_norm_rope",
+                         "rms_norm_rope_write_kv_",
+                         "silu_mul_backward",
+                         "embedding_wgrad",
+                         "flash_attention_backward",
+                         "paged_attention",
+                         "residual_rms_norm",
+                         "write_kv",
+                         "log_softmax_gather_backward",
+                         "sample",
+                         "grpo_loss_backward",
+                         "sum_squares",
+                         "clip_scale",
+                         "adamw_",
+                         "digest_sums",
+                         "mark"}) {
     m.impl(op, torch::CppFunction::makeFallthrough());
   }
 }
