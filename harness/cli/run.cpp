@@ -70,7 +70,7 @@ void run_arm(const Arm& arm, Level level, ArmRecorder& recorder,
   fmt::print("{}: building\n", arm.name);
   std::fflush(stdout);
   const std::unique_ptr<Workload> workload = build(arm);
-  StepObserver observer(recorder.sink(0), level);
+  StepObserver observer(recorder.sink(0), level, arm.device);
   for (int64_t step = 0; step < arm.steps; ++step) {
     recorder.record_step(run_step(arm, *workload, step, observer));
     fmt::print("{}: step {} of {}, {:.1f} s\n", arm.name, step + 1, arm.steps, clock.seconds());

@@ -13,6 +13,11 @@ std::string why_no_cuda();
 // Bytes that the driver would still give out on the current card; 0 where there is none.
 int64_t free_device_memory();
 
+// The most bytes that tensors took on the current card at once since the last reset, those of graph
+// pools included; 0 where there is no card, or nothing was ever on it.
+int64_t peak_device_memory();
+void reset_peak_device_memory();
+
 // Throws c10::Error in one line if a kernel that has finished met a value that its operator refuses
 // (cuda/fault.h). To be called where results were read back; nothing to do in a build without CUDA.
 void throw_device_fault();

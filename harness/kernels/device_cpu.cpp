@@ -6,6 +6,10 @@ std::string why_no_cuda() { return "this build has no CUDA (configure with SAMEB
 
 int64_t free_device_memory() { return 0; }
 
+int64_t peak_device_memory() { return 0; }
+
+void reset_peak_device_memory() {}
+
 void throw_device_fault() {}
 
 }  // namespace samebits

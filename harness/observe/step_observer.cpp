@@ -9,6 +9,7 @@
 #include "harness/core/error.h"
 #include "harness/core/launch.h"
 #include "harness/core/stopwatch.h"
+#include "harness/kernels/device.h"
 #include "harness/observe/tensor_observation.h"
 
 namespace samebits {
@@ -45,7 +46,7 @@ std::string StepObserver::where() const {
 void StepObserver::begin_phase(const std::string& name) {
   end_phase();
   record_.phases.push_back({name, 0.0, 0});
-  reset_peak_memory();
+  device_ == DeviceKind::kCuda ? reset_peak_device_memory() : reset_peak_memory();
   stopwatch_.emplace();
 }
 
@@ -53,7 +54,8 @@ void StepObserver::end_phase() {
   if (!stopwatch_) return;
   read_unread();  // waits for the card, so the phase's time is all of its work
   record_.phases.back().seconds = stopwatch_->seconds();
-  record_.phases.back().peak_bytes = peak_memory_bytes();
+  record_.phases.back().peak_bytes =
+      device_ == DeviceKind::kCuda ? peak_device_memory() : peak_memory_bytes();
   stopwatch_.reset();
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/core/case.h"
 #include "harness/core/dispatch_mode.h"
 #include "harness/core/stopwatch.h"
 #include "harness/observe/step_record.h"
@@ -25,8 +26,10 @@ enum class Level { kStep, kOp };
 // graph alike.
 class StepObserver : public Observer, private DispatchMode {
  public:
-  // `sink` is borrowed and must outlive the observer.
-  StepObserver(ObservationSink& sink, Level level) : sink_(sink), level_(level) {}
+  // `sink` is borrowed and must outlive the observer. `device`: where the arm computes, and whose
+  // memory is measured: the process's resident memory, or what tensors take on the card.
+  StepObserver(ObservationSink& sink, Level level, DeviceKind device = DeviceKind::kCpu)
+      : sink_(sink), level_(level), device_(device) {}
 
   // Runs one step of `workload`. What goes wrong in it is a RunError in one line that names step,
   // rank and phase, and of a card's failure the operator; bad input stays InputError.
@@ -44,6 +47,7 @@ class StepObserver : public Observer, private DispatchMode {
 
   ObservationSink& sink_;
   Level level_;
+  DeviceKind device_;
   StepRecord record_;
   std::optional<Stopwatch> stopwatch_;     // of the current phase
   std::vector<UnreadObservation> unread_;  // of the current phase

@@ -13,7 +13,7 @@ namespace samebits {
 struct PhaseCost {
   std::string phase;  // "rollout", "train", "optimizer", "sync"
   double seconds = 0;
-  int64_t peak_bytes = 0;  // the process's peak resident memory during the phase; 0: not measured
+  int64_t peak_bytes = 0;  // the most at once (step_observer.h says of what); 0: not measured
 };
 
 struct StepRecord {

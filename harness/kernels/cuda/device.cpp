@@ -1,5 +1,7 @@
 #include "harness/kernels/device.h"
 
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAFunctions.h>
 #include <cuda_runtime_api.h>
 
 #include "harness/kernels/cuda/fault.h"
@@ -30,6 +32,24 @@ int64_t free_device_memory() {
   size_t total = 0;
   if (cudaMemGetInfo(&free, &total) != cudaSuccess) return 0;
   return static_cast<int64_t>(free);
+}
+
+namespace {
+
+namespace allocator = c10::cuda::CUDACachingAllocator;
+
+bool is_in_use() { return allocator::get()->initialized(); }
+
+}  // namespace
+
+int64_t peak_device_memory() {
+  if (!is_in_use()) return 0;
+  const auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  return allocator::getDeviceStats(c10::cuda::current_device()).allocated_bytes[all].peak;
+}
+
+void reset_peak_device_memory() {
+  if (is_in_use()) allocator::resetPeakStats(c10::cuda::current_device());
 }
 
 // Arms on the CPU ask too, and without a card there is no record to make.
