@@ -17,8 +17,10 @@ void add_bench_command(CLI::App& app, Action& action) {
   CLI::App* command =
       app.add_subcommand("bench", "the measurements behind the figures in README and reports");
   const auto names = std::make_shared<std::vector<std::string>>();
-  command->add_option("name", *names,
-                      "attention, decode, ledger, linear, pool, rollout, trace; all by default");
+  command->add_option(
+      "name", *names,
+      "attention, decode, ledger, linear, pool, rollout, trace, with CUDA also cuda and "
+      "kernels; all by default");
   command->callback([names, &action] {
     action = [names] {
       std::string program = "samebits bench";

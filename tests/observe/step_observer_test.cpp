@@ -116,5 +116,33 @@ TEST(StepObserverTest, BadInputStaysBadInput) {
   EXPECT_THROW(observer.run(workload, 0), InputError);
 }
 
+// Observes one tensor on a card, beside a larger one that is gone by then.
+class OnACard : public Workload {
+ public:
+  explicit OnACard(at::Tensor value) : value_(std::move(value)) {}
+  StepOutcome step(int64_t, Observer& observer) override {
+    observer.begin_phase("train");
+    at::empty({int64_t{64} << 20}, at::TensorOptions().dtype(at::kByte).device(at::kCUDA));
+    observer.observe("x", value_.to(at::kCUDA));
+    return {};
+  }
+
+ private:
+  at::Tensor value_;
+};
+
+TEST(StepObserverTest, ACardDigestsAsTheCpuDoesAndItsPeakIsThatOfItsTensors) {
+  if (const std::string reason = why_no_cuda(); !reason.empty()) GTEST_SKIP() << reason;
+  const at::Tensor value = at::arange(1000).to(at::kBFloat16).view({10, 100});
+  Memory sink;
+  OnACard workload(value);
+  StepObserver observer(sink, Level::kStep, DeviceKind::kCuda);
+  const StepRecord record = observer.run(workload, 0);
+  ASSERT_EQ(sink.observations.size(), 1U);
+  EXPECT_EQ(sink.observations[0],
+            observe_tensor(0, "train", 0, "x", Dtype::bfloat16, {10, 100}, value.const_data_ptr()));
+  EXPECT_GE(record.phases[0].peak_bytes, int64_t{64} << 20);
+}
+
 }  // namespace
 }  // namespace samebits

@@ -226,12 +226,6 @@ __global__ void __launch_bounds__(kThreads)
 // ---- float32: a block a row --------------------------------------------------------------------
 constexpr int kF32Threads = 128;
 
-__device__ float chain_f32(const float* a, const float* b, int64_t n) {
-  float sum = 0.0f;
-  for (int64_t i = 0; i < n; ++i) sum = fmaf(a[i], b[i], sum);
-  return sum;
-}
-
 // The sum of s[0 .. n - 1] as flash_attention.h adds it.
 __device__ float sum_of_eight(const float* s, int n) {
   float t[8] = {};

@@ -231,6 +231,12 @@ __device__ inline float sum_of_row(const float (&p)[8][4], int half) {
   return sum + __shfl_xor_sync(0xffffffffu, sum, 2);
 }
 
+__device__ inline float chain_f32(const float* a, const float* b, int64_t n) {
+  float sum = 0.0f;
+  for (int64_t i = 0; i < n; ++i) sum = fmaf(a[i], b[i], sum);
+  return sum;
+}
+
 inline bool rows_are_aligned(const void* data, int64_t head_dim) {
   return reinterpret_cast<uintptr_t>(data) % 16 == 0 && head_dim % 8 == 0;
 }

@@ -257,12 +257,6 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // ---- float32: a block a row --------------------------------------------------------------------
-__device__ float chain_f32(const float* a, const float* b, int64_t n) {
-  float sum = 0.0f;
-  for (int64_t i = 0; i < n; ++i) sum = fmaf(a[i], b[i], sum);
-  return sum;
-}
-
 struct Pair {
   float p;
   float ds;
