@@ -72,8 +72,8 @@ struct StrategyRegistrar {
   StrategyRegistrar(const char* op, Strategy strategy) { register_strategy(op, strategy); }
 };
 #define SAMEBITS_STRATEGY_CONCAT_(a, b) a##b
-#define SAMEBITS_STRATEGY_NAME_(line) SAMEBITS_STRATEGY_CONCAT_(strategy_, line)
+#define SAMEBITS_STRATEGY_NAME_(count) SAMEBITS_STRATEGY_CONCAT_(strategy_, count)
 #define SAMEBITS_STRATEGY(op, strategy) \
-  static const ::samebits::StrategyRegistrar SAMEBITS_STRATEGY_NAME_(__LINE__)(op, strategy)
+  static const ::samebits::StrategyRegistrar SAMEBITS_STRATEGY_NAME_(__COUNTER__)(op, strategy)
 
 }  // namespace samebits

@@ -32,8 +32,8 @@ struct ShapeRuleRegistrar {
   ShapeRuleRegistrar(const char* op, ShapeRule rule) { register_shape_rule(op, rule); }
 };
 #define SAMEBITS_SHAPE_RULE_CONCAT_(a, b) a##b
-#define SAMEBITS_SHAPE_RULE_NAME_(line) SAMEBITS_SHAPE_RULE_CONCAT_(shape_rule_, line)
+#define SAMEBITS_SHAPE_RULE_NAME_(count) SAMEBITS_SHAPE_RULE_CONCAT_(shape_rule_, count)
 #define SAMEBITS_SHAPE_RULE(op, rule) \
-  static const ::samebits::ShapeRuleRegistrar SAMEBITS_SHAPE_RULE_NAME_(__LINE__)(op, rule)
+  static const ::samebits::ShapeRuleRegistrar SAMEBITS_SHAPE_RULE_NAME_(__COUNTER__)(op, rule)
 
 }  // namespace samebits

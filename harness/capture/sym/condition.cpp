@@ -18,10 +18,6 @@ int64_t content(const Expr& e) {
   return g;
 }
 
-int64_t offset_of(const Expr& e) {
-  return e.terms().empty() || !e.terms().back().factors.empty() ? 0 : e.terms().back().coefficient;
-}
-
 // Divides every coefficient by g and the constant by g rounding down.
 Expr divide(const Expr& e, int64_t g) {
   std::vector<Term> terms = e.terms();
@@ -45,7 +41,7 @@ Condition Condition::compare_with_zero(Kind kind, Expr e) {
     if (high && *high < 0) return false;
     e = divide(e, g);
   } else {
-    const bool apart = (low && *low > 0) || (high && *high < 0) || offset_of(e) % g != 0;
+    const bool apart = (low && *low > 0) || (high && *high < 0) || e.constant_term() % g != 0;
     if (apart) return kind == Kind::ne;
     // One sign for e == 0 and -e == 0.
     e = divide(e, e.terms()[0].coefficient < 0 ? -g : g);

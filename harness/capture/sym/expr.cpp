@@ -70,15 +70,11 @@ Reduced reduce(const Expr& a, int64_t c) {
   return {Expr::from_terms(std::move(whole)), Expr::from_terms(std::move(rest))};
 }
 
-int64_t offset_of(const Expr& e) {
-  return e.terms().empty() || !e.terms().back().factors.empty() ? 0 : e.terms().back().coefficient;
-}
-
 // a // c for a constant c > 0: what c divides leaves the quotient, common divisors are cancelled,
 // nested quotients become one.
 Expr floordiv_by_constant(const Expr& a, int64_t c) {
   auto [exact, rest] = reduce(a, c);
-  const int64_t offset = offset_of(rest);
+  const int64_t offset = rest.constant_term();
   rest = rest - Expr(offset);
   if (rest == Expr(0)) return exact;  // 0 <= offset < c
   int64_t common = c;
@@ -167,6 +163,10 @@ Expr Expr::symbol(int id, std::string name, int64_t at_least) {
 }
 
 Expr Expr::from_atom(AtomPtr atom) { return from_terms({{1, {std::move(atom)}}}); }
+
+int64_t Expr::constant_term() const {
+  return terms_.empty() || !terms_.back().factors.empty() ? 0 : terms_.back().coefficient;
+}
 
 Expr Expr::from_terms(std::vector<Term> terms) {
   std::stable_sort(terms.begin(), terms.end(), [](const Term& a, const Term& b) {

@@ -31,6 +31,7 @@ class Expr {
 
   std::optional<int64_t> constant() const;
   const std::vector<Term>& terms() const { return terms_; }
+  int64_t constant_term() const;  // 0 where there is none
   // The atom that the whole expression is, or null.
   AtomPtr as_atom() const;
 

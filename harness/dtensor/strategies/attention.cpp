@@ -10,8 +10,6 @@
 namespace samebits {
 namespace {
 
-constexpr int64_t kHeads = 2;  // of [1, T, H, D], [blocks, block_size, G, D] and lse [1, T, H]
-
 bool any_by_heads(const OpCall& call, std::initializer_list<size_t> tensors) {
   for (const size_t i : tensors) {
     if (call.placements[i].is_shard(kHeads)) return true;

@@ -32,8 +32,6 @@ OpSharding rms_norm_dgrad(const OpCall& call) {
 // Sums over tokens: in token order, on every rank.
 OpSharding rms_norm_wgrad(const OpCall& call) { return all_replicate(call, 1); }
 
-constexpr int64_t kHeads = 2;  // of [1, T, H, D]
-
 OpSharding rope(const OpCall& call) {
   const Placement x = call.placements[0].is_shard(kHeads) ? shard(kHeads) : replicate();
   return {{x, replicate(), replicate(), replicate()}, {x}, {}};

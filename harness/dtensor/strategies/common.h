@@ -8,6 +8,9 @@
 // as they are, and what becomes of the rest (almost always: gathered to Replicate).
 namespace samebits {
 
+// The dimension of heads in [1, T, H, D], [blocks, block_size, G, D] and lse [1, T, H].
+constexpr int64_t kHeads = 2;
+
 inline Placement replicate() { return Placement::replicate(); }
 inline Placement partial() { return Placement::partial(); }
 inline Placement shard(int64_t dim) { return Placement::shard(dim); }
