@@ -55,7 +55,8 @@ target_precompile_headers(
   <torch/custom_class.h> <torch/library.h> <functional> <map> <string> <vector>)
 
 # Files of a folder are compiled in batches, in a third of the time: most of it goes into headers.
-# What changes often is compiled sooner with -DSAMEBITS_UNITY=OFF.
+# What changes often is compiled sooner with -DSAMEBITS_UNITY=OFF. So is CUDA: every kernel file has
+# its own kThreads, and tools/cuda-compile asks for files by name.
 option(SAMEBITS_UNITY "Compile files in batches" ON)
 set(CMAKE_UNITY_BUILD ${SAMEBITS_UNITY})
 set(CMAKE_UNITY_BUILD_BATCH_SIZE 5)
