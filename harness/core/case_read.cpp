@@ -183,11 +183,10 @@ void check_largest_bucket(const JsonReader& json, const Arm& arm) {
     json.fail("a largest bucket of " + std::to_string(arm.buckets.back()),
               "at least " + std::to_string(least) + ", " + what);
   };
-  if (arm.generator == Execution::kPiecewise) {
-    require(workload.max_batch_tokens, "the workload's max_batch_tokens");
-  } else if (arm.generator == Execution::kFullGraph && sequences <= workload.max_batch_tokens) {
+  const bool decodes_all = sequences <= workload.max_batch_tokens;
+  if (arm.generator == Execution::kFullGraph && decodes_all) {
     require(sequences, "the sequences that decode at once");
-  } else if (arm.generator == Execution::kFullGraph) {
+  } else if (arm.generator == Execution::kPiecewise || arm.generator == Execution::kFullGraph) {
     require(workload.max_batch_tokens, "the workload's max_batch_tokens");
   }
 }

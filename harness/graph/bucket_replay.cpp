@@ -179,7 +179,7 @@ BucketReplay::~BucketReplay() = default;
 
 RunPiece BucketReplay::make_piece(const std::string& name, const passes::Piece& piece,
                                   const std::shared_ptr<ReplayPool>& pool) {
-  const auto runs = [](auto made) -> RunPiece {
+  const auto runs = [](const auto& made) -> RunPiece {
     return [made](const Tensors& inputs, const Symbols& symbols) {
       return made->run(inputs, symbols);
     };

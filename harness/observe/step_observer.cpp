@@ -75,7 +75,7 @@ void StepObserver::keep_what_was_seen() {
   try {
     read_unread();
   } catch (const c10::Error&) {
-    // A card that failed may not answer any more; what went wrong first is what is told.
+    unread_.clear();  // a card that failed may not answer any more; what went wrong first is told
   }
 }
 
