@@ -103,7 +103,7 @@ void matrices(benchmark::State& state, Product product, bool ours, int64_t slice
 void all_shapes(benchmark::internal::Benchmark* b) {
   b->ArgNames({"m", "n", "k"})->UseRealTime()->MinTime(0.02);
   for (const int64_t m : {1, 8, 40, 512, 4096}) {
-    for (const auto [n, k] : std::vector<std::pair<int64_t, int64_t>>{
+    for (const auto& [n, k] : std::vector<std::pair<int64_t, int64_t>>{
              {1024, 1024}, {2048, 1024}, {3072, 1024}, {1024, 2048}, {1024, 3072}}) {
       b->Args({m, n, k});
     }

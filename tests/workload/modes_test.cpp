@@ -2,6 +2,7 @@
 // about a mode is found by the detector that is there for it. SAMEBITS_RANDOM_MODELS says how many.
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -277,6 +278,7 @@ class CapturedStep {
 
 class ModesTest : public ::testing::Test {
  protected:
+  static void SetUpTestSuite() { at::set_num_threads(1); }  // models too small for more
   static void TearDownTestSuite() {
     std::string faults;
     for (const auto& [name, count] : caught_) {
