@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
 
+#include "bench/qwen3_600m.h"
 #include "harness/kernels/device.h"
 #include "harness/workload/step_runner.h"
 
@@ -28,16 +29,7 @@ StepInputs decode_step(int64_t sequences) {
 }
 
 Qwen3 model_of_600_million() {
-  Qwen3Config config;
-  config.vocab_size = 151936;
-  config.hidden_size = 1024;
-  config.num_hidden_layers = 28;
-  config.num_attention_heads = 16;
-  config.num_key_value_heads = 8;
-  config.head_dim = 128;
-  config.intermediate_size = 3072;
-  config.max_position_embeddings = 4096;
-  config.tie_word_embeddings = true;
+  const Qwen3Config config = qwen3_600m();
   Weights weights;
   const auto options = at::TensorOptions().dtype(at::kBFloat16).device(at::kCUDA);
   for (const auto& [name, shape] : qwen3_weight_shapes(config)) {

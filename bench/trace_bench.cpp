@@ -8,6 +8,7 @@
 
 #include <fstream>
 
+#include "bench/qwen3_600m.h"
 #include "harness/capture/tracer.h"
 #include "harness/mesh/device_mesh.h"
 #include "harness/model/attention.h"
@@ -18,20 +19,6 @@ namespace {
 
 constexpr int64_t kTokens = 64;
 
-Qwen3Config qwen3_06b() {
-  Qwen3Config config;
-  config.vocab_size = 151936;
-  config.hidden_size = 1024;
-  config.num_hidden_layers = 28;
-  config.num_attention_heads = 16;
-  config.num_key_value_heads = 8;
-  config.head_dim = 128;
-  config.intermediate_size = 3072;
-  config.max_position_embeddings = 4096;
-  config.tie_word_embeddings = true;
-  return config;
-}
-
 double resident_bytes() {
   int64_t pages = 0;
   int64_t resident = 0;
@@ -40,7 +27,7 @@ double resident_bytes() {
 }
 
 void measure(benchmark::State& state, ModeLevel level) {
-  const Qwen3Config config = qwen3_06b();
+  const Qwen3Config config = qwen3_600m();
   const int64_t tp = state.range(0);
   Weights weights;
   for (const auto& [name, shape] : qwen3_weight_shapes(config)) {

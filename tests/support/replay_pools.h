@@ -12,6 +12,7 @@
 #include "harness/graph/emulated_pool.h"
 #include "harness/graph/static_graph.h"
 #include "harness/kernels/device.h"
+#include "tests/support/message_of.h"
 
 // Tests of what every pool of graphs does, CUDA graphs and their emulation alike.
 namespace samebits::testing {
@@ -58,19 +59,6 @@ inline std::string name_of_kind(const ::testing::TestParamInfo<PoolKind>& info) 
 #define SAMEBITS_FOR_ALL_POOLS(suite)                                              \
   INSTANTIATE_TEST_SUITE_P(Pools, suite, ::testing::ValuesIn(testing::kPoolKinds), \
                            testing::name_of_kind)
-
-// What `f` throws, in words; "" if nothing.
-template <typename F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const c10::Error& error) {
-    return error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "";
-}
 
 // Copies of what a graph's outputs hold.
 inline std::vector<at::Tensor> outputs_of(ReplayGraph& graph) {

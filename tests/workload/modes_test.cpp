@@ -23,6 +23,7 @@
 #include "harness/graph/replayer.h"
 #include "harness/workload/engine.h"
 #include "tests/support/emulated.h"
+#include "tests/support/message_of.h"
 #include "tests/support/random_model.h"
 
 namespace samebits {
@@ -30,6 +31,7 @@ namespace {
 
 using testing::Emulated;
 using ::testing::HasSubstr;
+using testing::message_of;
 using testing::same_bits;
 using Tensors = std::vector<at::Tensor>;
 
@@ -137,18 +139,6 @@ bool same(const std::vector<Completion>& a, const std::vector<Completion>& b) {
     if (!same_bits(at::tensor(a[i].logprobs), at::tensor(b[i].logprobs))) return false;
   }
   return true;
-}
-
-template <typename F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const c10::Error& error) {
-    return error.what_without_backtrace();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "";
 }
 
 // One engine step of the model as a program, as a user would hand it to capture: the logits of one

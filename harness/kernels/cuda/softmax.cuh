@@ -30,7 +30,7 @@ RowSums row_sums(const Logits& size, float* workspace);
 void add_row_partials(const Logits& size, const void* logits, const RowSums& sums,
                       cudaStream_t stream);
 
-// The maximum and the strided sum of term(i), i < n; every thread of the block gets them.
+// The maximum of term(i), first <= i < end; every thread of the block gets it.
 template <typename Term>
 __device__ float row_max(int64_t first, int64_t end, float* shared, Term term) {
   float most = -INFINITY;
