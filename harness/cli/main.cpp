@@ -48,7 +48,8 @@ int main(int argc, char** argv) {
     return action();
   } catch (const CLI::ParseError& error) {
     // --help is not an error; everything else is bad usage.
-    return error.get_exit_code() == 0 ? app.exit(error) : (app.exit(error), kBadInput);
+    if (error.get_exit_code() == 0) return app.exit(error);
+    return complain(kBadInput, fmt::format("{}; see --help", error.what()));
   } catch (const samebits::InputError& error) {
     return complain(kBadInput, error.what());
   } catch (const samebits::RunError& error) {
