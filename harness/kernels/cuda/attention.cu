@@ -292,23 +292,17 @@ __global__ void clear_padding_kernel(Attention size, char* out, int64_t row_byte
 
 // A row is row_bytes / sizeof(Piece) pieces.
 template <typename Piece>
-__global__ void write_kv_kernel(int64_t row_bytes, int64_t rows, const int64_t* slots,
-                                const void* k, const void* v, void* k_cache, void* v_cache,
-                                Fault* fault) {
+__global__ void write_kv_kernel(KvWrite write, const void* k, Fault* fault) {
   wait_for_earlier_kernels();
   const int64_t token = blockIdx.x;
-  const int64_t slot = slots[token];
-  if (slot == -1) return;
-  if (slot < -1 || slot >= rows) {
-    if (threadIdx.x == 0) raise(fault, FaultKind::kSlot, token, slot, rows);
-    return;
-  }
-  const int64_t pieces = row_bytes / static_cast<int64_t>(sizeof(Piece));
+  const int64_t slot = find_slot(write, token, threadIdx.x == 0, fault);
+  if (slot < 0) return;
+  const int64_t pieces = write.row_bytes / static_cast<int64_t>(sizeof(Piece));
   for (int64_t i = threadIdx.x; i < pieces; i += blockDim.x) {
     const Piece key = static_cast<const Piece*>(k)[token * pieces + i];
-    const Piece value = static_cast<const Piece*>(v)[token * pieces + i];
-    static_cast<Piece*>(k_cache)[slot * pieces + i] = key;
-    static_cast<Piece*>(v_cache)[slot * pieces + i] = value;
+    const Piece value = static_cast<const Piece*>(write.v)[token * pieces + i];
+    static_cast<Piece*>(write.k_cache)[slot * pieces + i] = key;
+    static_cast<Piece*>(write.v_cache)[slot * pieces + i] = value;
   }
 }
 
@@ -347,16 +341,15 @@ void flash_attention(const Attention& size, const Pages& pages, const void* q, c
   });
 }
 
-void write_kv(int64_t tokens, int64_t row_bytes, int64_t rows, const int64_t* slots, const void* k,
-              const void* v, void* k_cache, void* v_cache, cudaStream_t stream) {
-  if (tokens == 0 || row_bytes == 0) return;
-  bool has_sixteens = row_bytes % 16 == 0;
-  for (const void* x : std::initializer_list<const void*>{k, v, k_cache, v_cache}) {
+void write_kv(const KvWrite& write, const void* k, cudaStream_t stream) {
+  if (write.tokens == 0 || write.row_bytes == 0) return;
+  bool has_sixteens = write.row_bytes % 16 == 0;
+  for (const void* x :
+       std::initializer_list<const void*>{k, write.v, write.k_cache, write.v_cache}) {
     has_sixteens = has_sixteens && reinterpret_cast<uintptr_t>(x) % 16 == 0;
   }
   launch(has_sixteens ? write_kv_kernel<uint4> : write_kv_kernel<uint16_t>,
-         dim3(static_cast<unsigned>(tokens)), 128, 0, stream, row_bytes, rows, slots, k, v, k_cache,
-         v_cache, fault_record());
+         dim3(static_cast<unsigned>(write.tokens)), 128, 0, stream, write, k, fault_record());
 }
 
 }  // namespace samebits::cuda

@@ -83,9 +83,9 @@ struct Keys {
     return has_entry ? pages.block_table[entry(key)] : kBeyond;
   }
 
-  // An element's index, of the first head, or -1.
-  __device__ int64_t place(int64_t key, int32_t page, Fault* fault) const {
-    if (pages.block_table == nullptr) return (start + key) * row;
+  // Which row of all keys, or -1.
+  __device__ int64_t index(int64_t key, int32_t page, Fault* fault) const {
+    if (pages.block_table == nullptr) return start + key;
     if (page == kBeyond) {
       raise(fault, FaultKind::kPages, sequence, key + 1, pages.table_width * pages.page_rows);
       return -1;
@@ -94,7 +94,11 @@ struct Keys {
       raise(fault, FaultKind::kPage, entry(key), page, pages.pages);
       return -1;
     }
-    return (page * pages.page_rows + static_cast<uint32_t>(key) % page_rows()) * row;
+    return page * pages.page_rows + static_cast<uint32_t>(key) % page_rows();
+  }
+  // An element's index, of the first head, or negative.
+  __device__ int64_t place(int64_t key, int32_t page, Fault* fault) const {
+    return index(key, page, fault) * row;
   }
   __device__ int64_t operator()(int64_t key, Fault* fault) const {
     return place(key, page(key), fault);

@@ -1,69 +1,30 @@
-// Attention over pages where sequences have a query or few: each token by itself, in three kernels
-// that put as much of a sequence on the card at once as its chain allows.
+// Attention over pages where sequences have a query or few: each token by itself, a cluster of
+// blocks for each key-value head, which put as much of a sequence on the card at once as its chain
+// allows.
 //
 //   scores    a block a tile of keys: s = (q . k) * scale, and the tile's maximum of each row
-//   weights   a block a tile again: m from the maxima so far, then alpha, P and the sum of p
-//   values    a block 32 columns of O, the chain over all keys, and l beside it
+//   weights   a block its tiles again: m from the maxima so far, then alpha, P and the sum of p
+//   values    a block some columns of O, the chain over all keys, and l beside it
 //
 // The rows of a block are query heads that share a key-value head. All see the same keys, so
 // nothing needs masking but the end of the last tile, which is filled with zeros.
 
 #include <algorithm>
 
-#include "harness/kernels/cuda/attention.cuh"
+#include "harness/kernels/cuda/attention_decode.cuh"
 #include "harness/kernels/cuda/launch.cuh"
 
 namespace samebits::cuda {
 namespace {
 
-constexpr int kRows = 16;
-constexpr int kWarps = 4;
+constexpr int kRows = kDecodeRows;
+constexpr int kWarps = 4;  // that compute; one more brings P
 constexpr int kThreads = kWarps * 32;
+constexpr int kAllThreads = kThreads + 32;
 
-// Grids: x tokens; y key-value heads times row groups; z tiles or columns.
-struct DecodeRows {
-  int64_t kv_head;
-  int64_t first_head;  // query head
-  int rows;
-  int64_t sequence;  // -1: the token is padding, or faulty
-  int64_t keys;      // that the token sees
+// The grid: x the blocks of a cluster; y key-value heads times row groups; z tokens.
 
-  // Of [tokens, H] rows.
-  __device__ int64_t first_row(const Attention& size) const {
-    return static_cast<int64_t>(blockIdx.x) * size.heads + first_head;
-  }
-  __device__ int tiles() const {
-    return static_cast<int>((keys + kAttentionTile - 1) / kAttentionTile);
-  }
-};
-
-__device__ DecodeRows rows_of_token(const Attention& size, const Pages& pages, Fault* fault) {
-  const int64_t group = size.heads / size.kv_heads;
-  const int64_t parts = (group + kRows - 1) / kRows;
-  DecodeRows rows{};
-  rows.kv_head = blockIdx.y / parts;
-  const int64_t first = blockIdx.y % parts * kRows;
-  rows.first_head = rows.kv_head * group + first;
-  rows.rows = static_cast<int>(min(group - first, static_cast<int64_t>(kRows)));
-  rows.sequence = -1;
-  const SequencePart part = find_token(size, blockIdx.x, fault);
-  if (part.sequence < 0) return rows;
-  const int64_t length = pages.seq_lens[part.sequence];
-  if (length < part.length) {
-    raise(fault, FaultKind::kKeys, part.sequence, length, part.length);
-    return rows;
-  }
-  const int64_t capacity = pages.table_width * pages.page_rows;
-  rows.sequence = part.sequence;
-  rows.keys = length - part.length + part.part + 1;
-  if (rows.keys > capacity) {
-    raise(fault, FaultKind::kPages, part.sequence, capacity + 1, capacity);
-    rows.keys = capacity;
-  }
-  return rows;
-}
-
-// What the kernels leave each other in the workspace, of [tokens, H] rows and of tiles.
+// What the blocks of a cluster leave each other in the workspace, of [tokens, H] rows and of tiles.
 struct Weights {
   int64_t tiles;     // that the page table can hold
   float* scores;     // [T * H, tiles * 64]
@@ -75,6 +36,9 @@ struct Weights {
   static constexpr int64_t kFloats = kAttentionTile + 3 + kAttentionTile / 2;  // of a row's tile
 };
 
+// Among the warps that compute.
+__device__ void sync_first_warps() { asm volatile("bar.sync 1, %0;\n" ::"n"(kThreads) : "memory"); }
+
 // ---- scores ------------------------------------------------------------------------------------
 // Four neighbouring elements, a thread's share of a step: the step adds its 16 terms in any order,
 // so both operands may have them in this one.
@@ -82,13 +46,10 @@ __device__ uint2 four(const uint16_t* row, int k) {
   return row == nullptr ? uint2{} : *reinterpret_cast<const uint2*>(row + k);
 }
 
-__global__ void __launch_bounds__(kThreads)
-    scores_kernel(Attention size, Pages pages, const uint16_t* q, const uint16_t* k, Weights to,
-                  Fault* fault) {
+// By the first kThreads threads.
+__device__ void find_scores(const Attention& size, const Pages& pages, const DecodeRows& rows,
+                            const uint16_t* q, const uint16_t* k, const Weights& to, Fault* fault) {
   __shared__ float largest[kWarps][kRows];
-  wait_for_earlier_kernels();
-  const DecodeRows rows = rows_of_token(size, pages, fault);
-  if (rows.sequence < 0) return;
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int warp = static_cast<int>(threadIdx.x / 32);
   const int own = lane / 4;  // row, and key of eight
@@ -102,7 +63,7 @@ __global__ void __launch_bounds__(kThreads)
     q_rows[h] = row < rows.rows ? q + (first_row + row) * head_dim : nullptr;
   }
 
-  for (int64_t tile = blockIdx.z; tile < rows.tiles(); tile += gridDim.z) {
+  for (int64_t tile = blockIdx.x; tile < rows.tiles(); tile += gridDim.x) {
     const int64_t first_key = tile * kAttentionTile + warp * 16;
     const int64_t own_keys[2] = {first_key + own, first_key + own + 8};
     int32_t key_pages[2];
@@ -151,7 +112,7 @@ __global__ void __launch_bounds__(kThreads)
       }
       if (lane % 4 == 0) largest[warp][row] = most;
     }
-    __syncthreads();
+    sync_first_warps();
     if (static_cast<int>(threadIdx.x) < rows.rows) {
       float most = -INFINITY;
       for (int w = 0; w < kWarps; ++w) {
@@ -160,20 +121,17 @@ __global__ void __launch_bounds__(kThreads)
       }
       to.maxima[(first_row + threadIdx.x) * to.tiles + tile] = most;
     }
-    __syncthreads();  // `largest` may be written again
+    sync_first_warps();  // `largest` may be written again
   }
 }
 
 // ---- weights -----------------------------------------------------------------------------------
 // A warp a row of a tile; a lane has keys `lane` and `lane + 32`.
-__global__ void __launch_bounds__(kThreads)
-    weights_kernel(Attention size, Pages pages, Weights weights, Fault* fault) {
-  wait_for_earlier_kernels();
-  const DecodeRows rows = rows_of_token(size, pages, fault);
-  if (rows.sequence < 0) return;
+__device__ void find_weights(const Attention& size, const DecodeRows& rows,
+                             const Weights& weights) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int warp = static_cast<int>(threadIdx.x / 32);
-  for (int64_t tile = blockIdx.z; tile < rows.tiles(); tile += gridDim.z) {
+  for (int64_t tile = blockIdx.x; tile < rows.tiles(); tile += gridDim.x) {
     const int64_t left = rows.keys - tile * kAttentionTile;
     const int count = static_cast<int>(min(left, static_cast<int64_t>(kAttentionTile)));
     for (int row = warp; row < rows.rows; row += kWarps) {
@@ -223,20 +181,20 @@ __global__ void __launch_bounds__(kThreads)
 // ---- values ------------------------------------------------------------------------------------
 constexpr int kChunkTiles = 4;  // between two waits of a block
 constexpr int kChunk = kChunkTiles * kAttentionTile;
-constexpr int kColumns = 8 * kWarps;  // of O, for a block: 8 a warp
-constexpr int kPieces = kColumns / 8;
-constexpr int kValuesThreads = kThreads + 32;  // the last warp brings P and adds up l
 
+template <int kColumns>
 struct ValuesShared {
   uint16_t v[2][kChunk * kColumns];  // two chunks: one at work, one on its way
   uint16_t p[2][kRows * kChunk];
   float l[kRows];
 };
 
-// A row of a chunk's V is 64 bytes: the 16-byte pieces of eight neighbouring rows that one matrix
-// load reads lie in different banks.
+// Rows of a chunk's V are 32 or 64 bytes: the 16-byte pieces of eight neighbouring rows that one
+// matrix load reads lie in different banks.
+template <int kColumns>
 __device__ uint16_t* value_piece(uint16_t* v, int key, int piece) {
-  return v + key * kColumns + ((piece ^ (key / 2 % 4)) * 8);
+  constexpr int kPieces = kColumns / 8;
+  return v + key * kColumns + ((piece ^ (key * kPieces / 8 % kPieces)) * 8);
 }
 // A row of P is a multiple of 128 bytes; the same for its pieces.
 __device__ uint16_t* weight_piece(uint16_t* p, int row, int piece) {
@@ -244,21 +202,24 @@ __device__ uint16_t* weight_piece(uint16_t* p, int row, int piece) {
 }
 
 // One block's part of the work.
+template <int kColumns>
 struct ValuesBlock {
   DecodeRows rows;
   Keys keys;
   Weights weights;
-  const uint16_t* v;  // of the block's head and first column
-  int columns;
+  const uint16_t* v;   // of the block's head and first column
+  int columns;         // that there are, 0 or more
   int64_t first_tile;  // in the weights, of the block's first row
-  ValuesShared& shared;
+  ValuesShared<kColumns>& shared;
 
   __device__ void fetch_values(int chunk, Fault* fault) const;
   __device__ void fetch_weights(int chunk, int lane) const;
 };
 
 // By the first kThreads threads.
-__device__ void ValuesBlock::fetch_values(int chunk, Fault* fault) const {
+template <int kColumns>
+__device__ void ValuesBlock<kColumns>::fetch_values(int chunk, Fault* fault) const {
+  constexpr int kPieces = kColumns / 8;
   constexpr int kEach = kChunk * kPieces / kThreads;
   const int piece = static_cast<int>(threadIdx.x) % kPieces;
   const int first = static_cast<int>(threadIdx.x) / kPieces;
@@ -272,13 +233,14 @@ __device__ void ValuesBlock::fetch_values(int chunk, Fault* fault) const {
   for (int i = 0; i < kEach; ++i) {
     const bool is_there = key_of(i) < rows.keys && piece * 8 < columns;
     const int64_t at = is_there ? keys.place(key_of(i), pages[i], fault) : -1;
-    copy_16(value_piece(shared.v[chunk % 2], first + i * (kThreads / kPieces), piece),
+    copy_16(value_piece<kColumns>(shared.v[chunk % 2], first + i * (kThreads / kPieces), piece),
             at < 0 ? v : v + at + piece * 8, at < 0 ? 0 : 16);
   }
 }
 
 // By the last warp: a row of a chunk is 32 pieces.
-__device__ void ValuesBlock::fetch_weights(int chunk, int lane) const {
+template <int kColumns>
+__device__ void ValuesBlock<kColumns>::fetch_weights(int chunk, int lane) const {
   const int64_t first_key = static_cast<int64_t>(chunk) * kChunk + lane * 8;
   if (first_key >= rows.tiles() * kAttentionTile) return;
   for (int row = 0; row < rows.rows; ++row) {
@@ -288,6 +250,7 @@ __device__ void ValuesBlock::fetch_weights(int chunk, int lane) const {
 }
 
 // What a warp reads of a tile: P, and eight columns of V.
+template <int kColumns>
 struct TileFragments {
   uint32_t p[4][4];
   uint32_t v[2][4];
@@ -300,7 +263,7 @@ struct TileFragments {
     }
 #pragma unroll
     for (int t = 0; t < 2; ++t) {
-      load_matrices_transposed(v[t], value_piece(v_chunk, key + t * 32 + lane, warp));
+      load_matrices_transposed(v[t], value_piece<kColumns>(v_chunk, key + t * 32 + lane, warp));
     }
   }
 };
@@ -310,7 +273,8 @@ struct ChunkAlphas {
   float upper[kChunkTiles];
   float lower[kChunkTiles];
 
-  __device__ void read(const ValuesBlock& block, int chunk, int lane) {
+  template <int kColumns>
+  __device__ void read(const ValuesBlock<kColumns>& block, int chunk, int lane) {
     const auto alpha = [&](int row, int t) {
       const int tile = chunk * kChunkTiles + t;
       return row < block.rows.rows && tile < block.rows.tiles()
@@ -325,27 +289,29 @@ struct ChunkAlphas {
   }
 };
 
-__global__ void __launch_bounds__(kValuesThreads)
-    values_kernel(Attention size, Pages pages, const uint16_t* v, Weights weights, uint16_t* out,
-                  Fault* fault) {
+template <int kColumns>
+__global__ void __launch_bounds__(kAllThreads)
+    decode_kernel(Attention size, Pages pages, const uint16_t* q, const uint16_t* k,
+                  const uint16_t* v, Weights weights, uint16_t* out, Fault* fault) {
   extern __shared__ __align__(128) char memory[];
-  ValuesShared& shared = *reinterpret_cast<ValuesShared*>(memory);
-  wait_for_earlier_kernels();
+  auto& shared = *reinterpret_cast<ValuesShared<kColumns>*>(memory);
   const int thread = static_cast<int>(threadIdx.x);
   const int lane = thread % 32;
   const int warp = thread / 32;
   const bool is_last_warp = warp == kWarps;
   const int head_dim = static_cast<int>(size.head_dim);
-  const int first_column = static_cast<int>(blockIdx.z) * kColumns;
-  const DecodeRows rows = rows_of_token(size, pages, fault);
+  const int first_column = static_cast<int>(blockIdx.x) * kColumns;
+  for (int i = thread; i < 2 * kRows * kChunk; i += kAllThreads) shared.p[0][i] = 0;
+  wait_for_earlier_kernels();
+  const DecodeRows rows = rows_of_token(size, pages, blockIdx.z, blockIdx.y, fault);
   const int64_t first_row = rows.first_row(size);
-  const ValuesBlock block{rows,
-                          {pages, size.kv_heads * size.head_dim, 0, rows.sequence},
-                          weights,
-                          v + rows.kv_head * head_dim + first_column,
-                          min(head_dim - first_column, kColumns),
-                          first_row * weights.tiles,
-                          shared};
+  const ValuesBlock<kColumns> block{rows,
+                                    {pages, size.kv_heads * size.head_dim, 0, rows.sequence},
+                                    weights,
+                                    v + rows.kv_head * head_dim + first_column,
+                                    max(min(head_dim - first_column, kColumns), 0),
+                                    first_row * weights.tiles,
+                                    shared};
   const int tiles = rows.sequence < 0 ? 0 : rows.tiles();
   const int chunks = (tiles + kChunkTiles - 1) / kChunkTiles;
   const auto fetch = [&](int chunk) {
@@ -354,17 +320,26 @@ __global__ void __launch_bounds__(kValuesThreads)
     }
     commit_copies();
   };
-
-  for (int i = thread; i < 2 * kRows * kChunk; i += kValuesThreads) shared.p[0][i] = 0;
-  __syncthreads();
-  fetch(0);
+  if (!is_last_warp) {  // V needs no weights
+    fetch(0);
+    fetch(1);
+  }
+  if (tiles > 0) {
+    if (!is_last_warp) find_scores(size, pages, rows, q, k, weights, fault);
+    sync_cluster();
+    if (!is_last_warp) find_weights(size, rows, weights);
+    sync_cluster();
+  }
+  if (is_last_warp) {
+    fetch(0);
+    fetch(1);
+  }
   ChunkAlphas alphas;
   if (chunks > 0 && !is_last_warp) alphas.read(block, 0, lane);
   float o[4] = {};
   float l = 0.0f;
   for (int chunk = 0; chunk < chunks; ++chunk) {
-    fetch(chunk + 1);
-    ChunkAlphas next;
+    ChunkAlphas next{};
     if (!is_last_warp) next.read(block, chunk + 1, lane);
     wait_copies<1>();
     __syncthreads();
@@ -377,8 +352,8 @@ __global__ void __launch_bounds__(kValuesThreads)
         const float product = l * weights.alphas[at + t];
         l = product + weights.sums[at + t];
       }
-    } else {
-      TileFragments tile[2];
+    } else if (warp * 8 < block.columns) {
+      TileFragments<kColumns> tile[2];
       tile[0].read(shared.p[chunk % 2], shared.v[chunk % 2], 0, warp, lane);
 #pragma unroll
       for (int t = 0; t < kChunkTiles; ++t) {
@@ -399,6 +374,7 @@ __global__ void __launch_bounds__(kValuesThreads)
     }
     alphas = next;
     __syncthreads();  // this chunk's memory may be written again
+    fetch(chunk + 2);
   }
   if (is_last_warp && lane < rows.rows) shared.l[lane] = l;
   __syncthreads();
@@ -411,10 +387,6 @@ __global__ void __launch_bounds__(kValuesThreads)
     out[(first_row + row) * head_dim + first_column + column] =
         chunks == 0 ? uint16_t{0} : f32_to_bf16(o[e] / shared.l[row]);
   }
-}
-
-int64_t tiles_of(const Pages& pages) {
-  return (pages.table_width * pages.page_rows + kAttentionTile - 1) / kAttentionTile;
 }
 
 }  // namespace
@@ -434,7 +406,9 @@ int64_t decode_workspace(const Attention& size, const Pages& pages) {
 
 void decode_attention(const Attention& size, const Pages& pages, const void* q, const void* k,
                       const void* v, void* out, float* workspace, cudaStream_t stream) {
-  constexpr int64_t kMostTiles = 128;  // blocks for one token and head; each goes on to others
+  if (is_for_single_blocks(size, pages)) {
+    return decode_by_single_blocks(size, pages, q, k, v, out, stream);
+  }
   const int64_t tiles = tiles_of(pages);
   const int64_t all = size.tokens * size.heads * tiles;
   Weights weights{};
@@ -444,19 +418,26 @@ void decode_attention(const Attention& size, const Pages& pages, const void* q, 
   weights.maxima = workspace + all * (kAttentionTile + kAttentionTile / 2);
   weights.alphas = weights.maxima + all;
   weights.sums = weights.alphas + all;
-  const int64_t parts = (size.heads / size.kv_heads + kRows - 1) / kRows;
-  const auto grid = [&](int64_t z) {
-    return dim3(static_cast<unsigned>(size.tokens), static_cast<unsigned>(size.kv_heads * parts),
-                static_cast<unsigned>(z));
+  const int64_t parts = row_groups(size);
+  const auto run = [&](auto kernel, int columns, size_t bytes) {
+    int cluster = 1;  // a power of two, which holds all columns
+    while (cluster * columns < size.head_dim) cluster *= 2;
+    allow_shared_memory(kernel, bytes);
+    launch_clusters(
+        kernel, cluster,
+        dim3(static_cast<unsigned>(cluster), static_cast<unsigned>(size.kv_heads * parts),
+             static_cast<unsigned>(size.tokens)),
+        kAllThreads, bytes, stream, size, pages, static_cast<const uint16_t*>(q),
+        static_cast<const uint16_t*>(k), static_cast<const uint16_t*>(v), weights,
+        static_cast<uint16_t*>(out), fault_record());
   };
-  const dim3 by_tiles = grid(std::clamp<int64_t>(tiles, 1, kMostTiles));
-  launch(scores_kernel, by_tiles, kThreads, 0, stream, size, pages, static_cast<const uint16_t*>(q),
-         static_cast<const uint16_t*>(k), weights, fault_record());
-  launch(weights_kernel, by_tiles, kThreads, 0, stream, size, pages, weights, fault_record());
-  allow_shared_memory(values_kernel, sizeof(ValuesShared));
-  launch(values_kernel, grid((size.head_dim + kColumns - 1) / kColumns), kValuesThreads,
-         sizeof(ValuesShared), stream, size, pages, static_cast<const uint16_t*>(v), weights,
-         static_cast<uint16_t*>(out), fault_record());
+  // Few clusters: large ones, for more of the card.
+  constexpr int64_t kManyClusters = 64;
+  if (size.head_dim <= 128 && size.tokens * size.kv_heads * parts <= kManyClusters) {
+    run(decode_kernel<16>, 16, sizeof(ValuesShared<16>));
+  } else {
+    run(decode_kernel<32>, 32, sizeof(ValuesShared<32>));
+  }
 }
 
 }  // namespace samebits::cuda

@@ -3,6 +3,7 @@
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "harness/kernels/shape_rule.h"
@@ -24,7 +25,58 @@ void check_device(const std::string& op, const at::Tensor& x, c10::Device device
               ", expected one device");
 }
 
+// Beginnings of the storages that this thread's operators wrote, from the last on whose kernels are
+// not early.
+thread_local std::vector<const void*> tls_unsettled;
+constexpr size_t kMostUnsettled = 16;  // with more, nothing counts as settled
+
+const void* storage_of(const at::Tensor& x) { return x.storage().data(); }
+
 }  // namespace
+
+bool is_settled(const at::Tensor& x) {
+  const auto& unsettled = tls_unsettled;
+  return unsettled.size() <= kMostUnsettled &&
+         std::find(unsettled.begin(), unsettled.end(), storage_of(x)) == unsettled.end();
+}
+
+bool all_settled(const Call& call) {
+  const auto& args = call.args();
+  return std::all_of(args.begin(), args.end(), [](const c10::IValue& arg) {
+    return !arg.isTensor() || !arg.toTensor().defined() || is_settled(arg.toTensor());
+  });
+}
+
+Rotation rotation_of(const Call& call, size_t cos) {
+  const at::Tensor& x = call.tensor(0);
+  call.expect(cos, "cos", at::kFloat);
+  call.expect(cos + 1, "sin", at::kFloat);
+  call.expect(cos + 2, "positions", at::kLong);
+  return {x.size(0) * x.size(1),
+          x.size(2),
+          x.size(3),
+          call.tensor(cos).size(0),
+          call.data<float>(cos),
+          call.data<float>(cos + 1),
+          call.data<int64_t>(cos + 2),
+          call.is_bf16(0),
+          all_settled(call)};
+}
+
+void Call::finish(const c10::FunctionSchema& schema) const {
+  if (!began_early_) tls_unsettled.clear();
+  const auto note = [](const at::Tensor& x) {
+    if (x.defined()) tls_unsettled.push_back(storage_of(x));
+  };
+  for (const at::Tensor& result : results_) note(result);
+  for (size_t i = 0; i < args_.size(); ++i) {
+    const auto* alias = schema.arguments()[i].alias_info();
+    if (alias == nullptr || !alias->isWrite()) continue;
+    if (args_[i].isTensor()) note(args_[i].toTensor());
+    if (!args_[i].isTensorList()) continue;
+    for (const at::Tensor& x : args_[i].toTensorVector()) note(x);
+  }
+}
 
 Call::Call(std::string op, std::vector<c10::IValue> args)
     : op_(std::move(op)), args_(std::move(args)), stream_(at::cuda::getCurrentCUDAStream()) {

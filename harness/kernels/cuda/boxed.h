@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "harness/kernels/cuda/launchers.h"
+
 namespace samebits::cuda {
 
 // Of the first tensor among the arguments, lists of tensors included.
@@ -25,6 +27,7 @@ class Call {
   const std::string& op() const { return op_; }
   const at::Tensor& tensor(size_t i) const { return args_[i].toTensor(); }
   const c10::IValue& arg(size_t i) const { return args_[i]; }
+  const std::vector<c10::IValue>& args() const { return args_; }
   int64_t integer(size_t i) const { return args_[i].toInt(); }
   float real(size_t i) const { return static_cast<float>(args_[i].toDouble()); }
   bool flag(size_t i) const { return args_[i].toBool(); }
@@ -53,13 +56,27 @@ class Call {
   float* workspace(int64_t elements);
   cudaStream_t stream() const { return stream_; }
 
+  // The kernels were, or may have been, early ones (launch.cuh).
+  void began_early() { began_early_ = true; }
+  // Notes what was written, for is_settled().
+  void finish(const c10::FunctionSchema& schema) const;
+
  private:
   std::string op_;
   std::vector<c10::IValue> args_;
   std::vector<at::Tensor> results_;
   std::vector<at::Tensor> workspaces_;
   cudaStream_t stream_;
+  bool began_early_ = false;
 };
+
+// Whether an early kernel may read x: none of ours that may still run writes into x's storage.
+// Other kernels never run beside the next one.
+bool is_settled(const at::Tensor& x);
+bool all_settled(const Call& call);  // tensor arguments
+
+// Rows of x, argument 0, and the table and positions from argument `cos` on.
+Rotation rotation_of(const Call& call, size_t cos);
 
 // Takes the arguments off the stack and leaves the results. Arguments first ... first + kUncopied
 // are written, or too large to copy unnoticed: what is not contiguous among them is refused here,
@@ -77,6 +94,7 @@ void boxed(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   if (const c10::Device device = device_of(args); device.is_cuda()) guard.set_device(device);
   Call call(name, std::move(args));
   kRun(call);
+  call.finish(op.schema());
   for (const at::Tensor& result : call.results()) stack->emplace_back(result);
 }
 

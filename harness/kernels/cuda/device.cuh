@@ -8,6 +8,7 @@
 #include "harness/kernels/cpu/math.h"
 #include "harness/kernels/cpu/rowwise.h"
 #include "harness/kernels/cuda/fault.h"
+#include "harness/kernels/cuda/launchers.h"
 
 namespace samebits::cuda {
 
@@ -80,6 +81,14 @@ __device__ inline void raise(Fault* fault, FaultKind kind, int64_t index, int64_
   fault->limit = limit;
   fault->kind = static_cast<int>(kind);
   __threadfence_system();
+}
+
+// The row of the caches that a token's keys and values go to, or -1. `tells`: raises the fault.
+__device__ inline int64_t find_slot(const KvWrite& write, int64_t token, bool tells, Fault* fault) {
+  const int64_t slot = write.slots[token];
+  if (slot >= -1 && slot < write.rows) return slot;
+  if (tells) raise(fault, FaultKind::kSlot, token, slot, write.rows);
+  return -1;
 }
 
 }  // namespace samebits::cuda

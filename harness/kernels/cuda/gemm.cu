@@ -220,6 +220,8 @@ Problem problem_of(const Gemm& call) {
   p.out_row = swap ? 1 : call.n;
   p.out_column = swap ? call.n : 1;
   p.bf16_out = call.bf16_out;
+  p.a_is_settled = swap ? call.b_is_settled : call.a_is_settled;
+  p.b_is_settled = swap ? call.a_is_settled : call.b_is_settled;
   return p;
 }
 

@@ -19,6 +19,8 @@ struct Problem {
   int64_t out_row, out_column;  // strides
   int64_t out_slice;            // elements between the results of two slices, where they are kept
   bool bf16_out;
+  bool a_is_settled;  // no kernel that may still run writes it (launch.cuh)
+  bool b_is_settled;
 };
 
 __device__ inline void write(const Problem& p, int64_t slice, int64_t row, int64_t column,

@@ -1,168 +1,270 @@
 // linear.h where one side has few rows, as in decode: the time is that of reading the other side
-// once, and of the longest chain. A warp has 16 rows of the long side, all of the short one, and
-// one slice of k. It needs nothing from other threads on the way, so operands go straight from
-// memory to registers, a batch of steps ahead of the chain.
+// once, and of the longest chain. A block has a slab, some rows of the long side over all of k. It
+// asks for the slab's beginning before the kernels ahead of it have ended, where they do not write
+// it, so that memory is never idle between two products; where they do not write the short side
+// either, it runs beside them (launch.cuh).
+//
+// Stages of k lie in a ring in shared memory, filled by a warp of its own. Each other warp has
+// eight rows of the long side, the n8 of the step, all of the short one, its m16, and one slice of
+// k.
 
 #include <algorithm>
 
 #include "harness/kernels/cuda/gemm.cuh"
 #include "harness/kernels/cuda/launch.cuh"
+#include "harness/kernels/cuda/tma.cuh"
 
 namespace samebits::cuda {
 namespace {
 
-constexpr int kRows = 16;
+constexpr int kTile = 8;
 constexpr int kMaxSlices = 8;
+constexpr int kMaxWarps = 9;
+constexpr int kMaxStages = 4;
 
-// A thread's share of one step, of 16 rows and of kN columns: four neighbouring k of each row that
-// it holds. The step adds its 16 terms in any order, so both operands may have them in this one.
-template <int kN>
-struct Share {
-  uint2 a[2];
-  uint2 b[kN / 8];
-};
+// What the boxes of a stage hold: a slab's rows, then the short side's, of each slice.
+struct Layout {
+  int long_rows;
+  int short_rows;
+  int slices;
+  int boxes;   // along k, of a stage
+  int stages;  // of the ring
 
-template <int kN>
-struct ShareSource {
-  const uint16_t* a[2];
-  const uint16_t* b[kN / 8];
-
-  // Rows and columns that are not there read the last one; their results are not written.
-  __device__ ShareSource(const Problem& p, int64_t first_row, int64_t first_k, int lane) {
-    const auto place = [&](const Operand& x, int64_t rows, int64_t row) {
-      const int64_t there = row < rows ? row : rows - 1;
-      return static_cast<const uint16_t*>(x.data) + there * x.row_stride + first_k + lane % 4 * 4;
-    };
-#pragma unroll
-    for (int i = 0; i < 2; ++i) a[i] = place(p.a, p.m, first_row + lane / 4 + i * 8);
-#pragma unroll
-    for (int j = 0; j < kN / 8; ++j) b[j] = place(p.b, p.n, lane / 4 + j * 8);
+  // Each box begins at a multiple of 1024 bytes, which long ones are as long as.
+  __host__ __device__ int long_bytes() const { return long_rows * slices * kBoxLine; }
+  __host__ __device__ int short_bytes() const {
+    return (short_rows * slices * kBoxLine + 1023) / 1024 * 1024;
   }
-
-  __device__ Share<kN> read(int step) const {
-    Share<kN> share;
-    const auto four = [step](const uint16_t* from) {
-      return __ldg(reinterpret_cast<const uint2*>(from + step * 16));
-    };
-#pragma unroll
-    for (int i = 0; i < 2; ++i) share.a[i] = four(a[i]);
-#pragma unroll
-    for (int j = 0; j < kN / 8; ++j) share.b[j] = four(b[j]);
-    return share;
+  __host__ __device__ int stage_bytes() const { return boxes * (long_bytes() + short_bytes()); }
+  // That arrive.
+  __device__ uint32_t expected() const {
+    return static_cast<uint32_t>(boxes * (long_rows + short_rows) * slices * kBoxLine);
+  }
+  __device__ char* long_box(char* stage, int box) const { return stage + box * long_bytes(); }
+  __device__ char* short_box(char* stage, int box) const {
+    return stage + boxes * long_bytes() + box * short_bytes();
   }
 };
 
-template <int kN>
-__device__ void take(const Share<kN>& share, float (&c)[kN / 8][4]) {
-  const uint32_t a[4] = {share.a[0].x, share.a[1].x, share.a[0].y, share.a[1].y};
-#pragma unroll
-  for (int j = 0; j < kN / 8; ++j) step(c[j], a, share.b[j].x, share.b[j].y);
-}
+// What a warp reads for two steps.
+template <int kShortTiles>
+struct TwoSteps {
+  uint32_t few[2][kShortTiles][4];
+  uint32_t many[4];
+};
 
-// The chain of `steps` steps, in two batches that take turns: one is read while the other is used.
-template <int kN, int kBatch>
-__device__ void chain(const ShareSource<kN>& source, int steps, float (&c)[kN / 8][4]) {
-  Share<kN> batches[2][kBatch];
-  const auto read = [&](Share<kN>(&batch)[kBatch], int first) {
-#pragma unroll
-    for (int i = 0; i < kBatch; ++i) {
-      if (first + i < steps) batch[i] = source.read(first + i);
+// A warp's place in a stage's boxes.
+template <int kShortTiles>
+struct Lines {
+  int many;
+  int few[kShortTiles];
+  int lane;
+
+  __device__ Lines(const Layout& layout, int tile, int slice, int lane) : lane(lane) {
+    many = slice * layout.long_rows + tile * kTile + lane % 8;
+    // Rows that are not there read the last one; their results are not written.
+    for (int t = 0; t < kShortTiles; ++t) {
+      few[t] = slice * layout.short_rows + min(t * 16 + lane % 16, layout.short_rows - 1);
     }
-  };
-  const auto use = [&](const Share<kN>(&batch)[kBatch], int first) {
+  }
+
+  // Steps 2 * pair and the next of a box.
+  __device__ void read(TwoSteps<kShortTiles>& to, char* long_box, char* short_box, int pair) const {
+    load_matrices(to.many, box_chunk(long_box, many, pair * 4 + lane / 8));
 #pragma unroll
-    for (int i = 0; i < kBatch; ++i) {
-      if (first + i < steps) take(batch[i], c);
+    for (int i = 0; i < 2; ++i) {
+#pragma unroll
+      for (int t = 0; t < kShortTiles; ++t) {
+        load_matrices(to.few[i][t], box_chunk(short_box, few[t], pair * 4 + i * 2 + lane / 16));
+      }
     }
+  }
+};
+
+// At most `left` steps of a warp's chain, over the boxes of a stage.
+template <int kShortTiles, int kBoxes>
+__device__ void chain(const Layout& layout, const Lines<kShortTiles>& lines, char* stage, int left,
+                      float (&c)[kShortTiles][4]) {
+  constexpr int kPairs = kBoxes * 2;
+  TwoSteps<kShortTiles> pairs[2];
+  const auto read = [&](int i) {
+    lines.read(pairs[i % 2], layout.long_box(stage, i / 2), layout.short_box(stage, i / 2), i % 2);
   };
-  read(batches[0], 0);
-  for (int first = 0; first < steps; first += 2 * kBatch) {
-    read(batches[1], first + kBatch);
-    use(batches[0], first);
-    read(batches[0], first + 2 * kBatch);
-    use(batches[1], first + kBatch);
+  read(0);
+#pragma unroll
+  for (int i = 0; i < kPairs; ++i) {
+    if (i + 1 < kPairs) read(i + 1);
+    const TwoSteps<kShortTiles>& pair = pairs[i % 2];
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      if (2 * i + j >= left) continue;
+#pragma unroll
+      for (int t = 0; t < kShortTiles; ++t) {
+        step(c[t], pair.few[j][t], pair.many[2 * j], pair.many[2 * j + 1]);
+      }
+    }
   }
 }
 
-template <int kN, typename F>
-__device__ void for_each_result(const float (&c)[kN / 8][4], int lane, F f) {
-#pragma unroll
-  for (int j = 0; j < kN / 8; ++j) {
-#pragma unroll
-    for (int e = 0; e < 4; ++e) f(lane / 4 + e / 2 * 8, j * 8 + lane % 4 * 2 + e % 2, c[j][e]);
+// See launch.cuh.
+__device__ bool is_early(const Problem& p) { return p.a_is_settled && p.b_is_settled; }
+
+struct Ring {
+  char* stages;
+  uint64_t* full;
+  uint64_t* empty;
+};
+
+// By one thread: fills the ring, and again what has been used.
+__device__ void fill_ring(const Problem& p, const Layout& layout, const Ring& ring,
+                          const CUtensorMap& long_side, const CUtensorMap& short_side,
+                          int first_row, int stages) {
+  const auto load = [&](int stage, const CUtensorMap& map, bool is_long) {
+    char* slot = ring.stages + stage % layout.stages * layout.stage_bytes();
+    for (int box = 0; box < layout.boxes; ++box) {
+      load_box(is_long ? layout.long_box(slot, box) : layout.short_box(slot, box), map,
+               (stage * layout.boxes + box) * kBoxDepth, is_long ? first_row : 0,
+               &ring.full[stage % layout.stages]);
+    }
+  };
+  if (is_early(p)) let_next_kernel_begin();
+  if (!p.a_is_settled) wait_for_earlier_kernels();
+  const int first = min(stages, layout.stages);
+  for (int stage = 0; stage < first; ++stage) {
+    arrive_expecting(&ring.full[stage], layout.expected());
+    load(stage, long_side, true);
+  }
+  if (p.a_is_settled && !p.b_is_settled) wait_for_earlier_kernels();
+  for (int stage = 0; stage < first; ++stage) load(stage, short_side, false);
+  for (int stage = first; stage < stages; ++stage) {
+    const int slot = stage % layout.stages;
+    wait_phase(&ring.empty[slot], stage / layout.stages - 1);
+    arrive_expecting(&ring.full[slot], layout.expected());
+    load(stage, long_side, true);
+    load(stage, short_side, false);
   }
 }
 
-// One chain: the warps of a block have rows of their own.
-template <int kN, int kBatch, int kWarps>
-__global__ void __launch_bounds__(kWarps * 32) one_chain_kernel(Problem p) {
-  wait_for_earlier_kernels();
-  const int lane = static_cast<int>(threadIdx.x % 32);
-  const int64_t first_row = (static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32) * kRows;
-  float c[kN / 8][4] = {};
-  chain<kN, kBatch>(ShareSource<kN>(p, first_row, 0, lane), static_cast<int>(p.k / 16), c);
-  for_each_result<kN>(c, lane, [&](int row, int column, float value) {
-    write(p, 0, first_row + row, column, value);
-  });
+// f(row of the short side, row of eight, value)
+template <int kShortTiles, typename F>
+__device__ void for_each_result(const float (&c)[kShortTiles][4], int lane, F f) {
+#pragma unroll
+  for (int t = 0; t < kShortTiles; ++t) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      f(t * 16 + lane / 4 + e / 2 * 8, lane % 4 * 2 + e % 2, c[t][e]);
+    }
+  }
 }
 
-// Slices: the warps of a block have the same rows, a slice each, and join them.
-template <int kN, int kBatch>
-__global__ void __launch_bounds__(kMaxSlices * 32) slices_kernel(Problem p) {
-  constexpr int kResults = kRows * kN;
-  __shared__ float parts[kMaxSlices * kResults];  // [slice][column][row]
-  wait_for_earlier_kernels();
+template <int kShortTiles, int kBoxes>
+__global__ void __launch_bounds__(kMaxWarps * 32)
+    skinny_kernel(Problem p, Layout layout, const __grid_constant__ CUtensorMap long_side,
+                  const __grid_constant__ CUtensorMap short_side) {
+  extern __shared__ __align__(1024) char memory[];
+  __shared__ uint64_t full[kMaxStages];
+  __shared__ uint64_t empty[kMaxStages];
+  const Ring ring{memory, full, empty};
   const int lane = static_cast<int>(threadIdx.x % 32);
-  const int slice = static_cast<int>(threadIdx.x / 32);
-  const int64_t first_row = static_cast<int64_t>(blockIdx.x) * kRows;
-  const int64_t first_k = slice * p.width;
-  if (slice < p.slices) {
-    float c[kN / 8][4] = {};
-    const auto steps = static_cast<int>(min(p.width, p.k - first_k) / 16);
-    chain<kN, kBatch>(ShareSource<kN>(p, first_row, first_k, lane), steps, c);
-    for_each_result<kN>(c, lane, [&](int row, int column, float value) {
-      parts[slice * kResults + column * kRows + row] = value;
-    });
+  const int warp = static_cast<int>(threadIdx.x / 32);
+  const int warps = static_cast<int>(blockDim.x / 32) - 1;  // that compute
+  const auto first_row = static_cast<int>(blockIdx.x) * layout.long_rows;
+  constexpr int kDepth = kBoxes * kBoxDepth;  // of a stage, in each slice
+  const auto stages = static_cast<int>((p.width + kDepth - 1) / kDepth);
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < layout.stages; ++i) {
+      init_barrier(&full[i], 1);
+      init_barrier(&empty[i], warps);
+    }
+    publish_barriers();
   }
   __syncthreads();
-  for (int i = static_cast<int>(threadIdx.x); i < kResults; i += kMaxSlices * 32) {
-    const float sum = join_slices(p.slices, [&](int64_t s) { return parts[s * kResults + i]; });
-    write(p, 0, first_row + i % kRows, i / kRows, sum);
+  if (warp == warps) {
+    if (lane == 0) {
+      fill_ring(p, layout, ring, long_side, short_side, first_row, stages);
+    }
+    if (p.slices > 1) __syncthreads();
+    return;
+  }
+
+  const int slice = warp % layout.slices;
+  const int tile = warp / layout.slices;
+  const Lines<kShortTiles> lines(layout, tile, slice, lane);
+  float c[kShortTiles][4] = {};
+  for (int stage = 0; stage < stages; ++stage) {
+    const int slot = stage % layout.stages;
+    wait_phase(&full[slot], stage / layout.stages);
+    chain<kShortTiles, kBoxes>(layout, lines, memory + slot * layout.stage_bytes(),
+                               static_cast<int>(p.width / 16) - stage * (kDepth / 16), c);
+    if (lane == 0) arrive(&empty[slot]);
+  }
+  if (is_early(p)) wait_before_writing();
+  if (p.slices > 1) {
+    constexpr int kResults = 16 * kShortTiles * kTile;
+    __shared__ float parts[kMaxSlices * kResults];  // [slice][row of the short side][row of eight]
+    for_each_result<kShortTiles>(c, lane, [&](int few, int many, float value) {
+      parts[slice * kResults + few * kTile + many] = value;
+    });
+    __syncthreads();
+    for (int i = static_cast<int>(threadIdx.x); i < layout.short_rows * kTile; i += warps * 32) {
+      const float sum = join_slices(p.slices, [&](int64_t s) { return parts[s * kResults + i]; });
+      write(p, 0, first_row + i % kTile, i / kTile, sum);
+    }
+  } else {
+    for_each_result<kShortTiles>(c, lane, [&](int few, int many, float value) {
+      write(p, 0, first_row + tile * kTile + many, few, value);
+    });
   }
 }
 
-template <int kN, int kBatch>
-void launch_skinny(const Problem& p, cudaStream_t stream) {
-  constexpr int kWarps = 4;
-  constexpr int64_t kManyWarps = 132 * 16;  // more than are at work at once anyway
-  const int64_t warps = (p.m + kRows - 1) / kRows;
-  if (p.slices > 1) {
-    launch(slices_kernel<kN, kBatch>, dim3(static_cast<unsigned>(warps)), kMaxSlices * 32, 0,
-           stream, p);
-  } else if (warps < kManyWarps) {
-    launch(one_chain_kernel<kN, kBatch, 1>, dim3(static_cast<unsigned>(warps)), 32, 0, stream, p);
-  } else {
-    launch(one_chain_kernel<kN, kBatch, kWarps>,
-           dim3(static_cast<unsigned>((warps + kWarps - 1) / kWarps)), kWarps * 32, 0, stream, p);
+// `stages`: of the ring, or fewer where they do not fit.
+template <int kShortTiles, int kBoxes>
+void launch_skinny(const Problem& p, int tiles, int stages, cudaStream_t stream) {
+  constexpr int kMostBytes = 208 << 10;
+  const auto slices = static_cast<int>(p.slices);
+  Layout layout{tiles * kTile, static_cast<int>(p.n), slices, kBoxes, stages};
+  layout.stages = std::min(stages, kMostBytes / layout.stage_bytes());
+  const auto bytes = static_cast<size_t>(layout.stages * layout.stage_bytes());
+  const auto map = [&](const Operand& x, int64_t rows, int box_rows) {
+    return map_boxes({x.data, x.row_stride, p.width, rows, p.slices}, box_rows);
+  };
+  allow_shared_memory(skinny_kernel<kShortTiles, kBoxes>, bytes);
+  const int64_t blocks = (p.m + layout.long_rows - 1) / layout.long_rows;
+  launch(skinny_kernel<kShortTiles, kBoxes>, dim3(static_cast<unsigned>(blocks)),
+         (tiles * slices + 1) * 32, bytes, stream, p, layout, map(p.a, p.m, layout.long_rows),
+         map(p.b, p.n, layout.short_rows));
+}
+
+// Blocks for every processor of the card, and no more rows in each than that takes; where there are
+// many rows, two blocks or more on each, so that one computes while another waits.
+template <int kShortTiles>
+void launch_for(const Problem& p, cudaStream_t stream) {
+  constexpr int64_t kProcessors = 132;
+  constexpr int64_t kFew = 4;
+  if (p.slices > 1) return launch_skinny<kShortTiles, 1>(p, 1, kMaxStages, stream);
+  const int64_t tiles = (p.m + kTile * kProcessors - 1) / (kTile * kProcessors);
+  if (tiles <= kFew) {
+    return launch_skinny<kShortTiles, 4>(p, static_cast<int>(tiles), kMaxStages, stream);
   }
+  kShortTiles == 1 ? launch_skinny<kShortTiles, 4>(p, 4, 3, stream)
+                   : launch_skinny<kShortTiles, 4>(p, 8, 2, stream);
 }
 
 }  // namespace
 
 bool is_skinny(const Problem& p) {
-  const auto has_fours = [](const Operand& x) {
-    return x.k_stride == 1 && x.row_stride % 4 == 0 &&
-           reinterpret_cast<uintptr_t>(x.data) % sizeof(uint2) == 0;
+  const auto is_in_eights = [](const Operand& x) {
+    return x.k_stride == 1 && x.row_stride % 8 == 0 &&
+           reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
   };
-  return has_fours(p.a) && has_fours(p.b) && p.n <= 48 && p.slices <= kMaxSlices && p.k > 0 &&
-         p.k % 16 == 0 && p.width % 16 == 0;
+  return is_in_eights(p.a) && is_in_eights(p.b) && p.n <= 48 && p.slices <= kMaxSlices && p.k > 0 &&
+         p.width % 16 == 0 && p.k == p.slices * p.width;
 }
 
 void gemm_skinny(const Problem& p, cudaStream_t stream) {
-  if (p.n <= 8) return launch_skinny<8, 12>(p, stream);
-  if (p.n <= 16) return launch_skinny<16, 10>(p, stream);
-  if (p.n <= 32) return launch_skinny<32, 6>(p, stream);
-  launch_skinny<48, 5>(p, stream);
+  if (p.n <= 16) return launch_for<1>(p, stream);
+  if (p.n <= 32) return launch_for<2>(p, stream);
+  launch_for<3>(p, stream);
 }
 
 }  // namespace samebits::cuda

@@ -5,38 +5,77 @@
 
 #include <cuda_runtime.h>
 
+#include <map>
+#include <utility>
+
 #include "harness/kernels/cpu/rowwise.h"
 
 namespace samebits::cuda {
 
-// Every kernel that launch() starts calls this first, in every block, before it touches memory.
-// All that went before on the stream has then finished: a kernel that did not wait would end before
-// its predecessors, and let the next one go ahead of them.
-__device__ inline void wait_for_earlier_kernels() {
-  asm volatile("griddepcontrol.launch_dependents;\n");
+// NOTE [Kernels that overlap]
+// Every kernel that launch() starts waits, in every block, for all that went before on the stream:
+// one that did not would end before its predecessors, and let the next go ahead of them. There are
+// two kinds.
+//   ordinary  calls wait_for_earlier_kernels() before it touches memory. When the next one begins,
+//             whatever came before this one has ended.
+//   early     calls let_next_kernel_begin() first and wait_before_writing() before it writes. Until
+//             then it reads what no kernel since the last ordinary one, that one included, writes;
+//             boxed.h keeps that record. So neighbours that need nothing of each other run at once.
+// An ordinary kernel may read such memory before its call as well.
+__device__ inline void wait_before_writing() {
   asm volatile("griddepcontrol.wait;\n" ::: "memory");
 }
+__device__ inline void let_next_kernel_begin() {
+  asm volatile("griddepcontrol.launch_dependents;\n");
+}
+__device__ inline void wait_for_earlier_kernels() {
+  wait_before_writing();
+  let_next_kernel_begin();
+}
 
-// A launch that fails is reported by the operator that asked for it, as any other.
+// A launch that fails is reported by the operator that asked for it, as any other. Blocks whose x
+// differs by less than `cluster` (which divides the grid's, at most 8) are on the card together.
 template <typename... Parameters, typename... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, int threads, size_t shared_bytes,
-            cudaStream_t stream, Arguments... arguments) {
-  cudaLaunchAttribute overlap{};
-  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  overlap.val.programmaticStreamSerializationAllowed = 1;
+void launch_clusters(void (*kernel)(Parameters...), int cluster, dim3 grid, int threads,
+                     size_t shared_bytes, cudaStream_t stream, Arguments... arguments) {
+  cudaLaunchAttribute attributes[2]{};
+  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attributes[0].val.programmaticStreamSerializationAllowed = 1;
+  attributes[1].id = cudaLaunchAttributeClusterDimension;
+  attributes[1].val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
-  config.attrs = &overlap;
-  config.numAttrs = 1;
+  config.attrs = attributes;
+  config.numAttrs = cluster > 1 ? 2 : 1;
   cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
 }
 
-// Lets a kernel use more shared memory than the 48 KiB that every kernel may.
+template <typename... Parameters, typename... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, int threads, size_t shared_bytes,
+            cudaStream_t stream, Arguments... arguments) {
+  launch_clusters(kernel, /*cluster=*/1, grid, threads, shared_bytes, stream, arguments...);
+}
+
+// Waits for every thread of the cluster, and sees what it wrote before, on the card's memory too.
+__device__ inline void sync_cluster() {
+  asm volatile("barrier.cluster.arrive.release.aligned;\n" ::: "memory");
+  asm volatile("barrier.cluster.wait.acquire.aligned;\n" ::: "memory");
+}
+
+// Lets a kernel use more shared memory than the 48 KiB that every kernel may. Asking the driver
+// takes longer than many a launch, so a thread does it only where a kernel wants more than it ever
+// had.
 template <typename Kernel>
 void allow_shared_memory(Kernel kernel, size_t bytes) {
+  thread_local std::map<std::pair<Kernel, int>, size_t> allowed;  // by kernel and card
+  int card = 0;
+  cudaGetDevice(&card);
+  size_t& most = allowed[{kernel, card}];
+  if (bytes <= most) return;
+  most = bytes;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(bytes));
 }

@@ -77,38 +77,37 @@ void paged_attention(Call& call) {
                         call.stream());
 }
 
-// `k`, laid out as argument v, and v into the caches, arguments k_cache and the next.
-void write_rows(Call& call, const void* k, size_t v, size_t k_cache, size_t slots_at) {
+// Argument v, and keys laid out like it, into the caches, arguments k_cache and the next.
+KvWrite write_of(const Call& call, size_t v, size_t k_cache, const at::Tensor& slots) {
   const at::Tensor& cache = call.tensor(k_cache);
   for (const size_t i : {v, k_cache + 1}) call.expect_like(i, "k, v or a cache", k_cache);
   TORCH_CHECK(call.tensor(v).size(0) == 1, "samebits::", call.op(), ": v has sizes ",
               call.tensor(v).sizes(), ", expected [1, T, ", cache.size(2), ", ", cache.size(3),
               "]");
-  const at::Tensor slots = call.tensor(slots_at).to(at::kLong);
-  const int64_t row_bytes = cache.size(2) * cache.size(3) * cache.element_size();
-  cuda::write_kv(slots.numel(), row_bytes, cache.size(0) * cache.size(1),
-                 slots.const_data_ptr<int64_t>(), k, call.data(v), call.data(k_cache),
-                 call.data(k_cache + 1), call.stream());
+  return {slots.numel(),
+          cache.size(2) * cache.size(3) * cache.element_size(),
+          cache.size(0) * cache.size(1),
+          slots.const_data_ptr<int64_t>(),
+          call.data(v),
+          call.data(k_cache),
+          call.data(k_cache + 1)};
 }
 
 void write_kv(Call& call) {
   call.expect_like(2, "k, v or a cache", 0);
-  write_rows(call, call.data(2), /*v=*/3, /*k_cache=*/0, /*slots_at=*/4);
+  const at::Tensor slots = call.tensor(4).to(at::kLong);
+  cuda::write_kv(write_of(call, /*v=*/3, /*k_cache=*/0, slots), call.data(2), call.stream());
 }
 
 void rms_norm_rope_write_kv_(Call& call) {
-  const at::Tensor& x = call.tensor(0);
   call.expect_like(1, "weight", 0);
   call.expect_like(6, "k_cache", 0);
-  call.expect(3, "cos", at::kFloat);
-  call.expect(4, "sin", at::kFloat);
-  call.expect(5, "positions", at::kLong);
-  const Rotation rotation{x.size(0) * x.size(1),  x.size(2),           x.size(3),
-                          call.tensor(3).size(0), call.data<float>(3), call.data<float>(4),
-                          call.data<int64_t>(5),  call.is_bf16(0)};
+  const at::Tensor slots = call.tensor(9).to(at::kLong);
+  const KvWrite write = write_of(call, /*v=*/8, /*k_cache=*/6, slots);
+  const Rotation rotation = rotation_of(call, 3);
   cuda::rms_norm_rope(rotation, call.data(0), call.data(1), call.real(2), call.result(0),
-                      call.result(1), call.stream());
-  write_rows(call, call.result(1), /*v=*/8, /*k_cache=*/6, /*slots_at=*/9);
+                      call.result(1), &write, call.stream());
+  if (rotation.is_settled) call.began_early();
 }
 
 TORCH_LIBRARY_IMPL(samebits, CUDA, m) {

@@ -83,14 +83,14 @@ __global__ void residual_rms_norm_kernel(int64_t rows, int64_t dim, const T* x, 
 }
 
 // A wide row, by a block: all threads read and write it, and the lanes of the sum find it in shared
-// memory. y and sum: null where there is nothing to add first.
+// memory. With kAdds, x + y is written to sum, and is the row.
 constexpr int kWideThreads = 128;
 constexpr int64_t kWideFrom = 512;
 constexpr int64_t kWideTo = 6144;  // 48 KiB
 
 bool is_wide(const Rows& size) { return size.dim >= kWideFrom && size.dim <= kWideTo; }
 
-template <typename T>
+template <typename T, bool kAdds>
 __global__ void __launch_bounds__(kWideThreads)
     wide_rms_norm_kernel(int64_t dim, const T* x, const T* y, const T* weight, T* sum, T* normed,
                          float eps, bool fused_rounding) {
@@ -100,15 +100,32 @@ __global__ void __launch_bounds__(kWideThreads)
   wait_for_earlier_kernels();
   const int thread = static_cast<int>(threadIdx.x);
   const int64_t first = static_cast<int64_t>(blockIdx.x) * dim;
-#pragma unroll 8
-  for (int64_t i = thread; i < dim; i += kWideThreads) {
-    values[i] = load(x[first + i]);
-    weights[i] = load(weight[i]);
-    if (y == nullptr) continue;
-    T rounded;
-    store(values[i] + load(y[first + i]), rounded);
-    sum[first + i] = rounded;
-    values[i] = load(rounded);
+  // All loads of a batch go ahead of its stores, which may be to the same memory for all that the
+  // compiler knows.
+  constexpr int kBatch = 8;
+  for (int64_t i = thread; i < dim; i += kBatch * kWideThreads) {
+    const int64_t left = (dim - i + kWideThreads - 1) / kWideThreads;
+    T from[kBatch];
+    T added[kBatch];
+    T scale[kBatch];
+#pragma unroll
+    for (int j = 0; j < kBatch; ++j) {
+      if (j >= left) continue;
+      from[j] = x[first + i + j * kWideThreads];
+      if (kAdds) added[j] = y[first + i + j * kWideThreads];
+      scale[j] = weight[i + j * kWideThreads];
+    }
+#pragma unroll
+    for (int j = 0; j < kBatch; ++j) {
+      if (j >= left) continue;
+      const int64_t at = i + j * kWideThreads;
+      if (kAdds) {
+        store(load(from[j]) + load(added[j]), from[j]);
+        sum[first + at] = from[j];
+      }
+      values[at] = load(from[j]);
+      weights[at] = load(scale[j]);
+    }
   }
   __syncthreads();
   if (thread < 32) {  // the row's lanes, and as many without a row
@@ -228,25 +245,29 @@ __global__ void rms_norm_rope_kernel(Rotation call, const T* x, const T* weight,
 }
 
 // The same where a lane has both elements of every pair that it rotates: heads of 32 * kPairs
-// elements. Everything is read before anything waits for the sum.
+// elements. Everything is read before anything waits for the sum. `write`: slots is null where keys
+// and values go nowhere. May be early (launch.cuh).
 template <typename T, int kPairs>
 __global__ void paired_rms_norm_rope_kernel(Rotation call, const T* x, const T* weight, float eps,
-                                            T* normed, T* rotated, Fault* fault) {
+                                            T* normed, T* rotated, KvWrite write, Fault* fault) {
   constexpr int kDim = 2 * kPairs * kLanes;
-  wait_for_earlier_kernels();
+  call.is_settled ? let_next_kernel_begin() : wait_for_earlier_kernels();
   const Place at = place();
   const bool has_row = at.row < call.tokens * call.heads;
   const int64_t row = has_row ? at.row : 0;
-  const int64_t position = call.positions[row / call.heads];
+  const int64_t token = row / call.heads;
+  const int64_t position = call.positions[token];
   const bool is_there = position >= 0 && position < call.table;
   const int64_t turn = (is_there ? position : 0) * (kDim / 2) + at.lane;
+  const int64_t first = row * kDim + at.lane;
   float values[2 * kPairs];
   float weights[2 * kPairs];
   float cosines[kPairs];
   float sines[kPairs];
+  T kept[2 * kPairs];  // of v
 #pragma unroll
   for (int j = 0; j < 2 * kPairs; ++j) {
-    values[j] = load(x[row * kDim + j * kLanes + at.lane]);
+    values[j] = load(x[first + j * kLanes]);
     weights[j] = load(weight[j * kLanes + at.lane]);
   }
 #pragma unroll
@@ -254,28 +275,47 @@ __global__ void paired_rms_norm_rope_kernel(Rotation call, const T* x, const T* 
     cosines[j] = call.cos[turn + j * kLanes];
     sines[j] = call.sin[turn + j * kLanes];
   }
+  int64_t slot = -1;
+  if (write.slots != nullptr) {
+    slot = find_slot(write, token, has_row && at.lane == 0 && row % call.heads == 0, fault);
+#pragma unroll
+    for (int j = 0; j < 2 * kPairs; ++j) {
+      kept[j] = static_cast<const T*>(write.v)[first + j * kLanes];
+    }
+  }
   float partial = 0.0f;
 #pragma unroll
   for (int j = 0; j < 2 * kPairs; ++j) partial = partial + values[j] * values[j];
   const float squares = __shfl_sync(0xffffffffu, fold_lanes<kLanes>(partial), 0, kLanes);
   const float r = 1.0f / sqrtf(squares / static_cast<float>(kDim) + eps);
-  if (!has_row) return;
-  const int64_t first = row * kDim + at.lane;
+  T turned[2 * kPairs];
+  T rounded[2 * kPairs];
 #pragma unroll
   for (int j = 0; j < 2 * kPairs; ++j) {
-    T rounded;
-    store(weights[j] * round_as<T>(values[j] * r), rounded);
-    normed[first + j * kLanes] = rounded;
-    values[j] = load(rounded);
+    store(weights[j] * round_as<T>(values[j] * r), rounded[j]);
+    values[j] = load(rounded[j]);
   }
-  check_position(call, row, at.lane, fault);
-  if (!is_there) return;
 #pragma unroll
   for (int j = 0; j < kPairs; ++j) {
     const float x1 = values[j];
     const float x2 = values[j + kPairs];
-    store(x1 * cosines[j] - x2 * sines[j], rotated[first + j * kLanes]);
-    store(x2 * cosines[j] + x1 * sines[j], rotated[first + (j + kPairs) * kLanes]);
+    store(x1 * cosines[j] - x2 * sines[j], turned[j]);
+    store(x2 * cosines[j] + x1 * sines[j], turned[j + kPairs]);
+  }
+  if (call.is_settled) wait_before_writing();
+  if (!has_row) return;
+  check_position(call, row, at.lane, fault);
+#pragma unroll
+  for (int j = 0; j < 2 * kPairs; ++j) normed[first + j * kLanes] = rounded[j];
+  if (!is_there) return;
+#pragma unroll
+  for (int j = 0; j < 2 * kPairs; ++j) rotated[first + j * kLanes] = turned[j];
+  if (slot < 0) return;
+  const int64_t to = (slot * call.heads + row % call.heads) * kDim + at.lane;
+#pragma unroll
+  for (int j = 0; j < 2 * kPairs; ++j) {
+    static_cast<T*>(write.k_cache)[to + j * kLanes] = turned[j];
+    static_cast<T*>(write.v_cache)[to + j * kLanes] = kept[j];
   }
 }
 
@@ -287,7 +327,7 @@ void rms_norm(const Rows& size, const void* x, const void* weight, void* y, floa
   with_element(size.bf16, [&](auto element) {
     using T = decltype(element);
     if (is_wide(size)) {
-      launch(wide_rms_norm_kernel<T>, dim3(static_cast<unsigned>(size.rows)), kWideThreads,
+      launch(wide_rms_norm_kernel<T, false>, dim3(static_cast<unsigned>(size.rows)), kWideThreads,
              static_cast<size_t>(size.dim) * 2 * sizeof(float), stream, size.dim,
              static_cast<const T*>(x), nullptr, static_cast<const T*>(weight), nullptr,
              static_cast<T*>(y), eps, fused_rounding);
@@ -338,7 +378,7 @@ void residual_rms_norm(const Rows& size, const void* x, const void* y, const voi
   with_element(size.bf16, [&](auto element) {
     using T = decltype(element);
     if (is_wide(size)) {
-      launch(wide_rms_norm_kernel<T>, dim3(static_cast<unsigned>(size.rows)), kWideThreads,
+      launch(wide_rms_norm_kernel<T, true>, dim3(static_cast<unsigned>(size.rows)), kWideThreads,
              static_cast<size_t>(size.dim) * 2 * sizeof(float), stream, size.dim,
              static_cast<const T*>(x), static_cast<const T*>(y), static_cast<const T*>(weight),
              static_cast<T*>(sum), static_cast<T*>(normed), eps, /*fused_rounding=*/false);
@@ -361,17 +401,21 @@ void rope(const Rotation& call, const void* x, void* y, bool inverse, cudaStream
 }
 
 void rms_norm_rope(const Rotation& call, const void* x, const void* weight, float eps, void* normed,
-                   void* rotated, cudaStream_t stream) {
+                   void* rotated, const KvWrite* write, cudaStream_t stream) {
   const int64_t rows = call.tokens * call.heads;
   if (rows == 0) return;
   with_element(call.bf16, [&](auto element) {
     using T = decltype(element);
-    const auto kernel = call.dim == 64    ? paired_rms_norm_rope_kernel<T, 2>
-                        : call.dim == 128 ? paired_rms_norm_rope_kernel<T, 4>
-                                          : rms_norm_rope_kernel<T>;
-    launch(kernel, dim3(blocks_for(rows)), kThreads, 0, stream, call, static_cast<const T*>(x),
-           static_cast<const T*>(weight), eps, static_cast<T*>(normed), static_cast<T*>(rotated),
-           fault_record());
+    const auto run = [&](auto kernel, auto... more) {
+      launch(kernel, dim3(blocks_for(rows)), kThreads, 0, stream, call, static_cast<const T*>(x),
+             static_cast<const T*>(weight), eps, static_cast<T*>(normed), static_cast<T*>(rotated),
+             more..., fault_record());
+    };
+    const KvWrite to = write == nullptr ? KvWrite{} : *write;
+    if (call.dim == 64) return run(paired_rms_norm_rope_kernel<T, 2>, to);
+    if (call.dim == 128) return run(paired_rms_norm_rope_kernel<T, 4>, to);
+    run(rms_norm_rope_kernel<T>);
+    if (write != nullptr) write_kv(*write, rotated, stream);
   });
 }
 

@@ -1,0 +1,86 @@
+#pragma once
+
+// Boxes of a matrix, brought into shared memory by the card's copy engine (TMA): one instruction by
+// one thread, and a barrier that counts the bytes that have arrived. PTX ISA, "Tensor copies" and
+// "mbarrier".
+
+#include <cuda.h>
+#include <cuda_runtime.h>
+#include <stdint.h>
+
+#include "harness/kernels/cuda/mma.cuh"
+
+namespace samebits::cuda {
+
+// A bf16 matrix whose rows are cut into slices of `width` elements: element (k, row, slice) is at
+// row * row_stride + slice * width + k. What a box has past the end of any of the three is zero.
+struct BoxedMatrix {
+  const void* data;    // aligned to 16 bytes
+  int64_t row_stride;  // elements, a multiple of 8
+  int64_t width;       // a multiple of 8
+  int64_t rows;
+  int64_t slices;
+};
+
+// A box has 64 elements of k, `rows` rows (at most 256) and every slice (at most 256), and lies in
+// shared memory, aligned to 1024 bytes, as lines of 128 bytes, [slice][row]; box_chunk() finds its
+// elements.
+// Throws nothing: a map that the driver refuses makes the launch that takes it fail.
+CUtensorMap map_boxes(const BoxedMatrix& x, int64_t rows);
+
+constexpr int kBoxDepth = 64;
+constexpr int kBoxLine = 128;  // bytes
+
+// Eight elements, `chunk` of the eight of a line. The engine permutes the chunks of eight
+// neighbouring lines, so that one chunk of all of them lies in different banks.
+__device__ inline char* box_chunk(char* box, int line, int chunk) {
+  return box + line * kBoxLine + ((chunk ^ (line & 7)) << 4);
+}
+
+__device__ inline void load_box(void* to, const CUtensorMap& map, int k, int row,
+                                uint64_t* barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, "
+      "%3, %4}], [%5];\n" ::"r"(shared_address(to)),
+      "l"(&map), "r"(k), "r"(row), "r"(0), "r"(shared_address(barrier))
+      : "memory");
+}
+
+// ---- Barriers, in shared memory ----------------------------------------------------------------
+// A phase ends when `count` threads have arrived and all expected bytes with them.
+__device__ inline void init_barrier(uint64_t* barrier, int count) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;\n" ::"r"(shared_address(barrier)),
+               "r"(count));
+}
+// By the thread that initialised, before others learn of the barriers.
+__device__ inline void publish_barriers() {
+  asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
+}
+__device__ inline void arrive(uint64_t* barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];\n" ::"r"(shared_address(barrier))
+               : "memory");
+}
+// Arrives, and has the phase wait for `bytes` more.
+__device__ inline void arrive_expecting(uint64_t* barrier, uint32_t bytes) {
+  asm volatile(
+      "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;\n" ::"r"(shared_address(barrier)),
+      "r"(bytes)
+      : "memory");
+}
+// Until phase `phase` (0, 1, 2, ...) has ended; at most one later one may have begun.
+__device__ inline void wait_phase(uint64_t* barrier, int phase) {
+  uint32_t is_done = 0;
+  while (is_done == 0) {
+    asm volatile(
+        "{\n"
+        ".reg .pred done;\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 done, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, done;\n"
+        "}\n"
+        : "=r"(is_done)
+        : "r"(shared_address(barrier)), "r"(phase % 2)
+        : "memory");
+  }
+}
+
+}  // namespace samebits::cuda
