@@ -9,6 +9,7 @@
 #include "harness/cli/commands.h"
 #include "harness/core/device_error.h"
 #include "harness/core/error.h"
+#include "harness/kernels/device.h"
 
 namespace {
 
@@ -33,6 +34,10 @@ int main(int argc, char** argv) {
   CLI::App app("Runs the same Qwen3 workload in several arms and compares them bit for bit.",
                "samebits");
   app.require_subcommand(1);
+  std::string certificates;
+  app.add_option("--certificates", certificates,
+                 "remembers, from run to run, which algorithms of cuBLASLt gave our kernels' bytes")
+      ->envname("SAMEBITS_CERTIFICATES");
   samebits::Action action;
   samebits::add_run_command(app, command_line(argc, argv), action);
   samebits::add_compare_command(app, action);
@@ -45,6 +50,7 @@ int main(int argc, char** argv) {
   samebits::add_repro_command(app, action);
   try {
     app.parse(argc, argv);
+    if (!certificates.empty()) samebits::use_certificates(certificates);
     return action();
   } catch (const CLI::ParseError& error) {
     // --help is not an error; everything else is bad usage.

@@ -22,4 +22,10 @@ void reset_peak_device_memory();
 // (cuda/fault.h). To be called where results were read back; nothing to do in a build without CUDA.
 void throw_device_fault();
 
+// From now on `file` remembers which algorithms of cuBLASLt were certified (cuda/certified_gemm.h),
+// and saves the search for what it holds already; it need not be there yet. "", or never called:
+// every process makes its own search. Throws InputError for a file that is none
+// (certificate_file.h), in a build without CUDA too, which has no other use for it.
+void use_certificates(const std::string& file);
+
 }  // namespace samebits

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <functional>
+#include <tuple>
 #include <vector>
 
 #include "harness/kernels/cpu/isa.h"
@@ -28,6 +29,19 @@ inline at::Tensor hostile_tensor(at::IntArrayRef sizes, at::ScalarType dtype, ui
                      at::TensorOptions().dtype(at::kLong))
       .to(at::kInt)
       .view(at::kFloat);
+}
+
+// What an operator returns.
+template <typename... T>
+std::vector<at::Tensor> list(const std::tuple<T...>& results) {
+  return std::apply([](const auto&... each) { return std::vector<at::Tensor>{each...}; }, results);
+}
+
+inline std::vector<at::Tensor> on(c10::Device device, std::vector<at::Tensor> tensors) {
+  for (at::Tensor& tensor : tensors) {
+    if (tensor.defined()) tensor = tensor.to(device);
+  }
+  return tensors;
 }
 
 // Equal to the bit, NaNs and signs of zero included, wherever they are.

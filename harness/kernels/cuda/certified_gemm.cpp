@@ -4,150 +4,103 @@
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
-#include <cublasLt.h>
 
 #include <ATen/cuda/CUDAGraphsUtils.cuh>
 #include <array>
 #include <functional>
 #include <limits>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
-#include <tuple>
-#include <type_traits>
-#include <vector>
+#include <utility>
+
+#include "harness/kernels/certificate_file.h"
+#include "harness/kernels/cuda/lt_matmul.h"
 
 namespace samebits::cuda {
 namespace {
 
-void check(cublasStatus_t status) {
-  TORCH_CHECK(status == CUBLAS_STATUS_SUCCESS, "cuBLASLt: ", cublasLtGetStatusString(status));
+// Of a tensor of `count` elements on the card.
+at::Tensor memory_on_card(at::ScalarType type, int64_t count) {
+  return at::empty({count}, at::TensorOptions().dtype(type).device(at::kCUDA));
 }
 
-template <auto kDestroy>
-struct Destroy {
-  template <typename T>
-  void operator()(T* handle) const {
-    kDestroy(handle);
-  }
-};
-using MatmulDesc = std::unique_ptr<std::remove_pointer_t<cublasLtMatmulDesc_t>,
-                                   Destroy<cublasLtMatmulDescDestroy>>;
-using Layout = std::unique_ptr<std::remove_pointer_t<cublasLtMatrixLayout_t>,
-                               Destroy<cublasLtMatrixLayoutDestroy>>;
-using Preference = std::unique_ptr<std::remove_pointer_t<cublasLtMatmulPreference_t>,
-                                   Destroy<cublasLtMatmulPreferenceDestroy>>;
-
-Layout layout_of(cudaDataType_t type, int64_t rows, int64_t columns, int64_t stride) {
-  cublasLtMatrixLayout_t layout = nullptr;
-  check(cublasLtMatrixLayoutCreate(&layout, type, static_cast<uint64_t>(rows),
-                                   static_cast<uint64_t>(columns), stride));
-  return Layout(layout);
+Product::Layout layout_of(const Operand& x) {
+  const bool by_rows = x.k_stride == 1;
+  return {by_rows, by_rows ? x.row_stride : x.k_stride};
 }
 
-bool by_rows(const Operand& x) { return x.k_stride == 1; }
-int64_t stride_of(const Operand& x) { return by_rows(x) ? x.row_stride : x.k_stride; }
-
-// The call in the library's terms. Its matrices are by columns, so that the result's transpose is
-// what it computes: out^T [n, m] = b [n, k] a^T [k, m].
-struct Matmul {
-  explicit Matmul(const Gemm& call);
-  void run(const Gemm& call, const cublasLtMatmulAlgo_t& algorithm, cudaStream_t stream) const;
-
-  MatmulDesc desc;
-  Layout b, a, out;
-};
-
-Matmul::Matmul(const Gemm& call) {
-  cublasLtMatmulDesc_t handle = nullptr;
-  check(cublasLtMatmulDescCreate(&handle, CUBLAS_COMPUTE_32F, CUDA_R_32F));
-  desc.reset(handle);
-  const auto transpose = [&](cublasLtMatmulDescAttributes_t attribute, bool is_set) {
-    const cublasOperation_t operation = is_set ? CUBLAS_OP_T : CUBLAS_OP_N;
-    check(cublasLtMatmulDescSetAttribute(handle, attribute, &operation, sizeof(operation)));
-  };
-  transpose(CUBLASLT_MATMUL_DESC_TRANSA, by_rows(call.b));
-  transpose(CUBLASLT_MATMUL_DESC_TRANSB, !by_rows(call.a));
-  const auto operand = [&](const Operand& x, int64_t rows) {
-    return by_rows(x) ? layout_of(CUDA_R_16BF, call.k, rows, stride_of(x))
-                      : layout_of(CUDA_R_16BF, rows, call.k, stride_of(x));
-  };
-  b = operand(call.b, call.n);
-  a = operand(call.a, call.m);
-  out = layout_of(call.bf16_out ? CUDA_R_16BF : CUDA_R_32F, call.n, call.m, call.n);
+Product product_of(const Gemm& call) {
+  return {call.m,
+          call.n,
+          call.k,
+          layout_of(call.a),
+          layout_of(call.b),
+          call.bf16_out ? Dtype::bfloat16 : Dtype::float32};
 }
 
-void Matmul::run(const Gemm& call, const cublasLtMatmulAlgo_t& algorithm,
-                 cudaStream_t stream) const {
-  const float one = 1.0f;
-  const float zero = 0.0f;
-  check(cublasLtMatmul(at::cuda::getCurrentCUDABlasLtHandle(), desc.get(), &one, call.b.data,
-                       b.get(), call.a.data, a.get(), &zero, call.out, out.get(), call.out,
-                       out.get(), &algorithm, /*workspace=*/nullptr, 0, stream));
-  if (call.bf16_out) canonical_nans(static_cast<uint16_t*>(call.out), call.m * call.n, stream);
-}
+// A call on hostile operands of its own, and what gemm() makes of it.
+class Probe {
+ public:
+  Probe(const Gemm& call, cudaStream_t stream);
 
-// What the library offers without a split of k and without a workspace.
-std::vector<cublasLtMatmulAlgo_t> candidates(const Matmul& matmul) {
-  cublasLtMatmulPreference_t handle = nullptr;
-  check(cublasLtMatmulPreferenceCreate(&handle));
-  const Preference preference(handle);
-  const uint32_t no_reduction = CUBLASLT_REDUCTION_SCHEME_NONE;
-  check(cublasLtMatmulPreferenceSetAttribute(handle, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-                                             &no_reduction, sizeof(no_reduction)));
-  std::array<cublasLtMatmulHeuristicResult_t, 8> results{};
-  int count = 0;
-  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
-      at::cuda::getCurrentCUDABlasLtHandle(), matmul.desc.get(), matmul.b.get(), matmul.a.get(),
-      matmul.out.get(), matmul.out.get(), handle, results.size(), results.data(), &count);
-  if (status != CUBLAS_STATUS_SUCCESS) return {};  // it has none
-  std::vector<cublasLtMatmulAlgo_t> found;
-  for (int i = 0; i < count; ++i) {
-    int32_t splits = 0;
-    size_t written = 0;
-    check(cublasLtMatmulAlgoConfigGetAttribute(&results[i].algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM,
-                                               &splits, sizeof(splits), &written));
-    if (results[i].state == CUBLAS_STATUS_SUCCESS && splits <= 1) found.push_back(results[i].algo);
-  }
-  return found;
-}
+  // Whether the algorithm gives gemm()'s bytes.
+  bool is_kept_by(const LtMatmul& matmul, const cublasLtMatmulAlgo_t& algorithm) const;
+  // Of gemm()'s result.
+  Digest digest() const;
 
-// ---- certification -----------------------------------------------------------------------------
-at::Tensor bytes_on_card(int64_t bytes) {
-  return at::empty({bytes}, at::TensorOptions().dtype(at::kByte).device(at::kCUDA));
-}
+  // Milliseconds of some runs, the same number for all.
+  float time_of_gemm() const;
+  float time_of(const LtMatmul& matmul, const cublasLtMatmulAlgo_t& algorithm) const;
 
-// `call` on operands and a result of its own.
-struct Trial {
-  explicit Trial(const Gemm& call, cudaStream_t stream);
-  bool same_bytes(const at::Tensor& other) const;
+ private:
+  at::Tensor fill(Operand& x, int64_t rows, uint32_t seed) const;
 
-  Gemm gemm;
-  at::Tensor a, b, result;
-  cudaStream_t stream;
+  cudaStream_t stream_;
+  Gemm call_;
+  at::Tensor a_, b_, result_, expected_;
 };
 
-Trial::Trial(const Gemm& call, cudaStream_t stream) : gemm(call), stream(stream) {
-  const auto operand = [&](Operand& x, int64_t rows, uint32_t seed) {
-    const int64_t elements = (by_rows(x) ? rows : call.k) * stride_of(x);
-    at::Tensor memory = bytes_on_card(2 * elements);
-    fill_probe(static_cast<uint16_t*>(memory.mutable_data_ptr()), elements, seed, stream);
-    x.data = memory.const_data_ptr();
-    return memory;
-  };
-  a = operand(gemm.a, call.m, 1);
-  b = operand(gemm.b, call.n, 2);
-  result = bytes_on_card(call.m * call.n * (call.bf16_out ? 2 : 4));
-  gemm.out = result.mutable_data_ptr();
+Probe::Probe(const Gemm& call, cudaStream_t stream)
+    : stream_(stream),
+      call_(call),
+      a_(fill(call_.a, call.m, 1)),
+      b_(fill(call_.b, call.n, 2)),
+      result_(memory_on_card(call.bf16_out ? at::kBFloat16 : at::kFloat, call.m * call.n)) {
+  call_.out = result_.mutable_data_ptr();
+  call_.a_is_settled = call_.b_is_settled = false;  // they were only just filled
+  gemm(call_, stream_);
+  expected_ = result_.clone();
 }
 
-bool Trial::same_bytes(const at::Tensor& other) const {
+at::Tensor Probe::fill(Operand& x, int64_t rows, uint32_t seed) const {
+  const auto [by_rows, stride] = layout_of(x);
+  const int64_t elements = (by_rows ? rows : call_.k) * stride;
+  at::Tensor memory = memory_on_card(at::kBFloat16, elements);
+  fill_probe(static_cast<uint16_t*>(memory.mutable_data_ptr()), elements, seed, stream_);
+  x.data = memory.const_data_ptr();
+  return memory;
+}
+
+bool Probe::is_kept_by(const LtMatmul& matmul, const cublasLtMatmulAlgo_t& algorithm) const {
+  result_.view(at::kByte).fill_(0xa5);  // what is not written differs
+  matmul.run(call_, algorithm, stream_);
   const at::Tensor differs = at::zeros({1}, at::TensorOptions().dtype(at::kInt).device(at::kCUDA));
-  compare(static_cast<const uint16_t*>(result.const_data_ptr()),
-          static_cast<const uint16_t*>(other.const_data_ptr()), result.numel() / 2,
-          differs.mutable_data_ptr<int32_t>(), stream);
+  compare(static_cast<const uint16_t*>(result_.const_data_ptr()),
+          static_cast<const uint16_t*>(expected_.const_data_ptr()),
+          static_cast<int64_t>(result_.nbytes() / 2), differs.mutable_data_ptr<int32_t>(), stream_);
   return differs.item<int32_t>() == 0;
+}
+
+Digest Probe::digest() const {
+  const at::Tensor sums = memory_on_card(at::kLong, 2);
+  digest_sums(expected_.const_data_ptr(), expected_.numel(), expected_.element_size(),
+              sums.mutable_data_ptr<int64_t>(), stream_);
+  const at::Tensor read = sums.cpu();
+  const int64_t* ab = read.const_data_ptr<int64_t>();
+  return finish_digest({static_cast<uint64_t>(ab[0]), static_cast<uint64_t>(ab[1])},
+                       call_.bf16_out ? Dtype::bfloat16 : Dtype::float32,
+                       std::array<int64_t, 2>{call_.m, call_.n});
 }
 
 float milliseconds(const std::function<void()>& run) {
@@ -162,49 +115,100 @@ float milliseconds(const std::function<void()>& run) {
   return begin.elapsed_time(end);
 }
 
-// The fastest algorithm that gives gemm()'s bytes, or none where gemm() itself is faster.
-std::optional<cublasLtMatmulAlgo_t> certify(const Gemm& call, const Matmul& matmul,
-                                            cudaStream_t stream) {
-  const Trial trial(call, stream);
-  gemm(trial.gemm, stream);
-  const at::Tensor expected = trial.result.clone();
-  float best = milliseconds([&] { gemm(trial.gemm, stream); });
-  std::optional<cublasLtMatmulAlgo_t> chosen;
-  for (const cublasLtMatmulAlgo_t& algorithm : candidates(matmul)) {
-    trial.result.fill_(0xa5);  // what is not written differs
-    matmul.run(trial.gemm, algorithm, stream);
-    if (!trial.same_bytes(expected)) continue;
-    const float time = milliseconds([&] { matmul.run(trial.gemm, algorithm, stream); });
+float Probe::time_of_gemm() const {
+  return milliseconds([&] { gemm(call_, stream_); });
+}
+
+float Probe::time_of(const LtMatmul& matmul, const cublasLtMatmulAlgo_t& algorithm) const {
+  return milliseconds([&] { matmul.run(call_, algorithm, stream_); });
+}
+
+// The fastest algorithm that keeps the contract, or none where gemm() itself is faster.
+std::optional<LtAlgorithm> search(const Probe& probe, const LtMatmul& matmul) {
+  float best = probe.time_of_gemm();
+  std::optional<LtAlgorithm> chosen;
+  for (const LtAlgorithm& candidate : matmul.candidates()) {
+    const auto algorithm = matmul.build(candidate);
+    if (!algorithm || !probe.is_kept_by(matmul, *algorithm)) continue;
+    const float time = probe.time_of(matmul, *algorithm);
     if (time >= best) continue;
     best = time;
-    chosen = algorithm;
+    chosen = candidate;
   }
   return chosen;
 }
 
-using Shape = std::tuple<int, bool, bool, bool, int64_t, int64_t, int64_t, int64_t, int64_t>;
+CertificateKey key_of(const Product& product) {
+  const cudaDeviceProp& card = *at::cuda::getCurrentDeviceProperties();
+  return {card.name, std::to_string(card.major) + "." + std::to_string(card.minor),
+          static_cast<int64_t>(cublasLtGetVersion()), product};
+}
 
-Shape shape_of(const Gemm& call) {
-  return {at::cuda::current_device(),
-          by_rows(call.a),
-          by_rows(call.b),
-          call.bf16_out,
-          call.m,
-          call.n,
-          call.k,
-          stride_of(call.a),
-          stride_of(call.b)};
+// What serves which product in this process, and the file that outlives it.
+class Certified {
+ public:
+  void use(const std::string& file) {
+    Certificates read = read_certificates(file);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    remembered_ = std::move(read);
+    file_ = file;
+    served_.clear();
+  }
+
+  // nullopt: gemm() has to serve it.
+  std::optional<cublasLtMatmulAlgo_t> algorithm_for(const Gemm& call, const Product& product,
+                                                    cudaStream_t stream) {
+    const std::pair key(at::cuda::current_device(), product);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    auto known = served_.find(key);
+    if (known == served_.end()) {
+      if (at::cuda::currentStreamCaptureStatus() != at::cuda::CaptureStatus::None) return {};
+      known = served_.emplace(key, certify(call, product, stream)).first;
+    }
+    return known->second;
+  }
+
+ private:
+  std::optional<cublasLtMatmulAlgo_t> certify(const Gemm& call, const Product& product,
+                                              cudaStream_t stream) {
+    const LtMatmul matmul(product);
+    const Probe probe(call, stream);
+    const CertificateKey key = key_of(product);
+    const Digest digest = probe.digest();
+    if (const auto found = remembered_.find(key);
+        found != remembered_.end() && found->second.digest == digest) {
+      if (!found->second.algorithm) return std::nullopt;
+      const auto built = matmul.build(*found->second.algorithm);
+      if (built && probe.is_kept_by(matmul, *built)) return built;
+    }
+    const std::optional<LtAlgorithm> chosen = search(probe, matmul);
+    if (!file_.empty()) add_certificate(file_, key, {chosen, digest});
+    return chosen ? matmul.build(*chosen) : std::nullopt;
+  }
+
+  std::mutex mutex_;
+  std::string file_;  // "": none
+  Certificates remembered_;
+  std::map<std::pair<c10::DeviceIndex, Product>, std::optional<cublasLtMatmulAlgo_t>> served_;
+};
+
+Certified& certified() {
+  static Certified all;
+  return all;
 }
 
 bool is_eligible(const Gemm& call) {
-  constexpr int64_t kWorthIt = int64_t{1}
-                               << 27;  // products; below, a trial costs more than it saves
-  const auto is_aligned = [](const Operand& x) {
-    return reinterpret_cast<uintptr_t>(x.data) % 16 == 0 && stride_of(x) % 8 == 0;
+  // Products; below, a search costs more than it saves.
+  constexpr int64_t kWorthIt = int64_t{1} << 27;
+  // What the library takes for granted when it offers algorithms.
+  const auto is_aligned = [](const void* memory) {
+    return reinterpret_cast<uintptr_t>(memory) % 256 == 0;
   };
+  const auto has_chunks = [](int64_t stride) { return stride % 8 == 0; };  // of 16 bytes
   return call.bf16 && (call.slice == 0 || call.slice >= call.k) && call.m >= 64 && call.n >= 64 &&
-         call.m * call.n * call.k >= kWorthIt && is_aligned(call.a) && is_aligned(call.b) &&
-         reinterpret_cast<uintptr_t>(call.out) % 16 == 0 && call.n % 8 == 0 &&
+         call.m * call.n * call.k >= kWorthIt && is_aligned(call.a.data) &&
+         is_aligned(call.b.data) && is_aligned(call.out) && has_chunks(layout_of(call.a).stride) &&
+         has_chunks(layout_of(call.b).stride) && has_chunks(call.n) &&
          call.m <= std::numeric_limits<int32_t>::max();
 }
 
@@ -212,18 +216,13 @@ bool is_eligible(const Gemm& call) {
 
 bool certified_gemm(const Gemm& call, cudaStream_t stream) {
   if (!is_eligible(call)) return false;
-  static std::mutex mutex;
-  static std::map<Shape, std::optional<cublasLtMatmulAlgo_t>> certified;
-  const std::lock_guard<std::mutex> lock(mutex);
-  const Matmul matmul(call);
-  auto known = certified.find(shape_of(call));
-  if (known == certified.end()) {
-    if (at::cuda::currentStreamCaptureStatus() != at::cuda::CaptureStatus::None) return false;
-    known = certified.emplace(shape_of(call), certify(call, matmul, stream)).first;
-  }
-  if (!known->second) return false;
-  matmul.run(call, *known->second, stream);
+  const Product product = product_of(call);
+  const auto algorithm = certified().algorithm_for(call, product, stream);
+  if (!algorithm) return false;
+  LtMatmul(product).run(call, *algorithm, stream);
   return true;
 }
+
+void use_certificates(const std::string& file) { certified().use(file); }
 
 }  // namespace samebits::cuda
