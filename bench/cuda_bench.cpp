@@ -1,11 +1,13 @@
 // On a card: one decode step of a random Qwen3-0.6B in each of the generator's modes, as the engine
-// sees it (inputs copied there, tokens copied back).
+// sees it (inputs copied there, tokens copied back). Observed: with the digest of every marked
+// value, which a run reads at the end of its phase.
 
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
 
+#include "bench/marks_observer.h"
 #include "bench/qwen3_600m.h"
-#include "harness/kernels/device.h"
+#include "bench/random_qwen3.h"
 #include "harness/workload/step_runner.h"
 
 namespace samebits {
@@ -28,37 +30,24 @@ StepInputs decode_step(int64_t sequences) {
       at::stack({at::arange(sequences), at::full({sequences}, kPosition + 1)}, 1)};
 }
 
-Qwen3 model_of_600_million() {
-  const Qwen3Config config = qwen3_600m();
-  Weights weights;
-  const auto options = at::TensorOptions().dtype(at::kBFloat16).device(at::kCUDA);
-  for (const auto& [name, shape] : qwen3_weight_shapes(config)) {
-    weights[name] = 0.02 * at::randn(shape, options);
-  }
-  return Qwen3(config, Numerics(), TensorParallel(), weights);
-}
-
-bool skipped(benchmark::State& state) {
-  const std::string reason = why_no_cuda();
-  if (!reason.empty()) state.SkipWithError(reason.c_str());
-  return !reason.empty();
-}
-
-void decode(benchmark::State& state, Execution execution, const std::vector<GraphPass>& passes) {
-  if (skipped(state)) return;
+void decode(benchmark::State& state, Execution execution, const std::vector<GraphPass>& passes,
+            bool is_observed = false) {
+  if (is_skipped(state, at::kCUDA)) return;
   const int64_t sequences = state.range(0);
-  const Qwen3 model = model_of_600_million();
-  KvCache cache(model.config(), 1, sequences * kPages, kBlockSize, at::kBFloat16, at::kCUDA);
-  for (int64_t layer = 0; layer < model.config().num_hidden_layers; ++layer) {
+  const std::unique_ptr<Qwen3> model = random_qwen3(qwen3_600m(), Numerics(), at::kCUDA);
+  KvCache cache(model->config(), 1, sequences * kPages, kBlockSize, at::kBFloat16, at::kCUDA);
+  for (int64_t layer = 0; layer < model->config().num_hidden_layers; ++layer) {
     cache.page(layer, 0).k.normal_();
     cache.page(layer, 0).v.normal_();
   }
-  StepRunner runner(model, cache, {execution, GuardPolicy::kDrop, passes, {}, {sequences}},
+  StepRunner runner(*model, cache, {execution, GuardPolicy::kDrop, passes, {}, {sequences}},
                     sequences);
   const StepInputs inputs = decode_step(sequences);
   const Selection selection{/*forced=*/false, /*seed=*/1, /*temperature=*/1.0, 0, 1.0};
-  for (int i = 0; i < 3; ++i) runner.run(inputs, selection);  // captures, warms up
-  for (auto _ : state) benchmark::DoNotOptimize(runner.run(inputs, selection));
+  MarksObserver observer;
+  Observer* const told = is_observed ? &observer : nullptr;
+  for (int i = 0; i < 3; ++i) runner.run(inputs, selection, told);  // captures, warms up
+  for (auto _ : state) benchmark::DoNotOptimize(runner.run(inputs, selection, told));
   state.counters["pool"] =
       benchmark::Counter(static_cast<double>(runner.pool_bytes()), benchmark::Counter::kDefaults,
                          benchmark::Counter::kIs1024);
@@ -83,6 +72,12 @@ BENCHMARK_CAPTURE(decode, full_graph, Execution::kFullGraph, {})
     ->Apply(batches);
 BENCHMARK_CAPTURE(decode, full_graph_fused, Execution::kFullGraph, {GraphPass::kFuse})
     ->Name("cuda/decode/0.6B/full_graph_fused")
+    ->Apply(batches);
+BENCHMARK_CAPTURE(decode, piecewise_observed, Execution::kPiecewise, {}, true)
+    ->Name("cuda/decode/0.6B/piecewise_observed")
+    ->Apply(batches);
+BENCHMARK_CAPTURE(decode, full_graph_observed, Execution::kFullGraph, {}, true)
+    ->Name("cuda/decode/0.6B/full_graph_observed")
     ->Apply(batches);
 }  // namespace
 }  // namespace samebits

@@ -19,4 +19,19 @@ inline Qwen3Config qwen3_600m() {
   return config;
 }
 
+// That of the tiny checkpoint, with longer positions: what a CPU runs in a benchmark's time.
+inline Qwen3Config qwen3_tiny() {
+  Qwen3Config config;
+  config.vocab_size = 1003;
+  config.hidden_size = 128;
+  config.num_hidden_layers = 4;
+  config.num_attention_heads = 16;
+  config.num_key_value_heads = 8;
+  config.head_dim = 16;
+  config.intermediate_size = 384;
+  config.max_position_embeddings = 4096;
+  config.tie_word_embeddings = true;
+  return config;
+}
+
 }  // namespace samebits
