@@ -1,6 +1,5 @@
 #include "harness/graph/bucket_replay.h"
 
-#include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -11,17 +10,13 @@
 
 #include "harness/capture/executor.h"
 #include "harness/core/error.h"
+#include "harness/graph/unowned.h"
 
 namespace samebits {
 namespace {
 
 using Tensors = std::vector<at::Tensor>;
 using Symbols = std::vector<int64_t>;
-
-// The same memory, without a share in it.
-at::Tensor unowned(const at::Tensor& x) {
-  return at::from_blob(x.mutable_data_ptr(), x.sizes(), x.options());
-}
 
 bool uses(const sym::Expr& e, const std::set<int>& symbols) {
   const auto of_atom = [&](const sym::AtomPtr& atom) {

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "harness/kernels/cuda/side_stream.h"
+
 namespace samebits {
 namespace {
 
@@ -51,10 +53,12 @@ Graph record(const PrivatePool& pool, c10::cuda::CUDAStream stream,
              const std::function<void()>& body) {
   const c10::cuda::CUDAStreamGuard current(stream);
   const AllocatingFrom allocating(pool, stream);
+  cuda::SideStream side(stream);
   C10_CUDA_CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
   cudaError_t error = cudaSuccess;
   try {
     body();
+    side.join();
   } catch (...) {
     // The stream must not stay in capture. That the capture is broken is known already.
     end_capture(stream, &error);

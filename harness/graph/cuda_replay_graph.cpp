@@ -1,6 +1,5 @@
 #include "harness/graph/cuda_replay_graph.h"
 
-#include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
@@ -13,6 +12,7 @@
 #include "harness/dtensor/dtensor.h"
 #include "harness/graph/graph_output.h"
 #include "harness/graph/operator_watch.h"
+#include "harness/graph/unowned.h"
 
 namespace samebits {
 namespace {
@@ -24,16 +24,6 @@ int64_t allocations() {
   const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(c10::cuda::current_device());
   return stats.allocation[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)]
       .allocated;
-}
-
-// The same memory, without a share in it. The device is said, since the driver knows no owner of
-// the null pointer that a tensor without elements has.
-at::Tensor unowned(const at::Tensor& x) {
-  return at::for_blob(const_cast<void*>(x.const_data_ptr()), x.sizes())
-      .strides(x.strides())
-      .options(x.options())
-      .target_device(x.device())
-      .make_tensor();
 }
 
 at::Tensor unowned_value(const at::Tensor& value) {

@@ -1,8 +1,25 @@
 #include "harness/graph/replayer.h"
 
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace samebits {
+namespace {
+
+// The values that inputs without padding give the graph's symbols.
+std::vector<int64_t> symbols_of(const ir::Graph& graph, const std::vector<at::Tensor>& inputs) {
+  std::vector<int64_t> symbols(graph.symbols.size());
+  for (const ir::SymbolBinding& binding : graph.bindings) {
+    symbols[binding.symbol] = inputs[binding.input].size(binding.dim);
+  }
+  return symbols;
+}
+
+}  // namespace
 
 Replayer::Replayer(std::string name, CapturedProgram& program, std::vector<BucketedInput> inputs,
                    Buckets buckets, std::shared_ptr<ReplayPool> pool,
@@ -30,20 +47,36 @@ const std::vector<StaticBuffer>& Replayer::buffers_for(int64_t bucket) {
   return buffers_.emplace(bucket, std::move(buffers)).first->second;
 }
 
-BucketReplay& Replayer::replay_for(const CapturedProgram::Served& served, int64_t bucket,
-                                   const std::vector<at::Tensor>& inputs) {
-  const Key key(served.graph.get(), bucket);
+Replayer::Replay& Replayer::replay_for(const CapturedProgram::Served& served, int64_t bucket,
+                                       const std::vector<at::Tensor>& inputs, bool digests) {
+  const Key key(served.graph.get(), bucket, digests);
   const auto found = replays_.find(key);
-  if (found != replays_.end()) return *found->second;
-  auto replay =
-      std::make_unique<BucketReplay>(fmt::format("{}, bucket {}", name_, bucket),
-                                     passes::split(served.graph, splitting_), is_dynamic_, pool_);
-  replay->capture(inputs, served.symbols);
-  return *replays_.emplace(key, std::move(replay)).first->second;
+  if (found != replays_.end()) return found->second;
+  const std::string name = fmt::format("{}, bucket {}", name_, bucket);
+  Replay replay;
+  std::shared_ptr<const ir::Graph> graph = served.graph;
+  if (digests) {
+    replay.symbols = at::zeros({static_cast<int64_t>(served.symbols.size())},
+                               inputs.at(0).options().dtype(at::kLong));
+    passes::DigestedGraph digested = passes::digest_marks(*graph, replay.symbols, splitting_);
+    graph = std::make_shared<const ir::Graph>(std::move(digested.graph));
+    replay.marks = std::make_shared<const std::vector<passes::Mark>>(std::move(digested.marks));
+  }
+  replay.pieces =
+      std::make_unique<BucketReplay>(name, passes::split(graph, splitting_), is_dynamic_, pool_);
+  replay.pieces->capture(inputs, served.symbols);
+  return replays_.emplace(key, std::move(replay)).first->second;
+}
+
+// Only what is new: a copy to a card takes longer than a digest.
+void Replayer::write_symbols(Replay& replay, const std::vector<int64_t>& symbols) {
+  if (replay.written == symbols) return;
+  replay.symbols.copy_(at::tensor(symbols));
+  replay.written = symbols;
 }
 
 std::vector<at::Tensor> Replayer::run(const std::vector<at::Tensor>& inputs, int64_t tokens,
-                                      int64_t rows) {
+                                      int64_t rows, ReplayDigests* digests) {
   TORCH_CHECK(inputs.size() == inputs_.size(), name_, ": found ", inputs.size(),
               " inputs, expected ", inputs_.size());
   const int64_t bucket = buckets_.bucket_for(tokens);
@@ -53,12 +86,22 @@ std::vector<at::Tensor> Replayer::run(const std::vector<at::Tensor>& inputs, int
     padded.push_back(is_dynamic_[i] ? inputs[i] : buffers[i].memory);
   }
   const CapturedProgram::Served served = program_.serve(padded);
-  BucketReplay& replay = replay_for(served, bucket, padded);
+  Replay& replay = replay_for(served, bucket, padded, digests != nullptr);
+  if (digests != nullptr) {
+    digests->marks = replay.marks;
+    digests->symbols = symbols_of(*served.graph, inputs);
+    write_symbols(replay, digests->symbols);
+  }
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (is_dynamic_[i]) continue;
     pool_->copy(buffers[i], inputs[i], inputs_[i].padding.value_or(tokens));
   }
-  std::vector<at::Tensor> outputs = replay.run(padded, served.symbols);
+  std::vector<at::Tensor> outputs = replay.pieces->run(padded, served.symbols);
+  if (digests != nullptr) {
+    const auto sums = outputs.begin() + static_cast<std::ptrdiff_t>(served.graph->outputs.size());
+    digests->sums = at::cat(std::vector<at::Tensor>(sums, outputs.end()));
+    outputs.erase(sums, outputs.end());
+  }
   for (at::Tensor& output : outputs) {
     output = output.narrow(0, 0, rows).clone(at::MemoryFormat::Contiguous);
   }
@@ -67,13 +110,13 @@ std::vector<at::Tensor> Replayer::run(const std::vector<at::Tensor>& inputs, int
 
 int64_t Replayer::captures() const {
   int64_t sum = 0;
-  for (const auto& [key, replay] : replays_) sum += replay->captures();
+  for (const auto& [key, replay] : replays_) sum += replay.pieces->captures();
   return sum;
 }
 
 ReplayWitness Replayer::witness() const {
   ReplayWitness sum;
-  for (const auto& [key, replay] : replays_) sum += replay->witness();
+  for (const auto& [key, replay] : replays_) sum += replay.pieces->witness();
   return sum;
 }
 

@@ -7,12 +7,13 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "harness/capture/captured_program.h"
 #include "harness/graph/bucket_replay.h"
 #include "harness/graph/buckets.h"
+#include "harness/graph/replay_digests.h"
 #include "harness/graph/replay_graph.h"
 
 namespace samebits {
@@ -45,18 +46,28 @@ class Replayer {
            std::vector<std::string> splitting = {});
 
   // Inputs for `tokens` tokens, as the program takes them. Returns the caller's own copies of the
-  // outputs, the first `rows` rows of each. Errors: those of Buckets, CapturedProgram, the pool and
-  // its graphs.
-  std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs, int64_t tokens, int64_t rows);
+  // outputs, the first `rows` rows of each. With `digests`, other replays serve: those of the graph
+  // that digests what it marks (passes/digest_marks.h). Errors: those of Buckets, CapturedProgram,
+  // digest_marks(), the pool and its graphs.
+  std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs, int64_t tokens, int64_t rows,
+                              ReplayDigests* digests = nullptr);
 
   int64_t captures() const;       // graphs
   ReplayWitness witness() const;  // over all graphs
 
  private:
-  using Key = std::pair<const ir::Graph*, int64_t>;  // and bucket
+  using Key = std::tuple<const ir::Graph*, int64_t, bool>;  // bucket, and whether it digests
+  struct Replay {
+    std::unique_ptr<BucketReplay> pieces;
+    // Of one that digests: what it does, and the symbols as its launches and this host have them.
+    std::shared_ptr<const std::vector<passes::Mark>> marks;
+    at::Tensor symbols;
+    std::vector<int64_t> written;
+  };
   const std::vector<StaticBuffer>& buffers_for(int64_t bucket);
-  BucketReplay& replay_for(const CapturedProgram::Served& served, int64_t bucket,
-                           const std::vector<at::Tensor>& inputs);
+  Replay& replay_for(const CapturedProgram::Served& served, int64_t bucket,
+                     const std::vector<at::Tensor>& inputs, bool digests);
+  void write_symbols(Replay& replay, const std::vector<int64_t>& symbols);
 
   std::string name_;
   CapturedProgram& program_;
@@ -66,7 +77,7 @@ class Replayer {
   std::shared_ptr<ReplayPool> pool_;
   std::vector<std::string> splitting_;
   std::map<int64_t, std::vector<StaticBuffer>> buffers_;  // by bucket; of a dynamic input: none
-  std::map<Key, std::unique_ptr<BucketReplay>> replays_;
+  std::map<Key, Replay> replays_;
 };
 
 }  // namespace samebits

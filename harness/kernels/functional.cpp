@@ -254,6 +254,14 @@ at::Tensor digest_sums(const at::Tensor& x) {
   return op.call(x);
 }
 
+at::Tensor digest_rows(at::TensorList values, at::IntArrayRef widths, at::IntArrayRef rows,
+                       const at::Tensor& sizes) {
+  static const auto op =
+      find<at::Tensor(at::TensorList, at::IntArrayRef, at::IntArrayRef, const at::Tensor&)>(
+          "samebits::digest_rows");
+  return op.call(values, widths, rows, sizes);
+}
+
 void mark(const at::Tensor& x, const std::string& site) {
   static const auto op = find<void(const at::Tensor&, c10::string_view)>("samebits::mark");
   op.call(x, site);

@@ -87,6 +87,8 @@ void adamw_(const at::Tensor& weight, const std::optional<at::Tensor>& master, c
             double weight_decay);
 
 at::Tensor digest_sums(const at::Tensor& x);
+at::Tensor digest_rows(at::TensorList values, at::IntArrayRef widths, at::IntArrayRef rows,
+                       const at::Tensor& sizes);
 
 void mark(const at::Tensor& x, const std::string& site);
 

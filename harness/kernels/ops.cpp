@@ -113,6 +113,10 @@ TORCH_LIBRARY(samebits, m) {
   // digest_sums.h: int64 [2] of a tensor of any dtype.
   m.def("digest_sums(Tensor x) -> Tensor");
 
+  // digest_rows.h: int64 [n, 2] of n tensors of any dtype, of as many rows as `sizes` (int64 [m])
+  // says.
+  m.def("digest_rows(Tensor[] values, int[] widths, int[] rows, Tensor sizes) -> Tensor");
+
   // mark.h: names a value. Does nothing by itself; observe/ and capture/ listen to it.
   m.def("mark(Tensor x, str site) -> ()");
 }

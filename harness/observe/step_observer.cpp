@@ -5,9 +5,9 @@
 #include <new>
 #include <utility>
 
+#include "harness/capture/abstract_call.h"
 #include "harness/core/device_error.h"
 #include "harness/core/error.h"
-#include "harness/core/launch.h"
 #include "harness/core/stopwatch.h"
 #include "harness/kernels/device.h"
 #include "harness/observe/tensor_observation.h"
@@ -59,10 +59,17 @@ void StepObserver::end_phase() {
   stopwatch_.reset();
 }
 
+const std::string& StepObserver::phase(const std::string& what) const {
+  TORCH_CHECK(!record_.phases.empty(), what, " was observed before any phase began");
+  return record_.phases.back().phase;
+}
+
 void StepObserver::observe(const std::string& site, const at::Tensor& value) {
-  TORCH_CHECK(!record_.phases.empty(), site, " was observed before any phase began");
-  unread_.push_back(
-      begin_observation(record_.step, record_.phases.back().phase, /*rank=*/0, site, value));
+  unread_.emplace_back(begin_observation(record_.step, phase(site), /*rank=*/0, site, value));
+}
+
+void StepObserver::observe_replay(const ReplayDigests& digests) {
+  unread_.emplace_back(UnreadReplay{record_.step, phase("a replay"), /*rank=*/0, digests});
 }
 
 void StepObserver::read_unread() {
@@ -81,13 +88,10 @@ void StepObserver::keep_what_was_seen() {
 
 void StepObserver::call(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   static const c10::OperatorName mark("samebits::mark", "");
-  if (op.operator_name() != mark) {
+  // A tracer below autograd wants the marks of what it traces; there is no value to see yet.
+  if (op.operator_name() != mark || is_abstract(torch::jit::peek(*stack, 0, 2).toTensor())) {
     op.callBoxed(stack);
     return;
-  }
-  if (launch_sink() != nullptr) {
-    throw InputError("level op", "a generator that replays graphs, whose operators nobody sees",
-                     "an eager or captured generator, or level step");
   }
   const std::string site = torch::jit::pop(*stack).toStringRef();
   const at::Tensor value = torch::jit::pop(*stack).toTensor();

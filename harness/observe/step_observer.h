@@ -23,7 +23,7 @@ enum class Level { kStep, kOp };
 // Runs one arm's steps and writes what they show: observations into a stream, costs (wall clock and
 // peak memory of each phase) into the step's record. At level `op` it stands at the top of the
 // dispatcher during a step and listens to samebits::mark, from eager code and from an executing
-// graph alike.
+// graph alike; of replays it is told.
 class StepObserver : public Observer, private DispatchMode {
  public:
   // `sink` is borrowed and must outlive the observer. `device`: where the arm computes, and whose
@@ -37,20 +37,23 @@ class StepObserver : public Observer, private DispatchMode {
 
   void begin_phase(const std::string& name) override;
   void observe(const std::string& site, const at::Tensor& value) override;
+  bool sees_operators() const override { return level_ == Level::kOp; }
+  void observe_replay(const ReplayDigests& digests) override;
 
  private:
   void call(const c10::OperatorHandle& op, torch::jit::Stack* stack) override;
   void end_phase();
   void read_unread();
   void keep_what_was_seen();
-  std::string where() const;  // for a person
+  const std::string& phase(const std::string& what) const;  // the current one
+  std::string where() const;                                // for a person
 
   ObservationSink& sink_;
   Level level_;
   DeviceKind device_;
   StepRecord record_;
-  std::optional<Stopwatch> stopwatch_;     // of the current phase
-  std::vector<UnreadObservation> unread_;  // of the current phase
+  std::optional<Stopwatch> stopwatch_;  // of the current phase
+  std::vector<Unread> unread_;          // of the current phase
 };
 
 }  // namespace samebits

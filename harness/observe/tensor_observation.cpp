@@ -33,6 +33,26 @@ Dtype dtype_from_scalar_type(at::ScalarType type) {
   }
 }
 
+namespace {
+
+const at::Tensor& sums_of(const Unread& unread) {
+  const auto* one = std::get_if<UnreadObservation>(&unread);
+  return one ? one->sums : std::get<UnreadReplay>(unread).digests.sums;
+}
+
+// Without its digest.
+Observation observation_of(const passes::Mark& mark, const UnreadReplay& replay) {
+  Observation observation{
+      replay.step, replay.phase, replay.rank, mark.site, dtype_from_scalar_type(mark.meta.dtype),
+      {},          {},           std::nullopt};
+  for (const sym::Expr& size : mark.meta.sizes) {
+    observation.shape.push_back(size.evaluate(replay.digests.symbols));
+  }
+  return observation;
+}
+
+}  // namespace
+
 UnreadObservation begin_observation(int64_t step, std::string phase, int64_t rank, std::string site,
                                     const at::Tensor& value) {
   const c10::NoGradGuard no_grad;
@@ -49,20 +69,31 @@ UnreadObservation begin_observation(int64_t step, std::string phase, int64_t ran
           at::Tensor()};
 }
 
-std::vector<Observation> read_observations(std::vector<UnreadObservation> unread) {
+std::vector<Observation> read_observations(std::vector<Unread> unread) {
   std::vector<at::Tensor> sums;
-  for (const UnreadObservation& each : unread) {
-    if (each.sums.defined()) sums.push_back(each.sums);
+  for (const Unread& each : unread) {
+    const at::Tensor& some = sums_of(each);
+    if (some.defined()) sums.push_back(some.view({-1, 2}));
   }
-  const at::Tensor all = sums.empty() ? at::Tensor() : at::stack(sums).cpu();
+  const at::Tensor all = sums.empty() ? at::Tensor() : at::cat(sums).cpu();
   const int64_t* next = sums.empty() ? nullptr : all.const_data_ptr<int64_t>();
-  std::vector<Observation> observations;
-  for (UnreadObservation& each : unread) {
-    Observation& observation = observations.emplace_back(std::move(each.observation));
-    if (!each.sums.defined()) continue;
+  const auto finish = [&](Observation observation) {
     const DigestSums read{static_cast<uint64_t>(next[0]), static_cast<uint64_t>(next[1])};
     observation.digest = finish_digest(read, observation.dtype, observation.shape);
     next += 2;
+    return observation;
+  };
+  std::vector<Observation> observations;
+  for (Unread& each : unread) {
+    if (auto* one = std::get_if<UnreadObservation>(&each)) {
+      Observation& seen = one->observation;
+      observations.push_back(one->sums.defined() ? finish(std::move(seen)) : std::move(seen));
+      continue;
+    }
+    const auto& replay = std::get<UnreadReplay>(each);
+    for (const passes::Mark& mark : *replay.digests.marks) {
+      observations.push_back(finish(observation_of(mark, replay)));
+    }
   }
   return observations;
 }

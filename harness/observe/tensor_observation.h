@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "harness/core/dtype.h"
+#include "harness/graph/replay_digests.h"
 #include "harness/observe/observation.h"
 
 namespace samebits {
@@ -26,7 +28,17 @@ struct UnreadObservation {
 UnreadObservation begin_observation(int64_t step, std::string phase, int64_t rank, std::string site,
                                     const at::Tensor& value);
 
+// What a replay digested of its own marks: an observation each.
+struct UnreadReplay {
+  int64_t step = 0;
+  std::string phase;
+  int64_t rank = 0;
+  ReplayDigests digests;
+};
+
+using Unread = std::variant<UnreadObservation, UnreadReplay>;
+
 // Reads all digests at once, in the order given.
-std::vector<Observation> read_observations(std::vector<UnreadObservation> unread);
+std::vector<Observation> read_observations(std::vector<Unread> unread);
 
 }  // namespace samebits

@@ -136,7 +136,7 @@ StepInputs Engine::batch(const std::vector<Slice>& slices, bool forced) const {
 }
 
 std::vector<Completion> Engine::generate(const std::vector<Request>& requests,
-                                         const Sampling& sampling) {
+                                         const Sampling& sampling, Observer* observer) {
   const bool forced = !requests.empty() && !requests.front().forced.empty();
   const Selection selection{forced, sampling.seed, sampling.temperature, sampling.top_k,
                             sampling.top_p};
@@ -167,7 +167,7 @@ std::vector<Completion> Engine::generate(const std::vector<Request>& requests,
     }
 
     const std::vector<Slice> slices = schedule(running);
-    const StepOutputs outputs = runner_.run(batch(slices, forced), selection);
+    const StepOutputs outputs = runner_.run(batch(slices, forced), selection, observer);
     const int64_t* tokens = outputs.tokens.const_data_ptr<int64_t>();
     const float* logprobs = outputs.logprobs.const_data_ptr<float>();
     int64_t row = 0;

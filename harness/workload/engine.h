@@ -50,9 +50,11 @@ class Engine {
   // `model` is borrowed and must outlive the engine.
   Engine(const Qwen3& model, const EngineSettings& settings);
 
-  // Extends every request, in the order given. Throws InputError for an empty prompt, a token
-  // outside the vocabulary and a sequence longer than the model's positions.
-  std::vector<Completion> generate(const std::vector<Request>& requests, const Sampling& sampling);
+  // Extends every request, in the order given. `observer`: as of StepRunner. Throws InputError for
+  // an empty prompt, a token outside the vocabulary and a sequence longer than the model's
+  // positions.
+  std::vector<Completion> generate(const std::vector<Request>& requests, const Sampling& sampling,
+                                   Observer* observer = nullptr);
 
   // Pages that a sequence of `tokens` tokens occupies.
   static int64_t blocks_for(int64_t tokens, int64_t block_size);

@@ -8,6 +8,7 @@
 
 #include "harness/core/error.h"
 #include "harness/workload/rewards.h"
+#include "harness/workload/weight_sync.h"
 
 namespace samebits {
 namespace {
@@ -64,7 +65,7 @@ StepOutcome Grpo::step(int64_t step, Observer& observer) {
   const std::vector<Sample> samples = rollout(step, observer, outcome.completion);
   train(samples, observer);
   observer.begin_phase("sync");
-  sync_weights();
+  sync_weights(*trained_, *generator_);
   outcome.witness = growth_of(before, witness());
   return outcome;
 }
@@ -111,7 +112,8 @@ std::vector<Sample> Grpo::rollout(int64_t step, Observer& observer, std::string&
   }
   const std::vector<Completion> completions = engine_->generate(
       requests,
-      {arm_.seed, settings.max_new_tokens, settings.temperature, settings.top_k, settings.top_p});
+      {arm_.seed, settings.max_new_tokens, settings.temperature, settings.top_k, settings.top_p},
+      &observer);
 
   std::vector<Sample> samples;
   float reward_sum = 0.0f;
@@ -161,14 +163,6 @@ void Grpo::train(const std::vector<Sample>& samples, Observer& observer) {
   const c10::NoGradGuard no_grad;
   for (const Parameter& parameter : trained_->parameters()) {
     observer.observe(parameter.name, parameter.tensor.detach());
-  }
-}
-
-void Grpo::sync_weights() {
-  const c10::NoGradGuard no_grad;
-  for (size_t i = 0; i < trained_->parameters().size(); ++i) {
-    // In place: a captured graph holds the generator's weights by their address.
-    generator_->parameters()[i].tensor.copy_(trained_->parameters()[i].tensor);
   }
 }
 

@@ -28,7 +28,6 @@ class Grpo : public Workload {
  private:
   std::vector<Sample> rollout(int64_t step, Observer& observer, std::string& first_text);
   void train(const std::vector<Sample>& samples, Observer& observer);
-  void sync_weights();
   Counters witness() const;
   std::vector<const ModedProgram*> training_programs() const;  // of a step, in its order
 

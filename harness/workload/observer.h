@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "harness/graph/replay_digests.h"
+
 namespace samebits {
 
 // What a workload tells of itself while it runs, in program order. observe/ implements it; a
@@ -18,6 +20,11 @@ class Observer {
 
   // A value at a site of the current phase. Plain or DTensor; a DTensor is seen whole.
   virtual void observe(const std::string& site, const at::Tensor& value) = 0;
+
+  // Whether it listens to what the model marks (samebits::mark). Only then do replays, whose
+  // operators nobody sees, digest their own marks, and tell of them.
+  virtual bool sees_operators() const { return false; }
+  virtual void observe_replay(const ReplayDigests& /*digests*/) {}
 };
 
 }  // namespace samebits

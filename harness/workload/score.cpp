@@ -33,14 +33,16 @@ StepOutcome Score::step(int64_t step, Observer& observer) {
   }
   const std::vector<Completion> completions = engine_->generate(
       requests,
-      {arm_.seed, settings.max_new_tokens, settings.temperature, settings.top_k, settings.top_p});
+      {arm_.seed, settings.max_new_tokens, settings.temperature, settings.top_k, settings.top_p},
+      &observer);
   for (size_t i = 0; i < completions.size(); ++i) {
     observer.observe(fmt::format("completion[{}]", i), at::tensor(completions[i].tokens));
   }
 
   observer.begin_phase("score");
-  const auto logprobs = settings.kind == WorkloadKind::kPrefill ? prefill(completions)
-                                                                : decode(requests, completions);
+  const auto logprobs = settings.kind == WorkloadKind::kPrefill
+                            ? prefill(completions)
+                            : decode(requests, completions, observer);
   for (size_t i = 0; i < logprobs.size(); ++i) {
     for (size_t t = 0; t < logprobs[i].size(); ++t) {
       observer.observe(fmt::format("logprob[{},{}]", i, t), at::scalar_tensor(logprobs[i][t]));
@@ -64,11 +66,12 @@ std::vector<std::vector<float>> Score::prefill(const std::vector<Completion>& co
 }
 
 std::vector<std::vector<float>> Score::decode(const std::vector<Request>& requests,
-                                              const std::vector<Completion>& completions) {
+                                              const std::vector<Completion>& completions,
+                                              Observer& observer) {
   std::vector<Request> forced = requests;
   for (size_t i = 0; i < forced.size(); ++i) forced[i].forced = completions[i].tokens;
   std::vector<std::vector<float>> all;
-  for (Completion& scored : engine_->generate(forced, {})) {
+  for (Completion& scored : engine_->generate(forced, {}, &observer)) {
     all.push_back(std::move(scored.logprobs));
   }
   return all;

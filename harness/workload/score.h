@@ -24,7 +24,8 @@ class Score : public Workload {
  private:
   std::vector<std::vector<float>> prefill(const std::vector<Completion>& completions) const;
   std::vector<std::vector<float>> decode(const std::vector<Request>& requests,
-                                         const std::vector<Completion>& completions);
+                                         const std::vector<Completion>& completions,
+                                         Observer& observer);
 
   Arm arm_;
   std::vector<std::vector<int64_t>> prompts_;

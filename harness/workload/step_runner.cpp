@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "harness/capture/passes/split.h"
 #include "harness/capture/print.h"
@@ -115,13 +116,14 @@ Program StepRunner::program(const Selection& selection) const {
   };
 }
 
-StepOutputs StepRunner::run(const StepInputs& inputs, const Selection& selection) {
+StepOutputs StepRunner::run(const StepInputs& inputs, const Selection& selection,
+                            Observer* observer) {
   const c10::NoGradGuard no_grad;
   const StepInputs on_device = inputs_from_list(on(model_.device(), list_from_inputs(inputs)));
   const std::vector<at::Tensor> outputs =
       on(at::kCPU, mode_.execution == Execution::kEager
                        ? run_eager(list_from_inputs(on_device), selection)
-                       : run_captured(on_device, selection));
+                       : run_captured(on_device, selection, observer));
   throw_device_fault();
   return {outputs[0], outputs[1]};
 }
@@ -167,19 +169,28 @@ StepRunner::Captured& StepRunner::captured_for(const Selection& selection) {
   return captured;
 }
 
+std::vector<at::Tensor> StepRunner::replay(Replayer& replayer, const StepInputs& inputs,
+                                           Observer* observer) {
+  ReplayDigests digests;
+  const bool is_observed = observer != nullptr && observer->sees_operators();
+  std::vector<at::Tensor> outputs =
+      replayer.run(list_from_inputs(inputs), inputs.slots.size(0), inputs.rows.size(0),
+                   is_observed ? &digests : nullptr);
+  if (is_observed) observer->observe_replay(digests);
+  return outputs;
+}
+
 std::vector<at::Tensor> StepRunner::run_captured(const StepInputs& inputs,
-                                                 const Selection& selection) {
+                                                 const Selection& selection, Observer* observer) {
   parameters_.check();
   Captured& captured = captured_for(selection);
   const bool is_replayed = mode_.execution == Execution::kPiecewise ||
                            (mode_.execution == Execution::kFullGraph && is_decode(inputs));
-  const std::vector<at::Tensor> list = list_from_inputs(inputs);
   // Tracing enters the model's code without computing; every other entry would be eager work.
   const int64_t traces = captured.program.witness().traces;
   const int64_t before = model_.forward_calls();
-  std::vector<at::Tensor> outputs =
-      is_replayed ? captured.replayer->run(list, inputs.slots.size(0), inputs.rows.size(0))
-                  : captured.program(list);
+  std::vector<at::Tensor> outputs = is_replayed ? replay(*captured.replayer, inputs, observer)
+                                                : captured.program(list_from_inputs(inputs));
   eager_calls_ += model_.forward_calls() - before - (captured.program.witness().traces - traces);
   return outputs;
 }

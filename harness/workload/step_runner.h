@@ -16,6 +16,7 @@
 #include "harness/model/kv_cache.h"
 #include "harness/model/qwen3.h"
 #include "harness/workload/held_parameters.h"
+#include "harness/workload/observer.h"
 
 namespace samebits {
 
@@ -67,7 +68,10 @@ class StepRunner {
   StepRunner(const Qwen3& model, const KvCache& cache, const GeneratorMode& mode,
              int64_t max_tokens);
 
-  StepOutputs run(const StepInputs& inputs, const Selection& selection);
+  // `observer` (null: none) is told of a replay's marks; of all others the operators themselves
+  // tell who listens.
+  StepOutputs run(const StepInputs& inputs, const Selection& selection,
+                  Observer* observer = nullptr);
 
   // Counters, cumulative: eager_calls (times that the model's code computed), and of a captured arm
   // traces, runs, nodes, guards checked and guards found false; of a replayed one also captures and
@@ -97,7 +101,9 @@ class StepRunner {
   CapturedProgram make_captured(const Selection& selection) const;
   Replayer make_replayer(CapturedProgram& program, const Selection& selection);
   Captured& captured_for(const Selection& selection);
-  std::vector<at::Tensor> run_captured(const StepInputs& inputs, const Selection& selection);
+  std::vector<at::Tensor> run_captured(const StepInputs& inputs, const Selection& selection,
+                                       Observer* observer);
+  std::vector<at::Tensor> replay(Replayer& replayer, const StepInputs& inputs, Observer* observer);
 
   const Qwen3& model_;
   const KvCache& cache_;

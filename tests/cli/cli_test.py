@@ -57,13 +57,15 @@ class CliTest(unittest.TestCase):
         out = self.folder / "out"
         run = ("run", CASE, "--out", out)
         self.refused("run", "cases/nosuch.json", naming=["cases/nosuch.json"])
+        certificates = self.folder / "certificates.json"
+        certificates.write_text('{"format": 0, "certificates": []}')
+        self.refused("--certificates", certificates, "doctor", naming=["certificates.json: format", "found 0"])
         self.refused(*run, "--set", "step=3", naming=["step", "steps"])
         self.refused(*run, "--set", "captured-tp2.mesh.tp=3", naming=["num_attention_heads", "3"])
         self.refused(*run, "--arm", "eagre", naming=["eagre", "eager"])
         self.refused(*run, "--set", "eager.generator=half_graph", naming=["half_graph", "full_graph"])
         self.refused(*run, "--set", "piecewise.buckets=[1,8]", naming=[CASE, "arms.piecewise.buckets", "8", "256"])
         self.refused(*run, "--set", "buckets=[8,1]", naming=[CASE, "buckets.1", "1 after 8", "ascending"])
-        self.refused(*run, "--level", "op", naming=["--level op, arm piecewise", "captured", "--arm"])
         self.refused(*run, "--set", "model=" + str(self.folder), naming=["json"])
         self.refused("report", self.folder, naming=[str(self.folder)])
         self.refused("bench", "nosuch", naming=["nosuch"])
@@ -107,12 +109,13 @@ class CliTest(unittest.TestCase):
         model = self.model_copy()
         flip_one_bit(model, "model.layers.2.mlp.down_proj.weight", 5 * 384 + 100)
         out = self.folder / "out"
-        result = samebits("run", CASE, "--steps", "1", "--arm", "eager", "--arm", "captured-tp2", "--arm", "piecewise",
-                          "--out", out, "--set", f"captured-tp2.model={model}", "--set", f"piecewise.model={model}")
+        arms = ("captured-tp2", "piecewise", "full-graph-tp2")
+        chosen = [flag for arm in arms for flag in ("--arm", arm, "--set", f"{arm}.model={model}")]
+        result = samebits("run", CASE, "--steps", "1", "--arm", "eager", *chosen, "--out", out)
         self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
         report = (out / "report.md").read_text()
-        for how in ("captured-tp2, at level op", "piecewise, at level op (piecewise run captured)"):
-            self.assertRegex(report, re.escape(how) + r".*layers\.2\.feed_forward\.w2#0")
+        for arm in arms:
+            self.assertRegex(report, arm + r", at level op: .*layers\.2\.feed_forward\.w2#0")
 
     def test_equal_arms_exit_0_and_compare_agrees(self):
         out = self.folder / "out"

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "harness/capture/passes/split.h"
+#include "harness/core/dispatch_mode.h"
 #include "harness/core/error.h"
 #include "harness/kernels/functional.h"
 #include "tests/kernels/tensors.h"
@@ -19,7 +20,7 @@ constexpr int64_t kPages = 6;
 constexpr int64_t kPageRows = 4;
 constexpr int64_t kHeadDim = 8;
 
-// Decode attention: q = k = v looked up by id, one token a sequence.
+// Decode attention: q = k = v looked up by id, one token a sequence. Marks what it computes.
 class DecodeProgram {
  public:
   explicit DecodeProgram(c10::Device device)
@@ -28,8 +29,10 @@ class DecodeProgram {
 
   std::vector<at::Tensor> operator()(const std::vector<at::Tensor>& in) const {
     const at::Tensor x = ops::embedding(in[0], table, 0).view({1, -1, 1, kHeadDim});
+    ops::mark(x, "embedding");
     ops::write_kv(cache, cache, x, x, in[1]);
     const at::Tensor out = ops::paged_attention(x, cache, cache, in[2], in[3], in[4], 1.0);
+    ops::mark(out, "attention");
     return {out.view({-1, kHeadDim})};
   }
   static std::vector<DynamicDim> dynamic_dims() {
@@ -47,6 +50,38 @@ class DecodeProgram {
   at::Tensor table;
   at::Tensor cache;
 };
+
+// Listens to what a program marks.
+class Marks final : public DispatchMode {
+ public:
+  void call(const c10::OperatorHandle& op, torch::jit::Stack* stack) override {
+    if (op.operator_name().name != "samebits::mark") {
+      op.callBoxed(stack);
+      return;
+    }
+    sites.push_back(torch::jit::pop(*stack).toStringRef());
+    values.push_back(torch::jit::pop(*stack).toTensor());
+  }
+  std::vector<std::string> sites;
+  std::vector<at::Tensor> values;
+};
+
+// Whether a run saw what a program marked itself.
+bool agree(const ReplayDigests& digests, const Marks& marks) {
+  if (digests.marks->size() != marks.sites.size()) return false;
+  for (size_t i = 0; i < marks.sites.size(); ++i) {
+    const passes::Mark& mark = (*digests.marks)[i];
+    std::vector<int64_t> sizes;
+    for (const sym::Expr& size : mark.meta.sizes) sizes.push_back(size.evaluate(digests.symbols));
+    if (mark.site != marks.sites[i] || marks.values[i].sizes() != at::IntArrayRef(sizes) ||
+        mark.meta.dtype != marks.values[i].scalar_type() ||
+        !same_bits(digests.sums[static_cast<int64_t>(i)].cpu(),
+                   ops::digest_sums(marks.values[i]).cpu())) {
+      return false;
+    }
+  }
+  return true;
+}
 
 class ReplayerTest : public testing::ReplayPoolTest {
  protected:
@@ -67,6 +102,12 @@ class ReplayerTest : public testing::ReplayPoolTest {
                       at::full({tokens}, 3, at::kInt)});
   }
   std::vector<at::Tensor> eager(int64_t tokens) const { return (*eager_)(step(tokens)); }
+  Marks marks_of(int64_t tokens) const {
+    Marks marks;
+    const DispatchModeGuard listening(marks);
+    eager(tokens);
+    return marks;
+  }
   Replayer replayer(int64_t padding_slot = -1) {
     return Replayer("decode", *captured_, DecodeProgram::inputs(padding_slot), Buckets({1, 4}),
                     pool_);
@@ -113,6 +154,35 @@ TEST_P(ReplayerTest, PiecesGiveTheSameBits) {
   EXPECT_EQ(replayer.captures(), 2 * 2);
   EXPECT_EQ(replayer.witness().replays, 3 * 2);
   EXPECT_EQ(replayer.witness().eager_operators, 3);
+}
+
+TEST_P(ReplayerTest, DigestsAreThoseOfTheValuesWithoutPadding) {
+  for (const bool is_full : {true, false}) {
+    Replayer replayer = is_full ? this->replayer() : in_pieces();
+    for (const int64_t tokens : {3, 1, 4, 2, 3}) {
+      ReplayDigests digests;
+      const auto found = replayer.run(step(tokens), tokens, tokens, &digests);
+      EXPECT_TRUE(same_bits(found, eager(tokens)));
+      EXPECT_TRUE(agree(digests, marks_of(tokens))) << tokens;
+      EXPECT_FALSE(agree(digests, marks_of(tokens % 4 + 1))) << tokens;
+      EXPECT_TRUE(same_bits(replayer.run(step(tokens), tokens, tokens), found));
+    }
+    EXPECT_EQ(replayer.captures(), 2 * 2 * (is_full ? 1 : 2));
+    EXPECT_EQ(replayer.witness().dispatcher_calls, 0);
+    EXPECT_EQ(replayer.witness().allocations, 0);
+  }
+}
+
+// Memory that a launch reads by address is changed behind the replays' back.
+TEST_P(ReplayerTest, DigestsNameTheFirstValueThatDiffers) {
+  Replayer replayer = this->replayer();
+  ReplayDigests digests;
+  replayer.run(step(3), 3, 3, &digests);
+  const at::Tensor before = digests.sums.cpu();
+  replayed_->cache.neg_();
+  replayer.run(step(3), 3, 3, &digests);
+  EXPECT_TRUE(same_bits(digests.sums[0].cpu(), before[0]));
+  EXPECT_FALSE(same_bits(digests.sums[1].cpu(), before[1]));
 }
 
 // What was done to the graph is replayed.

@@ -198,6 +198,11 @@ std::map<std::string, std::function<Args()>> examples(const Sizes& n, at::Scalar
          return Args{c10::List<at::Tensor>({at::ones({}), at::ones({})}), 1.0};
        }},
       {"samebits::digest_sums", [=] { return Args{weight}; }},
+      {"samebits::digest_rows",
+       [=] {
+         return Args{c10::List<at::Tensor>({weight, x}), c10::List<int64_t>({n.hidden, n.hidden}),
+                     c10::List<int64_t>({-1, 0}), at::tensor({n.tokens - 1})};
+       }},
       {"samebits::adamw_",
        [=] {
          const at::Tensor state = at::zeros({n.hidden});
@@ -280,8 +285,9 @@ TEST(ContractList, AShapeRuleThatDisagreesIsSeen) {
 }
 
 TEST(ContractList, ShapeRulesRefuseWhatOperatorsRefuse) {
-  const std::set<std::string> take_any_size{"samebits::digest_sums", "samebits::embedding",
-                                            "samebits::mark", "samebits::sum_squares"};
+  const std::set<std::string> take_any_size{"samebits::digest_rows", "samebits::digest_sums",
+                                            "samebits::embedding", "samebits::mark",
+                                            "samebits::sum_squares"};
   const std::set<std::string> free_in_the_last{"samebits::linear_wgrad",
                                                "samebits::log_softmax_gather", "samebits::sample"};
   for (const auto& [name, make] : examples({4, 4, 2, 16, 32, 16, 10}, at::kFloat)) {

@@ -17,18 +17,13 @@ namespace {
 
 using testing::hostile_tensor;
 using testing::kDtypes;
+using testing::list;
+using testing::on;
 using testing::random_tensor;
 using testing::same_bits;
 
 using Tensors = std::vector<at::Tensor>;
 using Operator = std::function<Tensors(const Tensors&)>;
-
-Tensors on(c10::Device device, Tensors tensors) {
-  for (at::Tensor& tensor : tensors) {
-    if (tensor.defined()) tensor = tensor.to(device);
-  }
-  return tensors;
-}
 
 class CudaTest : public ::testing::Test {
  protected:
@@ -45,13 +40,6 @@ class CudaTest : public ::testing::Test {
     return same_bits(op(copies), there);
   }
 };
-
-Tensors list(std::tuple<at::Tensor, at::Tensor> two) {
-  return {std::get<0>(two), std::get<1>(two)};
-}
-Tensors list(std::tuple<at::Tensor, at::Tensor, at::Tensor> three) {
-  return {std::get<0>(three), std::get<1>(three), std::get<2>(three)};
-}
 
 // Calls f(dtype, make, what) for both dtypes, with ordinary values and hostile ones.
 using Make = at::Tensor (*)(at::IntArrayRef, at::ScalarType, uint64_t);
@@ -353,6 +341,22 @@ TEST_F(CudaTest, DigestSums) {
                            ops::digest_sums(x[0].isnan())};
           },
           {make(sizes, dtype, 1)}))
+          << what;
+    }
+  });
+}
+
+TEST_F(CudaTest, DigestRows) {
+  for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
+    for (const int64_t rows : {0, 1, 700}) {
+      EXPECT_TRUE(agrees(
+          [](const Tensors& x) {
+            const Tensors values = {x[0], x[0].isnan(), x[0].isnan().to(at::kLong), x[1], x[0]};
+            return Tensors{ops::digest_rows(values, {9, 9, 9, 1, 1}, {0, 0, 1, -1, -1}, x[2]),
+                           ops::digest_rows(Tensors(128, x[1]), std::vector<int64_t>(128, 7),
+                                            std::vector<int64_t>(128, 1), x[2])};
+          },
+          {make({700, 9}, dtype, 1), make({33, 7}, dtype, 2), at::tensor({rows, int64_t{3}})}))
           << what;
     }
   });

@@ -7,6 +7,7 @@
 #include <functional>
 #include <new>
 
+#include "harness/capture/captured_program.h"
 #include "harness/core/device_error.h"
 #include "harness/core/error.h"
 #include "harness/kernels/device.h"
@@ -114,6 +115,37 @@ TEST(StepObserverTest, BadInputStaysBadInput) {
   Failing workload([] { throw InputError("case", "a", "b"); });
   StepObserver observer(sink, Level::kStep);
   EXPECT_THROW(observer.run(workload, 0), InputError);
+}
+
+// A captured program below autograd, as trainers are.
+class Captured : public Workload {
+ public:
+  StepOutcome step(int64_t, Observer& observer) override {
+    observer.begin_phase("train");
+    program_({at::ones({2, 3})});
+    return {};
+  }
+
+ private:
+  CapturedProgram program_{[](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
+                             const at::Tensor sum = ops::residual_add(in[0], in[0]);
+                             ops::mark(sum, "sum#0");
+                             return {sum};
+                           },
+                           {},
+                           GuardPolicy::kKeep,
+                           ModeLevel::kBelowAutograd};
+};
+
+TEST(StepObserverTest, ATraceKeepsItsMarksForWhenItRuns) {
+  Memory sink;
+  Captured workload;
+  StepObserver observer(sink, Level::kOp);
+  for (const int64_t step : {0, 1}) observer.run(workload, step);
+  ASSERT_EQ(sink.observations.size(), 2U);
+  const at::Tensor twos = at::full({2, 3}, 2.0f);
+  EXPECT_EQ(sink.observations[1],
+            observe_tensor(1, "train", 0, "sum#0", Dtype::float32, {2, 3}, twos.const_data_ptr()));
 }
 
 // Observes one tensor on a card, beside a larger one that is gone by then.

@@ -41,6 +41,12 @@ ValueId GraphRewriter::define(ValueId source) {
   return renamed_[source];
 }
 
+ValueId GraphRewriter::add_constant(at::Tensor tensor, ir::ValueMeta meta) {
+  return graph_.add_constant(std::move(tensor), std::move(meta));
+}
+
+ValueId GraphRewriter::add_result(ir::ValueMeta meta) { return graph_.add_result(std::move(meta)); }
+
 ir::Arg GraphRewriter::arg(const ir::Arg& source) {
   if (const auto* ref = std::get_if<ir::Arg::Ref>(&source.data)) {
     return {ir::Arg::Ref{value(ref->value)}};

@@ -22,6 +22,9 @@ class GraphRewriter {
   void replace(ir::ValueId source, ir::ValueId target);
   // A new result that stands for `source`, with its metadata and site.
   ir::ValueId define(ir::ValueId source);
+  // A constant and a result that stand for nothing of the source.
+  ir::ValueId add_constant(at::Tensor tensor, ir::ValueMeta meta);
+  ir::ValueId add_result(ir::ValueMeta meta);
 
   ir::Arg arg(const ir::Arg& source);
   // Appends the node with its arguments and results renamed.

@@ -31,6 +31,7 @@ OpSharding grpo_loss_backward(const OpCall& call) { return all_replicate(call, 1
 
 // Of the whole tensor, on every rank.
 OpSharding digest_sums(const OpCall& call) { return all_replicate(call, 1); }
+OpSharding digest_rows(const OpCall& call) { return all_replicate(call, 1); }
 OpSharding mark(const OpCall& call) { return {call.placements, {}, {}}; }
 
 SAMEBITS_STRATEGY("samebits::log_softmax_gather", log_softmax_gather);
@@ -39,6 +40,7 @@ SAMEBITS_STRATEGY("samebits::sample", sample);
 SAMEBITS_STRATEGY("samebits::grpo_loss", grpo_loss);
 SAMEBITS_STRATEGY("samebits::grpo_loss_backward", grpo_loss_backward);
 SAMEBITS_STRATEGY("samebits::digest_sums", digest_sums);
+SAMEBITS_STRATEGY("samebits::digest_rows", digest_rows);
 SAMEBITS_STRATEGY("samebits::mark", mark);
 
 }  // namespace

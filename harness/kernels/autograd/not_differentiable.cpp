@@ -27,6 +27,7 @@ TORCH_LIBRARY_IMPL(samebits, Autograd, m) {
                          "clip_scale",
                          "adamw_",
                          "digest_sums",
+                         "digest_rows",
                          "mark"}) {
     m.impl(op, torch::CppFunction::makeFallthrough());
   }

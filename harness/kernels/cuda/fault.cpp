@@ -59,6 +59,9 @@ void throw_fault() {
     case FaultKind::kSlot:
       TORCH_CHECK(false, "samebits::write_kv: slots[", i, "] is ", found, ", expected -1 to ",
                   limit - 1);
+    case FaultKind::kDigestedRows:
+      TORCH_CHECK(false, "digest_rows: value ", i, " has ", limit, " rows, found a size of ",
+                  found);
   }
   TORCH_INTERNAL_ASSERT(false, "a fault of unknown kind ", kind);
 }

@@ -20,6 +20,7 @@ enum class FaultKind : int {
   kPages,
   kPage,
   kSlot,
+  kDigestedRows,
 };
 
 struct Fault {

@@ -33,6 +33,9 @@ struct Gemm {
   bool bf16;      // of the operands
   bool bf16_out;
   float* workspace;  // gemm_workspace() elements
+  // No kernel that may still run when this one begins writes it (launch.cuh).
+  bool a_is_settled = false;
+  bool b_is_settled = false;
 };
 
 int64_t gemm_workspace(const Gemm& call);  // of a call without one
@@ -71,11 +74,25 @@ struct Rotation {
   const float* sin;
   const int64_t* positions;  // [tokens]
   bool bf16;
+  bool is_settled;  // no kernel that may still run writes an operand (launch.cuh)
+};
+
+// Where rows of keys and values go: row t of v, and of the keys beside it, into row slots[t] of the
+// caches, -1 into none.
+struct KvWrite {
+  int64_t tokens;
+  int64_t row_bytes;     // of a token's heads
+  int64_t rows;          // of a cache
+  const int64_t* slots;  // [tokens]
+  const void* v;
+  void* k_cache;
+  void* v_cache;
 };
 
 void rope(const Rotation& call, const void* x, void* y, bool inverse, cudaStream_t stream);
+// `write`: of `rotated`, or null.
 void rms_norm_rope(const Rotation& call, const void* x, const void* weight, float eps, void* normed,
-                   void* rotated, cudaStream_t stream);
+                   void* rotated, const KvWrite* write, cudaStream_t stream);
 
 // ---- element by element ------------------------------------------------------------------------
 void silu_mul(int64_t n, bool bf16, const void* gate, const void* up, void* y, bool fused_rounding,
@@ -131,6 +148,18 @@ void sample_filter(const Logits& size, const void* logits, float temperature, co
 // ---- observation -------------------------------------------------------------------------------
 // element_size: 1, 2, 4 or 8. to: int64 [2].
 void digest_sums(const void* x, int64_t n, int64_t element_size, int64_t* to, cudaStream_t stream);
+
+struct DigestedValue {
+  const void* data;
+  uint32_t elements;
+  uint32_t width;        // elements of a row
+  uint32_t first_block;  // filled by the launcher
+  int16_t rows;          // index into sizes; -1: all
+  int16_t element_size;  // 1, 2, 4 or 8
+};
+// to: int64 [count, 2]; count: kMaxDigestedValues (digest_rows.h) at most.
+void digest_rows(const DigestedValue* values, int64_t count, const int64_t* sizes, int64_t* to,
+                 cudaStream_t stream);
 
 // ---- loss and optimizer ------------------------------------------------------------------------
 struct Loss {
@@ -204,7 +233,6 @@ void flash_attention_backward(const Attention& size, const void* dout, const voi
                               void* dq, void* dk, void* dv, cudaStream_t stream);
 
 // slots int64 [tokens]; a row is G * D elements.
-void write_kv(int64_t tokens, int64_t row_bytes, int64_t rows, const int64_t* slots, const void* k,
-              const void* v, void* k_cache, void* v_cache, cudaStream_t stream);
+void write_kv(const KvWrite& write, const void* k, cudaStream_t stream);
 
 }  // namespace samebits::cuda

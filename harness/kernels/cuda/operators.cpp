@@ -5,11 +5,13 @@
 #include <ATen/ops/sort.h>
 #include <torch/library.h>
 
+#include <limits>
 #include <utility>
 
 #include "harness/kernels/cuda/boxed.h"
 #include "harness/kernels/cuda/certified_gemm.h"
 #include "harness/kernels/cuda/launchers.h"
+#include "harness/kernels/cuda/side_stream.h"
 #include "harness/kernels/rms_norm.h"
 
 namespace samebits::cuda {
@@ -29,7 +31,7 @@ void check_slice(const char* op, const char* name, int64_t slice) {
 }
 
 void multiply(Call& call, const Operand& a, const Operand& b, int64_t m, int64_t n, int64_t k,
-              int64_t slice, bool bf16) {
+              int64_t slice, bool bf16, bool a_is_settled = false, bool b_is_settled = false) {
   const at::Tensor& out = call.result_tensor(0);
   Gemm gemm{a,
             b,
@@ -40,7 +42,9 @@ void multiply(Call& call, const Operand& a, const Operand& b, int64_t m, int64_t
             slice,
             bf16,
             out.scalar_type() == at::kBFloat16,
-            /*workspace=*/nullptr};
+            /*workspace=*/nullptr,
+            a_is_settled,
+            b_is_settled};
   if (certified_gemm(gemm, call.stream())) return;
   gemm.workspace = call.workspace(gemm_workspace(gemm));
   cuda::gemm(gemm, call.stream());
@@ -55,8 +59,11 @@ void linear(Call& call) {
   const at::ScalarType out_dtype = call.result_tensor(0).scalar_type();
   TORCH_CHECK(out_dtype == at::kFloat || out_dtype == at::kBFloat16,
               "samebits::linear: out_dtype is ", out_dtype, ", expected float32 or bfloat16");
+  const bool x_is_settled = is_settled(x);
+  const bool weight_is_settled = is_settled(weight);
   multiply(call, by_rows(x), by_rows(weight), rows_of(x), weight.size(0), weight.size(1),
-           call.integer(2), call.is_bf16(1));
+           call.integer(2), call.is_bf16(1), x_is_settled, weight_is_settled);
+  if (x_is_settled && weight_is_settled) call.began_early();
 }
 
 void linear_dgrad(Call& call) {
@@ -111,29 +118,16 @@ void residual_rms_norm(Call& call) {
                           call.result(1), call.real(3), call.stream());
 }
 
-Rotation rotation(const Call& call, size_t cos) {
-  const at::Tensor& x = call.tensor(0);
-  call.expect(cos, "cos", at::kFloat);
-  call.expect(cos + 1, "sin", at::kFloat);
-  call.expect(cos + 2, "positions", at::kLong);
-  return {x.size(0) * x.size(1),
-          x.size(2),
-          x.size(3),
-          call.tensor(cos).size(0),
-          call.data<float>(cos),
-          call.data<float>(cos + 1),
-          call.data<int64_t>(cos + 2),
-          call.is_bf16(0)};
-}
-
 void rope(Call& call) {
-  cuda::rope(rotation(call, 1), call.data(0), call.result(0), call.flag(4), call.stream());
+  cuda::rope(rotation_of(call, 1), call.data(0), call.result(0), call.flag(4), call.stream());
 }
 
 void rms_norm_rope(Call& call) {
   call.expect_like(1, "weight", 0);
-  cuda::rms_norm_rope(rotation(call, 3), call.data(0), call.data(1), call.real(2), call.result(0),
-                      call.result(1), call.stream());
+  const Rotation rotation = rotation_of(call, 3);
+  cuda::rms_norm_rope(rotation, call.data(0), call.data(1), call.real(2), call.result(0),
+                      call.result(1), /*write=*/nullptr, call.stream());
+  if (rotation.is_settled) call.began_early();
 }
 
 // ---- element by element ------------------------------------------------------------------------
@@ -233,6 +227,27 @@ void digest_sums(Call& call) {
                     call.stream());
 }
 
+void digest_rows(Call& call) {
+  const std::vector<at::Tensor> tensors = call.arg(0).toTensorVector();
+  const std::vector<int64_t> widths = call.arg(1).toIntVector();
+  const std::vector<int64_t> rows = call.arg(2).toIntVector();
+  std::vector<at::Tensor> contiguous;  // until the launch
+  std::vector<DigestedValue> values;
+  for (size_t k = 0; k < tensors.size(); ++k) {
+    constexpr int64_t kMost = std::numeric_limits<uint32_t>::max();
+    const at::Tensor& x = contiguous.emplace_back(tensors[k].contiguous());
+    TORCH_CHECK(x.numel() <= kMost && widths[k] <= kMost, "digest_rows: value ", k, " has ",
+                x.numel(), " elements in rows of ", widths[k], ", expected at most ", kMost);
+    values.push_back({x.const_data_ptr(), static_cast<uint32_t>(x.numel()),
+                      static_cast<uint32_t>(widths[k]), /*first_block=*/0,
+                      static_cast<int16_t>(rows[k]), static_cast<int16_t>(x.element_size())});
+  }
+  SideStream* side = SideStream::current();
+  if (side) call.began_early();  // the captured stream gets no kernel that the next one waits for
+  cuda::digest_rows(values.data(), static_cast<int64_t>(values.size()), call.data<int64_t>(3),
+                    call.result<int64_t>(0), side ? side->fork(contiguous) : call.stream());
+}
+
 void mark(Call&) {}
 
 TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
@@ -254,6 +269,7 @@ TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
   m.impl("log_softmax_gather_backward", kernel<log_softmax_gather_backward>());
   m.impl("sample", kernel<sample>());
   m.impl("digest_sums", kernel<digest_sums>());
+  m.impl("digest_rows", kernel<digest_rows>());
   m.impl("mark", kernel<mark>());
 }
 

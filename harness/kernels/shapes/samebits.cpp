@@ -3,6 +3,7 @@
 
 #include <c10/core/SymBool.h>
 
+#include "harness/kernels/digest_rows.h"
 #include "harness/kernels/shape_rule.h"
 
 namespace samebits {
@@ -303,6 +304,26 @@ Metas adamw(Args args) {
 
 Metas digest_sums(Args) { return {{{2}, c10::kLong}}; }
 
+Metas digest_rows(Args args) {
+  const size_t values = args[0].toListRef().size();
+  const std::vector<int64_t> widths = args[1].toIntVector();
+  const std::vector<int64_t> rows = args[2].toIntVector();
+  const at::Tensor& sizes = args[3].toTensor();
+  TORCH_CHECK(values > 0 && values <= kMaxDigestedValues, "digest_rows: found ", values,
+              " values, expected 1 to ", kMaxDigestedValues);
+  TORCH_CHECK(widths.size() == values && rows.size() == values, "digest_rows: found ",
+              widths.size(), " widths and ", rows.size(), " rows, expected ", values, " of each");
+  check_rank("digest_rows", "sizes", sizes, 1);
+  TORCH_CHECK(sizes.scalar_type() == c10::kLong, "digest_rows: sizes has dtype ",
+              sizes.scalar_type(), ", expected Long");
+  for (size_t k = 0; k < values; ++k) {
+    TORCH_CHECK(widths[k] > 0, "digest_rows: width ", k, " is ", widths[k], ", expected 1 or more");
+    TORCH_CHECK(rows[k] >= -1 && rows[k] < sizes.size(0), "digest_rows: rows ", k, " is ", rows[k],
+                ", expected -1 to ", sizes.size(0) - 1);
+  }
+  return {{{c10::SymInt(values), c10::SymInt(2)}, c10::kLong}};
+}
+
 Metas mark(Args) { return {}; }
 
 SAMEBITS_SHAPE_RULE("samebits::linear", linear);
@@ -333,6 +354,7 @@ SAMEBITS_SHAPE_RULE("samebits::sum_squares", sum_squares);
 SAMEBITS_SHAPE_RULE("samebits::clip_scale", clip_scale);
 SAMEBITS_SHAPE_RULE("samebits::adamw_", adamw);
 SAMEBITS_SHAPE_RULE("samebits::digest_sums", digest_sums);
+SAMEBITS_SHAPE_RULE("samebits::digest_rows", digest_rows);
 SAMEBITS_SHAPE_RULE("samebits::mark", mark);
 
 }  // namespace
