@@ -16,6 +16,8 @@ class CudaPool final : public ReplayPool {
     throw_device_fault();  // allocates its record, which a capture may not do
   }
 
+  c10::Device device() const override { return at::kCUDA; }
+
   StaticBuffer make_buffer(std::string name, at::IntArrayRef sizes, at::ScalarType dtype) override {
     TORCH_CHECK(c10::multiply_integers(sizes) > 0, name, " has no elements");
     const at::Tensor memory = at::empty(sizes, at::TensorOptions().dtype(dtype).device(at::kCUDA));
@@ -28,14 +30,13 @@ class CudaPool final : public ReplayPool {
             std::optional<int64_t> padding) override {
     check_copy(to, value, padding);
     const at::Tensor& memory = to.memory;
-    if (padding) {
-      memory.fill_(*padding);
-    } else if (value.sizes() != memory.sizes()) {
-      memory.view(at::kByte).fill_(0xff);
-    }
     at::Tensor box = memory;
-    for (int64_t d = 0; d < memory.dim(); ++d) box = box.narrow(d, 0, value.size(d));
-    box.copy_(value);
+    if (value.sizes() != memory.sizes()) {
+      padding ? memory.fill_(*padding) : memory.view(at::kByte).fill_(0xff);
+      for (int64_t d = 0; d < memory.dim(); ++d) box = box.narrow(d, 0, value.size(d));
+    }
+    // From pinned memory nothing is waited for; its allocator keeps it until the copy has ended.
+    box.copy_(value.is_cpu() ? value.pin_memory() : value, /*non_blocking=*/true);
     state_->writes.wrote(memory.const_data_ptr(), to.name);
   }
 

@@ -15,6 +15,7 @@ class EmulatedPool final : public ReplayPool {
  public:
   explicit EmulatedPool(std::shared_ptr<Arena> arena = std::make_shared<Arena>());
 
+  c10::Device device() const override { return at::kCPU; }
   StaticBuffer make_buffer(std::string name, at::IntArrayRef sizes, at::ScalarType dtype) override;
   void copy(const StaticBuffer& to, const at::Tensor& value,
             std::optional<int64_t> padding) override;

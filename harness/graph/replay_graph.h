@@ -64,6 +64,8 @@ class ReplayPool {
  public:
   virtual ~ReplayPool() = default;
 
+  virtual c10::Device device() const = 0;  // of its memory
+
   // At least one element. Who lets `memory` go may still copy to its address, as long as what reads
   // it there is replayed next.
   virtual StaticBuffer make_buffer(std::string name, at::IntArrayRef sizes,
@@ -71,7 +73,7 @@ class ReplayPool {
 
   // Copies `value` to the beginning of the buffer, in every dimension; what is left holds
   // `padding`, or values that do harm where none is given. `padding` is for int32 and int64. Plain,
-  // same dtype and rank, no size larger.
+  // same dtype and rank, no size larger, on the pool's device or the CPU.
   virtual void copy(const StaticBuffer& to, const at::Tensor& value,
                     std::optional<int64_t> padding) = 0;
 

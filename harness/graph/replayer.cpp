@@ -83,7 +83,7 @@ std::vector<at::Tensor> Replayer::run(const std::vector<at::Tensor>& inputs, int
   const std::vector<StaticBuffer>& buffers = buffers_for(bucket);
   std::vector<at::Tensor> padded;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    padded.push_back(is_dynamic_[i] ? inputs[i] : buffers[i].memory);
+    padded.push_back(is_dynamic_[i] ? inputs[i].to(pool_->device()) : buffers[i].memory);
   }
   const CapturedProgram::Served served = program_.serve(padded);
   Replay& replay = replay_for(served, bucket, padded, digests != nullptr);

@@ -119,11 +119,10 @@ Program StepRunner::program(const Selection& selection) const {
 StepOutputs StepRunner::run(const StepInputs& inputs, const Selection& selection,
                             Observer* observer) {
   const c10::NoGradGuard no_grad;
-  const StepInputs on_device = inputs_from_list(on(model_.device(), list_from_inputs(inputs)));
   const std::vector<at::Tensor> outputs =
       on(at::kCPU, mode_.execution == Execution::kEager
-                       ? run_eager(list_from_inputs(on_device), selection)
-                       : run_captured(on_device, selection, observer));
+                       ? run_eager(on(model_.device(), list_from_inputs(inputs)), selection)
+                       : run_captured(inputs, selection, observer));
   throw_device_fault();
   return {outputs[0], outputs[1]};
 }
@@ -189,8 +188,9 @@ std::vector<at::Tensor> StepRunner::run_captured(const StepInputs& inputs,
   // Tracing enters the model's code without computing; every other entry would be eager work.
   const int64_t traces = captured.program.witness().traces;
   const int64_t before = model_.forward_calls();
-  std::vector<at::Tensor> outputs = is_replayed ? replay(*captured.replayer, inputs, observer)
-                                                : captured.program(list_from_inputs(inputs));
+  std::vector<at::Tensor> outputs =
+      is_replayed ? replay(*captured.replayer, inputs, observer)
+                  : captured.program(on(model_.device(), list_from_inputs(inputs)));
   eager_calls_ += model_.forward_calls() - before - (captured.program.witness().traces - traces);
   return outputs;
 }

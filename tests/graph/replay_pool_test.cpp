@@ -68,6 +68,44 @@ TEST_P(PoolTest, ReplayGivesTheBitsOfEager) {
   }
 }
 
+// On a card neighbours overlap where they may (cuda/launch.cuh): products beside each other, and
+// their weights read ahead. Widths as models have them; what products take is written just before,
+// by LibTorch's operators and by ours, into memory that was used before.
+TEST_P(PoolTest, WhatOverlapsSeesWhatWasWrittenJustBefore) {
+  constexpr int64_t kModel = 512;
+  constexpr int64_t kTokens = 5;
+  Tensors weights;
+  for (uint64_t i = 0; i < 6; ++i) {
+    weights.push_back(on_device(0.05 * random_tensor({kModel, kModel}, at::kBFloat16, i)));
+  }
+  const at::Tensor norm = on_device(random_tensor({kModel}, at::kBFloat16, 7));
+  const auto product = [&](const at::Tensor& x, size_t i, int64_t slice) {
+    return ops::linear(x, weights[i % weights.size()], slice, 0, at::kBFloat16);
+  };
+  const Program program = [&](const Tensors& in) {
+    at::Tensor x = in[0];
+    for (size_t i = 0; i < 24; ++i) {
+      const at::Tensor chosen = i % 3 == 0 ? x.index_select(1, in[1]) : x;
+      const at::Tensor a = product(chosen, i, 0);
+      const at::Tensor b = product(chosen, i + 1, i % 2 == 0 ? 64 : 0);
+      ops::mark(b, "b");  // launches nothing: `b` is no more settled than before
+      const at::Tensor c = product(i % 4 == 0 ? b + a : b, i + 2, 0);
+      x = ops::rms_norm(ops::residual_add(ops::residual_add(a, b), c), norm, 1e-6, false);
+    }
+    return Tensors{x};
+  };
+  const at::Tensor order = indices({4, 2, 0, 1, 3});
+  const auto input = [&](uint64_t seed) {
+    return on_device(random_tensor({1, kTokens, kModel}, at::kBFloat16, seed));
+  };
+  StaticGraph graph = graph_of(program, {input(1), order});
+  const int runs = GetParam().device == at::kCUDA ? 200 : 2;
+  for (int run = 0; run < runs; ++run) {
+    const at::Tensor x = input(100 + static_cast<uint64_t>(run));
+    ASSERT_TRUE(same_bits(replay_with(graph, {x, order}), program({x, order}))) << "run " << run;
+  }
+}
+
 TEST_P(PoolTest, CaptureRunsNothing) {
   const at::Tensor cache = on_device(at::zeros({2, 4, 1, 8}));
   const Program program = [&](const Tensors& in) {

@@ -2,6 +2,8 @@
 
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/ops/empty.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGraphsC10Utils.h>
 
 #include <algorithm>
 #include <utility>
@@ -25,26 +27,64 @@ void check_device(const std::string& op, const at::Tensor& x, c10::Device device
               ", expected one device");
 }
 
-// Beginnings of the storages that this thread's operators wrote, from the last on whose kernels are
-// not early.
-thread_local std::vector<const void*> tls_unsettled;
-constexpr size_t kMostUnsettled = 16;  // with more, nothing counts as settled
+// What this thread knows of its capture. Only where `place` is still the end of the capture is what
+// it launched last an operator of ours.
+struct Chain {
+  CapturePlace place;
+  // Beginnings of the storages written by the last operator whose kernels are not early, and by
+  // those after it.
+  std::vector<const void*> unsettled;
+};
+thread_local Chain tls_chain;
 
 const void* storage_of(const at::Tensor& x) { return x.storage().data(); }
 
+CapturePlace place_of(cudaStream_t stream) {
+  CapturePlace place;
+  if (c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::Active) {
+    return place;
+  }
+  cudaStreamCaptureStatus status{};
+  const cudaGraphNode_t* ends = nullptr;
+  size_t count = 0;
+  C10_CUDA_CHECK(cudaStreamGetCaptureInfo(stream, &status, &place.capture, /*graph=*/nullptr, &ends,
+                                          /*edges=*/nullptr, &count));
+  place.ends.assign(ends, ends + count);
+  return place;
+}
+
 }  // namespace
 
-bool is_settled(const at::Tensor& x) {
-  const auto& unsettled = tls_unsettled;
-  return unsettled.size() <= kMostUnsettled &&
+bool Call::is_settled(const at::Tensor& x) const {
+  const auto& unsettled = tls_chain.unsettled;
+  return tls_chain.place.capture != 0 && tls_chain.place == place_of(stream_) &&
          std::find(unsettled.begin(), unsettled.end(), storage_of(x)) == unsettled.end();
 }
 
-bool all_settled(const Call& call) {
-  const auto& args = call.args();
-  return std::all_of(args.begin(), args.end(), [](const c10::IValue& arg) {
+bool Call::all_settled() const {
+  return std::all_of(args_.begin(), args_.end(), [&](const c10::IValue& arg) {
     return !arg.isTensor() || !arg.toTensor().defined() || is_settled(arg.toTensor());
   });
+}
+
+void Call::finish(const c10::FunctionSchema& schema) const {
+  const CapturePlace end = place_of(stream_);
+  if (end.capture == 0) return;
+  if (end != begin_) {  // otherwise it launched nothing, as a mark does
+    if (!began_early_) tls_chain.unsettled.clear();
+    tls_chain.place = end;
+  }
+  const auto note = [](const at::Tensor& x) {
+    if (x.defined()) tls_chain.unsettled.push_back(storage_of(x));
+  };
+  for (const at::Tensor& result : results_) note(result);
+  for (size_t i = 0; i < args_.size(); ++i) {
+    const auto* alias = schema.arguments()[i].alias_info();
+    if (alias == nullptr || !alias->isWrite()) continue;
+    if (args_[i].isTensor()) note(args_[i].toTensor());
+    if (!args_[i].isTensorList()) continue;
+    for (const at::Tensor& x : args_[i].toTensorVector()) note(x);
+  }
 }
 
 Rotation rotation_of(const Call& call, size_t cos) {
@@ -60,22 +100,7 @@ Rotation rotation_of(const Call& call, size_t cos) {
           call.data<float>(cos + 1),
           call.data<int64_t>(cos + 2),
           call.is_bf16(0),
-          all_settled(call)};
-}
-
-void Call::finish(const c10::FunctionSchema& schema) const {
-  if (!began_early_) tls_unsettled.clear();
-  const auto note = [](const at::Tensor& x) {
-    if (x.defined()) tls_unsettled.push_back(storage_of(x));
-  };
-  for (const at::Tensor& result : results_) note(result);
-  for (size_t i = 0; i < args_.size(); ++i) {
-    const auto* alias = schema.arguments()[i].alias_info();
-    if (alias == nullptr || !alias->isWrite()) continue;
-    if (args_[i].isTensor()) note(args_[i].toTensor());
-    if (!args_[i].isTensorList()) continue;
-    for (const at::Tensor& x : args_[i].toTensorVector()) note(x);
-  }
+          call.all_settled()};
 }
 
 Call::Call(std::string op, std::vector<c10::IValue> args)
@@ -94,6 +119,7 @@ Call::Call(std::string op, std::vector<c10::IValue> args)
   for (c10::IValue& arg : args_) {
     if (arg.isTensor() && arg.toTensor().defined()) arg = arg.toTensor().contiguous();
   }
+  begin_ = place_of(stream_);
 }
 
 bool Call::is_bf16(size_t i) const {

@@ -18,6 +18,13 @@ namespace samebits::cuda {
 // Of the first tensor among the arguments, lists of tensors included.
 c10::Device device_of(const std::vector<c10::IValue>& args);
 
+// Where a capture stands.
+struct CapturePlace {
+  unsigned long long capture = 0;     // 0: there is none
+  std::vector<cudaGraphNode_t> ends;  // what the next launch will depend on
+  bool operator==(const CapturePlace&) const = default;
+};
+
 // One call of an operator on the card: its arguments in schema order, every tensor contiguous, and
 // the results that its shape rule asks for, allocated.
 class Call {
@@ -56,9 +63,14 @@ class Call {
   float* workspace(int64_t elements);
   cudaStream_t stream() const { return stream_; }
 
-  // The kernels were, or may have been, early ones (launch.cuh).
+  // Whether a kernel launched now may read x before it waits (launch.cuh). Known while a graph is
+  // captured, right after an operator of ours; otherwise the launches before may be anybody's, and
+  // the host is slower than the card anyway.
+  bool is_settled(const at::Tensor& x) const;
+  bool all_settled() const;  // tensor arguments
+  // The kernels were, or may have been, early ones.
   void began_early() { began_early_ = true; }
-  // Notes what was written, for is_settled().
+  // Notes what was written, for those after it.
   void finish(const c10::FunctionSchema& schema) const;
 
  private:
@@ -68,12 +80,8 @@ class Call {
   std::vector<at::Tensor> workspaces_;
   cudaStream_t stream_;
   bool began_early_ = false;
+  CapturePlace begin_;
 };
-
-// Whether an early kernel may read x: none of ours that may still run writes into x's storage.
-// Other kernels never run beside the next one.
-bool is_settled(const at::Tensor& x);
-bool all_settled(const Call& call);  // tensor arguments
 
 // Rows of x, argument 0, and the table and positions from argument `cos` on.
 Rotation rotation_of(const Call& call, size_t cos);

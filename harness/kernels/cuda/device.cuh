@@ -85,7 +85,7 @@ __device__ inline void raise(Fault* fault, FaultKind kind, int64_t index, int64_
 
 // The row of the caches that a token's keys and values go to, or -1. `tells`: raises the fault.
 __device__ inline int64_t find_slot(const KvWrite& write, int64_t token, bool tells, Fault* fault) {
-  const int64_t slot = write.slots[token];
+  const int64_t slot = __ldcg(write.slots + token);
   if (slot >= -1 && slot < write.rows) return slot;
   if (tells) raise(fault, FaultKind::kSlot, token, slot, write.rows);
   return -1;

@@ -17,11 +17,14 @@ namespace samebits::cuda {
 // one that did not would end before its predecessors, and let the next go ahead of them. There are
 // two kinds.
 //   ordinary  calls wait_for_earlier_kernels() before it touches memory. When the next one begins,
-//             whatever came before this one has ended.
+//             whatever came before this one has ended, and what it wrote can be seen.
 //   early     calls let_next_kernel_begin() first and wait_before_writing() before it writes. Until
-//             then it reads what no kernel since the last ordinary one, that one included, writes;
-//             boxed.h keeps that record. So neighbours that need nothing of each other run at once.
-// An ordinary kernel may read such memory before its call as well.
+//             then it reads what no kernel since the last ordinary one, that one included, writes,
+//             and past the processor's own cache. So neighbours that need nothing of each other
+//             run at once.
+// An ordinary kernel may read such memory before its call as well. After a kernel that is not
+// launch()'s nothing is safe to read: the next begins when its blocks have ended, before what they
+// wrote can be seen. boxed.h keeps the record.
 __device__ inline void wait_before_writing() {
   asm volatile("griddepcontrol.wait;\n" ::: "memory");
 }

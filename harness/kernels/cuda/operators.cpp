@@ -59,8 +59,8 @@ void linear(Call& call) {
   const at::ScalarType out_dtype = call.result_tensor(0).scalar_type();
   TORCH_CHECK(out_dtype == at::kFloat || out_dtype == at::kBFloat16,
               "samebits::linear: out_dtype is ", out_dtype, ", expected float32 or bfloat16");
-  const bool x_is_settled = is_settled(x);
-  const bool weight_is_settled = is_settled(weight);
+  const bool x_is_settled = call.is_settled(x);
+  const bool weight_is_settled = call.is_settled(weight);
   multiply(call, by_rows(x), by_rows(weight), rows_of(x), weight.size(0), weight.size(1),
            call.integer(2), call.is_bf16(1), x_is_settled, weight_is_settled);
   if (x_is_settled && weight_is_settled) call.began_early();
@@ -243,7 +243,6 @@ void digest_rows(Call& call) {
                       static_cast<int16_t>(rows[k]), static_cast<int16_t>(x.element_size())});
   }
   SideStream* side = SideStream::current();
-  if (side) call.began_early();  // the captured stream gets no kernel that the next one waits for
   cuda::digest_rows(values.data(), static_cast<int64_t>(values.size()), call.data<int64_t>(3),
                     call.result<int64_t>(0), side ? side->fork(contiguous) : call.stream());
 }

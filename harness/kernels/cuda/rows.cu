@@ -244,6 +244,9 @@ __global__ void rms_norm_rope_kernel(Rotation call, const T* x, const T* weight,
   rotate(call, at.row, at.lane, normed + first, rotated + first, /*inverse=*/false);
 }
 
+__device__ float load_past_cache(const float* x) { return __ldcg(x); }
+__device__ Bf16 load_past_cache(const Bf16* x) { return {__ldcg(&x->bits)}; }
+
 // The same where a lane has both elements of every pair that it rotates: heads of 32 * kPairs
 // elements. Everything is read before anything waits for the sum. `write`: slots is null where keys
 // and values go nowhere. May be early (launch.cuh).
@@ -256,7 +259,7 @@ __global__ void paired_rms_norm_rope_kernel(Rotation call, const T* x, const T* 
   const bool has_row = at.row < call.tokens * call.heads;
   const int64_t row = has_row ? at.row : 0;
   const int64_t token = row / call.heads;
-  const int64_t position = call.positions[token];
+  const int64_t position = __ldcg(call.positions + token);
   const bool is_there = position >= 0 && position < call.table;
   const int64_t turn = (is_there ? position : 0) * (kDim / 2) + at.lane;
   const int64_t first = row * kDim + at.lane;
@@ -267,7 +270,7 @@ __global__ void paired_rms_norm_rope_kernel(Rotation call, const T* x, const T* 
   T kept[2 * kPairs];  // of v
 #pragma unroll
   for (int j = 0; j < 2 * kPairs; ++j) {
-    values[j] = load(x[first + j * kLanes]);
+    values[j] = load(load_past_cache(x + first + j * kLanes));
     weights[j] = load(weight[j * kLanes + at.lane]);
   }
 #pragma unroll
@@ -280,7 +283,7 @@ __global__ void paired_rms_norm_rope_kernel(Rotation call, const T* x, const T* 
     slot = find_slot(write, token, has_row && at.lane == 0 && row % call.heads == 0, fault);
 #pragma unroll
     for (int j = 0; j < 2 * kPairs; ++j) {
-      kept[j] = static_cast<const T*>(write.v)[first + j * kLanes];
+      kept[j] = load_past_cache(static_cast<const T*>(write.v) + first + j * kLanes);
     }
   }
   float partial = 0.0f;

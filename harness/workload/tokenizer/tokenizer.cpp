@@ -64,14 +64,12 @@ std::vector<int64_t> Tokenizer::encode(std::string_view text) const {
 std::string Tokenizer::decode(std::span<const int64_t> ids, bool skip_special) const {
   std::string bytes;
   for (size_t i = 0; i < ids.size(); ++i) {
-    const bool in_range = ids[i] >= 0 && ids[i] < vocab_size_;
-    const auto token =
-        in_range ? parts_.tokens.find(static_cast<uint32_t>(ids[i])) : parts_.tokens.end();
-    if (token == parts_.tokens.end()) {
-      throw InputError(
-          "token ids: position " + std::to_string(i), "id " + std::to_string(ids[i]),
-          "an id of the vocabulary, whose ids are below " + std::to_string(vocab_size_));
+    if (ids[i] < 0 || ids[i] > UINT32_MAX) {
+      throw InputError("token ids: position " + std::to_string(i), "id " + std::to_string(ids[i]),
+                       "0 to " + std::to_string(UINT32_MAX));
     }
+    const auto token = parts_.tokens.find(static_cast<uint32_t>(ids[i]));
+    if (token == parts_.tokens.end()) continue;
     if (!(skip_special && token->second.special)) bytes += token->second.bytes;
   }
   return lossy_utf8(bytes);

@@ -46,8 +46,9 @@ class Tokenizer {
   // the byte offset, if the text is not well-formed UTF-8.
   std::vector<int64_t> encode(std::string_view text) const;
 
-  // The text of the ids; bytes that are no UTF-8 become U+FFFD. Throws InputError, with the
-  // position, for an id outside the vocabulary.
+  // The text of the ids; bytes that are no UTF-8 become U+FFFD. An id that no token has is nothing,
+  // as for Transformers: models have rows of padding, which may be sampled. Throws InputError, with
+  // the position, for what cannot be an id.
   std::string decode(std::span<const int64_t> ids, bool skip_special) const;
 
   // The id of a token by its name as the file spells it ("<|im_end|>", "Ġthe").

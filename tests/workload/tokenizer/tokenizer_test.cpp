@@ -30,6 +30,15 @@ TEST(Tokenizer, FolderGivesNamesSizesAndTheEndToken) {
   EXPECT_EQ(tokenizer.decode(std::vector<int64_t>{810}, false), "<new>");
 }
 
+// tokenizers 0.23.3: decode([9707, 151778, 1879]) of Qwen's vocabulary is "Hello world".
+TEST(Tokenizer, IdsThatNoTokenHasAreNothing) {
+  const Tokenizer tokenizer = tokenizer_from_json(oracle_json("small.json"));
+  std::vector<int64_t> ids = tokenizer.encode("two words");
+  ids.insert(ids.begin() + 1, tokenizer.vocab_size());
+  ids.push_back(tokenizer.vocab_size() + 9);
+  EXPECT_EQ(tokenizer.decode(ids, false), "two words");
+}
+
 TEST(Tokenizer, EmptyTextHasNoIds) {
   const Tokenizer tokenizer = tokenizer_from_json(oracle_json("small.json"));
   EXPECT_TRUE(tokenizer.encode("").empty());
