@@ -17,7 +17,7 @@ struct Failure {
   Subject (*subject)();
 };
 
-// How a bug shows on a card, in the words of CUDA or of LibTorch.
+// How a bug shows on a card: in the words of CUDA, of LibTorch or of its replays.
 struct OnCard {
   std::string symptom;  // what the buggy side's evidence contains
   Subject (*subject)(Side side);
@@ -33,11 +33,13 @@ struct Repro {
   std::string title;    // one line
   bool is_silent;       // other values rather than an error
   std::string symptom;  // what the buggy side's evidence contains
+  // At least one; the first is where the bug was reported or met.
   std::vector<std::string> links;
   Subject (*subject)(Side side);
   // Where the bug fails in more ways than one: the others, each by the same code path.
   std::vector<Failure> also = {};
-  std::optional<OnCard> on_card = {};  // where a GPU says it otherwise than the CPU does
+  std::optional<OnCard> on_card = {};  // where a GPU says it otherwise, or by graphs of its own
+  Outcome (*run)(const Subject& subject) = run_subject;  // on the CPU
 };
 
 // In the order of `samebits repro list`.

@@ -21,14 +21,14 @@ using testing::HasSubstr;
 class CatalogueTest : public testing::TestWithParam<Repro> {};
 
 TEST_P(CatalogueTest, TheBuggySideFailsAsDescribed) {
-  const Outcome outcome = run_subject(GetParam().subject(Side::kBuggy));
+  const Outcome outcome = GetParam().run(GetParam().subject(Side::kBuggy));
   EXPECT_TRUE(outcome.went_wrong);
   EXPECT_THAT(outcome.evidence, HasSubstr(GetParam().symptom));
 }
 
 TEST_P(CatalogueTest, ItsOtherFailuresAreAsDescribedAndFound) {
   for (const Failure& failure : GetParam().also) {
-    const Outcome outcome = run_subject(failure.subject());
+    const Outcome outcome = GetParam().run(failure.subject());
     EXPECT_TRUE(outcome.went_wrong) << failure.what;
     EXPECT_THAT(outcome.evidence, HasSubstr(failure.symptom)) << failure.what;
     EXPECT_TRUE(std::any_of(detectors().begin(), detectors().end(), [&](const Detector& detector) {
@@ -38,7 +38,7 @@ TEST_P(CatalogueTest, ItsOtherFailuresAreAsDescribedAndFound) {
 }
 
 TEST_P(CatalogueTest, TheFixedSidePasses) {
-  const Outcome outcome = run_subject(GetParam().subject(Side::kFixed));
+  const Outcome outcome = GetParam().run(GetParam().subject(Side::kFixed));
   EXPECT_FALSE(outcome.went_wrong) << outcome.evidence;
 }
 
@@ -75,6 +75,7 @@ TEST_P(CatalogueTest, ItsFolderHasWhatAPersonReads) {
   for (const char* file : {"README.md", "issue.md"}) {
     EXPECT_TRUE(std::filesystem::exists(folder / file)) << folder / file;
   }
+  EXPECT_FALSE(GetParam().links.empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(Repros, CatalogueTest, testing::ValuesIn(catalogue()),

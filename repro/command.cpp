@@ -8,14 +8,16 @@
 #include <memory>
 
 #include "harness/cli/commands.h"
-#include "harness/core/environment.h"
 #include "harness/core/error.h"
 #include "harness/core/file.h"
 #include "harness/kernels/device.h"
+#include "repro/bundle.h"
 #include "repro/catalogue.h"
+#include "repro/catalogue_table.h"
 #include "repro/detectors.h"
 #include "repro/new_repro.h"
 #include "repro/upstream.h"
+#include "repro/upstream_table.h"
 
 namespace samebits {
 namespace {
@@ -31,6 +33,16 @@ std::filesystem::path folder_of(const Repro& repro) {
 
 bool has_upstream_script(const Repro& repro) {
   return std::filesystem::exists(folder_of(repro) / "upstream.py");
+}
+
+std::filesystem::path upstream_script(const Repro& repro) {
+  if (has_upstream_script(repro)) return folder_of(repro) / "upstream.py";
+  throw InputError(
+      "repro " + repro.name, "no upstream.py",
+      fmt::format(
+          "a repro for which torch itself is at fault; this one is shown by `samebits repro "
+          "run {0}`, its text to file by `samebits repro issue {0}`",
+          repro.name));
 }
 
 std::vector<const Repro*> chosen(const std::vector<std::string>& names) {
@@ -58,7 +70,11 @@ std::vector<const Repro*> chosen_on_card(const std::vector<std::string>& names) 
   return repros;
 }
 
-int list() {
+int list(const std::string& format) {
+  if (format == "md") {
+    fmt::print("{}", catalogue_table("."));
+    return 0;
+  }
   for (const Repro& repro : catalogue()) {
     fmt::print("{:<30}  {:<6}  {}\n", repro.name, repro.is_silent ? "silent" : "loud", repro.title);
   }
@@ -83,7 +99,7 @@ using Run = std::function<Outcome(const Subject&)>;
 // Whether it fails as the catalogue says. `subject` makes one anew for each who runs it, since a
 // program may leave something behind.
 bool run_failure(const std::string& name, const std::string& symptom,
-                 const std::function<Subject()>& subject, const Run& run = run_subject) {
+                 const std::function<Subject()>& subject, const Run& run) {
   const Outcome outcome = run(subject());
   const bool as_described =
       outcome.went_wrong && outcome.evidence.find(symptom) != std::string::npos;
@@ -94,17 +110,16 @@ bool run_failure(const std::string& name, const std::string& symptom,
 }
 
 bool run_buggy(const Repro& repro) {
-  bool all = run_failure(repro.name + " buggy", repro.symptom,
-                         [&] { return repro.subject(Side::kBuggy); });
+  bool all = run_failure(
+      repro.name + " buggy", repro.symptom, [&] { return repro.subject(Side::kBuggy); }, repro.run);
   for (const Failure& failure : repro.also) {
     const std::string name = fmt::format("{} buggy, {}", repro.name, failure.what);
-    all = run_failure(name, failure.symptom, failure.subject) && all;
+    all = run_failure(name, failure.symptom, failure.subject, repro.run) && all;
   }
   return all;
 }
 
-bool run_passing(const std::string& name, const std::function<Subject()>& subject,
-                 const Run& run = run_subject) {
+bool run_passing(const std::string& name, const std::function<Subject()>& subject, const Run& run) {
   const Outcome outcome = run(subject());
   fmt::print("{}: {}\n  {}\n", name, outcome.went_wrong ? "FAILS" : "passes", outcome.evidence);
   print_findings(subject);
@@ -112,7 +127,8 @@ bool run_passing(const std::string& name, const std::function<Subject()>& subjec
 }
 
 bool run_fixed(const Repro& repro) {
-  return run_passing(repro.name + " fixed", [&] { return repro.subject(Side::kFixed); });
+  return run_passing(
+      repro.name + " fixed", [&] { return repro.subject(Side::kFixed); }, repro.run);
 }
 
 int run(const std::vector<std::string>& names, bool buggy, bool fixed) {
@@ -149,11 +165,7 @@ int issue(const std::string& name) {
     fmt::print("\n### Minimal code\n\n```python\n{}```\n",
                read_text_file((folder_of(repro) / "upstream.py").string()));
   }
-  fmt::print("\n### Links\n\n");
-  for (const std::string& link : repro.links) fmt::print("- {}\n", link);
-  fmt::print("\n### Versions\n\n```\n");
-  for (const auto& [key, value] : environment_report()) fmt::print("{:<16}  {}\n", key, value);
-  fmt::print("```\n");
+  fmt::print("\n{}", links_and_versions(repro));
   return 0;
 }
 
@@ -164,18 +176,31 @@ int lay_new(const std::string& name, const std::string& run_folder) {
 }
 
 int upstream(const std::vector<std::string>& names, const std::string& python) {
-  std::string table = "| repro | torch | state | evidence |\n|---|---|---|---|\n";
+  std::vector<UpstreamRow> rows;
   for (const Repro* repro : chosen(names)) {
-    if (!has_upstream_script(*repro)) {
-      if (names.empty()) continue;
-      throw InputError("repro " + repro->name, "no upstream.py",
-                       "a repro for which torch itself is at fault");
-    }
-    const UpstreamState state = ask_upstream(folder_of(*repro) / "upstream.py", python);
-    table += fmt::format("| {} | {} | {} | `{}` |\n", repro->name, state.torch, state.state,
-                         state.evidence);
+    if (names.empty() && !has_upstream_script(*repro)) continue;
+    rows.push_back({repro->name, ask_upstream(upstream_script(*repro), python)});
   }
-  fmt::print("{}", table);
+  fmt::print("{}", upstream_table(rows));
+  return 0;
+}
+
+// `python` is empty where what is committed is to be told.
+Actual actual_of(const Repro& repro, const std::string& python) {
+  if (!python.empty()) {
+    return {"asked when this folder was written, on the machine below",
+            {ask_upstream(upstream_script(repro), python)}};
+  }
+  return {"as samebits's table has it; the versions below are of samebits, which wrote this folder",
+          states_of(repro.name, read_upstream_table("reports/upstream/README.md"))};
+}
+
+int bundle(const std::string& name, const std::string& python, const std::string& out) {
+  const Repro& repro = find_repro(name);
+  const std::filesystem::path folder = out.empty() ? "out/" + name : out;
+  const std::filesystem::path repro_folder = upstream_script(repro).parent_path();
+  write_bundle(repro, repro_folder, actual_of(repro, python), folder);
+  fmt::print("{}: README.md and upstream.py, which need nothing of samebits\n", folder.string());
   return 0;
 }
 
@@ -194,12 +219,18 @@ void add_repro_command(CLI::App& app, Action& action) {
     std::string device = "cpu";
     std::string python = "python3";
     std::string run_folder;
+    std::string format = "console";
+    std::string asked_python;
+    std::string out;
   };
   const auto flags = std::make_shared<Flags>();
 
-  command
-      ->add_subcommand("list", "every repro, a line each: loud ends in an error, silent in values")
-      ->callback([&action] { action = list; });
+  CLI::App* list_command = command->add_subcommand(
+      "list", "every repro, a line each: loud ends in an error, silent in values");
+  list_command
+      ->add_option("--format", flags->format, "console, or md: the table of repro/README.md")
+      ->check(CLI::IsMember({"console", "md"}));
+  list_command->callback([flags, &action] { action = [flags] { return list(flags->format); }; });
 
   CLI::App* show_command = command->add_subcommand("show", "what happened, and the fix");
   show_command->add_option("name", flags->name)->required();
@@ -243,6 +274,17 @@ void add_repro_command(CLI::App& app, Action& action) {
   upstream_command->add_option("--python", flags->python, "the interpreter that has the torch");
   upstream_command->callback(
       [flags, &action] { action = [flags] { return upstream(flags->names, flags->python); }; });
+
+  CLI::App* bundle_command = command->add_subcommand(
+      "bundle", "a folder that shows a bug on stock torch alone: its script, what it should say");
+  bundle_command->add_option("name", flags->name)->required();
+  bundle_command->add_option("--out", flags->out, "the folder, new or empty (default: out/NAME)");
+  bundle_command->add_option("--python", flags->asked_python,
+                             "an interpreter whose torch is asked, rather than telling of those in "
+                             "reports/upstream/");
+  bundle_command->callback([flags, &action] {
+    action = [flags] { return bundle(flags->name, flags->asked_python, flags->out); };
+  });
 }
 
 }  // namespace samebits

@@ -6,11 +6,19 @@ namespace samebits {
 
 const std::vector<Detector>& detectors() {
   static const std::vector<Detector> all{
-      {"D1", "a traced size that is not the size at some other size than the hint",
-       "values, and what another branch of the program would do", symbol_mismatches},
-      {"D3", "memory that a graph holds by address and that moved while eager calls ran",
+      {"D1",
+       "a traced size that is not the size at some other size than the hint, or a call that is not "
+       "the program's",
+       "values", symbol_mismatches},
+      {"D3",
+       "memory that a graph holds by address and that moved, was replaced or was not written "
+       "before "
+       "any of its replays",
        "programs that take DTensors, or that may not be captured at all", moved_addresses},
-      {"D8", "a guard that is false at a size which the graph is to serve",
+      {"D5", "a row of the result whose bits depend on how many rows come after it",
+       "what only longer sequences or other batches show, and programs whose rows are mixed",
+       rows_that_depend_on_others},
+      {"D8", "a guard that is false at a size which its graph serves",
        "a branch on a plain integer, which leaves no guard", false_guards},
       {"D9",
        "what cannot be captured: a value read on the host, a size that depends on data, an "

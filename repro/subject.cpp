@@ -5,9 +5,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "harness/capture/captured_program.h"
+#include "harness/capture/passes/split.h"
 #include "harness/graph/make_pool.h"
 #include "harness/graph/static_graph.h"
 #include "harness/observe/tensor_observation.h"
@@ -48,7 +51,52 @@ std::optional<std::string> difference(const Tensors& got, const Tensors& expecte
   return std::nullopt;
 }
 
+ReplayAtHint captured_whole(const Subject& subject, const Tensors& example,
+                            std::shared_ptr<ReplayPool> pool) {
+  const auto graph =
+      std::make_shared<StaticGraph>("the graph", std::move(pool), subject.program, example);
+  return [graph](const Tensors& inputs) {
+    graph->copy_inputs(inputs);
+    graph->replay();
+    Tensors outputs;
+    for (size_t i = 0; i < graph->graph().outputs(); ++i) {
+      outputs.push_back(graph->graph().output(i).clone());
+    }
+    return outputs;
+  };
+}
+
+ReplayAtHint captured_in_pieces(const Subject& subject, const Tensors& example,
+                                const std::shared_ptr<ReplayPool>& pool) {
+  std::vector<StaticBuffer> buffers;
+  Tensors memory;
+  for (size_t i = 0; i < example.size(); ++i) {
+    buffers.push_back(pool->make_buffer(fmt::format("static input {}", i), example[i].sizes(),
+                                        example[i].scalar_type()));
+    memory.push_back(buffers.back().memory);
+  }
+  CapturedProgram captured(subject.program, subject.dims, subject.guards);
+  const CapturedProgram::Served served = captured.serve(memory);
+  const auto pieces = std::make_shared<BucketReplay>(
+      "the graph", passes::split(served.graph, subject.splitting),
+      std::vector<bool>(example.size(), false), pool, subject.results);
+  pieces->capture(memory, served.symbols);
+  return [=](const Tensors& inputs) {
+    for (size_t i = 0; i < inputs.size(); ++i) pool->copy(buffers[i], inputs[i], /*padding=*/{});
+    Tensors outputs = pieces->run(memory, served.symbols);
+    for (at::Tensor& output : outputs) output = output.clone();
+    return outputs;
+  };
+}
+
 }  // namespace
+
+ReplayAtHint captured_at_hint(const Subject& subject) {
+  const Tensors example = subject.inputs(subject.hint);
+  const auto pool = make_pool(example[0].device());
+  return subject.splitting.empty() ? captured_whole(subject, example, pool)
+                                   : captured_in_pieces(subject, example, pool);
+}
 
 Outcome run_subject(const Subject& subject) {
   const c10::NoGradGuard no_grad;
@@ -57,7 +105,7 @@ Outcome run_subject(const Subject& subject) {
   if (const auto error = error_of([&] { subject.program(example); })) {
     return wrong(fmt::format("eager at {}: {}", subject.hint, *error));
   }
-  CapturedProgram captured(subject.program, subject.dims, GuardPolicy::kDrop);
+  CapturedProgram captured(subject.program, subject.dims, subject.guards);
   if (const auto error = error_of([&] { captured(example); })) {
     return wrong(fmt::format("traced at {}: {}", subject.hint, *error));
   }
@@ -81,23 +129,14 @@ Outcome run_replayed(const Subject& subject) {
   if (const auto error = error_of([&] { subject.program(example); })) {
     return wrong(fmt::format("eager at {}: {}", subject.hint, *error));
   }
-  std::optional<StaticGraph> graph;
-  const auto capture = [&] {
-    graph.emplace("the graph", make_pool(example[0].device()), subject.program, example);
-  };
-  if (const auto error = error_of(capture)) {
+  ReplayAtHint replay;
+  if (const auto error = error_of([&] { replay = captured_at_hint(subject); })) {
     return wrong(fmt::format("captured at {}: {}", subject.hint, *error));
   }
   for (const int64_t size : subject.sizes) {
     subject.program(subject.inputs(size));
     Tensors got;
-    std::optional<std::string> found = error_of([&] {
-      graph->copy_inputs(example);
-      graph->replay();
-      for (size_t i = 0; i < graph->graph().outputs(); ++i) {
-        got.push_back(graph->graph().output(i).clone());
-      }
-    });
+    std::optional<std::string> found = error_of([&] { got = replay(example); });
     if (!found) found = difference(got, subject.program(example));
     if (found) {
       return wrong(fmt::format("captured at {}, replayed after a call at {}: {}", subject.hint,

@@ -2,6 +2,7 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "harness/core/error.h"
@@ -41,6 +42,11 @@ Ended run_command(const std::string& command) {
 
 }  // namespace
 
+const std::vector<std::string>& upstream_states() {
+  static const std::vector<std::string> states{"live", "fixed", "changed", "not applicable"};
+  return states;
+}
+
 UpstreamState ask_upstream(const std::filesystem::path& script, const std::string& python) {
   const std::string interpreter = quoted_for_shell(python);
   const Ended torch = run_command(interpreter + " -c 'import torch'");
@@ -57,11 +63,11 @@ UpstreamState ask_upstream(const std::filesystem::path& script, const std::strin
   const Json json = parse_json(asked.last_line, script.string());
   const JsonReader reader(json, script.string());
   reader.object({"torch", "state", "evidence"});
-  const std::string state =
-      reader.required("state").one_of<std::string>({{"live", "live"},
-                                                    {"fixed", "fixed"},
-                                                    {"changed", "changed"},
-                                                    {"not applicable", "not applicable"}});
+  const std::string state = reader.required("state").string();
+  const auto& states = upstream_states();
+  if (std::find(states.begin(), states.end(), state) == states.end()) {
+    reader.required("state").fail(quoted(state), JsonReader::one_of_text(states, state));
+  }
   return {reader.required("torch").string(), state, reader.required("evidence").string()};
 }
 

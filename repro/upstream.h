@@ -2,13 +2,17 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace samebits {
+
+// "live", "fixed", "changed" (fails in other words), "not applicable".
+const std::vector<std::string>& upstream_states();
 
 // What an installed torch says of a repro.
 struct UpstreamState {
   std::string torch;     // its version
-  std::string state;     // "live", "fixed", "changed" (fails in other words), "not applicable"
+  std::string state;     // one of upstream_states()
   std::string evidence;  // the literal text or value
 };
 

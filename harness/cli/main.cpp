@@ -48,6 +48,7 @@ int main(int argc, char** argv) {
   samebits::add_bench_command(app, action);
   samebits::add_doctor_command(app, action);
   samebits::add_repro_command(app, action);
+  samebits::add_check_command(app, action);
   try {
     app.parse(argc, argv);
     if (!certificates.empty()) samebits::use_certificates(certificates);

@@ -104,12 +104,18 @@ class BucketReplay::CapturedPiece {
 // A piece at a split. Its first run computes nothing: it makes room for the results.
 class BucketReplay::EagerPiece {
  public:
-  EagerPiece(std::string name, const passes::Piece& piece, std::shared_ptr<ReplayPool> pool)
-      : name_(std::move(name)), piece_(piece), pool_(std::move(pool)), executor_(piece.graph) {}
+  EagerPiece(std::string name, const passes::Piece& piece, std::shared_ptr<ReplayPool> pool,
+             SplitResults policy)
+      : name_(std::move(name)),
+        piece_(piece),
+        pool_(std::move(pool)),
+        policy_(policy),
+        executor_(piece.graph) {}
 
   Tensors run(const Tensors& inputs, const Symbols& symbols) {
     if (!has_room_) return make_room(inputs, symbols);
     Tensors results = executor_.run(inputs, symbols);
+    if (policy_ == SplitResults::kHandedOn) return results;
     for (size_t i = 0; i < results.size(); ++i) {
       if (!results_[i]) continue;
       const StaticBuffer& to = *results_[i];
@@ -154,6 +160,7 @@ class BucketReplay::EagerPiece {
   std::string name_;
   passes::Piece piece_;
   std::shared_ptr<ReplayPool> pool_;
+  SplitResults policy_;
   Executor executor_;
   bool has_room_ = false;
   std::vector<std::optional<StaticBuffer>> results_;  // none: written in place
@@ -161,26 +168,27 @@ class BucketReplay::EagerPiece {
 
 BucketReplay::BucketReplay(const std::string& name, passes::SplitGraph split,
                            const std::vector<bool>& is_dynamic,
-                           const std::shared_ptr<ReplayPool>& pool) {
+                           const std::shared_ptr<ReplayPool>& pool, SplitResults results) {
   check_static(split, is_dynamic);
   const bool is_whole = split.pieces.size() == 1;
   pieces_ = std::make_unique<PiecewiseExecutor>(
       std::move(split), [&](const passes::Piece& piece, size_t index) {
-        return make_piece(is_whole ? name : fmt::format("{}, piece {}", name, index), piece, pool);
+        return make_piece(is_whole ? name : fmt::format("{}, piece {}", name, index), piece, pool,
+                          results);
       });
 }
 
 BucketReplay::~BucketReplay() = default;
 
 RunPiece BucketReplay::make_piece(const std::string& name, const passes::Piece& piece,
-                                  const std::shared_ptr<ReplayPool>& pool) {
+                                  const std::shared_ptr<ReplayPool>& pool, SplitResults results) {
   const auto runs = [](const auto& made) -> RunPiece {
     return [made](const Tensors& inputs, const Symbols& symbols) {
       return made->run(inputs, symbols);
     };
   };
   if (piece.at_split) {
-    return runs(eager_.emplace_back(std::make_shared<EagerPiece>(name, piece, pool)));
+    return runs(eager_.emplace_back(std::make_shared<EagerPiece>(name, piece, pool, results)));
   }
   return runs(captured_.emplace_back(std::make_shared<CapturedPiece>(name, piece, pool)));
 }

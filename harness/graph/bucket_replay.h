@@ -13,9 +13,16 @@
 
 namespace samebits {
 
+// How a result of a piece at a split gets to the captured pieces that take it. kCopied: it is
+// copied to the address that they hold. kHandedOn: nobody copies it, as in vLLM, which counts on
+// operators that write a buffer of the piece before; after one that returns a fresh tensor, replays
+// of the pieces that take it refuse, since nothing was written at the address that they hold.
+enum class SplitResults { kCopied, kHandedOn };
+
 // A split graph at one size: its pieces are captured in order, then replayed in that order, and the
 // pieces at a split run through the dispatcher between them, on what is in the pool. Their results
-// are copied to where the next piece expects them. A graph that was split nowhere is one piece.
+// are copied to where the next piece expects them, unless SplitResults says otherwise. A graph that
+// was split nowhere is one piece.
 //
 // Values that cross pieces are passed by address. Each keeps its memory while the pieces up to its
 // last user are captured, so nothing that is replayed in between writes there.
@@ -25,7 +32,8 @@ class BucketReplay {
   // static ones. Throws c10::Error where a piece that is to be captured takes one, or a size of
   // one. `name` is for messages.
   BucketReplay(const std::string& name, passes::SplitGraph split,
-               const std::vector<bool>& is_dynamic, const std::shared_ptr<ReplayPool>& pool);
+               const std::vector<bool>& is_dynamic, const std::shared_ptr<ReplayPool>& pool,
+               SplitResults results = SplitResults::kCopied);
   ~BucketReplay();
   BucketReplay(const BucketReplay&) = delete;
   BucketReplay& operator=(const BucketReplay&) = delete;
@@ -46,7 +54,7 @@ class BucketReplay {
   class CapturedPiece;
   class EagerPiece;
   RunPiece make_piece(const std::string& name, const passes::Piece& piece,
-                      const std::shared_ptr<ReplayPool>& pool);
+                      const std::shared_ptr<ReplayPool>& pool, SplitResults results);
 
   std::vector<std::shared_ptr<CapturedPiece>> captured_;
   std::vector<std::shared_ptr<EagerPiece>> eager_;

@@ -14,12 +14,13 @@ namespace samebits {
 
 using Findings = std::vector<std::string>;
 
-Findings symbol_mismatches(const Subject& subject);  // D1
-Findings moved_addresses(const Subject& subject);    // D3
-Findings false_guards(const Subject& subject);       // D8
-Findings uncapturable(const Subject& subject);       // D9
-Findings boundary_changes(const Subject& subject);   // D10
-Findings registry_gaps(const Subject& subject);      // registry
+Findings symbol_mismatches(const Subject& subject);           // D1
+Findings moved_addresses(const Subject& subject);             // D3
+Findings rows_that_depend_on_others(const Subject& subject);  // D5
+Findings false_guards(const Subject& subject);                // D8
+Findings uncapturable(const Subject& subject);                // D9
+Findings boundary_changes(const Subject& subject);            // D10
+Findings registry_gaps(const Subject& subject);               // registry
 
 // Calls the program once. False where it throws c10::Error.
 bool runs_eagerly(const Subject& subject, int64_t size);

@@ -4,8 +4,9 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
-#include <memory>
+#include <optional>
 
+#include "harness/capture/captured_program.h"
 #include "harness/capture/guard_ledger.h"
 #include "harness/capture/symbol_oracle.h"
 #include "repro/detect/findings.h"
@@ -13,28 +14,47 @@
 namespace samebits {
 namespace {
 
-// The graph, or null where the program cannot be traced: that is D9's to report.
-std::shared_ptr<const ir::Graph> graph_of(const Subject& subject, std::string* refusal = nullptr) {
-  ShapeEnv env;
-  try {
-    return std::make_shared<const ir::Graph>(
-        trace(subject.program, subject.inputs(subject.hint), subject.dims, env));
-  } catch (const c10::Error& error) {
-    if (refusal) *refusal = first_line_of(error);
-    return nullptr;
+// Serves a subject from traces, the first at the hint, until a size needs one that is refused.
+class Server {
+ public:
+  explicit Server(const Subject& subject)
+      : subject_(subject), captured_(subject.program, subject.dims, subject.guards) {
+    serve(subject.hint);
   }
-}
+
+  // Nothing: refused, which is D9's to report.
+  std::optional<CapturedProgram::Served> serve(int64_t size) {
+    if (!refusal_.empty()) return std::nullopt;
+    try {
+      return captured_.serve(subject_.inputs(size));
+    } catch (const c10::Error& error) {
+      refusal_ = first_line_of(error);
+      return std::nullopt;
+    }
+  }
+
+  const std::string& refusal() const { return refusal_; }
+
+ private:
+  const Subject& subject_;
+  CapturedProgram captured_;
+  std::string refusal_;
+};
 
 }  // namespace
 
 Findings symbol_mismatches(const Subject& subject) {
   Findings found;
-  const auto graph = graph_of(subject);
-  if (!graph) return found;
+  Server server(subject);
   for (const int64_t size : subject.sizes) {
-    if (!runs_eagerly(subject, size)) continue;  // no sizes to compare with
-    for (const SizeMismatch& each : symbol_oracle(*graph, subject.program, subject.inputs(size))) {
-      found.push_back(each.str());
+    const auto served = server.serve(size);
+    if (!served || !runs_eagerly(subject, size)) continue;  // no sizes to compare with
+    try {
+      const auto mismatches = symbol_oracle(*served->graph, subject.program, subject.inputs(size));
+      for (const SizeMismatch& each : mismatches) found.push_back(each.str());
+    } catch (const c10::Error& error) {  // another branch
+      found.push_back(
+          fmt::format("{}: {}", sizes_text(*served->graph, served->symbols), first_line_of(error)));
     }
   }
   return found;
@@ -42,23 +62,27 @@ Findings symbol_mismatches(const Subject& subject) {
 
 Findings false_guards(const Subject& subject) {
   Findings found;
-  const auto graph = graph_of(subject);
-  if (!graph) return found;
-  GuardLedger ledger(graph);
-  for (const int64_t size : subject.sizes) ledger.check({size}, GuardPolicy::kDrop);
-  for (const GuardRecord& record : ledger.records()) {
-    for (const auto& at : record.false_at) {
-      found.push_back(fmt::format("{}: {} is false; it was true at {}", at.sizes, record.guard,
-                                  record.asked_at));
+  Server server(subject);
+  for (const int64_t size : subject.sizes) {
+    const auto served = server.serve(size);
+    if (!served) continue;
+    GuardLedger ledger(served->graph);
+    ledger.check(served->symbols, GuardPolicy::kDrop);
+    for (const GuardRecord& record : ledger.records()) {
+      for (const auto& at : record.false_at) {
+        found.push_back(fmt::format("{}: {} is false; it was true at {}", at.sizes, record.guard,
+                                    record.asked_at));
+      }
     }
   }
   return found;
 }
 
 Findings uncapturable(const Subject& subject) {
-  std::string refusal;
-  if (graph_of(subject, &refusal)) return {};
-  return {refusal};
+  Server server(subject);
+  for (const int64_t size : subject.sizes) server.serve(size);
+  if (server.refusal().empty()) return {};
+  return {server.refusal()};
 }
 
 bool runs_eagerly(const Subject& subject, int64_t size) {

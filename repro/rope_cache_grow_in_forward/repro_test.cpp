@@ -25,10 +25,9 @@ TEST(RopeCache, AReadInForwardIsRefusedByTraceAndCapture) {
 
 // With the read moved out of forward everything is captured, and the old table with it.
 TEST(RopeCache, AGraphKeepsTheAddressOfATableThatWasReplaced) {
-  const Subject subject = rope_with_table(TableGrowth::kBeforeForward);
-  EXPECT_THAT(uncapturable(subject), IsEmpty());
+  EXPECT_THAT(uncapturable(rope_with_table(TableGrowth::kBeforeForward)), IsEmpty());
   EXPECT_THAT(
-      moved_addresses(subject),
+      moved_addresses(rope_with_table(TableGrowth::kBeforeForward)),
       ElementsAre(AllOf(HasSubstr("captured at 16, replayed after a call at 17: the graph: "
                                   "the Float [16, 4] that samebits::rope takes was freed"))));
   EXPECT_THAT(moved_addresses(rope_with_table(TableGrowth::kNever)), IsEmpty());

@@ -117,6 +117,24 @@ class CliTest(unittest.TestCase):
         for arm in arms:
             self.assertRegex(report, arm + r", at level op: .*layers\.2\.feed_forward\.w2#0")
 
+    def test_check_finds_the_gather_that_is_narrowed_for_some_sizes_alone(self):
+        arguments = ("check", CASE, "--arm", "captured-tp2", "--detector", "D8", "--detector", "D10")
+        result = samebits(*arguments)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn("D8 finds nothing", result.stdout)
+        result = samebits(*arguments, "--set", "mesh.gathered_size=conditional")
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        self.assertRegex(result.stdout, r"D8 finds 5:\n    tokens=1: tokens % 2 == 0")
+        self.assertIn("D10 finds nothing", result.stdout)
+        self.refused("check", CASE, "--detector", "D99", naming=["D99", "D8"])
+
+    def test_check_finds_rows_that_depend_on_others(self):
+        result = samebits("check", "cases/not-batch-invariant.json", "--detector", "D5")
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        of_eager, of_libtorch = result.stdout.split("\nlibtorch: ")
+        self.assertIn("D5 finds nothing", of_eager)
+        self.assertRegex(of_libtorch, r"D5 finds \d+:\n    row \d+ of \d+ is not row")
+
     def test_equal_arms_exit_0_and_compare_agrees(self):
         out = self.folder / "out"
         result = samebits("run", CASE, "--steps", "1", "--out", out)

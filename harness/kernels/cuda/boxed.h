@@ -34,7 +34,6 @@ class Call {
   const std::string& op() const { return op_; }
   const at::Tensor& tensor(size_t i) const { return args_[i].toTensor(); }
   const c10::IValue& arg(size_t i) const { return args_[i]; }
-  const std::vector<c10::IValue>& args() const { return args_; }
   int64_t integer(size_t i) const { return args_[i].toInt(); }
   float real(size_t i) const { return static_cast<float>(args_[i].toDouble()); }
   bool flag(size_t i) const { return args_[i].toBool(); }

@@ -1,0 +1,69 @@
+#include "repro/bundle.h"
+
+#include <fmt/format.h>
+
+#include "harness/core/environment.h"
+#include "harness/core/error.h"
+#include "harness/core/file.h"
+#include "harness/report/table.h"
+
+namespace samebits {
+namespace {
+
+void check_is_new_or_empty(const std::filesystem::path& out) {
+  if (!std::filesystem::exists(out)) return;
+  const bool is_folder = std::filesystem::is_directory(out);
+  if (is_folder && std::filesystem::is_empty(out)) return;
+  throw InputError(out.string(), is_folder ? "a folder that is not empty" : "a file",
+                   "no folder, or an empty one, for the bundle");
+}
+
+std::string actual_text(const Actual& actual) {
+  if (actual.states.empty()) return "**Actual:** no torch has been asked yet.\n";
+  Table table{{{"torch"}, {"state"}, {"evidence"}}, /*rows=*/{}};
+  for (const UpstreamState& state : actual.states) {
+    table.rows.push_back({state.torch, state.state, "`" + state.evidence + "`"});
+  }
+  return fmt::format("**Actual**, {}:\n\n{}", actual.source, table.markdown());
+}
+
+std::string bundle_readme(const Repro& repro, const std::string& issue, const Actual& actual) {
+  return fmt::format(
+      "# {}: {}\n\n"
+      "{}\n"
+      "### To reproduce\n\n"
+      "    python3 upstream.py\n\n"
+      "in this folder, with a Python that can import torch; the script needs nothing of samebits. "
+      "Its last line is JSON:\n"
+      "the `torch` it met, the `state` of the bug in it (`live`, `fixed`, `changed`: fails in "
+      "other words, `not applicable`) and the\n"
+      "`evidence`.\n\n"
+      "**Expected:** `\"state\": \"fixed\"`\n\n"
+      "{}\n"
+      "{}",
+      repro.name, repro.title, issue, actual_text(actual), links_and_versions(repro));
+}
+
+}  // namespace
+
+void write_bundle(const Repro& repro, const std::filesystem::path& folder, const Actual& actual,
+                  const std::filesystem::path& out) {
+  check_is_new_or_empty(out);
+  const std::string issue = read_text_file((folder / "issue.md").string());
+  const std::string script = read_text_file((folder / "upstream.py").string());
+  std::filesystem::create_directories(out);
+  write_text_file((out / "upstream.py").string(), script);
+  write_text_file((out / "README.md").string(), bundle_readme(repro, issue, actual));
+}
+
+std::string links_and_versions(const Repro& repro) {
+  std::string text = "### Links\n\n";
+  for (const std::string& link : repro.links) text += fmt::format("- {}\n", link);
+  text += "\n### Versions\n\n```\n";
+  for (const auto& [key, value] : environment_report()) {
+    text += fmt::format("{:<16}  {}\n", key, value);
+  }
+  return text + "```\n";
+}
+
+}  // namespace samebits

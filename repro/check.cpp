@@ -1,0 +1,94 @@
+// samebits check: the detectors over a model of one's own.
+
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "harness/cli/commands.h"
+#include "harness/core/error.h"
+#include "harness/workload/workload.h"
+#include "repro/detectors.h"
+#include "repro/model_subject.h"
+
+namespace samebits {
+namespace {
+
+constexpr size_t kMostShown = 5;  // findings of a detector
+
+std::vector<Detector> chosen_detectors(const std::vector<std::string>& names) {
+  if (names.empty()) return detectors();
+  std::vector<Detector> chosen;
+  for (const std::string& name : names) {
+    const auto found = std::find_if(detectors().begin(), detectors().end(),
+                                    [&](const Detector& each) { return each.name == name; });
+    if (found == detectors().end()) {
+      std::vector<std::string> all;
+      for (const Detector& each : detectors()) all.push_back(each.name);
+      throw InputError("detector", fmt::format("\"{}\"", name),
+                       fmt::format("one of {}", fmt::join(all, ", ")));
+    }
+    chosen.push_back(*found);
+  }
+  return chosen;
+}
+
+void explain(const std::vector<Detector>& chosen) {
+  for (const Detector& detector : chosen) {
+    fmt::print("{} looks for {}\n  and cannot see {}\n", detector.name, detector.looks_for,
+               detector.cannot_see);
+  }
+}
+
+// Whether one of them found something.
+bool check_arm_with(const Arm& arm, const std::vector<Detector>& chosen) {
+  const c10::NoGradGuard no_grad;
+  const Subject subject = subject_of_arm(arm);
+  fmt::print("\n{}: a prefill of one sequence at TP {}, traced at {} tokens, served at {}\n",
+             arm.name, arm.mesh.tp, subject.hint, fmt::join(subject.sizes, ", "));
+  bool found_any = false;
+  for (const Detector& detector : chosen) {
+    const std::vector<std::string> found = detector.find(subject);
+    found_any = found_any || !found.empty();
+    fmt::print("  {} finds {}\n", detector.name,
+               found.empty() ? "nothing" : fmt::format("{}:", found.size()));
+    for (size_t i = 0; i < std::min(found.size(), kMostShown); ++i) {
+      fmt::print("    {}\n", found[i]);
+    }
+    if (found.size() > kMostShown) fmt::print("    and {} more\n", found.size() - kMostShown);
+  }
+  return found_any;
+}
+
+}  // namespace
+
+void add_check_command(CLI::App& app, Action& action) {
+  struct Flags {
+    std::string case_file;
+    std::vector<std::string> arms, overrides, detectors;
+  };
+  const auto flags = std::make_shared<Flags>();
+  CLI::App* command =
+      app.add_subcommand("check", "the detectors of the catalogue over a case's own model");
+  command->add_option("case", flags->case_file)->required();
+  command->add_option("--arm", flags->arms, "only this arm; may be repeated");
+  command->add_option("--set", flags->overrides, "KEY=VALUE or ARM.KEY=VALUE, as samebits run");
+  command->add_option("--detector", flags->detectors, "only this one; may be repeated");
+  command->callback([flags, &action] {
+    action = [flags] {
+      const std::vector<Detector> chosen = chosen_detectors(flags->detectors);
+      const Case c = select_arms(load_case(flags->case_file, flags->overrides), flags->arms);
+      for (const Arm& arm : c.arms) check_arm(arm);
+      explain(chosen);
+      bool found_any = false;
+      for (const Arm& arm : c.arms) {
+        found_any = check_arm_with(arm, chosen) || found_any;
+      }
+      return found_any ? 1 : 0;
+    };
+  });
+}
+
+}  // namespace samebits

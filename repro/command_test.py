@@ -1,0 +1,156 @@
+"""`samebits repro list --format md` and `bundle` from outside. Run by ctest: command_test.py BINARY."""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+import readme_table
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+BINARY = None
+WITH_SCRIPT = "prim_to_local_symbolic_ceil"
+WITHOUT_SCRIPT = "weak_ref_op_unregistered"
+
+
+def repro(*arguments):
+    return subprocess.run([BINARY, "repro", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
+
+
+class Test(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="samebits-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def interpreter(self, script):
+        """A python3 that runs `script`, in a folder of its own."""
+        file = self.folder / "bin" / "python3"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"#!/bin/sh\n{script}\n")
+        file.chmod(file.stat().st_mode | stat.S_IXUSR)
+        return file
+
+
+class TableTest(Test):
+    def check(self, text, *, writes=False):
+        """The exit code, what is printed and what is left of a README.md that holds `text`."""
+        readme = self.folder / "README.md"
+        readme.write_text(text)
+        printed = io.StringIO()
+        with mock.patch.object(readme_table, "README", readme), contextlib.redirect_stdout(printed):
+            code = readme_table.main(BINARY, writes)
+        return code, printed.getvalue(), readme.read_text()
+
+    def test_it_names_every_repro_once(self):
+        names = [line.split()[0] for line in repro("list").stdout.splitlines()]
+        rows = repro("list", "--format", "md").stdout.splitlines()[2:]
+        self.assertEqual([row.split("]")[0] for row in rows], [f"| [{name}" for name in names])
+
+    def test_it_knows_states_finders_and_links(self):
+        table = repro("list", "--format", "md").stdout
+        row = next(line for line in table.splitlines() if WITH_SCRIPT in line)
+        for cell in ("loud", "D1, D8", "live in 2.11.0+cu130, fixed in 2.15.0+cu132",
+                     "[pytorch#175690](https://github.com/pytorch/pytorch/issues/175690)"):
+            self.assertIn(f"| {cell}", row)
+        self.assertIn("| no script |", next(line for line in table.splitlines() if WITHOUT_SCRIPT in line))
+
+    def test_a_table_that_is_not_current_is_found_and_repaired(self):
+        current = "# Title\n\n" + readme_table.printed_table(BINARY) + "\n| other | table |\n|---|---|\n"
+        self.assertEqual(self.check(current), (0, "", current))
+        for stale in (current.replace("| loud |", "| silent |", 1), current.replace("D1, D8", "D1", 1)):
+            code, printed, left = self.check(stale)
+            self.assertEqual((code, left), (1, stale))
+            self.assertIn("python3 repro/readme_table.py build/samebits --write", printed)
+            self.assertEqual(self.check(stale, writes=True), (0, "", current))
+
+    def test_a_file_without_the_table_is_left_alone(self):
+        code, printed, left = self.check("# Title\n", writes=True)
+        self.assertEqual((code, left), (1, "# Title\n"))
+        self.assertIn("no line is the head of the table", printed)
+
+
+class BundleTest(Test):
+    def bundle(self, *arguments, name=WITH_SCRIPT):
+        result = repro("bundle", name, "--out", self.folder / "bundle", *arguments)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return self.folder / "bundle"
+
+    def refused(self, *arguments, naming):
+        result = repro("bundle", *arguments)
+        self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
+        self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+        for words in naming:
+            self.assertIn(words, result.stderr)
+
+    def run_command_of(self, bundle, interpreter):
+        """Runs the one command of a bundle's README in it, with this python3 first in the path."""
+        commands = [line.strip() for line in (bundle / "README.md").read_text().splitlines()
+                    if line.startswith("    python3 ")]
+        self.assertEqual(len(commands), 1)
+        path = f"{interpreter.parent}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(commands[0], shell=True, cwd=bundle, env={**os.environ, "PATH": path},
+                              capture_output=True, text=True)
+
+    def test_it_holds_what_a_stranger_needs(self):
+        bundle = self.bundle()
+        self.assertEqual(sorted(file.name for file in bundle.iterdir()), ["README.md", "upstream.py"])
+        folder = ROOT / "repro" / WITH_SCRIPT
+        self.assertEqual((bundle / "upstream.py").read_text(), (folder / "upstream.py").read_text())
+        readme = (bundle / "README.md").read_text()
+        for words in (f"# {WITH_SCRIPT}: ", (folder / "issue.md").read_text(),
+                      '**Expected:** `"state": "fixed"`', "| 2.11.0+cu130 | live | `rows of",
+                      "| 2.15.0+cu132 | fixed |", "- https://github.com/pytorch/pytorch/pull/175692\n", "compiler "):
+            self.assertIn(words, readme)
+        self.assertNotIn(str(ROOT), readme)
+
+    def test_its_command_runs_the_script_in_it(self):
+        says = json.dumps({"torch": "9.9.0", "state": "fixed", "evidence": "s rows"})
+        ended = self.run_command_of(self.bundle(), self.interpreter(f"test -f \"$1\" || exit 9\necho '{says}'"))
+        self.assertEqual((ended.returncode, ended.stdout.strip()), (0, says), ended.stderr)
+
+    def test_without_torch_its_command_says_so(self):
+        ended = self.run_command_of(self.bundle(), self.interpreter(f'exec "{sys.executable}" -S -E "$@"'))
+        self.assertEqual(ended.returncode, 1)
+        self.assertEqual(ended.stderr.strip().splitlines()[-1], "ModuleNotFoundError: No module named 'torch'")
+
+    def test_an_interpreter_that_is_given_is_asked(self):
+        says = json.dumps({"torch": "9.9.0", "state": "changed", "evidence": "a | b"})
+        bundle = self.bundle("--python", self.interpreter(f"echo '{says}'"))
+        readme = (bundle / "README.md").read_text()
+        self.assertIn("| 9.9.0 | changed | `a \\| b` |", readme)
+        self.assertNotIn("2.11.0+cu130", readme)
+
+    def test_an_interpreter_without_torch_is_refused_and_nothing_written(self):
+        python = self.interpreter("echo no torch; exit 1")
+        self.refused(WITH_SCRIPT, "--out", self.folder / "bundle", "--python", python,
+                     naming=["--python", "no torch", "a Python interpreter that can import torch"])
+        self.assertFalse((self.folder / "bundle").exists())
+
+    def test_a_repro_without_a_script_is_refused(self):
+        self.refused(WITHOUT_SCRIPT, "--out", self.folder / "bundle",
+                     naming=[f"repro {WITHOUT_SCRIPT}: found no upstream.py", f"samebits repro run {WITHOUT_SCRIPT}"])
+        self.assertFalse((self.folder / "bundle").exists())
+
+    def test_what_is_there_is_not_written_over(self):
+        mine = self.folder / "mine.txt"
+        mine.write_text("mine")
+        self.refused(WITH_SCRIPT, "--out", self.folder, naming=[str(self.folder), "a folder that is not empty"])
+        self.refused(WITH_SCRIPT, "--out", mine, naming=[str(mine), "found a file"])
+        self.assertEqual([file.name for file in self.folder.iterdir()], ["mine.txt"])
+
+    def test_an_empty_folder_is_filled(self):
+        (self.folder / "bundle").mkdir()
+        self.bundle()
+
+
+if __name__ == "__main__":
+    BINARY = pathlib.Path(sys.argv.pop(1)).resolve()
+    unittest.main()
