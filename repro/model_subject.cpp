@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "harness/model/attention.h"
 #include "harness/model/kv_cache.h"
@@ -61,7 +62,7 @@ Subject subject_of_arm(const Arm& arm) {
   subject.dims = {{kIds, 1, "tokens", 1}, {kPositions, 1, "tokens", 1}, {kSlots, 0, "tokens", 1}};
   subject.inputs = [generator](int64_t tokens) { return prefill_of(*generator, tokens); };
   subject.hint = hint;
-  subject.sizes = sizes;
+  subject.sizes = std::move(sizes);
   subject.guards = arm.guards;
   subject.rows_dim = 1;
   return subject;

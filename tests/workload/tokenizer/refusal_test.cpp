@@ -156,11 +156,11 @@ TEST(TokenizerRefusal, WhatCannotBeAnId) {
   const std::vector<int64_t> good{0, tokenizer.vocab_size() - 1};
   EXPECT_NO_THROW(tokenizer.decode(good, false));
   for (const int64_t id : {int64_t{-1}, int64_t{1} << 32}) {
-    EXPECT_EQ(message_of<InputError>([&] {
-                tokenizer.decode(std::vector<int64_t>{0, id}, false);
-              }),
-              "token ids: position 1: found id " + std::to_string(id) +
-                  ", expected 0 to 4294967295");
+    EXPECT_EQ(
+        message_of<InputError>([&] {
+          tokenizer.decode(std::vector<int64_t>{0, id}, false);
+        }),
+        "token ids: position 1: found id " + std::to_string(id) + ", expected 0 to 4294967295");
   }
 }
 
