@@ -8,27 +8,14 @@
 #include "bench/marks_observer.h"
 #include "bench/qwen3_600m.h"
 #include "bench/random_qwen3.h"
+#include "bench/step_inputs.h"
 #include "harness/workload/step_runner.h"
 
 namespace samebits {
 namespace {
 
-constexpr int64_t kBlockSize = 16;
-constexpr int64_t kPosition = 299;  // of every token: 300 keys
-constexpr int64_t kPages = 19;      // of each sequence
-
-StepInputs decode_step(int64_t sequences) {
-  const at::Tensor pages = at::arange(sequences * kPages, at::kInt).view({sequences, kPages});
-  return {
-      at::full({1, sequences}, 5, at::kLong),
-      at::full({1, sequences}, kPosition, at::kLong),
-      pages.select(1, kPosition / kBlockSize).to(at::kLong) * kBlockSize + kPosition % kBlockSize,
-      pages,
-      at::arange(sequences + 1, at::kInt),
-      at::full({sequences}, kPosition + 1, at::kInt),
-      at::arange(sequences),
-      at::stack({at::arange(sequences), at::full({sequences}, kPosition + 1)}, 1)};
-}
+constexpr int64_t kKeys = 300;  // of each sequence
+constexpr int64_t kPages = 19;  // that hold them
 
 void decode(benchmark::State& state, Execution execution, const std::vector<GraphPass>& passes,
             bool is_observed = false) {
@@ -42,7 +29,7 @@ void decode(benchmark::State& state, Execution execution, const std::vector<Grap
   }
   StepRunner runner(*model, cache, {execution, GuardPolicy::kDrop, passes, {}, {sequences}},
                     sequences);
-  const StepInputs inputs = decode_step(sequences);
+  const StepInputs inputs = step_of(sequences, /*tokens=*/1, kKeys);
   const Selection selection{/*forced=*/false, /*seed=*/1, /*temperature=*/1.0, 0, 1.0};
   MarksObserver observer;
   Observer* const told = is_observed ? &observer : nullptr;

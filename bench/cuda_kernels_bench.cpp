@@ -4,15 +4,14 @@
 // `us`: of one call. `GB/s`: bytes that a call must read or write at least once, by that time.
 
 #include <ATen/ATen.h>
-#include <ATen/cuda/CUDAGraph.h>
 #include <ATen/ops/_flash_attention_backward.h>
 #include <ATen/ops/_flash_attention_forward.h>
 #include <benchmark/benchmark.h>
-#include <c10/cuda/CUDAGuard.h>
 
 #include <algorithm>
 #include <functional>
 
+#include "bench/time_replays.h"
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
 
@@ -45,19 +44,11 @@ void replay(benchmark::State& state, const Kernel& kernel) {
   const int64_t calls = std::clamp<int64_t>(kCold / std::max<int64_t>(bytes, 1), 2, kMost);
   while (static_cast<int64_t>(copies.size()) < calls) copies.push_back(kernel.operands());
 
-  const c10::cuda::CUDAStream stream = c10::cuda::getStreamFromPool();
-  const c10::cuda::CUDAStreamGuard guard(stream);
-  kernel.call(copies[0]);
-  at::cuda::CUDAGraph graph;
-  graph.capture_begin();
-  for (const Tensors& operands : copies) kernel.call(operands);
-  graph.capture_end();
-  graph.replay();
-  stream.synchronize();
-  for (auto _ : state) {
-    graph.replay();
-    stream.synchronize();
-  }
+  time_replays(
+      state, [&] { kernel.call(copies[0]); },
+      [&] {
+        for (const Tensors& operands : copies) kernel.call(operands);
+      });
   const auto done = static_cast<double>(state.iterations() * calls);
   using benchmark::Counter;
   state.counters["us"] = Counter(done * 1e-6, Counter::kIsRate | Counter::kInvert);

@@ -5,37 +5,18 @@
 // `decode`: one token of each sequence after 299; `prefill`: one prompt.
 
 #include <ATen/ATen.h>
-#include <ATen/cuda/CUDAGraph.h>
 #include <benchmark/benchmark.h>
 #include <c10/core/GradMode.h>
-#include <c10/cuda/CUDAGuard.h>
 
 #include "bench/qwen3_600m.h"
 #include "bench/random_qwen3.h"
+#include "bench/step_inputs.h"
+#include "bench/time_replays.h"
 #include "harness/kernels/functional.h"
 #include "harness/workload/step_runner.h"
 
 namespace samebits {
 namespace {
-
-constexpr int64_t kBlockSize = 16;
-
-// The last `tokens` of each sequence's `length` tokens, the last one's next wanted. On the card.
-StepInputs step_of(int64_t sequences, int64_t tokens, int64_t length) {
-  const auto longs = at::TensorOptions().dtype(at::kLong).device(at::kCUDA);
-  const int64_t pages = (length + kBlockSize - 1) / kBlockSize;
-  const at::Tensor of_each = at::arange(sequences, longs);
-  const at::Tensor positions = at::arange(length - tokens, length, longs);
-  const at::Tensor first_slots = of_each.unsqueeze(1) * (pages * kBlockSize);
-  return {at::full({1, sequences * tokens}, 5, longs),
-          positions.repeat({sequences}).view({1, -1}),
-          (first_slots + positions).view({-1}),
-          at::arange(sequences * pages, longs).to(at::kInt).view({sequences, pages}),
-          (at::arange(sequences + 1, longs) * tokens).to(at::kInt),
-          at::full({sequences}, length, longs).to(at::kInt),
-          of_each * tokens + (tokens - 1),
-          at::stack({of_each, at::full({sequences}, length, longs)}, 1)};
-}
 
 void replay(benchmark::State& state, const Numerics& numerics, const StepInputs& in) {
   const c10::NoGradGuard no_grad;
@@ -56,29 +37,21 @@ void replay(benchmark::State& state, const Numerics& numerics, const StepInputs&
                        /*top_p=*/1.0);
   };
   wait_for(model->device());
-  const c10::cuda::CUDAStream stream = c10::cuda::getStreamFromPool();
-  const c10::cuda::CUDAStreamGuard guard(stream);
-  for (int i = 0; i < 3; ++i) step();  // certifies, makes cuBLAS's workspace
-  at::cuda::CUDAGraph graph;
-  graph.capture_begin();
-  const auto chosen = step();  // held, so that the graph's outputs stay
-  graph.capture_end();
-  graph.replay();
-  stream.synchronize();
-  for (auto _ : state) {
-    graph.replay();
-    stream.synchronize();
-  }
+  decltype(step()) chosen;    // held, so that the graph's outputs stay
+  const auto warm_up = [&] {  // certifies, makes cuBLAS's workspace
+    for (int i = 0; i < 3; ++i) step();
+  };
+  time_replays(state, warm_up, [&] { chosen = step(); });
 }
 
 void decode(benchmark::State& state, const Numerics& numerics) {
   if (is_skipped(state, at::kCUDA)) return;
-  replay(state, numerics, step_of(state.range(0), 1, 300));
+  replay(state, numerics, step_of(state.range(0), 1, 300, at::kCUDA));
 }
 
 void prefill(benchmark::State& state, const Numerics& numerics) {
   if (is_skipped(state, at::kCUDA)) return;
-  replay(state, numerics, step_of(1, state.range(0), state.range(0)));
+  replay(state, numerics, step_of(1, state.range(0), state.range(0), at::kCUDA));
 }
 
 void batches(benchmark::internal::Benchmark* b) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "bench/step_inputs.h"
 #include "harness/mesh/device_mesh.h"
 #include "harness/workload/step_runner.h"
 #include "harness/workload/workload.h"
@@ -12,22 +13,11 @@
 // What the benches of a decode step share: the step, the models and their caches.
 namespace samebits {
 
-inline constexpr int64_t kBlockSize = 16;
-inline constexpr int64_t kPages = 2;      // of each sequence
-inline constexpr int64_t kPosition = 20;  // of every token
+inline constexpr int64_t kPages = 2;  // of each sequence
+inline constexpr int64_t kKeys = 21;  // that they hold, with that of the step
 
 // One token of each of `sequences` sequences.
-inline StepInputs decode_step(int64_t sequences) {
-  const at::Tensor first = at::arange(sequences) * kPages;  // page of each sequence
-  return {at::full({1, sequences}, 5, at::kLong),
-          at::full({1, sequences}, kPosition, at::kLong),
-          (first + kPosition / kBlockSize) * kBlockSize + kPosition % kBlockSize,
-          at::stack({first, first + 1}, 1).to(at::kInt),
-          at::arange(sequences + 1, at::kInt),
-          at::full({sequences}, kPosition + 1, at::kInt),
-          at::arange(sequences),
-          at::stack({at::arange(sequences), at::full({sequences}, kPosition + 1)}, 1)};
-}
+inline StepInputs decode_step(int64_t sequences) { return step_of(sequences, /*tokens=*/1, kKeys); }
 
 // From the root of the checkout.
 inline std::unique_ptr<Qwen3> tiny_model(int64_t tp,
