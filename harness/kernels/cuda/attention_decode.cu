@@ -389,19 +389,28 @@ __global__ void __launch_bounds__(kAllThreads)
   }
 }
 
+// What clusters leave each other.
+int64_t cluster_floats(const Attention& size, const Pages& pages) {
+  return size.tokens * size.heads * tiles_of(pages) * Weights::kFloats;
+}
+
+bool may_decode(const Attention& size, const Pages& pages) {
+  constexpr int64_t kMost = int64_t{1} << 26;  // 256 MiB: beyond, the other kernel does
+  const int64_t floats = cluster_floats(size, pages);
+  return size.bf16 && size.tokens <= size.sequences && floats > 0 && floats <= kMost;
+}
+
 }  // namespace
 
 bool is_decode(const Attention& size, const Pages& pages, const void* q, const void* k,
                const void* v) {
-  return decode_workspace(size, pages) > 0 && size.head_dim % 16 == 0 &&
-         rows_are_aligned(q, size.head_dim) && rows_are_aligned(k, size.head_dim) &&
-         rows_are_aligned(v, size.head_dim);
+  return may_decode(size, pages) && size.head_dim % 16 == 0 && rows_are_aligned(q, size.head_dim) &&
+         rows_are_aligned(k, size.head_dim) && rows_are_aligned(v, size.head_dim);
 }
 
 int64_t decode_workspace(const Attention& size, const Pages& pages) {
-  constexpr int64_t kMost = int64_t{1} << 26;  // 256 MiB: beyond, the other kernel does
-  const int64_t floats = size.tokens * size.heads * tiles_of(pages) * Weights::kFloats;
-  return size.bf16 && size.tokens <= size.sequences && floats <= kMost ? floats : 0;
+  const bool clusters_do = may_decode(size, pages) && !is_for_single_blocks(size, pages);
+  return clusters_do ? cluster_floats(size, pages) : 0;
 }
 
 void decode_attention(const Attention& size, const Pages& pages, const void* q, const void* k,

@@ -68,8 +68,8 @@ bool Call::all_settled() const {
 }
 
 void Call::finish(const c10::FunctionSchema& schema) const {
+  if (begin_.capture == 0) return;
   const CapturePlace end = place_of(stream_);
-  if (end.capture == 0) return;
   if (end != begin_) {  // otherwise it launched nothing, as a mark does
     if (!began_early_) tls_chain.unsettled.clear();
     tls_chain.place = end;
