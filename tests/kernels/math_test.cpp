@@ -65,6 +65,20 @@ TEST(Math, ABoundOfItsOwnSizeSeesOneUnit) {
   EXPECT_GT(largest_error(off_by_one, exp_of), 1.04);
 }
 
+TEST(Math, OrdinaryExpIsExpWhereItMayBeUsed) {
+  int64_t others = 0;
+  for (uint64_t bits = 0; bits <= 0xffffffffu; bits += 257) {
+    const float x = f32_from_bits(static_cast<uint32_t>(bits));
+    const bool is_same = f32_bits(ordinary_exp_f32(x)) == f32_bits(exp_f32(x));
+    if (std::abs(x) <= kOrdinaryExp) {
+      ASSERT_TRUE(is_same) << x;
+    } else if (!is_same) {
+      ++others;
+    }
+  }
+  EXPECT_GT(others, 0) << "nothing lies outside its range";
+}
+
 // Nearest of the two neighbours, by double arithmetic; ties to the even one.
 uint16_t nearest_bf16(float x) {
   if (std::isnan(x)) return kNanBf16;

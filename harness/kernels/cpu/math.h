@@ -64,16 +64,13 @@ SAMEBITS_MATH uint16_t f32_to_bf16(float x) {
 // x rounded to bf16 and back.
 SAMEBITS_MATH float round_to_bf16(float x) { return bf16_to_f32(f32_to_bf16(x)); }
 
-// e^x within 1.04 ULP (denormal results included). exp(-inf) = 0, exp(+inf) = +inf, NaN gives NaN.
+// e^x = 2^n times what is returned, with n in the low bits of `shifted`.
 //   x = n ln 2 + r, |r| <= ln 2 / 2;  e^r = 1 + r + r^2 Q(r), Q minimax of degree 4 (relative error
-//   3e-9);  2^n in two exact factors, so that a denormal result is rounded once.
-SAMEBITS_MATH float exp_f32(float x) {
-  constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  x = x > 89.0f ? 89.0f : x;             // beyond: +inf
-  x = x < -104.0f ? -104.0f : x;         // beyond: 0
-  const float shifted = fma_f32(x, 0x1.715476p+0f, kMagic);
-  const uint32_t n = f32_bits(shifted) - f32_bits(kMagic);
-  const float nf = shifted - kMagic;
+//   3e-9).
+constexpr float kExpMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+SAMEBITS_MATH float reduced_exp_f32(float x, float& shifted) {
+  shifted = fma_f32(x, 0x1.715476p+0f, kExpMagic);
+  const float nf = shifted - kExpMagic;
   float r = fma_f32(nf, -0x1.63p-1f, x);
   r = fma_f32(nf, 0x1.bd0106p-13f, r);
   float q = 0x1.6db45ep-10f;
@@ -81,11 +78,30 @@ SAMEBITS_MATH float exp_f32(float x) {
   q = fma_f32(q, r, 0x1.55545ep-5f);
   q = fma_f32(q, r, 0x1.55548ep-3f);
   q = fma_f32(q, r, 0x1.0p-1f);
-  const float p = fma_f32(r * r, q, r) + 1.0f;
+  return fma_f32(r * r, q, r) + 1.0f;
+}
+
+// e^x within 1.04 ULP (denormal results included). exp(-inf) = 0, exp(+inf) = +inf, NaN gives NaN.
+// 2^n comes in two exact factors, so that a denormal result is rounded once.
+SAMEBITS_MATH float exp_f32(float x) {
+  x = x > 89.0f ? 89.0f : x;      // beyond: +inf
+  x = x < -104.0f ? -104.0f : x;  // beyond: 0
+  float shifted = 0.0f;
+  const float p = reduced_exp_f32(x, shifted);
+  const uint32_t n = f32_bits(shifted) - f32_bits(kExpMagic);
   const uint32_t half = static_cast<uint32_t>(static_cast<int32_t>(n) >> 1);
   const float scale0 = f32_from_bits((half + 127u) << 23);
   const float scale1 = f32_from_bits((n - half + 127u) << 23);
   return p * scale0 * scale1;
+}
+
+// exp_f32(x), to the bit, in half the instructions, where |x| <= kOrdinaryExp: the result is
+// normal, so that 2^n is an addition to its exponent.
+constexpr float kOrdinaryExp = 86.0f;
+SAMEBITS_MATH float ordinary_exp_f32(float x) {
+  float shifted = 0.0f;
+  const float p = reduced_exp_f32(x, shifted);
+  return f32_from_bits(f32_bits(p) + (f32_bits(shifted) << 23));  // the magic's own bits go
 }
 
 // Natural logarithm within 0.82 ULP (denormal arguments included). log(+-0) = -inf, log(x < 0) and

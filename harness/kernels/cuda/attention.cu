@@ -9,47 +9,6 @@
 namespace samebits::cuda {
 namespace {
 
-// The rows of one key-value head of a sequence are its queries times the heads of the group: row r
-// is query r / group, head r % group. A block has 64 of them.
-struct RowsOfBlock {
-  SequencePart part;
-  int64_t group;
-  int64_t kv_head;
-  int64_t first;   // row
-  int64_t rows;    // up to 64
-  int64_t before;  // keys before the sequence's first query
-  Keys keys;
-
-  __device__ int64_t query(int64_t row) const { return (first + row) / group; }
-  __device__ int64_t position(int64_t row) const { return before + query(row); }
-  __device__ int64_t keys_seen() const { return rows == 0 ? 0 : position(rows - 1) + 1; }
-  // Of [tokens, H] rows.
-  __device__ int64_t place(int64_t row, int64_t heads) const {
-    return (part.start + query(row)) * heads + kv_head * group + (first + row) % group;
-  }
-};
-
-__device__ RowsOfBlock rows_of_block(const Attention& size, const Pages& pages, Fault* fault) {
-  RowsOfBlock block{};
-  block.group = size.heads / size.kv_heads;
-  block.kv_head = blockIdx.y;
-  // The last part of a sequence sees most keys, so it starts first.
-  block.part = find_part(size, block.group, gridDim.x - 1 - blockIdx.x, fault);
-  if (block.part.sequence < 0) return block;
-  block.first = block.part.part * kAttentionTile;
-  const int64_t left = block.part.length * block.group - block.first;
-  block.rows = left < kAttentionTile ? left : kAttentionTile;
-  block.keys = {pages, size.kv_heads * size.head_dim, block.part.start, block.part.sequence};
-  if (pages.seq_lens == nullptr) return block;
-  const int64_t length = pages.seq_lens[block.part.sequence];
-  block.before = length - block.part.length;
-  if (block.before < 0) {
-    raise(fault, FaultKind::kKeys, block.part.sequence, length, block.part.length);
-    block.rows = 0;
-  }
-  return block;
-}
-
 // ---- bf16: four warps of 16 rows ---------------------------------------------------------------
 constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * 32;
@@ -112,7 +71,7 @@ __global__ void __launch_bounds__(kThreads)
   const auto tile_at = [&](int64_t i) {
     return SharedTile<kDim>{shared + i * kAttentionTile * kDim};
   };
-  const RowsOfBlock block = rows_of_block(size, pages, fault);
+  const RowsOfBlock block = rows_of_block(size, pages, kAttentionTile, fault);
   if (block.rows <= 0) return;
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int warp = static_cast<int>(threadIdx.x / 32);
@@ -120,14 +79,14 @@ __global__ void __launch_bounds__(kThreads)
   const int head_dim = static_cast<int>(size.head_dim);
   const int64_t head_offset = block.kv_head * size.head_dim;
 
-  fill_rows<kDim, kThreads>(q_tile, static_cast<int>(block.rows), head_dim, is_aligned,
+  fill_rows<kDim, kThreads>(q_tile, block.rows, head_dim, is_aligned,
                             [&](int row) { return q + block.place(row, size.heads) * head_dim; });
 
   // A thread has two rows of the tile: lane / 4 of its warp's 16, and that + 8.
   int64_t positions[2];
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
-    const int64_t row = warp * 16 + lane / 4 + h * 8;
+    const int row = warp * 16 + lane / 4 + h * 8;
     positions[h] = row < block.rows ? block.position(row) : -1;
   }
   float m[2] = {-INFINITY, -INFINITY};
@@ -206,7 +165,7 @@ __global__ void __launch_bounds__(kThreads)
 
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
-    const int64_t row = warp * 16 + lane / 4 + h * 8;
+    const int row = warp * 16 + lane / 4 + h * 8;
     if (row >= block.rows) continue;
     const int64_t to = block.place(row, size.heads);
     if (lse != nullptr && lane % 4 == 0) lse[to] = canonical_nan_f32(m[h] + log_f32(l[h]));
@@ -239,8 +198,8 @@ __global__ void __launch_bounds__(kF32Threads)
                        float* out, float* lse, Fault* fault) {
   extern __shared__ float o[];
   __shared__ float s[kAttentionTile];
-  const RowsOfBlock block = rows_of_block(size, pages, fault);
-  const int64_t row = blockIdx.z;
+  const RowsOfBlock block = rows_of_block(size, pages, kAttentionTile, fault);
+  const auto row = static_cast<int>(blockIdx.z);
   if (row >= block.rows) return;
   const int64_t dim = size.head_dim;
   const int64_t offset = block.kv_head * dim;
@@ -319,7 +278,11 @@ void flash_attention(const Attention& size, const Pages& pages, const void* q, c
     clear_padding_kernel<<<static_cast<unsigned>(size.tokens), 128, 0, stream>>>(
         size, static_cast<char*>(out), row_bytes);
   }
-  const auto parts = static_cast<unsigned>(most_parts(size, size.heads / size.kv_heads));
+  if (is_prefill(size, pages, q, k, v, out)) {
+    return prefill_attention(size, pages, q, k, v, out, lse, stream);
+  }
+  const auto parts =
+      static_cast<unsigned>(most_parts(size, size.heads / size.kv_heads, kAttentionTile));
   const auto kv_heads = static_cast<unsigned>(size.kv_heads);
   if (!size.bf16) {
     forward_f32_kernel<<<dim3(parts, kv_heads, kAttentionTile), kF32Threads,

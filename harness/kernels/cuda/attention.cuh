@@ -19,11 +19,11 @@ struct SequencePart {
   int64_t sequence;  // -1: there are no more
   int64_t start;     // its first token
   int64_t length;    // its tokens
-  int64_t part;      // the block's index within the sequence
+  int part;          // the block's index within the sequence
 };
 
-// Sequences of n tokens have ceil(n * scale / kAttentionTile) parts each.
-__device__ inline SequencePart find_part(const Attention& size, int64_t scale, int64_t index,
+// Sequences of n tokens have ceil(n * scale / rows) parts each.
+__device__ inline SequencePart find_part(const Attention& size, int scale, int rows, int64_t index,
                                          Fault* fault) {
   for (int64_t s = 0; s < size.sequences; ++s) {
     const int64_t start = size.cu_seqlens[s];
@@ -32,8 +32,9 @@ __device__ inline SequencePart find_part(const Attention& size, int64_t scale, i
       raise(fault, FaultKind::kSequences, s, end, size.tokens);
       break;
     }
-    const int64_t parts = ((end - start) * scale + kAttentionTile - 1) / kAttentionTile;
-    if (index < parts) return {s, start, end - start, index};
+    const int64_t parts =
+        static_cast<uint32_t>((end - start) * scale + rows - 1) / static_cast<uint32_t>(rows);
+    if (index < parts) return {s, start, end - start, static_cast<int>(index)};
     index -= parts;
   }
   return {-1, 0, 0, 0};
@@ -51,14 +52,15 @@ __device__ inline SequencePart find_token(const Attention& size, int64_t token, 
       raise(fault, FaultKind::kSequences, s, end, size.tokens);
       break;
     }
-    if (token >= start && token < end) return {s, start, end - start, token - start};
+    if (token >= start && token < end)
+      return {s, start, end - start, static_cast<int>(token - start)};
   }
   return {-1, 0, 0, 0};
 }
 
 // An upper bound of the parts of all sequences, for the grid.
-inline int64_t most_parts(const Attention& size, int64_t scale) {
-  return (size.tokens * scale + kAttentionTile - 1) / kAttentionTile + size.sequences;
+inline int64_t most_parts(const Attention& size, int64_t scale, int64_t rows) {
+  return (size.tokens * scale + rows - 1) / rows + size.sequences;
 }
 
 // Where the keys of a sequence are, in two steps, so that the page table is read for many keys
@@ -104,6 +106,54 @@ struct Keys {
     return place(key, page(key), fault);
   }
 };
+
+// The rows of one key-value head of a sequence are its queries times the heads of the group: row r
+// is query r / group, head r % group. A block has some of them.
+struct RowsOfBlock {
+  SequencePart part;
+  int group;
+  int kv_head;
+  int first;  // row
+  int rows;
+  int before;  // keys before the sequence's first query
+  Keys keys;
+
+  // 64 bits divide slowly.
+  __device__ int query(int row) const {
+    return static_cast<int>(static_cast<uint32_t>(first + row) / static_cast<uint32_t>(group));
+  }
+  __device__ int position(int row) const { return before + query(row); }
+  __device__ int keys_seen() const { return rows == 0 ? 0 : position(rows - 1) + 1; }
+  // Of [tokens, H] rows.
+  __device__ int64_t place(int row, int64_t heads) const {
+    const int at = query(row);
+    return (part.start + at) * heads + kv_head * group + (first + row - at * group);
+  }
+};
+
+// At most `most` rows; the grid is (most_parts(), kv_heads).
+__device__ inline RowsOfBlock rows_of_block(const Attention& size, const Pages& pages, int most,
+                                            Fault* fault) {
+  RowsOfBlock block{};
+  block.group =
+      static_cast<int>(static_cast<uint32_t>(size.heads) / static_cast<uint32_t>(size.kv_heads));
+  block.kv_head = static_cast<int>(blockIdx.y);
+  // The last part of a sequence sees most keys, so it starts first.
+  block.part = find_part(size, block.group, most, gridDim.x - 1 - blockIdx.x, fault);
+  if (block.part.sequence < 0) return block;
+  block.first = static_cast<int>(block.part.part) * most;
+  const int left = static_cast<int>(block.part.length) * block.group - block.first;
+  block.rows = left < most ? left : most;
+  block.keys = {pages, size.kv_heads * size.head_dim, block.part.start, block.part.sequence};
+  if (pages.seq_lens == nullptr) return block;
+  const int length = pages.seq_lens[block.part.sequence];
+  block.before = length - static_cast<int>(block.part.length);
+  if (block.before < 0) {
+    raise(fault, FaultKind::kKeys, block.part.sequence, length, block.part.length);
+    block.rows = 0;
+  }
+  return block;
+}
 
 // Rows of bf16 into a tile [kAttentionTile][kDim]: row i < rows from `source(i)`, which gives the
 // address of head_dim elements or null; everything else is zero.
@@ -244,6 +294,13 @@ __device__ inline float chain_f32(const float* a, const float* b, int64_t n) {
 inline bool rows_are_aligned(const void* data, int64_t head_dim) {
   return reinterpret_cast<uintptr_t>(data) % 16 == 0 && head_dim % 8 == 0;
 }
+
+// ---- attention_prefill.cu: many queries of each sequence ----------------------------------------
+// Whether prefill_attention takes the call.
+bool is_prefill(const Attention& size, const Pages& pages, const void* q, const void* k,
+                const void* v, const void* out);
+void prefill_attention(const Attention& size, const Pages& pages, const void* q, const void* k,
+                       const void* v, void* out, float* lse, cudaStream_t stream);
 
 // ---- attention_decode.cu: a query or few of each sequence, over pages --------------------------
 // Whether decode_attention takes the call.

@@ -47,7 +47,7 @@ struct Block {
 };
 
 __device__ Block find_block(const Attention& size, Fault* fault) {
-  Block block{find_part(size, 1, blockIdx.x, fault), 0, 0};
+  Block block{find_part(size, 1, kAttentionTile, blockIdx.x, fault), 0, 0};
   if (block.part.sequence < 0) return block;
   block.first = block.part.part * kAttentionTile;
   const int64_t left = block.part.length - block.first;
@@ -366,7 +366,7 @@ void flash_attention_backward(const Attention& size, const void* dout, const voi
   if (size.tokens == 0 || size.heads == 0 || size.head_dim == 0) return;
   const int64_t rows = size.tokens * size.heads;
   const auto row_blocks = static_cast<unsigned>((rows + kThreads / 8 - 1) / (kThreads / 8));
-  const auto parts = static_cast<unsigned>(most_parts(size, 1));
+  const auto parts = static_cast<unsigned>(most_parts(size, 1, kAttentionTile));
   const auto heads = static_cast<unsigned>(size.heads);
   const auto kv_heads = static_cast<unsigned>(size.kv_heads);
   if (!size.bf16) {

@@ -2,7 +2,7 @@
 // are several slices, their float32 sums go to a workspace and a second kernel joins them by the
 // tree. Which tile a shape gets decides speed alone: the chain is the same in all of them.
 
-#include <algorithm>
+#include <utility>
 
 #include "harness/kernels/cuda/gemm.cuh"
 #include "harness/kernels/cuda/launch.cuh"
@@ -204,37 +204,57 @@ void join_all(const float* parts, int64_t slices, int64_t count, void* out, cuda
   join_slices_kernel<<<blocks, kThreads, 0, stream>>>(parts, slices, count, static_cast<T*>(out));
 }
 
-// The longer side lies along the step's 16 rows and the grid's x, which has the larger limit.
-// Products commute, so the bits stay.
 Problem problem_of(const Gemm& call) {
-  const bool swap = call.n > call.m;
   Problem p{};
-  p.a = swap ? call.b : call.a;
-  p.b = swap ? call.a : call.b;
-  p.m = std::max(call.m, call.n);
-  p.n = std::min(call.m, call.n);
+  p.a = call.a;
+  p.b = call.b;
+  p.m = call.m;
+  p.n = call.n;
   p.k = call.k;
   p.slices = call.slice == 0 || call.k == 0 ? 1 : (call.k + call.slice - 1) / call.slice;
   p.width = call.slice == 0 ? call.k : call.slice;
   p.out = call.out;
-  p.out_row = swap ? 1 : call.n;
-  p.out_column = swap ? call.n : 1;
+  p.out_row = call.n;
+  p.out_column = 1;
   p.bf16_out = call.bf16_out;
-  p.a_is_settled = swap ? call.b_is_settled : call.a_is_settled;
-  p.b_is_settled = swap ? call.a_is_settled : call.b_is_settled;
+  p.a_is_settled = call.a_is_settled;
+  p.b_is_settled = call.b_is_settled;
   return p;
+}
+
+// The longer side lies along the step's 16 rows and the grid's x, which has the larger limit.
+// Products commute, so the bits stay.
+Problem with_longer_side_first(const Problem& p) {
+  if (p.n <= p.m) return p;
+  Problem swapped = p;
+  std::swap(swapped.a, swapped.b);
+  std::swap(swapped.m, swapped.n);
+  std::swap(swapped.out_row, swapped.out_column);
+  std::swap(swapped.a_is_settled, swapped.b_is_settled);
+  return swapped;
+}
+
+// As the large kernel wants it: rows of the result that lie together, unless one side is too short
+// for that.
+Problem problem_for_large(const Gemm& call) {
+  const Problem p = problem_of(call);
+  return is_large(p) ? p : with_longer_side_first(p);
 }
 
 }  // namespace
 
 int64_t gemm_workspace(const Gemm& call) {
-  const Problem p = problem_of(call);
-  return p.slices == 1 || (call.bf16 && is_skinny(p)) ? 0 : p.slices * p.m * p.n;
+  const Problem p = with_longer_side_first(problem_of(call));
+  const bool joins_itself = call.bf16 && (is_skinny(p) || is_large(problem_for_large(call)));
+  return p.slices == 1 || joins_itself ? 0 : p.slices * p.m * p.n;
 }
 
 void gemm(const Gemm& call, cudaStream_t stream) {
   if (call.m == 0 || call.n == 0) return;
-  Problem p = problem_of(call);
+  if (const Problem p = problem_for_large(call); call.bf16 && is_large(p)) {
+    return gemm_large(p, stream);
+  }
+  Problem p = with_longer_side_first(problem_of(call));
   if (call.bf16 && is_skinny(p)) return gemm_skinny(p, stream);
   if (p.slices > 1) {
     p.out = call.workspace;

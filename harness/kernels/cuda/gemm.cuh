@@ -113,4 +113,9 @@ bool is_skinny(const Problem& p);
 // Slices are joined within a block: nothing goes to a workspace.
 void gemm_skinny(const Problem& p, cudaStream_t stream);
 
+// ---- gemm_large.cu: many rows on both sides ----------------------------------------------------
+// Whether gemm_large takes a problem of bf16 operands, which has not been swapped.
+bool is_large(const Problem& p);
+void gemm_large(const Problem& p, cudaStream_t stream);
+
 }  // namespace samebits::cuda

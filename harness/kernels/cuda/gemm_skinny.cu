@@ -123,7 +123,7 @@ __device__ void fill_ring(const Problem& p, const Layout& layout, const Ring& ri
     char* slot = ring.stages + stage % layout.stages * layout.stage_bytes();
     for (int box = 0; box < layout.boxes; ++box) {
       load_box(is_long ? layout.long_box(slot, box) : layout.short_box(slot, box), map,
-               (stage * layout.boxes + box) * kBoxDepth, is_long ? first_row : 0,
+               (stage * layout.boxes + box) * kBoxDepth, is_long ? first_row : 0, /*slice=*/0,
                &ring.full[stage % layout.stages]);
     }
   };
@@ -226,7 +226,7 @@ void launch_skinny(const Problem& p, int tiles, int stages, cudaStream_t stream)
   layout.stages = std::min(stages, kMostBytes / layout.stage_bytes());
   const auto bytes = static_cast<size_t>(layout.stages * layout.stage_bytes());
   const auto map = [&](const Operand& x, int64_t rows, int box_rows) {
-    return map_boxes({x.data, x.row_stride, p.width, rows, p.slices}, box_rows);
+    return map_boxes({x.data, p.width, rows, p.slices, x.row_stride, p.width}, box_rows, p.slices);
   };
   allow_shared_memory(skinny_kernel<kShortTiles, kBoxes>, bytes);
   const int64_t blocks = (p.m + layout.long_rows - 1) / layout.long_rows;

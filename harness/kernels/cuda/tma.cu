@@ -19,13 +19,14 @@ PFN_cuTensorMapEncodeTiled_v12000 encode_tiled() {
 
 }  // namespace
 
-CUtensorMap map_boxes(const BoxedMatrix& x, int64_t rows) {
+CUtensorMap map_boxes(const BoxedMatrix& x, int64_t box_lines, int64_t box_slices) {
   CUtensorMap map{};
   const auto unsigned_of = [](int64_t value) { return static_cast<cuuint64_t>(value); };
-  const cuuint64_t sizes[3] = {unsigned_of(x.width), unsigned_of(x.rows), unsigned_of(x.slices)};
-  const cuuint64_t strides[2] = {unsigned_of(x.row_stride * 2), unsigned_of(x.width * 2)};
-  const cuuint32_t box[3] = {kBoxDepth, static_cast<cuuint32_t>(rows),
-                             static_cast<cuuint32_t>(x.slices)};
+  const int64_t slice_stride = x.slices > 1 ? x.slice_stride : x.line_stride;
+  const cuuint64_t sizes[3] = {unsigned_of(x.columns), unsigned_of(x.lines), unsigned_of(x.slices)};
+  const cuuint64_t strides[2] = {unsigned_of(x.line_stride * 2), unsigned_of(slice_stride * 2)};
+  const cuuint32_t box[3] = {kBoxDepth, static_cast<cuuint32_t>(box_lines),
+                             static_cast<cuuint32_t>(box_slices)};
   const cuuint32_t steps[3] = {1, 1, 1};
   encode_tiled()(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, /*rank=*/3, const_cast<void*>(x.data),
                  sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,

@@ -12,21 +12,21 @@
 
 namespace samebits::cuda {
 
-// A bf16 matrix whose rows are cut into slices of `width` elements: element (k, row, slice) is at
-// row * row_stride + slice * width + k. What a box has past the end of any of the three is zero.
+// A bf16 matrix in slices: element (column, line, slice) is at line * line_stride + slice *
+// slice_stride + column. What a box has past the end of any of the three is zero.
 struct BoxedMatrix {
-  const void* data;    // aligned to 16 bytes
-  int64_t row_stride;  // elements, a multiple of 8
-  int64_t width;       // a multiple of 8
-  int64_t rows;
+  const void* data;  // aligned to 16 bytes
+  int64_t columns;
+  int64_t lines;
   int64_t slices;
+  int64_t line_stride;   // elements, a multiple of 8
+  int64_t slice_stride;  // likewise, where there are several
 };
 
-// A box has 64 elements of k, `rows` rows (at most 256) and every slice (at most 256), and lies in
-// shared memory, aligned to 1024 bytes, as lines of 128 bytes, [slice][row]; box_chunk() finds its
-// elements.
-// Throws nothing: a map that the driver refuses makes the launch that takes it fail.
-CUtensorMap map_boxes(const BoxedMatrix& x, int64_t rows);
+// A box has 64 columns, `box_lines` lines and `box_slices` slices (at most 256 of each), and lies
+// in shared memory, aligned to 1024 bytes, as lines of 128 bytes, [slice][line]; box_chunk() finds
+// its elements. Throws nothing: a map that the driver refuses makes the launch that takes it fail.
+CUtensorMap map_boxes(const BoxedMatrix& x, int64_t box_lines, int64_t box_slices);
 
 constexpr int kBoxDepth = 64;
 constexpr int kBoxLine = 128;  // bytes
@@ -37,12 +37,13 @@ __device__ inline char* box_chunk(char* box, int line, int chunk) {
   return box + line * kBoxLine + ((chunk ^ (line & 7)) << 4);
 }
 
-__device__ inline void load_box(void* to, const CUtensorMap& map, int k, int row,
+// The box whose first element is that of `column`, `line` and `slice`.
+__device__ inline void load_box(void* to, const CUtensorMap& map, int column, int line, int slice,
                                 uint64_t* barrier) {
   asm volatile(
       "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, "
       "%3, %4}], [%5];\n" ::"r"(shared_address(to)),
-      "l"(&map), "r"(k), "r"(row), "r"(0), "r"(shared_address(barrier))
+      "l"(&map), "r"(column), "r"(line), "r"(slice), "r"(shared_address(barrier))
       : "memory");
 }
 
