@@ -14,6 +14,7 @@
 #include "repro/bundle.h"
 #include "repro/catalogue.h"
 #include "repro/catalogue_table.h"
+#include "repro/detector_matrix.h"
 #include "repro/detectors.h"
 #include "repro/new_repro.h"
 #include "repro/upstream.h"
@@ -185,6 +186,12 @@ int upstream(const std::vector<std::string>& names, const std::string& python) {
   return 0;
 }
 
+int print_matrix() {
+  const DetectorMatrix matrix = detector_matrix();
+  fmt::print("{}", matrix.markdown());
+  return matrix.missed().empty() && matrix.false_alarms().empty() ? 0 : 1;
+}
+
 // `python` is empty where what is committed is to be told.
 Actual actual_of(const Repro& repro, const std::string& python) {
   if (!python.empty()) {
@@ -267,6 +274,12 @@ void add_repro_command(CLI::App& app, Action& action) {
   new_command->add_option("--from", flags->run_folder, "the run's folder")->required();
   new_command->callback(
       [flags, &action] { action = [flags] { return lay_new(flags->name, flags->run_folder); }; });
+
+  command
+      ->add_subcommand("matrix",
+                       "what every detector finds in every side, told nothing of which it is; exit "
+                       "code 1 where one is missed or cried at")
+      ->callback([&action] { action = [] { return print_matrix(); }; });
 
   CLI::App* upstream_command =
       command->add_subcommand("upstream", "asks an installed torch whether a bug is live");

@@ -37,6 +37,51 @@ Tensors prefill_of(const Generator& generator, int64_t tokens) {
   return inputs;
 }
 
+// As a step of the engine that is cut at attention: padding is of no sequence and writes no slot.
+Tensors padded_prefill_of(const Generator& generator, int64_t tokens, int64_t bucket,
+                          PaddingContent content) {
+  const bool is_hostile = content == PaddingContent::kHostile;
+  Tensors inputs = prefill_of(generator, tokens);
+  const auto pad = [&](Input input, int64_t value) {
+    at::Tensor& x = inputs[input];
+    std::vector<int64_t> sizes = x.sizes().vec();
+    sizes.back() = bucket - tokens;
+    x = at::cat({x, at::full(sizes, value, x.options())}, -1);
+  };
+  pad(kIds, is_hostile ? generator.model->config().vocab_size - 1 : 0);
+  pad(kPositions, is_hostile ? generator.model->rope().cos.size(0) - 1 : 0);
+  pad(kSlots, -1);
+  return inputs;
+}
+
+// Keys and values of every layer and rank by slot, views.
+Tensors slots_of(const Generator& generator) {
+  Tensors slots;
+  for (int64_t layer = 0; layer < generator.model->config().num_hidden_layers; ++layer) {
+    for (int64_t rank = 0; rank < generator.model->parallel().size(); ++rank) {
+      const KvCache::Page& page = generator.cache.page(layer, rank);
+      for (const at::Tensor& pages : {page.k, page.v}) slots.push_back(pages.flatten(0, 1));
+    }
+  }
+  return slots;
+}
+
+// Those of the mesh, in the order of communicator.h. Without a mesh nothing is summed.
+std::vector<RankSum> sums_of(const c10::intrusive_ptr<DeviceMesh>& mesh) {
+  if (!mesh) return {};
+  const ReductionTree declared = pairwise_tree(mesh->size());
+  return {{"all_reduce", mesh->size(),
+           [mesh](const Tensors& contributions) {
+             return mesh->communicator().all_reduce(contributions);
+           },
+           declared},
+          {"reduce_scatter", mesh->size(),
+           [mesh](const Tensors& contributions) {
+             return Tensors{at::cat(mesh->communicator().reduce_scatter(contributions, /*dim=*/0))};
+           },
+           declared}};
+}
+
 Tensors logits_of(const Generator& generator, const Tensors& in) {
   const Qwen3& model = *generator.model;
   const PagedAttention attention(model.numerics(), generator.cache,
@@ -65,6 +110,11 @@ Subject subject_of_arm(const Arm& arm) {
   subject.sizes = std::move(sizes);
   subject.guards = arm.guards;
   subject.rows_dim = 1;
+  subject.padding = Padding{[generator](int64_t tokens, int64_t bucket, PaddingContent content) {
+                              return padded_prefill_of(*generator, tokens, bucket, content);
+                            },
+                            kSlots, slots_of(*generator)};
+  subject.rank_sums = sums_of(generator->model->parallel().mesh());
   return subject;
 }
 

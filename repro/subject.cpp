@@ -1,10 +1,11 @@
 #include "repro/subject.h"
 
+#include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
-#include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -13,43 +14,12 @@
 #include "harness/capture/passes/split.h"
 #include "harness/graph/make_pool.h"
 #include "harness/graph/static_graph.h"
-#include "harness/observe/tensor_observation.h"
+#include "repro/compare_outputs.h"
 
 namespace samebits {
 namespace {
 
 using Tensors = std::vector<at::Tensor>;
-
-// The first line of what `f` throws.
-template <typename F>
-std::optional<std::string> error_of(F&& f) {
-  try {
-    f();
-  } catch (const c10::Error& error) {
-    const std::string text = error.what_without_backtrace();
-    return text.substr(0, text.find('\n'));
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return std::nullopt;
-}
-
-Digest digest_of(const at::Tensor& tensor) {
-  return read_observations({begin_observation(0, "serve", 0, "output", tensor)}).front().digest;
-}
-
-std::optional<std::string> difference(const Tensors& got, const Tensors& expected) {
-  for (size_t i = 0; i < expected.size(); ++i) {
-    if (got[i].sizes() != expected[i].sizes()) {
-      return fmt::format("output {} has sizes [{}], eager gives [{}]", i,
-                         fmt::join(got[i].sizes(), ", "), fmt::join(expected[i].sizes(), ", "));
-    }
-    if (digest_of(got[i]) != digest_of(expected[i])) {
-      return fmt::format("output {} has other bits than eager's", i);
-    }
-  }
-  return std::nullopt;
-}
 
 ReplayAtHint captured_whole(const Subject& subject, const Tensors& example,
                             std::shared_ptr<ReplayPool> pool) {
@@ -93,6 +63,7 @@ ReplayAtHint captured_in_pieces(const Subject& subject, const Tensors& example,
 
 ReplayAtHint captured_at_hint(const Subject& subject) {
   const Tensors example = subject.inputs(subject.hint);
+  subject.program(example);  // what is made when it is first used is made now
   const auto pool = make_pool(example[0].device());
   return subject.splitting.empty() ? captured_whole(subject, example, pool)
                                    : captured_in_pieces(subject, example, pool);
@@ -134,17 +105,73 @@ Outcome run_replayed(const Subject& subject) {
     return wrong(fmt::format("captured at {}: {}", subject.hint, *error));
   }
   for (const int64_t size : subject.sizes) {
-    subject.program(subject.inputs(size));
+    const Tensors inputs = subject.inputs(size);
+    const bool is_served = same_kinds(inputs, example);
+    const Tensors& served = is_served ? inputs : example;
+    subject.program(inputs);
     Tensors got;
-    std::optional<std::string> found = error_of([&] { got = replay(example); });
-    if (!found) found = difference(got, subject.program(example));
+    std::optional<std::string> found = error_of([&] { got = replay(served); });
+    if (!found) found = difference(got, subject.program(served));
     if (found) {
-      return wrong(fmt::format("captured at {}, replayed after a call at {}: {}", subject.hint,
-                               size, *found));
+      return wrong(fmt::format("captured at {}, replayed {} {}: {}", subject.hint,
+                               is_served ? "at" : "after a call at", size, *found));
     }
   }
-  return {false, fmt::format("captured at {}, replayed after calls at {}: the bits of eager",
+  return {false, fmt::format("captured at {}, replayed at or after calls at {}: the bits of eager",
                              subject.hint, fmt::join(subject.sizes, ", "))};
+}
+
+Outcome run_padded(const Subject& subject) {
+  const c10::NoGradGuard no_grad;
+  for (const int64_t size : subject.sizes) {
+    for (const int64_t bucket : subject.sizes) {
+      if (bucket <= size) continue;
+      const Tensors expected = subject.program(subject.inputs(size));
+      Tensors got;
+      std::optional<std::string> found = error_of([&] {
+        got = subject.program(subject.padding->inputs(size, bucket, PaddingContent::kHostile));
+        got.resize(1);
+        got[0] = got[0].narrow(subject.rows_dim, 0, size);
+      });
+      if (!found) found = difference(got, {expected[0]}, "unpadded eager");
+      if (found) return {true, fmt::format("{} padded to {}: {}", size, bucket, *found)};
+    }
+  }
+  return {false, fmt::format("each of {} padded to each larger one: the bits without padding",
+                             fmt::join(subject.sizes, ", "))};
+}
+
+Outcome run_with_reference(const Subject& subject) {
+  const c10::NoGradGuard no_grad;
+  for (const int64_t size : subject.sizes) {
+    const Tensors inputs = subject.inputs(size);
+    const auto found =
+        difference(subject.program(inputs), subject.reference(inputs), "the reference");
+    if (found) return {true, fmt::format("at {}: {}", size, *found)};
+  }
+  return {false, fmt::format("at {}: the bits of the reference", fmt::join(subject.sizes, ", "))};
+}
+
+Outcome run_rows(const Subject& subject) {
+  const c10::NoGradGuard no_grad;
+  const int64_t most = *std::max_element(subject.sizes.begin(), subject.sizes.end());
+  const at::Tensor whole = subject.program(subject.inputs(most))[0];
+  for (const int64_t size : subject.sizes) {
+    const at::Tensor part = subject.program(subject.inputs(size))[0];
+    for (int64_t row = 0; row < size; ++row) {
+      const at::Tensor got = part.select(subject.rows_dim, row);
+      const at::Tensor expected = whole.select(subject.rows_dim, row);
+      if (same_bits(got, expected)) continue;
+      const auto number = [where =
+                               got.ne(expected).flatten().to(at::kByte).argmax()](const auto& x) {
+        return x.flatten()[where.template item<int64_t>()].template item<double>();
+      };
+      return {true, fmt::format("row {} of {} has {} where row {} of {} has {}", row, size,
+                                number(got), row, most, number(expected))};
+    }
+  }
+  return {false, fmt::format("the rows of {} have the bits of the first of {}",
+                             fmt::join(subject.sizes, ", "), most)};
 }
 
 std::vector<int64_t> sizes_to_try(int64_t ranks) {

@@ -1,7 +1,7 @@
-// D10: type, dtype, mesh and placement on both sides of an operator that hands its argument on.
+// D10: type, dtype, mesh and placement on both sides of an operator that hands its argument on, and
+// the numbers that go into each operator in two programs of one model.
 
-#include <ATen/ops/arange.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
@@ -104,6 +104,46 @@ void probe(const EagerCall& call, Findings& found) {
   }
 }
 
+bool is_cast(const EagerCall& call) {
+  return call.name == "aten::_to_copy" || call.name.starts_with("aten::to.");
+}
+
+std::vector<EagerCall> without_casts(std::vector<EagerCall> calls) {
+  calls.erase(std::remove_if(calls.begin(), calls.end(), is_cast), calls.end());
+  return calls;
+}
+
+bool same_numbers(const at::Tensor& a, const at::Tensor& b) {
+  return a.sizes() == b.sizes() && at::equal(a.to(at::kDouble), b.to(at::kDouble));
+}
+
+bool fits_bfloat16(const at::Tensor& x) { return same_numbers(x, x.to(at::kBFloat16)); }
+
+// Of the first call that takes other numbers than the reference's does, what they are. As far as
+// both make the same calls; casts do not count.
+void compare_with_reference(const Subject& subject, Findings& found) {
+  const std::vector<at::Tensor> inputs = subject.inputs(subject.hint);
+  const size_t before = found.size();
+  const auto calls = without_casts(eager_calls(subject.program, inputs));
+  const auto reference = without_casts(eager_calls(subject.reference, inputs));
+  for (size_t i = 0; i < std::min(calls.size(), reference.size()); ++i) {
+    if (calls[i].name != reference[i].name) return;
+    for (size_t arg = 0; arg < calls[i].args.size(); ++arg) {
+      if (!calls[i].args[arg].isTensor() || !reference[i].args[arg].isTensor()) continue;
+      const at::Tensor& got = calls[i].args[arg].toTensor();
+      const at::Tensor& expected = reference[i].args[arg].toTensor();
+      if (same_numbers(got, expected)) continue;
+      const bool was_rounded = fits_bfloat16(got) && !fits_bfloat16(expected);
+      found.push_back(fmt::format(
+          "{}: {} is {}, in the reference {}, {}", calls[i].name,
+          calls[i].op.schema().arguments()[arg].name(), c10::toString(got.scalar_type()),
+          c10::toString(expected.scalar_type()),
+          was_rounded ? "and was rounded to bfloat16 on the way" : "with other values"));
+    }
+    if (found.size() != before) return;
+  }
+}
+
 }  // namespace
 
 Findings boundary_changes(const Subject& subject) {
@@ -115,6 +155,7 @@ Findings boundary_changes(const Subject& subject) {
     compare_sides(call, found);
     if (takes_any_tensor(call.op.schema()) && probed.insert(call.name).second) probe(call, found);
   }
+  if (subject.reference) compare_with_reference(subject, found);
   return found;
 }
 

@@ -15,8 +15,12 @@ namespace samebits {
 using Findings = std::vector<std::string>;
 
 Findings symbol_mismatches(const Subject& subject);           // D1
+Findings shard_differences(const Subject& subject);           // D2
 Findings moved_addresses(const Subject& subject);             // D3
+Findings overlapping_outputs(const Subject& subject);         // D4
 Findings rows_that_depend_on_others(const Subject& subject);  // D5
+Findings undeclared_orders(const Subject& subject);           // D6
+Findings padding_that_leaks(const Subject& subject);          // D7
 Findings false_guards(const Subject& subject);                // D8
 Findings uncapturable(const Subject& subject);                // D9
 Findings boundary_changes(const Subject& subject);            // D10

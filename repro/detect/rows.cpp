@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "repro/compare_outputs.h"
 #include "repro/detect/findings.h"
 
 namespace samebits {
@@ -21,11 +22,8 @@ Findings rows_that_depend_on_others(const Subject& subject) {
     if (size == most || !runs_eagerly(subject, size)) continue;
     const at::Tensor part = subject.program(subject.inputs(size))[0];
     for (int64_t row = 0; row < size; ++row) {
-      // Bytes, so that zeros of both signs differ and equal NaNs do not.
-      const auto bytes_of = [&](const at::Tensor& x) {
-        return x.select(subject.rows_dim, row).contiguous().view({-1}).view(at::kByte);
-      };
-      if (at::equal(bytes_of(part), bytes_of(whole))) continue;
+      const auto row_of = [&](const at::Tensor& x) { return x.select(subject.rows_dim, row); };
+      if (same_bits(row_of(part), row_of(whole))) continue;
       found.push_back(
           fmt::format("row {} of {} is not row {} of {} to the bit", row, size, row, most));
     }
