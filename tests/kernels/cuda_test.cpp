@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -110,31 +111,23 @@ TEST_F(CudaTest, LinearAtModelSizes) {
   }
 }
 
-// Every tile that many rows on both sides may get, with ends inside a tile, rows of the result that
-// are not aligned, and slices of the numbers that the kernel joins itself.
-TEST_F(CudaTest, LinearOfManyRows) {
-  struct Shape {
-    int64_t m, n, k, slice;
-  };
+struct SlicedShape {
+  int64_t m, n, k, slice;
+};
+
+void expect_linear_of_many_rows(const std::vector<SlicedShape>& shapes) {
   for (const Make make : {Make(random_tensor), Make(hostile_tensor)}) {
     const std::string what = make == Make(hostile_tensor) ? "arbitrary bits" : "normal values";
-    for (const auto [m, n, k, slice] : std::vector<Shape>{{64, 64, 64, 0},
-                                                          {70, 77, 1000, 0},
-                                                          {200, 136, 200, 0},
-                                                          {130, 200, 320, 40},
-                                                          {130, 200, 512, 128},
-                                                          {300, 520, 512, 256},
-                                                          {512, 2048, 256, 32},
-                                                          {512, 3072, 128, 0},
-                                                          {512, 3072, 256, 64},
-                                                          {4096, 1024, 64, 0},
-                                                          {40, 33000, 64, 0}}) {
+    for (const auto& [m, n, k, slice] : shapes) {
+      const std::string shape = fmt::format("{}, {} x {} x {}, slice {}", what, m, n, k, slice);
       const Tensors inputs{make({m, k}, at::kBFloat16, 1), make({n, k}, at::kBFloat16, 2)};
       for (const at::ScalarType out : kDtypes) {
         EXPECT_TRUE(agrees(
-            [=](const Tensors& in) { return Tensors{ops::linear(in[0], in[1], slice, 0, out)}; },
+            [=, slice = slice](const Tensors& in) {
+              return Tensors{ops::linear(in[0], in[1], slice, 0, out)};
+            },
             inputs))
-            << what << ", " << m << " x " << n << " x " << k << ", slice " << slice;
+            << shape;
       }
       // The sums of the gradients run over n and over m.
       const int64_t gradient_slice = slice == 0 ? 0 : n / 8;
@@ -144,9 +137,28 @@ TEST_F(CudaTest, LinearOfManyRows) {
                            ops::linear_wgrad(in[0], in[2])};
           },
           {make({m, n}, at::kBFloat16, 3), inputs[1], inputs[0]}))
-          << "gradients, " << what << ", " << m << " x " << n << " x " << k;
+          << "gradients, " << shape;
     }
   }
+}
+
+// Ends inside a tile, rows of the result that are not aligned, and slices of the numbers that the
+// kernel joins itself, one longer than k among them.
+TEST_F(CudaTest, LinearOfManyRows) {
+  expect_linear_of_many_rows({{64, 64, 64, 0},
+                              {64, 65, 56, 128},
+                              {70, 77, 1000, 0},
+                              {200, 136, 200, 0},
+                              {130, 200, 320, 40},
+                              {130, 200, 512, 128},
+                              {300, 520, 512, 256},
+                              {40, 33000, 64, 0}});
+}
+
+// The larger tiles.
+TEST_F(CudaTest, LinearOfManyRowsAtModelSizes) {
+  expect_linear_of_many_rows(
+      {{512, 2048, 256, 32}, {512, 3072, 128, 0}, {512, 3072, 256, 64}, {4096, 1024, 64, 0}});
 }
 
 TEST_F(CudaTest, Rows) {

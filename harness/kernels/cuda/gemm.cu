@@ -212,7 +212,7 @@ Problem problem_of(const Gemm& call) {
   p.n = call.n;
   p.k = call.k;
   p.slices = call.slice == 0 || call.k == 0 ? 1 : (call.k + call.slice - 1) / call.slice;
-  p.width = call.slice == 0 ? call.k : call.slice;
+  p.width = p.slices == 1 ? call.k : call.slice;
   p.out = call.out;
   p.out_row = call.n;
   p.out_column = 1;
