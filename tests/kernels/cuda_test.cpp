@@ -31,16 +31,16 @@ class CudaTest : public ::testing::Test {
   void SetUp() override {
     if (const std::string reason = why_no_cuda(); !reason.empty()) GTEST_SKIP() << reason;
   }
-
-  // Runs `op` on both; what it writes in place is among what it returns.
-  static bool agrees(const Operator& op, const Tensors& inputs) {
-    Tensors copies;
-    for (const at::Tensor& input : inputs) copies.push_back(input.clone());
-    const Tensors there = on(at::kCPU, op(on(at::kCUDA, inputs)));
-    throw_device_fault();
-    return same_bits(op(copies), there);
-  }
 };
+
+// Runs `op` on both; what it writes in place is among what it returns.
+bool agrees(const Operator& op, const Tensors& inputs) {
+  Tensors copies;
+  for (const at::Tensor& input : inputs) copies.push_back(input.clone());
+  const Tensors there = on(at::kCPU, op(on(at::kCUDA, inputs)));
+  throw_device_fault();
+  return same_bits(op(copies), there);
+}
 
 // Calls f(dtype, make, what) for both dtypes, with ordinary values and hostile ones.
 using Make = at::Tensor (*)(at::IntArrayRef, at::ScalarType, uint64_t);
