@@ -7,6 +7,9 @@
 #include "repro/allreduce_order_depends_on_size/repro.h"
 #include "repro/cublas_workspace_outlives_graph/repro.h"
 #include "repro/dtensor_cache_stale_symint/repro.h"
+#include "repro/dtensor_logsumexp_keepdim/repro.h"
+#include "repro/dtensor_loss_gradient_times_ranks/repro.h"
+#include "repro/dtensor_reduce_all_keepdim/repro.h"
 #include "repro/flattened_allgather_uneven/repro.h"
 #include "repro/gemm_row_depends_on_m/repro.h"
 #include "repro/guard_dropped_after_specialise/repro.h"
@@ -44,6 +47,9 @@ const std::vector<Repro>& catalogue() {
                                          uneven_unpad_noncontiguous(),
                                          flattened_allgather_uneven(),
                                          max_dim_indices_of_shard(),
+                                         dtensor_loss_gradient_times_ranks(),
+                                         dtensor_reduce_all_keepdim(),
+                                         dtensor_logsumexp_keepdim(),
                                          pad_slot_minus_one(),
                                          allreduce_order_depends_on_size(),
                                          metadata_baked_at_capture(),

@@ -33,7 +33,8 @@ struct Repro {
   std::string title;    // one line
   bool is_silent;       // other values rather than an error
   std::string symptom;  // what the buggy side's evidence contains
-  // At least one; the first is where the bug was reported or met.
+  // At least one; the first is where the bug was reported or met, or, where nobody has reported it
+  // yet, the change that it came with or its next of kin.
   std::vector<std::string> links;
   Subject (*subject)(Side side);
   // Where the bug fails in more ways than one: the others, each by the same code path.

@@ -198,8 +198,10 @@ Actual actual_of(const Repro& repro, const std::string& python) {
     return {"asked when this folder was written, on the machine below",
             {ask_upstream(upstream_script(repro), python)}};
   }
-  return {"as samebits's table has it; the versions below are of samebits, which wrote this folder",
-          states_of(repro.name, read_upstream_table("reports/upstream/README.md"))};
+  return {
+      "on x86_64 Linux with AVX-512 and without a GPU, wheels from PyPI; the versions below are "
+      "of samebits, which wrote this folder",
+      states_of(repro.name, read_upstream_table("reports/upstream/README.md"))};
 }
 
 int bundle(const std::string& name, const std::string& python, const std::string& out) {

@@ -151,6 +151,25 @@ class BundleTest(Test):
         self.bundle()
 
 
+class RunBundlesTest(Test):
+    def run_bundles(self, state):
+        """What tools/run_bundles says of a python3 in whose torch every bug is in the state that a command prints."""
+        python = self.interpreter(f"""state=$({state})
+echo "{{\\"torch\\": \\"2.11.0+cu130\\", \\"state\\": \\"$state\\"}}\"""")
+        command = [ROOT / "tools" / "run_bundles", "--samebits", BINARY, "--python", python]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    def test_a_state_that_is_not_the_table_s_is_named(self):
+        table = ROOT / "reports" / "upstream" / "README.md"
+        row = f"grep -F \"| $(basename $PWD) | 2.11.0+cu130 |\" '{table}'"
+        as_known = self.run_bundles(f"{row} | cut -d'|' -f4 | xargs")
+        self.assertEqual(as_known.returncode, 0, as_known.stdout + as_known.stderr)
+        self.assertIn(f"| {WITH_SCRIPT} | 2.11.0+cu130 | live | yes |\n", as_known.stdout)
+        all_fixed = self.run_bundles("echo fixed")
+        self.assertEqual(all_fixed.returncode, 1, all_fixed.stdout + all_fixed.stderr)
+        self.assertIn(f"| {WITH_SCRIPT} | 2.11.0+cu130 | fixed | no: live |\n", all_fixed.stdout)
+
+
 if __name__ == "__main__":
     BINARY = pathlib.Path(sys.argv.pop(1)).resolve()
     unittest.main()

@@ -134,6 +134,11 @@ std::optional<std::string> difference_from_whole(const at::Tensor& got, const at
     return elements_text(beyond_rounding(got, whole), whole_of(got), whole);
   }
   for (const at::Tensor& value : values_of(got)) {
+    // Of a DTensor whose locals are not what its placement says.
+    if (value.sizes() != whole.sizes()) {
+      return fmt::format("gathered sizes [{}], expected [{}]", fmt::join(value.sizes(), ", "),
+                         fmt::join(whole.sizes(), ", "));
+    }
     if (auto text = elements_text(differing(value, whole), value, whole)) return text;
   }
   return std::nullopt;
