@@ -1,5 +1,6 @@
 #include "repro/catalogue_table.h"
 
+#include <algorithm>
 #include <regex>
 
 #include "harness/report/table.h"
@@ -27,10 +28,19 @@ std::string finders_of(const Repro& repro) {
   return names;
 }
 
+// A torch that was asked on a machine with a card too has said more there.
+bool is_said_elsewhere(const UpstreamState& state, const std::vector<UpstreamState>& states) {
+  return state.state == "not applicable" &&
+         std::any_of(states.begin(), states.end(), [&](const UpstreamState& other) {
+           return other.torch == state.torch && other.state != state.state;
+         });
+}
+
 std::string states_text(const std::vector<UpstreamState>& states, bool has_script) {
   if (!has_script) return "no script";
   std::string text;
   for (const UpstreamState& state : states) {
+    if (is_said_elsewhere(state, states)) continue;
     text += (text.empty() ? "" : ", ") + state.state + " in " + state.torch;
   }
   return text.empty() ? "not asked" : text;
