@@ -1,16 +1,16 @@
 #pragma once
 
-// The step of a warpgroup: four warps, 64 rows by kColumns columns, b in shared memory and a there or
-// in registers (PTX ISA, "Asynchronous warpgroup level matrix multiply-accumulate"). It is asynchronous, and a
-// chain of it with k ascending gives the bits of the chain of mma.cuh's step.
+// The step of a warpgroup: four warps, 64 rows by kColumns columns, b in shared memory and a there
+// or in registers (PTX ISA, "Asynchronous warpgroup level matrix multiply-accumulate"). It is
+// asynchronous, and a chain of it with k ascending gives the bits of the chain of mma.cuh's step.
 
 #include "harness/kernels/cuda/mma.cuh"
 
 namespace samebits::cuda {
 
 // Where an operand lies: boxes as tma.cuh brings them, aligned to 1024 bytes. Of an operand whose k
-// is contiguous, a line of a box is a row (64 k), and the next rows follow; of one whose rows are, a
-// line is one k (64 rows), and the next 64 rows are the next box, `box_bytes` further.
+// is contiguous, a line of a box is a row (64 k), and the next rows follow; of one whose rows are,
+// a line is one k (64 rows), and the next 64 rows are the next box, `box_bytes` further.
 __device__ inline uint64_t box_descriptor(const void* box, int box_bytes) {
   constexpr uint64_t kSwizzle128 = uint64_t{1} << 62;
   constexpr uint64_t kEightLines = 1024 / 16;
