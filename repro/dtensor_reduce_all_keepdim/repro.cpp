@@ -36,11 +36,11 @@ at::Tensor amax_kernel(const at::Tensor& x, at::IntArrayRef dim, bool keepdim) {
   return x.amax(dim, keepdim);
 }
 
-at::Tensor sum_kernel(const at::Tensor& x, at::IntArrayRef dim, bool keepdim) {
+at::Tensor sum_all_kernel(const at::Tensor& x, at::IntArrayRef dim, bool keepdim) {
   return x.sum(dim, keepdim);
 }
 
-at::Tensor equals_kernel(const at::Tensor& x, const at::Tensor& number) {
+at::Tensor equals_largest_kernel(const at::Tensor& x, const at::Tensor& number) {
   return x.eq(number).to(x.scalar_type());
 }
 
@@ -87,16 +87,16 @@ at::Tensor amax_of_none(const at::Tensor& x, at::IntArrayRef dim, bool keepdim) 
 }
 
 at::Tensor sum_of_none(const at::Tensor& x, at::IntArrayRef dim, bool keepdim) {
-  return is_misread(x, dim, keepdim) ? reduced_by_rank(x, sum_kernel)
+  return is_misread(x, dim, keepdim) ? reduced_by_rank(x, sum_all_kernel)
                                      : call_sum("", x, dim, keepdim);
 }
 
 TORCH_LIBRARY_IMPL(samebits_repro, CPU, m) {
   for (const std::string overload : {"", ".of_none"}) {
     m.impl(("amax" + overload).c_str(), amax_kernel);
-    m.impl(("sum" + overload).c_str(), sum_kernel);
+    m.impl(("sum" + overload).c_str(), sum_all_kernel);
   }
-  m.impl("equals", equals_kernel);
+  m.impl("equals", equals_largest_kernel);
 }
 
 // The handler compares each rank's sizes with the placement and would refuse the result, so the

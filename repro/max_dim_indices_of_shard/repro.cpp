@@ -134,7 +134,7 @@ SAMEBITS_STRATEGY("samebits_repro::mean.of_parts", mean_of_parts);
 SAMEBITS_STRATEGY("samebits_repro::plus", plus);
 SAMEBITS_STRATEGY("samebits_repro::plus.of_parts", plus_of_parts);
 
-const char* overload_of(Side side) { return side == Side::kBuggy ? "of_parts" : ""; }
+const char* overload_of_side(Side side) { return side == Side::kBuggy ? "of_parts" : ""; }
 
 Subject over_ranks(Program program, at::Tensor (*whole)(int64_t size), int64_t shard_dim,
                    int64_t hint) {
@@ -154,7 +154,7 @@ Subject over_ranks(Program program, at::Tensor (*whole)(int64_t size), int64_t s
 }  // namespace
 
 Subject argmax_of_rows(Side side) {
-  const char* overload = overload_of(side);
+  const char* overload = overload_of_side(side);
   return over_ranks(
       [overload](const Tensors& in) { return Tensors{call_argmax(in[0], /*dim=*/1, overload)}; },
       [](int64_t s) {
@@ -164,7 +164,7 @@ Subject argmax_of_rows(Side side) {
 }
 
 Subject mean_of_all(Side side) {
-  const char* overload = overload_of(side);
+  const char* overload = overload_of_side(side);
   return over_ranks([overload](const Tensors& in) { return Tensors{call_mean(in[0], overload)}; },
                     [](int64_t s) {
                       return at::arange(s * 4, at::kFloat).view({s, 4});
@@ -173,7 +173,7 @@ Subject mean_of_all(Side side) {
 }
 
 Subject sum_plus_ten(Side side) {
-  const char* overload = overload_of(side);
+  const char* overload = overload_of_side(side);
   return over_ranks(
       [overload](const Tensors& in) { return Tensors{call_plus(in[0].sum(), 10, overload)}; },
       [](int64_t s) { return at::arange(s, at::kFloat); }, /*shard_dim=*/0, /*hint=*/10);

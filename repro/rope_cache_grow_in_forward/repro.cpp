@@ -10,7 +10,7 @@
 namespace samebits {
 namespace {
 
-constexpr int64_t kHeads = 2;
+constexpr int64_t kTableHeads = 2;
 constexpr int64_t kHeadDim = 8;
 constexpr int64_t kFirstRows = 16;
 constexpr int64_t kAllRows = 64;
@@ -50,8 +50,8 @@ Subject rope_with_table(TableGrowth growth, c10::Device device) {
   subject.dims = {{0, 1, "s", 1}, {1, 1, "s", 1}};
   subject.inputs = [cache, growth, device](int64_t size) {
     if (growth == TableGrowth::kBeforeForward) cache->hold(size);
-    const at::Tensor x = at::arange(size * kHeads * kHeadDim, at::kFloat).remainder(11);
-    return std::vector<at::Tensor>{x.view({1, size, kHeads, kHeadDim}).to(device),
+    const at::Tensor x = at::arange(size * kTableHeads * kHeadDim, at::kFloat).remainder(11);
+    return std::vector<at::Tensor>{x.view({1, size, kTableHeads, kHeadDim}).to(device),
                                    at::arange(size).view({1, size}).to(device)};
   };
   subject.hint = kFirstRows;

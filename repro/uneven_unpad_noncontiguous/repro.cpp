@@ -16,7 +16,7 @@ namespace samebits {
 namespace {
 
 constexpr int64_t kBatch = 4;
-constexpr int64_t kWidth = 10;
+constexpr int64_t kInnermost = 10;
 
 // The value on every rank: of a DTensor gathered, padded to equal shards, and cut. Of a plain
 // tensor a copy.
@@ -89,11 +89,12 @@ Subject gathered_and_viewed(Side side, int64_t ranks) {
   subject.program = [overload](const std::vector<at::Tensor>& in) {
     const c10::SymInt rows = in[0].sym_size(1) * kBatch;
     const at::Tensor local = to_local(call_gather(in[0], overload))[0];
-    return std::vector<at::Tensor>{local.view_symint({rows, kWidth})};
+    return std::vector<at::Tensor>{local.view_symint({rows, kInnermost})};
   };
   subject.dims = {{0, 1, "s", 1}};
   subject.inputs = [mesh](int64_t s) {
-    const at::Tensor whole = at::arange(kBatch * s * kWidth, at::kFloat).view({kBatch, s, kWidth});
+    const at::Tensor whole =
+        at::arange(kBatch * s * kInnermost, at::kFloat).view({kBatch, s, kInnermost});
     return std::vector<at::Tensor>{distribute_tensor(whole, mesh, Placement::shard(1))};
   };
   subject.hint = 31;
