@@ -161,7 +161,7 @@ echo "{{\\"torch\\": \\"2.11.0+cu130\\", \\"state\\": \\"$state\\"}}\"""")
 
     def test_a_state_that_is_not_the_table_s_is_named(self):
         table = ROOT / "reports" / "upstream" / "README.md"
-        row = f"grep -F \"| $(basename $PWD) | 2.11.0+cu130 |\" '{table}'"
+        row = f"grep -m1 -F \"| $(basename $PWD) | 2.11.0+cu130 |\" '{table}'"
         as_known = self.run_bundles(f"{row} | cut -d'|' -f4 | xargs")
         self.assertEqual(as_known.returncode, 0, as_known.stdout + as_known.stderr)
         self.assertIn(f"| {WITH_SCRIPT} | 2.11.0+cu130 | live | yes |\n", as_known.stdout)
