@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-from readme_table import ROOT, replaced
+from readme_table import ROOT, keep_current
 
 README = ROOT / "reports" / "detectors" / "README.md"
 
@@ -23,19 +23,8 @@ def printed_table(binary):
 
 
 def main(binary, writes):
-    text = README.read_text()
-    try:
-        current = replaced(text, printed_table(binary))
-    except (ValueError, subprocess.CalledProcessError) as error:
-        print(f"reports/detectors/README.md: {error}")
-        return 1
-    if writes:
-        README.write_text(current)
-    elif without_counts(current) != without_counts(text):
-        print("the table of reports/detectors/README.md is not that of the catalogue. "
-              "To make it so: python3 repro/matrix_table.py build/samebits --write")
-        return 1
-    return 0
+    return keep_current(README, "reports/detectors/README.md", lambda: printed_table(binary), "matrix_table.py", writes,
+                        compared=without_counts)
 
 
 if __name__ == "__main__":

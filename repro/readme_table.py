@@ -28,20 +28,26 @@ def printed_table(binary):
                           text=True).stdout
 
 
-def main(binary, writes):
-    text = README.read_text()
+def keep_current(page, name, print_table, script, writes, compared=lambda text: text):
+    """0 where `page`, which people know as `name`, holds the table that `print_table` returns, as far as
+    `compared` tells, or holds it now."""
+    text = page.read_text()
     try:
-        current = replaced(text, printed_table(binary))
+        current = replaced(text, print_table())
     except (ValueError, subprocess.CalledProcessError) as error:
-        print(f"repro/README.md: {error}")
+        print(f"{name}: {error}")
         return 1
     if writes:
-        README.write_text(current)
-    elif current != text:
-        print("the table of repro/README.md is not that of the catalogue. "
-              "To make it so: python3 repro/readme_table.py build/samebits --write")
+        page.write_text(current)
+    elif compared(current) != compared(text):
+        print(f"the table of {name} is not that of the catalogue. "
+              f"To make it so: python3 repro/{script} build/samebits --write")
         return 1
     return 0
+
+
+def main(binary, writes):
+    return keep_current(README, "repro/README.md", lambda: printed_table(binary), "readme_table.py", writes)
 
 
 if __name__ == "__main__":

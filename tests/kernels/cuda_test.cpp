@@ -52,35 +52,46 @@ void for_all_values(const std::function<void(at::ScalarType, Make, const std::st
   }
 }
 
+struct SlicedShape {
+  int64_t m, n, k, slice;
+};
+
+// linear, with either result, and its gradients, whose sums run over n and over m.
+void expect_products_agree(const SlicedShape& size, int64_t gradient_slice, at::ScalarType dtype,
+                           Make make, const std::string& what) {
+  const auto [m, n, k, slice] = size;
+  const std::string shape = fmt::format("{}, {} x {} x {}, slice {}", what, m, n, k, slice);
+  const Tensors inputs{make({m, k}, dtype, 1), make({n, k}, dtype, 2)};
+  for (const at::ScalarType out : kDtypes) {
+    EXPECT_TRUE(agrees(
+        [=, slice = slice](const Tensors& in) {
+          return Tensors{ops::linear(in[0], in[1], slice, 0, out)};
+        },
+        inputs))
+        << shape;
+  }
+  EXPECT_TRUE(agrees(
+      [=](const Tensors& in) {
+        return Tensors{ops::linear_dgrad(in[0], in[1], gradient_slice),
+                       ops::linear_wgrad(in[0], in[2])};
+      },
+      {make({m, n}, dtype, 3), inputs[1], inputs[0]}))
+      << "gradients, " << shape;
+}
+
 TEST_F(CudaTest, Linear) {
-  struct Shape {
-    int64_t m, n, k, slice;
-  };
   for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
-    for (const auto [m, n, k, slice] : std::vector<Shape>{{1, 1, 1, 0},
-                                                          {1, 64, 48, 16},
-                                                          {3, 5, 7, 0},
-                                                          {5, 130, 100, 24},
-                                                          {7, 1003, 1003, 0},
-                                                          {40, 256, 1024, 128},
-                                                          {16, 96, 200, 8},
-                                                          {130, 70, 333, 50},
-                                                          {257, 513, 264, 33},
-                                                          {2, 3, 0, 0}}) {
-      const Tensors inputs{make({m, k}, dtype, 1), make({n, k}, dtype, 2)};
-      for (const at::ScalarType out : kDtypes) {
-        EXPECT_TRUE(agrees(
-            [=](const Tensors& in) { return Tensors{ops::linear(in[0], in[1], slice, 0, out)}; },
-            inputs))
-            << what << ", " << m << " x " << n << " x " << k << ", slice " << slice;
-      }
-      const Tensors gradients{make({m, n}, dtype, 3), inputs[1], inputs[0]};
-      EXPECT_TRUE(agrees(
-          [=](const Tensors& in) {
-            return Tensors{ops::linear_dgrad(in[0], in[1], slice), ops::linear_wgrad(in[0], in[2])};
-          },
-          gradients))
-          << "gradients, " << what << ", " << m << " x " << n << " x " << k;
+    for (const SlicedShape& size : std::vector<SlicedShape>{{1, 1, 1, 0},
+                                                            {1, 64, 48, 16},
+                                                            {3, 5, 7, 0},
+                                                            {5, 130, 100, 24},
+                                                            {7, 1003, 1003, 0},
+                                                            {40, 256, 1024, 128},
+                                                            {16, 96, 200, 8},
+                                                            {130, 70, 333, 50},
+                                                            {257, 513, 264, 33},
+                                                            {2, 3, 0, 0}}) {
+      expect_products_agree(size, size.slice, dtype, make, what);
     }
   });
 }
@@ -111,33 +122,11 @@ TEST_F(CudaTest, LinearAtModelSizes) {
   }
 }
 
-struct SlicedShape {
-  int64_t m, n, k, slice;
-};
-
-void expect_linear_of_many_rows(const std::vector<SlicedShape>& shapes) {
+void expect_linear_of_many_rows(const std::vector<SlicedShape>& sizes) {
   for (const Make make : {Make(random_tensor), Make(hostile_tensor)}) {
     const std::string what = make == Make(hostile_tensor) ? "arbitrary bits" : "normal values";
-    for (const auto& [m, n, k, slice] : shapes) {
-      const std::string shape = fmt::format("{}, {} x {} x {}, slice {}", what, m, n, k, slice);
-      const Tensors inputs{make({m, k}, at::kBFloat16, 1), make({n, k}, at::kBFloat16, 2)};
-      for (const at::ScalarType out : kDtypes) {
-        EXPECT_TRUE(agrees(
-            [=, slice = slice](const Tensors& in) {
-              return Tensors{ops::linear(in[0], in[1], slice, 0, out)};
-            },
-            inputs))
-            << shape;
-      }
-      // The sums of the gradients run over n and over m.
-      const int64_t gradient_slice = slice == 0 ? 0 : n / 8;
-      EXPECT_TRUE(agrees(
-          [=](const Tensors& in) {
-            return Tensors{ops::linear_dgrad(in[0], in[1], gradient_slice),
-                           ops::linear_wgrad(in[0], in[2])};
-          },
-          {make({m, n}, at::kBFloat16, 3), inputs[1], inputs[0]}))
-          << "gradients, " << shape;
+    for (const SlicedShape& size : sizes) {
+      expect_products_agree(size, size.slice == 0 ? 0 : size.n / 8, at::kBFloat16, make, what);
     }
   }
 }
