@@ -239,10 +239,6 @@ __device__ void multiply_rows(float (&c)[8][4], const SharedTile<kDim>& a, int r
   }
 }
 
-__device__ inline uint32_t pack_bf16(float low, float high) {
-  return static_cast<uint32_t>(f32_to_bf16(low)) | static_cast<uint32_t>(f32_to_bf16(high)) << 16;
-}
-
 // The A fragment, rounded, of columns 16 t .. + 15 of a 16 x 64 tile of results.
 __device__ inline void fragment_of_results(uint32_t (&a)[4], const float (&c)[8][4], int t) {
   a[0] = pack_bf16(c[2 * t][0], c[2 * t][1]);

@@ -13,10 +13,8 @@
 namespace samebits::cuda {
 namespace {
 
-constexpr int kWarpgroup = 128;  // threads
-constexpr int kComputing = 2;    // warpgroups
+constexpr int kComputing = 2;  // warpgroups
 constexpr int kThreads = (1 + kComputing) * kWarpgroup;
-constexpr int kRowsOfWarpgroup = 64;
 constexpr int kRows = kComputing * kRowsOfWarpgroup;
 constexpr int kCheckers = 3;  // warps
 constexpr int kStages = 4;

@@ -17,6 +17,10 @@ __device__ inline float load(const Bf16& x) { return bf16_to_f32(x.bits); }
 __device__ inline float load(const float& x) { return x; }
 __device__ inline void store(float x, Bf16& out) { out.bits = f32_to_bf16(x); }
 __device__ inline void store(float x, float& out) { out = canonical_nan_f32(x); }
+// Two elements that lie side by side.
+__device__ inline uint32_t pack_bf16(float low, float high) {
+  return static_cast<uint32_t>(f32_to_bf16(low)) | static_cast<uint32_t>(f32_to_bf16(high)) << 16;
+}
 // x rounded to T and back.
 template <typename T>
 __device__ float round_as(float x);

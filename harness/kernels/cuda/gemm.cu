@@ -2,6 +2,7 @@
 // are several slices, their float32 sums go to a workspace and a second kernel joins them by the
 // tree. Which tile a shape gets decides speed alone: the chain is the same in all of them.
 
+#include <optional>
 #include <utility>
 
 #include "harness/kernels/cuda/gemm.cuh"
@@ -234,26 +235,27 @@ Problem with_longer_side_first(const Problem& p) {
   return swapped;
 }
 
-// As the large kernel wants it: rows of the result that lie together, unless one side is too short
-// for that.
-Problem problem_for_large(const Gemm& call) {
-  const Problem p = problem_of(call);
-  return is_large(p) ? p : with_longer_side_first(p);
+// As the large kernel takes it, if it does: with rows of the result that lie together, unless one
+// side is too short for that.
+std::optional<Problem> large_problem(const Gemm& call) {
+  if (!call.bf16) return std::nullopt;
+  for (const Problem& p : {problem_of(call), with_longer_side_first(problem_of(call))}) {
+    if (is_large(p)) return p;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
 
 int64_t gemm_workspace(const Gemm& call) {
   const Problem p = with_longer_side_first(problem_of(call));
-  const bool joins_itself = call.bf16 && (is_skinny(p) || is_large(problem_for_large(call)));
+  const bool joins_itself = large_problem(call) || (call.bf16 && is_skinny(p));
   return p.slices == 1 || joins_itself ? 0 : p.slices * p.m * p.n;
 }
 
 void gemm(const Gemm& call, cudaStream_t stream) {
   if (call.m == 0 || call.n == 0) return;
-  if (const Problem p = problem_for_large(call); call.bf16 && is_large(p)) {
-    return gemm_large(p, stream);
-  }
+  if (const auto large = large_problem(call)) return gemm_large(*large, stream);
   Problem p = with_longer_side_first(problem_of(call));
   if (call.bf16 && is_skinny(p)) return gemm_skinny(p, stream);
   if (p.slices > 1) {

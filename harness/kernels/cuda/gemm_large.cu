@@ -14,8 +14,6 @@
 namespace samebits::cuda {
 namespace {
 
-constexpr int kWarpgroup = 128;  // threads
-constexpr int kRowsOfWarpgroup = 64;
 constexpr int kSquareBytes = kBoxDepth * kBoxLine;  // of a box of 64 by 64
 constexpr int kProcessors = 132;
 constexpr int kMaxSlices = 8;
@@ -169,10 +167,6 @@ __device__ void join(int64_t slices, float (&c)[P::kOwn], float* waiting, Next n
   for (int i = 0; i < P::kOwn; ++i) c[i] = waiting[i * P::kComputing] + c[i];
 }
 
-__device__ uint32_t two_bf16(float first, float second) {
-  return f32_to_bf16(first) | static_cast<uint32_t>(f32_to_bf16(second)) << 16;
-}
-
 // Word i of four, i known at run time, without memory.
 __device__ uint32_t pick(const uint32_t (&words)[4], int i) {
   const uint32_t low = i & 1 ? words[1] : words[0];
@@ -222,7 +216,7 @@ __device__ void write_tile(const Problem& p, Writes writes, int64_t first_row, i
         const float second = c[i + t * 4 + half + 1];
         const int64_t column = first_column + i * 2 + t * 8 + lane % 4 * 2;
         if (writes == Writes::kGroups) {
-          words[t] = two_bf16(first, second);
+          words[t] = pack_bf16(first, second);
         } else if (writes == Writes::kPairs) {
           write_pair(p, row, column, first, second);
         } else {

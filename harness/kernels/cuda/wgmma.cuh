@@ -8,6 +8,9 @@
 
 namespace samebits::cuda {
 
+constexpr int kWarpgroup = 128;  // threads
+constexpr int kRowsOfWarpgroup = 64;
+
 // Where an operand lies: boxes as tma.cuh brings them, aligned to 1024 bytes. Of an operand whose k
 // is contiguous, a line of a box is a row (64 k), and the next rows follow; of one whose rows are,
 // a line is one k (64 rows), and the next 64 rows are the next box, `box_bytes` further.
