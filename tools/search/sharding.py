@@ -6,7 +6,8 @@ with real processes before it is believed. A call that fails on the plain tensor
 
 With "gradients" it is the gradient of the sum of squares of the results that is compared. Kinds of
 difference: value, shape, dtype, stride (claimed by the DTensor, dimensions of size 1 apart), shard
-(a local shape that the placements do not give), error (plain has none). Counted, but no difference:
+(a local shape that the placements do not give), error (plain has none), hang (still running after
+SECONDS; a case takes milliseconds). Counted, but no difference:
 missing (no strategy), refused (needs a redistribution that the operator forbids) and emulation
 (LocalTensorMode cannot run it)."""
 
@@ -27,7 +28,9 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 import log
 import sharding_calls
+from time_limit import time_limit
 
+SECONDS = 2
 MESHES = [(2,), (3,), (2, 2), (4,)]
 SHAPES = [
     *[(3, 4), (5,), (4, 4), (2, 3, 4), (1, 5), (6,), (4, 3), (5, 2), (3, 4, 2), (3, 1), (2,)],
@@ -210,6 +213,8 @@ def kind_of(error):
         return "value"
     if isinstance(error, NotImplementedError):
         return "missing"
+    if "TimeLimit" in message:
+        return "hang"
     for kind, texts in TOLERATED.items():
         if any(text in message for text in texts):
             return kind
@@ -229,7 +234,8 @@ def evaluate(code, tensors, *, gradients):
 
 def outcome_of(code, sharded, expected, *, gradients):
     try:
-        got = evaluate(code, sharded, gradients=gradients)
+        with time_limit(SECONDS):
+            got = evaluate(code, sharded, gradients=gradients)
         with _disable_current_modes():  # the comparison is of each rank's plain tensor
             for one, other in zip(got, expected, strict=True):
                 difference = compare(one, other)

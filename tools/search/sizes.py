@@ -17,7 +17,9 @@ import torch
 
 import log
 import sharding_calls
+from time_limit import TimeLimit, time_limit
 
+SECONDS = 60
 HINT = 6
 SIZES = (0, 1, 2, 3, 5, 7, 8)
 SHAPES = [(None, 4), (None,), (3, None), (None, 2, 3), (2, None, 3)]
@@ -99,7 +101,10 @@ def work(unit):
     except Exception:
         return {}, []
     try:
-        run, serves = traced(unit["how"], function, shape)
+        with time_limit(SECONDS):
+            run, serves = traced(unit["how"], function, shape)
+    except TimeLimit as limit:
+        return {"hang": 1}, [{"code": code, "kind": "hang", "detail": f"traced: {limit}"}]
     except Exception:
         return {"untraced": 1}, []
     for size in SIZES:
@@ -112,7 +117,9 @@ def work(unit):
             counts["out of range"] += 1
             continue
         try:
-            difference = difference_of(tensors_of(run(x.clone())), expected)
+            with time_limit(SECONDS):
+                got = tensors_of(run(x.clone()))
+            difference = difference_of(got, expected)
         except Exception as error:
             message = " ".join(str(error).split())[:200]
             if "Guard failed" in message:
