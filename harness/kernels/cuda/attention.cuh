@@ -73,16 +73,19 @@ struct Keys {
   int64_t start;     // of the sequence, where keys are contiguous
   int64_t sequence;  // where they are in pages
 
-  // 64 bits divide slowly.
-  __device__ uint32_t page_rows() const { return static_cast<uint32_t>(pages.page_rows); }
+  // Of the sequence's. A division takes as long as ten steps, and most pages are a power of two.
+  __device__ uint32_t page_index(int64_t key) const {
+    const auto rows = static_cast<uint32_t>(pages.page_rows);
+    const auto k = static_cast<uint32_t>(key);
+    return __popc(rows) == 1 ? k >> (31 - __clz(static_cast<int>(rows))) : k / rows;
+  }
   __device__ int64_t entry(int64_t key) const {
-    return sequence * pages.table_width + static_cast<uint32_t>(key) / page_rows();
+    return sequence * pages.table_width + page_index(key);
   }
 
   __device__ int32_t page(int64_t key) const {
     if (pages.block_table == nullptr) return 0;
-    const bool has_entry = static_cast<uint32_t>(key) / page_rows() < pages.table_width;
-    return has_entry ? pages.block_table[entry(key)] : kBeyond;
+    return page_index(key) < pages.table_width ? pages.block_table[entry(key)] : kBeyond;
   }
 
   // Which row of all keys, or -1.
@@ -96,7 +99,8 @@ struct Keys {
       raise(fault, FaultKind::kPage, entry(key), page, pages.pages);
       return -1;
     }
-    return page * pages.page_rows + static_cast<uint32_t>(key) % page_rows();
+    const auto rows = static_cast<uint32_t>(pages.page_rows);
+    return page * pages.page_rows + static_cast<uint32_t>(key) - page_index(key) * rows;
   }
   // An element's index, of the first head, or negative.
   __device__ int64_t place(int64_t key, int32_t page, Fault* fault) const {

@@ -2,8 +2,8 @@
 // blocks for each key-value head, which put as much of a sequence on the card at once as its chain
 // allows.
 //
-//   scores    a block a tile of keys: s = (q . k) * scale, and the tile's maximum of each row
-//   weights   a block its tiles again: m from the maxima so far, then alpha, P and the sum of p
+//   scores    a warp 16 keys: s = (q . k) * scale, and their maximum of each row
+//   weights   every block all of them: m from the maxima so far, then alpha, P and the sum of p
 //   values    a block some columns of O, the chain over all keys, and l beside it
 //
 // The rows of a block are query heads that share a key-value head. All see the same keys, so
@@ -18,66 +18,74 @@ namespace samebits::cuda {
 namespace {
 
 constexpr int kRows = kDecodeRows;
-constexpr int kWarps = 4;  // that compute; one more brings P
+constexpr int kWarps = 16;
 constexpr int kThreads = kWarps * 32;
-constexpr int kAllThreads = kThreads + 32;
+constexpr int kTileWarps = 4;  // that find the scores of a tile, 16 keys each
 
 // The grid: x the blocks of a cluster; y key-value heads times row groups; z tokens.
 
 // What the blocks of a cluster leave each other in the workspace, of [tokens, H] rows and of tiles.
-struct Weights {
-  int64_t tiles;     // that the page table can hold
-  float* scores;     // [T * H, tiles * 64]
-  float* maxima;     // [T * H, tiles]
-  float* alphas;     // [T * H, tiles]
-  float* sums;       // [T * H, tiles]
-  uint16_t* values;  // [T * H, tiles * 64]: P
+struct Scores {
+  int64_t tiles;   // that the page table can hold
+  float* scores;   // [T * H, tiles * 64]
+  float4* maxima;  // [T * H, tiles], of each warp's keys
 
-  static constexpr int64_t kFloats = kAttentionTile + 3 + kAttentionTile / 2;  // of a row's tile
+  static constexpr int64_t kFloats = kAttentionTile + kTileWarps;  // of a row's tile
 };
 
-// Among the warps that compute.
-__device__ void sync_first_warps() { asm volatile("bar.sync 1, %0;\n" ::"n"(kThreads) : "memory"); }
+// A cluster's warps take turns, neighbours in neighbouring blocks: their memory is far apart.
+__device__ int64_t warp_of_cluster() {
+  return static_cast<int64_t>(threadIdx.x / 32) * gridDim.x + blockIdx.x;
+}
+__device__ int64_t warps_of_cluster() { return static_cast<int64_t>(kWarps) * gridDim.x; }
+
+__device__ float larger(float one, float other) { return other > one ? other : one; }
+__device__ float largest_of(float4 four) {
+  return larger(larger(four.x, four.y), larger(four.z, four.w));
+}
 
 // ---- scores ------------------------------------------------------------------------------------
 // Four neighbouring elements, a thread's share of a step: the step adds its 16 terms in any order,
 // so both operands may have them in this one.
 __device__ uint2 four(const uint16_t* row, int k) {
-  return row == nullptr ? uint2{} : *reinterpret_cast<const uint2*>(row + k);
+  return *reinterpret_cast<const uint2*>(row + k);
 }
 
-// By the first kThreads threads.
 __device__ void find_scores(const Attention& size, const Pages& pages, const DecodeRows& rows,
-                            const uint16_t* q, const uint16_t* k, const Weights& to, Fault* fault) {
-  __shared__ float largest[kWarps][kRows];
+                            const uint16_t* q, const uint16_t* k, const Scores& to, Fault* fault) {
   const int lane = static_cast<int>(threadIdx.x % 32);
-  const int warp = static_cast<int>(threadIdx.x / 32);
   const int own = lane / 4;  // row, and key of eight
   const int head_dim = static_cast<int>(size.head_dim);
   const int64_t first_row = rows.first_row(size);
   const Keys keys{pages, size.kv_heads * size.head_dim, 0, rows.sequence};
+  // Rows and keys that are not there are others again: nobody reads what comes of them.
   const uint16_t* q_rows[2];
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
-    const int row = own + h * 8;
-    q_rows[h] = row < rows.rows ? q + (first_row + row) * head_dim : nullptr;
+    q_rows[h] = q + (first_row + min(own + h * 8, rows.rows - 1)) * head_dim;
   }
 
-  for (int64_t tile = blockIdx.x; tile < rows.tiles(); tile += gridDim.x) {
-    const int64_t first_key = tile * kAttentionTile + warp * 16;
-    const int64_t own_keys[2] = {first_key + own, first_key + own + 8};
-    int32_t key_pages[2];
+  const auto first_key_of = [](int64_t part) { return part * (kAttentionTile / kTileWarps); };
+  int32_t key_pages[2];
+  const auto find_pages = [&](int64_t part) {
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      const int64_t key = first_key_of(part) + own + j * 8;
+      key_pages[j] = key < rows.keys ? keys.page(key) : 0;
+    }
+  };
+  find_pages(warp_of_cluster());
+  for (int64_t part = warp_of_cluster(); part < int64_t{rows.tiles()} * kTileWarps;
+       part += warps_of_cluster()) {
+    const int64_t first_key = first_key_of(part);
     const uint16_t* k_rows[2];
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
-      key_pages[j] = own_keys[j] < rows.keys ? keys.page(own_keys[j]) : 0;
+      const int64_t key = first_key + own + j * 8;
+      const int64_t at = key < rows.keys ? keys.place(key, key_pages[j], fault) : -1;
+      k_rows[j] = k + max(at, int64_t{0}) + rows.kv_head * head_dim;
     }
-#pragma unroll
-    for (int j = 0; j < 2; ++j) {
-      const int64_t at =
-          own_keys[j] < rows.keys ? keys.place(own_keys[j], key_pages[j], fault) : -1;
-      k_rows[j] = at < 0 ? nullptr : k + at + rows.kv_head * head_dim;
-    }
+    find_pages(part + warps_of_cluster());
     float s[2][4] = {};
 #pragma unroll 8
     for (int d = 0; d < head_dim; d += 16) {
@@ -103,90 +111,53 @@ __device__ void find_scores(const Attention& size, const Pages& pages, const Dec
           const float score = s[j][2 * h + e] * size.scale;
           if (row >= rows.rows || key >= rows.keys) continue;
           to.scores[(first_row + row) * to.tiles * kAttentionTile + key] = score;
-          most = score > most ? score : most;
+          most = larger(most, score);
         }
       }
       for (int width = 1; width <= 2; width *= 2) {
-        const float other = __shfl_xor_sync(0xffffffffu, most, width);
-        most = other > most ? other : most;
+        most = larger(most, __shfl_xor_sync(0xffffffffu, most, width));
       }
-      if (lane % 4 == 0) largest[warp][row] = most;
-    }
-    sync_first_warps();
-    if (static_cast<int>(threadIdx.x) < rows.rows) {
-      float most = -INFINITY;
-      for (int w = 0; w < kWarps; ++w) {
-        const float other = largest[w][threadIdx.x];
-        most = other > most ? other : most;
-      }
-      to.maxima[(first_row + threadIdx.x) * to.tiles + tile] = most;
-    }
-    sync_first_warps();  // `largest` may be written again
-  }
-}
-
-// ---- weights -----------------------------------------------------------------------------------
-// A warp a row of a tile; a lane has keys `lane` and `lane + 32`.
-__device__ void find_weights(const Attention& size, const DecodeRows& rows,
-                             const Weights& weights) {
-  const int lane = static_cast<int>(threadIdx.x % 32);
-  const int warp = static_cast<int>(threadIdx.x / 32);
-  for (int64_t tile = blockIdx.x; tile < rows.tiles(); tile += gridDim.x) {
-    const int64_t left = rows.keys - tile * kAttentionTile;
-    const int count = static_cast<int>(min(left, static_cast<int64_t>(kAttentionTile)));
-    for (int row = warp; row < rows.rows; row += kWarps) {
-      const int64_t at = (rows.first_row(size) + row) * weights.tiles;
-      const int64_t first = (at + tile) * kAttentionTile;
-      float scores[2];
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        scores[i] = lane + 32 * i < count ? weights.scores[first + lane + 32 * i] : -INFINITY;
-      }
-      float before = -INFINITY;
-#pragma unroll 4
-      for (int64_t t = lane; t < tile; t += 32) {
-        const float other = weights.maxima[at + t];
-        before = other > before ? other : before;
-      }
-      for (int width = 16; width > 0; width /= 2) {
-        const float other = __shfl_xor_sync(0xffffffffu, before, width);
-        before = other > before ? other : before;
-      }
-      const float own = weights.maxima[at + tile];
-      const float m = own > before ? own : before;
-      float p[2];
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        p[i] = lane + 32 * i < count ? exp_f32(scores[i] - m) : 0.0f;
-        weights.values[first + lane + 32 * i] = f32_to_bf16(p[i]);
-      }
-      // Keys of the lane's residue mod 8 in ascending order, then the residues by the tree.
-      float sum = 0.0f;
-#pragma unroll
-      for (int j = 0; j < kAttentionTile / 8; ++j) {
-        const float next = __shfl_sync(0xffffffffu, p[j / 4], lane % 8 + j % 4 * 8);
-        if (lane % 8 + j * 8 < count) sum = sum + next;
-      }
-      for (int width = 1; width <= 4; width *= 2) {
-        sum = sum + __shfl_xor_sync(0xffffffffu, sum, width);
-      }
-      if (lane == 0) {
-        weights.alphas[at + tile] = exp_f32(before - m);
-        weights.sums[at + tile] = sum;
-      }
+      if (lane % 4 != 0 || row >= rows.rows) continue;
+      const int64_t tile = (first_row + row) * to.tiles + part / kTileWarps;
+      reinterpret_cast<float*>(to.maxima + tile)[part % kTileWarps] = most;
     }
   }
 }
 
-// ---- values ------------------------------------------------------------------------------------
+// ---- weights and values ------------------------------------------------------------------------
 constexpr int kChunkTiles = 4;  // between two waits of a block
 constexpr int kChunk = kChunkTiles * kAttentionTile;
+constexpr int kStages = 4;         // chunks in shared memory: one at work, the others on their way
+constexpr int kWeights = 1 << 14;  // of all rows that a block has at once
 
 template <int kColumns>
 struct ValuesShared {
-  uint16_t v[2][kChunk * kColumns];  // two chunks: one at work, one on its way
-  uint16_t p[2][kRows * kChunk];
+  uint16_t v[kStages][kChunk * kColumns];   // one chunk at work, the others on their way
+  int32_t pages[kStages][kChunk];           // of keys, from the table
+  int32_t key_rows[kStages][kChunk];        // of all keys of the cache; negative: not there
+  uint16_t p[kWeights];                     // [rows, keys]
+  float alphas[kWeights / kAttentionTile];  // [rows, tiles]
+  float sums[kWeights / kAttentionTile];    // [rows, tiles]
   float l[kRows];
+};
+
+// Some chunks, whose weights a block has at once.
+struct Segment {
+  int first;  // chunk
+  int chunks;
+  int most;  // chunks of any
+
+  __device__ static Segment at(int first, int chunks, int rows) {
+    const int most = kWeights / (rows * kChunk);
+    return {first, min(chunks - first, most), most};
+  }
+  // In `p`. A row is a multiple of 128 bytes, so the 16-byte pieces of eight rows that one matrix
+  // load reads would lie in the same banks.
+  __device__ int weight(int row, int key) const {
+    return row * most * kChunk + ((key / 8 ^ row % 8) * 8) + key % 8;
+  }
+  // In `alphas` and `sums`; `tile` within the segment.
+  __device__ int tile(int row, int tile) const { return row * most * kChunkTiles + tile; }
 };
 
 // Rows of a chunk's V are 32 or 64 bytes: the 16-byte pieces of eight neighbouring rows that one
@@ -196,194 +167,261 @@ __device__ uint16_t* value_piece(uint16_t* v, int key, int piece) {
   constexpr int kPieces = kColumns / 8;
   return v + key * kColumns + ((piece ^ (key * kPieces / 8 % kPieces)) * 8);
 }
-// A row of P is a multiple of 128 bytes; the same for its pieces.
-__device__ uint16_t* weight_piece(uint16_t* p, int row, int piece) {
-  return p + row * kChunk + ((piece ^ row % 8) * 8);
+
+// A warp a row of a chunk; a lane has the keys of one residue mod 8 of one tile.
+template <int kColumns>
+__device__ void find_weights(const DecodeRows& rows, const Attention& size, const Scores& from,
+                             const Segment& segment, ValuesShared<kColumns>& to) {
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  const int warp = static_cast<int>(threadIdx.x / 32);
+  for (int part = warp; part < segment.chunks * rows.rows; part += kWarps) {
+    const int row = part % rows.rows;
+    const int chunk = part / rows.rows;  // of the segment
+    const int own = chunk * kChunkTiles + lane / 8;
+    const int first_tile = (segment.first + chunk) * kChunkTiles;
+    const int tile = first_tile + lane / 8;
+    const int64_t at = (rows.first_row(size) + row) * from.tiles;
+    const int64_t first_key = static_cast<int64_t>(tile) * kAttentionTile + lane % 8;
+    float p[kAttentionTile / 8];
+#pragma unroll
+    for (int j = 0; j < kAttentionTile / 8; ++j) {
+      const bool is_there = first_key + j * 8 < rows.keys;
+      p[j] = is_there ? from.scores[at * kAttentionTile + first_key + j * 8] : 0.0f;
+    }
+    float before = -INFINITY;
+#pragma unroll 4
+    for (int t = lane; t < first_tile; t += 32) {
+      before = larger(before, largest_of(from.maxima[at + t]));
+    }
+    const float largest = tile < rows.tiles() ? largest_of(from.maxima[at + tile]) : -INFINITY;
+    for (int width = 16; width > 0; width /= 2) {
+      before = larger(before, __shfl_xor_sync(0xffffffffu, before, width));
+    }
+#pragma unroll
+    for (int t = 0; t + 1 < kChunkTiles; ++t) {
+      const float other = __shfl_sync(0xffffffffu, largest, t * 8);
+      if (t < lane / 8) before = larger(before, other);
+    }
+    const float m = larger(before, largest);
+    // In ascending order, then the residues by the tree.
+    float sum = 0.0f;
+#pragma unroll
+    for (int j = 0; j < kAttentionTile / 8; ++j) {
+      const bool is_there = first_key + j * 8 < rows.keys;
+      p[j] = is_there ? exp_f32(p[j] - m) : 0.0f;
+      if (is_there) sum = sum + p[j];
+      to.p[segment.weight(row, own * kAttentionTile + j * 8 + lane % 8)] = f32_to_bf16(p[j]);
+    }
+    for (int width = 1; width <= 4; width *= 2) {
+      sum = sum + __shfl_xor_sync(0xffffffffu, sum, width);
+    }
+    if (lane % 8 == 0) {
+      to.alphas[segment.tile(row, own)] = exp_f32(before - m);
+      to.sums[segment.tile(row, own)] = sum;
+    }
+  }
 }
 
-// One block's part of the work.
+// A block's columns of V on their way to it, by the warps that have no columns: those that have
+// would wait for the memory's queue. In three steps, each at least a chunk before the next: a key's
+// page out of the table, the key's row, and V. What is loaded directly would wait behind all copies
+// under way, so pages are copied too; and a row takes divisions, so a thread finds it once.
 template <int kColumns>
-struct ValuesBlock {
-  DecodeRows rows;
-  Keys keys;
-  Weights weights;
-  const uint16_t* v;   // of the block's head and first column
-  int columns;         // that there are, 0 or more
-  int64_t first_tile;  // in the weights, of the block's first row
-  ValuesShared<kColumns>& shared;
+class ValuesFetch {
+ public:
+  static constexpr int kFirstWarp = kColumns / 8;
 
-  __device__ void fetch_values(int chunk, Fault* fault) const;
-  __device__ void fetch_weights(int chunk, int lane) const;
+  // `v`: of the block's head and first column; columns: that there are, 0 or more.
+  __device__ ValuesFetch(ValuesShared<kColumns>& to, const Keys& keys, int64_t count,
+                         const uint16_t* v, int columns)
+      : to_(to), keys_(keys), count_(count), v_(v), columns_(columns) {}
+
+  __device__ void fetch_pages(int chunk) {
+    const int64_t key = own_key(chunk);
+    if (thread() >= kChunk || key >= count_) return;
+    copy_4(&to_.pages[chunk % kStages][thread()], keys_.pages.block_table + keys_.entry(key));
+  }
+
+  // Of pages that this thread's copies have brought.
+  __device__ void find_rows(int chunk, Fault* fault) {
+    const int64_t key = own_key(chunk);
+    if (thread() >= kChunk || key >= count_) return;
+    to_.key_rows[chunk % kStages][thread()] =
+        static_cast<int32_t>(keys_.index(key, to_.pages[chunk % kStages][thread()], fault));
+  }
+
+  __device__ void fetch_values(int chunk) {
+    const int64_t left = count_ - static_cast<int64_t>(chunk) * kChunk;
+    if (left <= 0) return;
+    const int32_t* rows = to_.key_rows[chunk % kStages];
+    uint16_t* stage = to_.v[chunk % kStages];
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int at = thread() + i * kThreadsThatFetch;
+      const int key = at / kPieces;
+      const int piece = at % kPieces;
+      if (key >= kChunk) continue;
+      const int row = key < left && piece * 8 < columns_ ? rows[key] : -1;
+      copy_16(value_piece<kColumns>(stage, key, piece),
+              v_ + (row < 0 ? 0 : row * keys_.row + piece * 8), row < 0 ? 0 : 16);
+    }
+  }
+
+ private:
+  static constexpr int kPieces = kColumns / 8;  // of a key, 16 bytes each
+  static constexpr int kThreadsThatFetch = kThreads - kFirstWarp * 32;
+  static constexpr int kEach = (kChunk * kPieces + kThreadsThatFetch - 1) / kThreadsThatFetch;
+  static_assert(kThreadsThatFetch >= kChunk);
+
+  __device__ static int thread() { return static_cast<int>(threadIdx.x) - kFirstWarp * 32; }
+  __device__ static int64_t own_key(int chunk) {
+    return static_cast<int64_t>(chunk) * kChunk + thread();
+  }
+
+  ValuesShared<kColumns>& to_;
+  Keys keys_;
+  int64_t count_;
+  const uint16_t* v_;
+  int columns_;
 };
 
-// By the first kThreads threads.
+// Where a lane's part of a warp's fragments is: those of P of the segment's first tile, and of
+// eight columns of V of a stage's.
 template <int kColumns>
-__device__ void ValuesBlock<kColumns>::fetch_values(int chunk, Fault* fault) const {
-  constexpr int kPieces = kColumns / 8;
-  constexpr int kEach = kChunk * kPieces / kThreads;
-  const int piece = static_cast<int>(threadIdx.x) % kPieces;
-  const int first = static_cast<int>(threadIdx.x) / kPieces;
-  const auto key_of = [&](int i) {
-    return static_cast<int64_t>(chunk) * kChunk + first + i * (kThreads / kPieces);
-  };
-  int32_t pages[kEach];
-#pragma unroll
-  for (int i = 0; i < kEach; ++i) pages[i] = key_of(i) < rows.keys ? keys.page(key_of(i)) : 0;
-#pragma unroll
-  for (int i = 0; i < kEach; ++i) {
-    const bool is_there = key_of(i) < rows.keys && piece * 8 < columns;
-    const int64_t at = is_there ? keys.place(key_of(i), pages[i], fault) : -1;
-    copy_16(value_piece<kColumns>(shared.v[chunk % 2], first + i * (kThreads / kPieces), piece),
-            at < 0 ? v : v + at + piece * 8, at < 0 ? 0 : 16);
-  }
-}
+struct FragmentPlaces {
+  const uint16_t* p[4];
+  const uint16_t* v;
 
-// By the last warp: a row of a chunk is 32 pieces.
-template <int kColumns>
-__device__ void ValuesBlock<kColumns>::fetch_weights(int chunk, int lane) const {
-  const int64_t first_key = static_cast<int64_t>(chunk) * kChunk + lane * 8;
-  if (first_key >= rows.tiles() * kAttentionTile) return;
-  for (int row = 0; row < rows.rows; ++row) {
-    const int64_t at = (first_tile + row * weights.tiles) * kAttentionTile + first_key;
-    copy_16(weight_piece(shared.p[chunk % 2], row, lane), weights.values + at, 16);
+  // Rows that are not there are the last one's again: nobody reads what comes of them.
+  __device__ FragmentPlaces(ValuesShared<kColumns>& shared, const Segment& segment, int rows,
+                            int warp, int lane)
+      : v(value_piece<kColumns>(shared.v[0], lane, warp)) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      p[i] = shared.p + segment.weight(min(lane % 16, rows - 1), i * 16 + lane / 16 * 8);
+    }
   }
-}
+};
 
-// What a warp reads of a tile: P, and eight columns of V.
+// What a warp reads of a tile. Pieces are permuted among eight, so tiles are alike.
 template <int kColumns>
 struct TileFragments {
   uint32_t p[4][4];
   uint32_t v[2][4];
 
-  __device__ void read(uint16_t* p_chunk, uint16_t* v_chunk, int tile, int warp, int lane) {
-    const int key = tile * kAttentionTile;
+  // Tiles since the segment's first, and since the first stage's.
+  __device__ void read(const FragmentPlaces<kColumns>& places, int p_tile, int v_tile) {
 #pragma unroll
-    for (int t = 0; t < 4; ++t) {
-      load_matrices(p[t], weight_piece(p_chunk, lane % 16, key / 8 + 2 * t + lane / 16));
-    }
+    for (int i = 0; i < 4; ++i) load_matrices(p[i], places.p[i] + p_tile * kAttentionTile);
 #pragma unroll
-    for (int t = 0; t < 2; ++t) {
-      load_matrices_transposed(v[t], value_piece<kColumns>(v_chunk, key + t * 32 + lane, warp));
-    }
-  }
-};
-
-// alpha of a thread's two rows, of a chunk's tiles; 1 where there is none.
-struct ChunkAlphas {
-  float upper[kChunkTiles];
-  float lower[kChunkTiles];
-
-  template <int kColumns>
-  __device__ void read(const ValuesBlock<kColumns>& block, int chunk, int lane) {
-    const auto alpha = [&](int row, int t) {
-      const int tile = chunk * kChunkTiles + t;
-      return row < block.rows.rows && tile < block.rows.tiles()
-                 ? block.weights.alphas[block.first_tile + row * block.weights.tiles + tile]
-                 : 1.0f;
-    };
-#pragma unroll
-    for (int t = 0; t < kChunkTiles; ++t) {
-      upper[t] = alpha(lane / 4, t);
-      lower[t] = alpha(lane / 4 + 8, t);
+    for (int i = 0; i < 2; ++i) {
+      load_matrices_transposed(v[i], places.v + (v_tile * kAttentionTile + i * 32) * kColumns);
     }
   }
 };
 
 template <int kColumns>
-__global__ void __launch_bounds__(kAllThreads)
+__global__ void __launch_bounds__(kThreads)
     decode_kernel(Attention size, Pages pages, const uint16_t* q, const uint16_t* k,
-                  const uint16_t* v, Weights weights, uint16_t* out, Fault* fault) {
+                  const uint16_t* v, Scores scores, uint16_t* out, Fault* fault) {
   extern __shared__ __align__(128) char memory[];
   auto& shared = *reinterpret_cast<ValuesShared<kColumns>*>(memory);
-  const int thread = static_cast<int>(threadIdx.x);
-  const int lane = thread % 32;
-  const int warp = thread / 32;
-  const bool is_last_warp = warp == kWarps;
+  static_assert(kColumns / 8 < kWarps);
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const bool adds_l = warp == kWarps - 1;  // has no columns
   const int head_dim = static_cast<int>(size.head_dim);
   const int first_column = static_cast<int>(blockIdx.x) * kColumns;
-  for (int i = thread; i < 2 * kRows * kChunk; i += kAllThreads) shared.p[0][i] = 0;
+  const int columns = max(min(head_dim - first_column, kColumns), 0);
   wait_for_earlier_kernels();
   const DecodeRows rows = rows_of_token(size, pages, blockIdx.z, blockIdx.y, fault);
   const int64_t first_row = rows.first_row(size);
-  const ValuesBlock<kColumns> block{rows,
-                                    {pages, size.kv_heads * size.head_dim, 0, rows.sequence},
-                                    weights,
-                                    v + rows.kv_head * head_dim + first_column,
-                                    max(min(head_dim - first_column, kColumns), 0),
-                                    first_row * weights.tiles,
-                                    shared};
   const int tiles = rows.sequence < 0 ? 0 : rows.tiles();
   const int chunks = (tiles + kChunkTiles - 1) / kChunkTiles;
+  ValuesFetch<kColumns> values(shared, {pages, size.kv_heads * size.head_dim, 0, rows.sequence},
+                               chunks == 0 ? 0 : rows.keys,
+                               v + rows.kv_head * head_dim + first_column, columns);
+  const bool fetches = warp >= values.kFirstWarp;
   const auto fetch = [&](int chunk) {
-    if (chunk < chunks) {
-      is_last_warp ? block.fetch_weights(chunk, lane) : block.fetch_values(chunk, fault);
-    }
+    values.fetch_values(chunk);
+    values.fetch_pages(chunk + kStages);
     commit_copies();
   };
-  if (!is_last_warp) {  // V needs no weights
-    fetch(0);
-    fetch(1);
+  if (fetches) {
+    for (int chunk = 0; chunk < kStages; ++chunk) values.fetch_pages(chunk);
+    commit_copies();
   }
-  if (tiles > 0) {
-    if (!is_last_warp) find_scores(size, pages, rows, q, k, weights, fault);
-    sync_cluster();
-    if (!is_last_warp) find_weights(size, rows, weights);
-    sync_cluster();
+  if (chunks > 0) find_scores(size, pages, rows, q, k, scores, fault);
+  if (fetches) {
+    wait_copies<0>();
+    for (int chunk = 0; chunk < kStages; ++chunk) values.find_rows(chunk, fault);
   }
-  if (is_last_warp) {
-    fetch(0);
-    fetch(1);
+  __syncthreads();
+  if (fetches) {
+    for (int chunk = 0; chunk < kStages - 1; ++chunk) fetch(chunk);
   }
-  ChunkAlphas alphas;
-  if (chunks > 0 && !is_last_warp) alphas.read(block, 0, lane);
+  if (chunks > 0) sync_cluster();
   float o[4] = {};
   float l = 0.0f;
+  Segment segment = Segment::at(0, chunks, rows.rows);
+  const FragmentPlaces<kColumns> places(shared, segment, rows.rows, warp, lane);
   for (int chunk = 0; chunk < chunks; ++chunk) {
-    ChunkAlphas next{};
-    if (!is_last_warp) next.read(block, chunk + 1, lane);
-    wait_copies<1>();
-    __syncthreads();
+    const bool begins = chunk == 0 || chunk == segment.first + segment.chunks;
+    if (begins) {
+      segment = Segment::at(chunk, chunks, rows.rows);
+      __syncthreads();  // the weights before are done with
+      find_weights(rows, size, scores, segment, shared);
+    }
+    if (fetches) wait_copies<kStages - 2>();
+    __syncthreads();  // the chunk is here, and the one before it done with
+    if (fetches) {
+      fetch(chunk + kStages - 1);
+      values.find_rows(chunk + kStages, fault);
+    }
     const int there = min(tiles - chunk * kChunkTiles, kChunkTiles);
-    if (is_last_warp) {
-      const int64_t at = block.first_tile + lane * weights.tiles + chunk * kChunkTiles;
-#pragma unroll
-      for (int t = 0; t < kChunkTiles; ++t) {
-        if (lane >= rows.rows || t >= there) continue;
-        const float product = l * weights.alphas[at + t];
-        l = product + weights.sums[at + t];
-      }
-    } else if (warp * 8 < block.columns) {
-      TileFragments<kColumns> tile[2];
-      tile[0].read(shared.p[chunk % 2], shared.v[chunk % 2], 0, warp, lane);
+    const int first = (chunk - segment.first) * kChunkTiles;
+    if (adds_l && lane < rows.rows) {
 #pragma unroll
       for (int t = 0; t < kChunkTiles; ++t) {
         if (t >= there) continue;
-        if (t + 1 < there) {
-          tile[(t + 1) % 2].read(shared.p[chunk % 2], shared.v[chunk % 2], t + 1, warp, lane);
-        }
-        o[0] = o[0] * alphas.upper[t];
-        o[1] = o[1] * alphas.upper[t];
-        o[2] = o[2] * alphas.lower[t];
-        o[3] = o[3] * alphas.lower[t];
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          step(o, tile[t % 2].p[i], tile[t % 2].v[i / 2][i % 2 * 2],
-               tile[t % 2].v[i / 2][i % 2 * 2 + 1]);
-        }
+        const float product = l * shared.alphas[segment.tile(lane, first + t)];
+        l = product + shared.sums[segment.tile(lane, first + t)];
       }
     }
-    alphas = next;
-    __syncthreads();  // this chunk's memory may be written again
-    fetch(chunk + 2);
+    if (warp * 8 >= columns) continue;
+    float4 alphas[2];  // of two rows, of the chunk's tiles
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      const int row = min(lane / 4 + h * 8, rows.rows - 1);
+      alphas[h] = *reinterpret_cast<const float4*>(&shared.alphas[segment.tile(row, first)]);
+    }
+    TileFragments<kColumns> tile[2];
+    const int stage_tile = chunk % kStages * kChunkTiles;
+    tile[0].read(places, first, stage_tile);
+#pragma unroll
+    for (int t = 0; t < kChunkTiles; ++t) {
+      if (t >= there) continue;
+      if (t + 1 < there) tile[(t + 1) % 2].read(places, first + t + 1, stage_tile + t + 1);
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const float4& of = alphas[e / 2];
+        o[e] = o[e] * (t == 0 ? of.x : t == 1 ? of.y : t == 2 ? of.z : of.w);
+      }
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        step(o, tile[t % 2].p[i], tile[t % 2].v[i / 2][i % 2 * 2],
+             tile[t % 2].v[i / 2][i % 2 * 2 + 1]);
+      }
+    }
   }
-  if (is_last_warp && lane < rows.rows) shared.l[lane] = l;
+  if (adds_l && lane < rows.rows) shared.l[lane] = l;
   __syncthreads();
-  if (is_last_warp) return;
+  if (warp * 8 >= columns) return;
 #pragma unroll
   for (int e = 0; e < 4; ++e) {
     const int row = lane / 4 + e / 2 * 8;
     const int column = warp * 8 + lane % 4 * 2 + e % 2;
-    if (row >= rows.rows || column >= block.columns) continue;
+    if (row >= rows.rows || column >= columns) continue;
     out[(first_row + row) * head_dim + first_column + column] =
         chunks == 0 ? uint16_t{0} : f32_to_bf16(o[e] / shared.l[row]);
   }
@@ -391,7 +429,7 @@ __global__ void __launch_bounds__(kAllThreads)
 
 // What clusters leave each other.
 int64_t cluster_floats(const Attention& size, const Pages& pages) {
-  return size.tokens * size.heads * tiles_of(pages) * Weights::kFloats;
+  return size.tokens * size.heads * tiles_of(pages) * Scores::kFloats;
 }
 
 bool may_decode(const Attention& size, const Pages& pages) {
@@ -420,13 +458,7 @@ void decode_attention(const Attention& size, const Pages& pages, const void* q, 
   }
   const int64_t tiles = tiles_of(pages);
   const int64_t all = size.tokens * size.heads * tiles;
-  Weights weights{};
-  weights.tiles = tiles;
-  weights.scores = workspace;
-  weights.values = reinterpret_cast<uint16_t*>(workspace + all * kAttentionTile);
-  weights.maxima = workspace + all * (kAttentionTile + kAttentionTile / 2);
-  weights.alphas = weights.maxima + all;
-  weights.sums = weights.alphas + all;
+  Scores scores{tiles, workspace, reinterpret_cast<float4*>(workspace + all * kAttentionTile)};
   const int64_t parts = row_groups(size);
   const auto run = [&](auto kernel, int columns, size_t bytes) {
     int cluster = 1;  // a power of two, which holds all columns
@@ -436,16 +468,18 @@ void decode_attention(const Attention& size, const Pages& pages, const void* q, 
         kernel, cluster,
         dim3(static_cast<unsigned>(cluster), static_cast<unsigned>(size.kv_heads * parts),
              static_cast<unsigned>(size.tokens)),
-        kAllThreads, bytes, stream, size, pages, static_cast<const uint16_t*>(q),
-        static_cast<const uint16_t*>(k), static_cast<const uint16_t*>(v), weights,
+        kThreads, bytes, stream, size, pages, static_cast<const uint16_t*>(q),
+        static_cast<const uint16_t*>(k), static_cast<const uint16_t*>(v), scores,
         static_cast<uint16_t*>(out), fault_record());
   };
-  // Few clusters: large ones, for more of the card.
-  constexpr int64_t kManyClusters = 64;
-  if (size.head_dim <= 128 && size.tokens * size.kv_heads * parts <= kManyClusters) {
+  // As many blocks as the card has room for.
+  const int64_t clusters = size.tokens * size.kv_heads * parts;
+  if (clusters <= 8 && size.head_dim <= 128) {
     run(decode_kernel<16>, 16, sizeof(ValuesShared<16>));
-  } else {
+  } else if (clusters <= 16) {
     run(decode_kernel<32>, 32, sizeof(ValuesShared<32>));
+  } else {
+    run(decode_kernel<64>, 64, sizeof(ValuesShared<64>));
   }
 }
 

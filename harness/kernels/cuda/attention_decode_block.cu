@@ -261,9 +261,10 @@ int64_t blocks_of(const Attention& size) { return size.tokens * size.kv_heads * 
 }  // namespace
 
 bool is_for_single_blocks(const Attention& size, const Pages& pages) {
+  constexpr int64_t kFewBlocks = 16;
   constexpr int64_t kManyBlocks = 64;
-  constexpr int64_t kFewTiles = 8;
-  return size.head_dim <= 128 && (blocks_of(size) >= kManyBlocks || tiles_of(pages) <= kFewTiles);
+  const int64_t few_tiles = blocks_of(size) <= kFewBlocks ? 4 : 8;
+  return size.head_dim <= 128 && (blocks_of(size) > kManyBlocks || tiles_of(pages) <= few_tiles);
 }
 
 void decode_by_single_blocks(const Attention& size, const Pages& pages, const void* q,
