@@ -1,14 +1,74 @@
 #include "harness/graph/cuda_pool.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
+#include "harness/graph/copy_box.h"
 #include "harness/graph/cuda_replay_graph.h"
 #include "harness/kernels/device.h"
 
 namespace samebits {
 namespace {
+
+constexpr int64_t kAlignment = 256;   // of a buffer
+constexpr int64_t kSlab = 64 * 1024;  // bytes that buffers are cut from, if they are no larger
+
+at::Tensor bytes_at(char* data, int64_t count) {
+  return at::for_blob(data, {count})
+      .options(at::TensorOptions().dtype(at::kByte).device(at::kCUDA))
+      .make_tensor();
+}
+
+// What stands on the card at an address, and what is to stand there.
+struct Staged {
+  char* to;
+  int64_t bytes;
+  const BufferCopy* copy;
+};
+
+void write_staged(char* here, const Staged& staged) {
+  const at::Tensor& memory = staged.copy->to.memory;
+  const auto& [to, value, padding] = *staged.copy;
+  if (value.sizes() != memory.sizes()) {
+    padding ? fill_indices(here, memory.scalar_type(), memory.numel(), *padding)
+            : static_cast<void>(std::memset(here, 0xff, staged.bytes));
+  }
+  copy_box(here, memory.sizes(), value);
+}
+
+// One copy for each run of neighbours.
+void copy_from_cpu(std::vector<Staged> staged) {
+  std::sort(staged.begin(), staged.end(),
+            [](const Staged& one, const Staged& other) { return one.to < other.to; });
+  for (size_t first = 0, end = 0; first < staged.size(); first = end) {
+    char* const begin = staged[first].to;
+    const auto end_of = [&](size_t i) { return staged[i].to + staged[i].bytes; };
+    for (end = first + 1; end < staged.size(); ++end) {
+      if (staged[end].to - end_of(end - 1) >= kAlignment) break;
+    }
+    // From pinned memory nothing is waited for; its allocator keeps it until the copy has ended.
+    const at::Tensor here = at::empty({end_of(end - 1) - begin},
+                                      at::TensorOptions().dtype(at::kByte).pinned_memory(true));
+    for (size_t i = first; i < end; ++i) {
+      write_staged(static_cast<char*>(here.mutable_data_ptr()) + (staged[i].to - begin), staged[i]);
+    }
+    bytes_at(begin, here.numel()).copy_(here, /*non_blocking=*/true);
+  }
+}
+
+void copy_on_card(const BufferCopy& copy) {
+  const auto& [to, value, padding] = copy;
+  at::Tensor box = to.memory;
+  if (value.sizes() != box.sizes()) {
+    padding ? box.fill_(*padding) : box.view(at::kByte).fill_(0xff);
+    for (int64_t d = 0; d < value.dim(); ++d) box = box.narrow(d, 0, value.size(d));
+  }
+  box.copy_(value, /*non_blocking=*/true);
+}
 
 class CudaPool final : public ReplayPool {
  public:
@@ -19,25 +79,35 @@ class CudaPool final : public ReplayPool {
   c10::Device device() const override { return at::kCUDA; }
 
   StaticBuffer make_buffer(std::string name, at::IntArrayRef sizes, at::ScalarType dtype) override {
-    TORCH_CHECK(c10::multiply_integers(sizes) > 0, name, " has no elements");
-    const at::Tensor memory = at::empty(sizes, at::TensorOptions().dtype(dtype).device(at::kCUDA));
-    state_->buffers.push_back(memory);
+    const int64_t count = c10::multiply_integers(sizes);
+    TORCH_CHECK(count > 0, name, " has no elements");
+    const auto options = at::TensorOptions().dtype(dtype).device(at::kCUDA);
+    const at::Tensor memory =
+        at::for_blob(allocate(count * static_cast<int64_t>(c10::elementSize(dtype))), sizes)
+            .deleter([slab = state_->buffers.back()](void*) {})
+            .options(options)
+            .make_tensor();
     state_->writes.wrote(memory.const_data_ptr(), name);
     return {std::move(name), memory};
   }
 
-  void copy(const StaticBuffer& to, const at::Tensor& value,
-            std::optional<int64_t> padding) override {
-    check_copy(to, value, padding);
-    const at::Tensor& memory = to.memory;
-    at::Tensor box = memory;
-    if (value.sizes() != memory.sizes()) {
-      padding ? memory.fill_(*padding) : memory.view(at::kByte).fill_(0xff);
-      for (int64_t d = 0; d < memory.dim(); ++d) box = box.narrow(d, 0, value.size(d));
+  using ReplayPool::copy;
+  void copy(const std::vector<BufferCopy>& copies) override {
+    std::vector<Staged> staged;
+    for (const BufferCopy& copy : copies) {
+      check_copy(copy.to, copy.value, copy.padding);
+      const at::Tensor& memory = copy.to.memory;
+      if (copy.value.is_cpu()) {
+        const auto bytes = static_cast<int64_t>(memory.nbytes());
+        staged.push_back({static_cast<char*>(memory.mutable_data_ptr()), bytes, &copy});
+      } else {
+        copy_on_card(copy);
+      }
     }
-    // From pinned memory nothing is waited for; its allocator keeps it until the copy has ended.
-    box.copy_(value.is_cpu() ? value.pin_memory() : value, /*non_blocking=*/true);
-    state_->writes.wrote(memory.const_data_ptr(), to.name);
+    copy_from_cpu(std::move(staged));
+    for (const BufferCopy& copy : copies) {
+      state_->writes.wrote(copy.to.memory.const_data_ptr(), copy.to.name);
+    }
   }
 
   std::unique_ptr<ReplayGraph> capture(std::string name, const Program& program,
@@ -52,7 +122,22 @@ class CudaPool final : public ReplayPool {
   }
 
  private:
+  // Of the newest slab, or of a new one.
+  char* allocate(int64_t bytes) {
+    std::vector<at::Tensor>& slabs = state_->buffers;
+    const int64_t aligned = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    if (slabs.empty() || slabs.back().numel() - used_ < aligned) {
+      const auto options = at::TensorOptions().dtype(at::kByte).device(at::kCUDA);
+      slabs.push_back(at::empty({std::max(aligned, kSlab)}, options));
+      used_ = 0;
+    }
+    char* const at = static_cast<char*>(slabs.back().mutable_data_ptr()) + used_;
+    used_ += aligned;
+    return at;
+  }
+
   std::shared_ptr<CudaPoolState> state_ = std::make_shared<CudaPoolState>();
+  int64_t used_ = 0;  // bytes of the newest slab
 };
 
 }  // namespace

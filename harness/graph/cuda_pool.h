@@ -9,7 +9,8 @@ namespace samebits {
 // Real CUDA graphs (cuda_replay_graph.h) of the current device, in one private pool of LibTorch's
 // caching allocator. Captures are on a stream of their own, replays on the current one. Buffers
 // stay as long as the pool or one of its graphs; what is left of one without padding has every bit
-// set.
+// set. Buffers that were made one after the other are neighbours, and what is copied to neighbours
+// from the CPU at once goes there as one.
 //
 // A graph's witness counts the launches of the driver's nodes, not of our calls.
 //

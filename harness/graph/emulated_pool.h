@@ -17,8 +17,8 @@ class EmulatedPool final : public ReplayPool {
 
   c10::Device device() const override { return at::kCPU; }
   StaticBuffer make_buffer(std::string name, at::IntArrayRef sizes, at::ScalarType dtype) override;
-  void copy(const StaticBuffer& to, const at::Tensor& value,
-            std::optional<int64_t> padding) override;
+  using ReplayPool::copy;
+  void copy(const std::vector<BufferCopy>& copies) override;
   std::unique_ptr<ReplayGraph> capture(std::string name, const Program& program,
                                        const std::vector<at::Tensor>& inputs) override;
   size_t bytes_used() const override { return arena_->bytes_used(); }

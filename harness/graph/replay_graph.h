@@ -54,6 +54,12 @@ struct StaticBuffer {
   at::Tensor memory;
 };
 
+struct BufferCopy {
+  const StaticBuffer& to;
+  at::Tensor value;
+  std::optional<int64_t> padding;
+};
+
 // Throws c10::Error where ReplayPool::copy() cannot: `value` does not fit, or its padding is of
 // another dtype than int32 and int64.
 void check_copy(const StaticBuffer& to, const at::Tensor& value, std::optional<int64_t> padding);
@@ -71,11 +77,14 @@ class ReplayPool {
   virtual StaticBuffer make_buffer(std::string name, at::IntArrayRef sizes,
                                    at::ScalarType dtype) = 0;
 
-  // Copies `value` to the beginning of the buffer, in every dimension; what is left holds
+  // Copies each `value` to the beginning of its buffer, in every dimension; what is left holds
   // `padding`, or values that do harm where none is given. `padding` is for int32 and int64. Plain,
-  // same dtype and rank, no size larger, on the pool's device or the CPU.
-  virtual void copy(const StaticBuffer& to, const at::Tensor& value,
-                    std::optional<int64_t> padding) = 0;
+  // same dtype and rank, no size larger, on the pool's device or the CPU. Several at once may take
+  // no longer than one.
+  virtual void copy(const std::vector<BufferCopy>& copies) = 0;
+  void copy(const StaticBuffer& to, const at::Tensor& value, std::optional<int64_t> padding) {
+    copy({{to, value, padding}});
+  }
 
   // Captures `program` on inputs of the pool, plain or DTensors, whose values are not read. Memory
   // that the program's outputs have is theirs as long as somebody holds these very tensors.

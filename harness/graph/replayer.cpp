@@ -1,8 +1,10 @@
 #include "harness/graph/replayer.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 
 #include <utility>
@@ -17,6 +19,21 @@ std::vector<int64_t> symbols_of(const ir::Graph& graph, const std::vector<at::Te
     symbols[binding.symbol] = inputs[binding.input].size(binding.dim);
   }
   return symbols;
+}
+
+// Waits once for all of them.
+std::vector<at::Tensor> copied_to_cpu(const std::vector<at::Tensor>& values) {
+  std::vector<at::Tensor> copies;
+  for (const at::Tensor& value : values) {
+    const auto options = value.options().device(at::kCPU).pinned_memory(value.is_cuda());
+    copies.push_back(at::empty(value.sizes(), options).copy_(value, /*non_blocking=*/true));
+  }
+  for (const at::Tensor& value : values) {
+    if (value.is_cpu()) continue;
+    c10::impl::VirtualGuardImpl(value.device().type()).getStream(value.device()).synchronize();
+    break;
+  }
+  return copies;
 }
 
 }  // namespace
@@ -92,20 +109,20 @@ std::vector<at::Tensor> Replayer::run(const std::vector<at::Tensor>& inputs, int
     digests->symbols = symbols_of(*served.graph, inputs);
     write_symbols(replay, digests->symbols);
   }
+  std::vector<BufferCopy> copies;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (is_dynamic_[i]) continue;
-    pool_->copy(buffers[i], inputs[i], inputs_[i].padding.value_or(tokens));
+    copies.push_back({buffers[i], inputs[i], inputs_[i].padding.value_or(tokens)});
   }
+  pool_->copy(copies);
   std::vector<at::Tensor> outputs = replay.pieces->run(padded, served.symbols);
   if (digests != nullptr) {
     const auto sums = outputs.begin() + static_cast<std::ptrdiff_t>(served.graph->outputs.size());
     digests->sums = at::cat(std::vector<at::Tensor>(sums, outputs.end()));
     outputs.erase(sums, outputs.end());
   }
-  for (at::Tensor& output : outputs) {
-    output = output.narrow(0, 0, rows).clone(at::MemoryFormat::Contiguous);
-  }
-  return outputs;
+  for (at::Tensor& output : outputs) output = output.narrow(0, 0, rows);
+  return copied_to_cpu(outputs);
 }
 
 int64_t Replayer::captures() const {

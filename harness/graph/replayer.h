@@ -46,9 +46,9 @@ class Replayer {
            std::vector<std::string> splitting = {});
 
   // Inputs for `tokens` tokens, as the program takes them, or still on the CPU. Returns the
-  // caller's own copies of the outputs, the first `rows` rows of each. With `digests`, other
-  // replays serve: those of the graph that digests what it marks (passes/digest_marks.h). Errors:
-  // those of Buckets, CapturedProgram, digest_marks(), the pool and its graphs.
+  // caller's own copies of the outputs, on the CPU, the first `rows` rows of each. With `digests`,
+  // other replays serve: those of the graph that digests what it marks (passes/digest_marks.h).
+  // Errors: those of Buckets, CapturedProgram, digest_marks(), the pool and its graphs.
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs, int64_t tokens, int64_t rows,
                               ReplayDigests* digests = nullptr);
 

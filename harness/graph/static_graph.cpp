@@ -24,7 +24,9 @@ void StaticGraph::copy_input(size_t index, const at::Tensor& value,
 }
 
 void StaticGraph::copy_inputs(const std::vector<at::Tensor>& values) {
-  for (size_t i = 0; i < values.size(); ++i) copy_input(i, values[i]);
+  std::vector<BufferCopy> copies;
+  for (size_t i = 0; i < values.size(); ++i) copies.push_back({inputs_.at(i), values[i], {}});
+  pool_->copy(copies);
 }
 
 }  // namespace samebits

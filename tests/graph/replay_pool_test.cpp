@@ -1,6 +1,7 @@
 // What a ReplayPool and its graphs do, on real CUDA graphs and on their emulation.
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -317,6 +318,53 @@ TEST_P(PoolTest, PaddingOfIndicesIsWhatTheCallerSays) {
   graph.replay();
   EXPECT_TRUE(same_bits(testing::outputs_of(graph.graph())[0],
                         at::tensor({1, -1, 1, -1, -1, -1}, at::kInt).view({3, 2})));
+}
+
+// On a card what comes from the CPU for neighbours goes there as one copy: of all buffers, of some,
+// in any order, beside what is on the card already.
+TEST_P(PoolTest, SeveralCopiesAtOnceAreThoseOneByOne) {
+  const Program program = [](const Tensors& in) {
+    Tensors copies;
+    for (const at::Tensor& each : in) copies.push_back(each.clone());
+    return copies;
+  };
+  std::vector<StaticBuffer> buffers;
+  Tensors memory;
+  for (const int64_t rows : {1, 40, 3, 7, 200}) {  // some with a gap behind them
+    const at::ScalarType dtype = rows % 2 == 0 ? at::kLong : at::kInt;
+    buffers.push_back(pool_->make_buffer(fmt::format("of {}", rows), {rows, 3}, dtype));
+    memory.push_back(buffers.back().memory);
+  }
+  const auto graph = pool_->capture("g", program, memory);
+  const auto values = [&](size_t i, int64_t run) {
+    const int64_t rows = std::max<int64_t>(1, memory[i].size(0) - run);
+    const at::Tensor numbers = at::arange(2 * rows, memory[i].scalar_type()).view({rows, 2});
+    return numbers * (run + 1) + static_cast<int64_t>(1000 * i);
+  };
+  const auto replayed = [&] {
+    graph->replay();
+    Tensors outputs;
+    for (size_t i = 0; i < graph->outputs(); ++i) outputs.push_back(graph->output(i).cpu());
+    return outputs;
+  };
+  for (int64_t run = 0; run < 4; ++run) {
+    std::vector<BufferCopy> copies;
+    for (const size_t i : {3, 0, 4, 1, 2}) {
+      const bool is_here = (i + run) % 3 != 0;
+      copies.push_back({buffers[i], is_here ? values(i, run) : on_device(values(i, run)), -1});
+    }
+    pool_->copy({copies[0], copies[1], copies[2]});
+    pool_->copy({copies[3], copies[4]});
+    const Tensors at_once = replayed();
+    for (size_t i = 0; i < buffers.size(); ++i) pool_->copy(buffers[i], values(i, run), -1);
+    EXPECT_TRUE(same_bits(at_once, replayed())) << run;
+    for (size_t i = 0; i < buffers.size(); ++i) {
+      const at::Tensor value = values(i, run);
+      at::Tensor expected = at::full_like(memory[i], -1, at::kCPU);
+      expected.narrow(0, 0, value.size(0)).narrow(1, 0, 2).copy_(value);
+      EXPECT_TRUE(same_bits(at_once[i], expected)) << i;
+    }
+  }
 }
 
 TEST_P(PoolTest, WhatDoesNotFitABufferIsRefused) {

@@ -328,7 +328,8 @@ TEST_F(CudaTest, PagedAttention) {
 }
 
 // Steps of one token a sequence have kernels of their own: at the ends of tiles, of several chunks
-// of tiles, with groups of heads of any size, and with padding.
+// of tiles and of more chunks than a block has weights of at once, with groups of heads of any
+// size, and with padding.
 TEST_F(CudaTest, PagedAttentionOfDecodeSteps) {
   struct Shape {
     int64_t heads, kv_heads, dim;
@@ -337,15 +338,15 @@ TEST_F(CudaTest, PagedAttentionOfDecodeSteps) {
     for (const auto [heads, kv_heads, dim] :
          std::vector<Shape>{{4, 2, 128}, {20, 1, 64}, {3, 3, 16}, {2, 1, 48}, {2, 2, 256}}) {
       const at::Tensor table =
-          at::randperm(6 * 40, testing::seeded(7), at::TensorOptions().dtype(at::kInt))
-              .view({6, 40});
+          at::randperm(6 * 80, testing::seeded(7), at::TensorOptions().dtype(at::kInt))
+              .view({6, 80});
       EXPECT_TRUE(agrees(
           [](const Tensors& x) {
             return Tensors{ops::paged_attention(x[0], x[1], x[2], x[3], x[4], x[5], 0.1)};
           },
-          {make({1, 6, heads, dim}, dtype, 1), make({240, 16, kv_heads, dim}, dtype, 2),
-           make({240, 16, kv_heads, dim}, dtype, 3), table, boundaries({0, 1, 2, 3, 3, 4, 5}),
-           at::tensor({1, 64, 65, 9, 300, 640}, at::kInt)}))
+          {make({1, 6, heads, dim}, dtype, 1), make({480, 16, kv_heads, dim}, dtype, 2),
+           make({480, 16, kv_heads, dim}, dtype, 3), table, boundaries({0, 1, 2, 3, 3, 4, 5}),
+           at::tensor({1, 64, 65, 9, 300, 1270}, at::kInt)}))
           << what << ", " << heads << " heads over " << kv_heads << ", head size " << dim;
     }
   });

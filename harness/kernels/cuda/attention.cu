@@ -2,7 +2,6 @@
 
 #include <initializer_list>
 
-#include "harness/kernels/cpu/sm90_step.h"
 #include "harness/kernels/cuda/attention.cuh"
 #include "harness/kernels/cuda/launch.cuh"
 
@@ -13,8 +12,7 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * 32;
 
-// O += P V where a value is infinite or NaN: a row must not meet values that it does not see, not
-// even with a zero, so each result is a scalar chain over what the row sees.
+// O += P V where a value is infinite or NaN.
 template <int kDim>
 __device__ void accumulate_seen(float (&o)[kDim / 8][4], const float (&p)[8][4],
                                 const SharedTile<kDim>& v, uint16_t* p_rows /* [16][64] */,
@@ -40,16 +38,8 @@ __device__ void accumulate_seen(float (&o)[kDim / 8][4], const float (&p)[8][4],
     for (int e = 0; e < 4; ++e) {
       const int column = d * 8 + lane % 4 * 2 + e % 2;
       const uint16_t* row = p_rows + (lane / 4 + e / 2 * 8) * kAttentionTile;
-      for (int k = 0; k < seen[e / 2]; k += kSm90StepK) {
-        uint16_t a[kSm90StepK];
-        uint16_t b[kSm90StepK];
-        for (int i = 0; i < kSm90StepK; ++i) {
-          const bool is_seen = k + i < seen[e / 2];
-          a[i] = is_seen ? row[k + i] : uint16_t{0};
-          b[i] = is_seen ? v.at(k + i, column) : uint16_t{0};
-        }
-        sums[d][e] = sm90_step(sums[d][e], a, b);
-      }
+      sums[d][e] =
+          chain_over_seen(sums[d][e], row, seen[e / 2], [&](int key) { return v.at(key, column); });
     }
   }
 #pragma unroll

@@ -5,6 +5,7 @@
 
 #include <type_traits>
 
+#include "harness/kernels/cpu/sm90_step.h"
 #include "harness/kernels/cuda/device.cuh"
 #include "harness/kernels/cuda/launchers.h"
 #include "harness/kernels/cuda/mma.cuh"
@@ -210,6 +211,15 @@ __device__ void fetch_keys(const SharedTile<kDim>& tile, const uint16_t* from, c
   }
 }
 
+// Whether eight bf16 are finite.
+__device__ inline bool is_finite(uint4 eight) {
+  bool finite = true;
+  for (const uint32_t two : {eight.x, eight.y, eight.z, eight.w}) {
+    finite = finite && (two & 0x7f80u) != 0x7f80u && (two & 0x7f800000u) != 0x7f800000u;
+  }
+  return finite;
+}
+
 // Whether a tile, or this thread's share of it, is finite.
 template <int kDim, int kThreads>
 __device__ bool is_finite(const SharedTile<kDim>& tile) {
@@ -217,12 +227,27 @@ __device__ bool is_finite(const SharedTile<kDim>& tile) {
   bool finite = true;
 #pragma unroll
   for (int i = 0; i < kAttentionTile * kDim / 8 / kThreads; ++i) {
-    const uint4 eight = chunks[static_cast<int>(threadIdx.x) + i * kThreads];
-    for (const uint32_t two : {eight.x, eight.y, eight.z, eight.w}) {
-      finite = finite && (two & 0x7f80u) != 0x7f80u && (two & 0x7f800000u) != 0x7f800000u;
-    }
+    finite = finite && is_finite(chunks[static_cast<int>(threadIdx.x) + i * kThreads]);
   }
   return finite;
+}
+
+// An element of O + P V where a value is infinite or NaN: a row must not meet values that it does
+// not see, not even with a zero, so the chain is over the `seen` keys alone. `p`: the row's
+// weights; value(key): V's element.
+template <typename Value>
+__device__ float chain_over_seen(float o, const uint16_t* p, int seen, const Value& value) {
+  for (int k = 0; k < seen; k += kSm90StepK) {
+    uint16_t a[kSm90StepK];
+    uint16_t b[kSm90StepK];
+    for (int i = 0; i < kSm90StepK; ++i) {
+      const bool is_seen = k + i < seen;
+      a[i] = is_seen ? p[k + i] : uint16_t{0};
+      b[i] = is_seen ? value(k + i) : uint16_t{0};
+    }
+    o = sm90_step(o, a, b);
+  }
+  return o;
 }
 
 // c += rows of `a` (row .. + 15) times rows of `b` (all 64), over kDim: the chain over head_dim.

@@ -4,7 +4,6 @@
 // warpgroup has its queries, scores, weights and results in registers. The two take turns: while
 // one multiplies, the other makes weights of its scores.
 
-#include "harness/kernels/cpu/sm90_step.h"
 #include "harness/kernels/cuda/attention.cuh"
 #include "harness/kernels/cuda/launch.cuh"
 #include "harness/kernels/cuda/tma.cuh"
@@ -118,10 +117,7 @@ __device__ void check_values(const Rings<kDim>& rings, int tiles) {
     const auto* chunks = reinterpret_cast<const uint4*>(rings.values(tile));
     bool finite = true;
     for (int i = thread; i < kTileBytes<kDim> / 16; i += kCheckers * 32) {
-      const uint4 eight = chunks[i];
-      for (const uint32_t two : {eight.x, eight.y, eight.z, eight.w}) {
-        finite = finite && (two & 0x7f80u) != 0x7f80u && (two & 0x7f800000u) != 0x7f800000u;
-      }
+      finite = finite && is_finite(chunks[i]);
     }
     const bool all = __all_sync(0xffffffffu, finite) != 0;
     if (thread % 32 != 0) continue;
@@ -250,7 +246,7 @@ __device__ void begin_results(Rows<kDim>& rows, const uint32_t (&p)[4][4], const
   commit_steps();
 }
 
-// O += P V where a value is infinite or NaN: each result is a scalar chain over what its row sees.
+// O += P V where a value is infinite or NaN.
 template <int kDim>
 __device__ void accumulate_seen(Rows<kDim>& rows, const uint32_t (&p)[4][4], char* values,
                                 uint16_t* weights /* [16][64], of this warp */, int first) {
@@ -279,16 +275,7 @@ __device__ void accumulate_seen(Rows<kDim>& rows, const uint32_t (&p)[4][4], cha
       return reinterpret_cast<const uint16_t*>(
           box_chunk(box, key, column % kBoxDepth / 8))[column % 8];
     };
-    for (int k = 0; k < seen; k += kSm90StepK) {
-      uint16_t a[kSm90StepK];
-      uint16_t b[kSm90StepK];
-      for (int j = 0; j < kSm90StepK; ++j) {
-        const bool is_seen = k + j < seen;
-        a[j] = is_seen ? row[k + j] : uint16_t{0};
-        b[j] = is_seen ? value(k + j) : uint16_t{0};
-      }
-      sums[i] = sm90_step(sums[i], a, b);
-    }
+    sums[i] = chain_over_seen(sums[i], row, seen, value);
   }
 #pragma unroll
   for (int i = 0; i < kDim / 2; ++i) rows.o[i] = sums[i];

@@ -125,6 +125,7 @@ __device__ void chain(float (&c)[P::kOwn], const Ring& ring, int boxes, int row,
     if (releases) arrive(&ring.empty[(used - 1) % P::kStages]);
   }
   wait_steps<0>();
+  settle(c);
   if (releases) arrive(&ring.empty[(used - 1) % P::kStages]);
 }
 
