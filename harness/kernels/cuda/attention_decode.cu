@@ -132,7 +132,7 @@ constexpr int kWeights = 1 << 14;  // of all rows that a block has at once
 
 template <int kColumns>
 struct ValuesShared {
-  uint16_t v[kStages][kChunk * kColumns];   // one chunk at work, the others on their way
+  uint16_t v[kStages][kChunk * kColumns];
   int32_t pages[kStages][kChunk];           // of keys, from the table
   int32_t key_rows[kStages][kChunk];        // of all keys of the cache; negative: not there
   uint16_t p[kWeights];                     // [rows, keys]
@@ -160,7 +160,7 @@ struct Segment {
   __device__ int tile(int row, int tile) const { return row * most * kChunkTiles + tile; }
 };
 
-// Rows of a chunk's V are 32 or 64 bytes: the 16-byte pieces of eight neighbouring rows that one
+// Rows of a chunk's V are 32 to 128 bytes: the 16-byte pieces of eight neighbouring rows that one
 // matrix load reads lie in different banks.
 template <int kColumns>
 __device__ uint16_t* value_piece(uint16_t* v, int key, int piece) {
@@ -320,6 +320,37 @@ struct TileFragments {
   }
 };
 
+// o = o alpha + P V, tile after tile: those of a chunk that are there. `first`: its first tile in
+// the segment, `stage_tile`: in V's memory.
+template <int kColumns>
+__device__ void multiply_chunk(float (&o)[4], const ValuesShared<kColumns>& shared,
+                               const Segment& segment, const FragmentPlaces<kColumns>& places,
+                               int rows, int first, int stage_tile, int there, int lane) {
+  float4 alphas[2];  // of two rows, of the chunk's tiles
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    const int row = min(lane / 4 + h * 8, rows - 1);
+    alphas[h] = *reinterpret_cast<const float4*>(&shared.alphas[segment.tile(row, first)]);
+  }
+  TileFragments<kColumns> tile[2];
+  tile[0].read(places, first, stage_tile);
+#pragma unroll
+  for (int t = 0; t < kChunkTiles; ++t) {
+    if (t >= there) continue;
+    if (t + 1 < there) tile[(t + 1) % 2].read(places, first + t + 1, stage_tile + t + 1);
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      const float4& of = alphas[e / 2];
+      o[e] = o[e] * (t == 0 ? of.x : t == 1 ? of.y : t == 2 ? of.z : of.w);
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      step(o, tile[t % 2].p[i], tile[t % 2].v[i / 2][i % 2 * 2],
+           tile[t % 2].v[i / 2][i % 2 * 2 + 1]);
+    }
+  }
+}
+
 template <int kColumns>
 __global__ void __launch_bounds__(kThreads)
     decode_kernel(Attention size, Pages pages, const uint16_t* q, const uint16_t* k,
@@ -389,30 +420,8 @@ __global__ void __launch_bounds__(kThreads)
       }
     }
     if (warp * 8 >= columns) continue;
-    float4 alphas[2];  // of two rows, of the chunk's tiles
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      const int row = min(lane / 4 + h * 8, rows.rows - 1);
-      alphas[h] = *reinterpret_cast<const float4*>(&shared.alphas[segment.tile(row, first)]);
-    }
-    TileFragments<kColumns> tile[2];
-    const int stage_tile = chunk % kStages * kChunkTiles;
-    tile[0].read(places, first, stage_tile);
-#pragma unroll
-    for (int t = 0; t < kChunkTiles; ++t) {
-      if (t >= there) continue;
-      if (t + 1 < there) tile[(t + 1) % 2].read(places, first + t + 1, stage_tile + t + 1);
-#pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        const float4& of = alphas[e / 2];
-        o[e] = o[e] * (t == 0 ? of.x : t == 1 ? of.y : t == 2 ? of.z : of.w);
-      }
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        step(o, tile[t % 2].p[i], tile[t % 2].v[i / 2][i % 2 * 2],
-             tile[t % 2].v[i / 2][i % 2 * 2 + 1]);
-      }
-    }
+    multiply_chunk(o, shared, segment, places, rows.rows, first, chunk % kStages * kChunkTiles,
+                   there, lane);
   }
   if (adds_l && lane < rows.rows) shared.l[lane] = l;
   __syncthreads();
