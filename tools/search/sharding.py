@@ -13,6 +13,7 @@ missing (no strategy), refused (needs a redistribution that the operator forbids
 
 import argparse
 import collections
+import gc
 import itertools
 import logging
 import warnings
@@ -276,6 +277,9 @@ def work(unit):
 
 def start():
     torch.set_num_threads(1)
+    # The emulation asks for a card at every operator, which takes a tenth of the time.
+    torch.accelerator.is_available = lambda: False
+    gc.freeze()  # torch itself is not garbage
     # What torch has to say of its performance would fill the terminal.
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")

@@ -57,6 +57,11 @@ class CompareTest(unittest.TestCase):
         self.assertEqual(self.kind(parts[::-1], Shard(0)), "shard")
         self.assertEqual(self.kind(parts, Shard(1)), "shard")
 
+    def test_a_call_that_never_ends_is_a_hang(self):
+        endless = "any(False for _ in iter(int, 1))"
+        self.assertEqual(sharding.outcome_of(endless, {}, [], gradients=False)[0], "hang")
+        self.assertEqual(sharding.outcome_of("[]", {}, [], gradients=False)[0], "same")
+
 
 if __name__ == "__main__":
     unittest.main()
