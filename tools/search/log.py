@@ -27,6 +27,7 @@ def covered_units(path):
 def search(name, units, work, initializer, options):
     """Does work(unit) -> (counts, differences) for every unit that the log lacks, in processes of
     their own that ran initializer(); stops after options.seconds, where that is given."""
+    units = list({json.dumps(unit): unit for unit in units}.values())  # without repetitions
     path = pathlib.Path(options.log)
     path.parent.mkdir(parents=True, exist_ok=True)
     covered = covered_units(path)
