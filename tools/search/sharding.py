@@ -32,7 +32,7 @@ import sharding_calls
 from time_limit import time_limit
 
 SECONDS = 2
-MESHES = [(2,), (3,), (2, 2), (4,)]
+MESHES = [(2,), (3,), (4,), (2, 2)]
 SHAPES = [
     *[(3, 4), (5,), (4, 4), (2, 3, 4), (1, 5), (6,), (4, 3), (5, 2), (3, 4, 2), (3, 1), (2,)],
     *[(7, 6), (3,), (2, 2, 2), (6, 4), (2, 3, 2, 4), (8, 12), (5, 1, 3), (1,), (4,), (3, 5, 2)],
@@ -77,18 +77,19 @@ def placements_of(mesh, shape):
 
 
 def units():
-    """Calls of one operand before those of two; the shapes that differ most come first."""
-    gradients, one, two = [], [], []
+    """Gradients, calls of one operand, of two, and on meshes of two dimensions, which take longest;
+    the shapes that differ most come first."""
+    gradients, one, two, planes = [], [], [], []
     for mesh in MESHES:
         for shape in dict.fromkeys(SHAPES):
             for x in placements_of(mesh, shape):
-                one.append({"mesh": mesh, "shape": shape, "x": x})
+                (one if len(mesh) == 1 else planes).append({"mesh": mesh, "shape": shape, "x": x})
                 if shape in GRADIENT_SHAPES and not any("Partial" in text for text in x):
                     gradients.append({"mesh": mesh, "shape": shape, "x": x, "gradients": True})
                 if len(shape) == 2 and mesh == (2,):
                     for y in placements_of(mesh, shape):
                         two.append({"mesh": mesh, "shape": shape, "x": x, "y": y})
-    return gradients + one + two
+    return gradients + one + two + planes
 
 
 def plain_tensor(shape, seed):
