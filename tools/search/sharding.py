@@ -38,8 +38,10 @@ SHAPES = [
     *[(7, 6), (3,), (2, 2, 2), (6, 4), (2, 3, 2, 4), (8, 12), (5, 1, 3), (1,), (4,), (3, 5, 2)],
     *[(0, 3), (2, 0)],
     *itertools.product((1, 2, 3, 4, 5, 6), (1, 2, 3, 5)),
-    *itertools.product((1, 2, 3), (2, 3, 5), (1, 3, 4)),
 ]
+# On meshes of one dimension. On 2 x 2 they take longest and showed nothing that others had not
+# shown: all 90 classes of difference of torch 2.11.0.
+MORE_SHAPES = [*itertools.product((1, 2, 3), (2, 3, 5), (1, 3, 4))]
 GRADIENT_SHAPES = [(4, 4), (3, 4), (6,), (2, 3, 4)]
 REDUCTIONS = ("sum", "avg", "max", "min")
 
@@ -81,7 +83,7 @@ def units():
     the shapes that differ most come first."""
     gradients, one, two, planes = [], [], [], []
     for mesh in MESHES:
-        for shape in dict.fromkeys(SHAPES):
+        for shape in dict.fromkeys(SHAPES + MORE_SHAPES if len(mesh) == 1 else SHAPES):
             for x in placements_of(mesh, shape):
                 (one if len(mesh) == 1 else planes).append({"mesh": mesh, "shape": shape, "x": x})
                 if shape in GRADIENT_SHAPES and not any("Partial" in text for text in x):
