@@ -9,6 +9,7 @@
 #include "harness/graph/emulated_graph.h"
 
 namespace samebits {
+
 EmulatedPool::EmulatedPool(std::shared_ptr<Arena> arena) : arena_(std::move(arena)) {}
 
 StaticBuffer EmulatedPool::make_buffer(std::string name, at::IntArrayRef sizes,

@@ -21,17 +21,16 @@ std::vector<int64_t> symbols_of(const ir::Graph& graph, const std::vector<at::Te
   return symbols;
 }
 
-// Waits once for all of them.
+// Of one device; waits once for all of them.
 std::vector<at::Tensor> copied_to_cpu(const std::vector<at::Tensor>& values) {
   std::vector<at::Tensor> copies;
   for (const at::Tensor& value : values) {
     const auto options = value.options().device(at::kCPU).pinned_memory(value.is_cuda());
     copies.push_back(at::empty(value.sizes(), options).copy_(value, /*non_blocking=*/true));
   }
-  for (const at::Tensor& value : values) {
-    if (value.is_cpu()) continue;
-    c10::impl::VirtualGuardImpl(value.device().type()).getStream(value.device()).synchronize();
-    break;
+  if (!values.empty() && !values[0].is_cpu()) {
+    const c10::Device device = values[0].device();
+    c10::impl::VirtualGuardImpl(device.type()).getStream(device).synchronize();
   }
   return copies;
 }

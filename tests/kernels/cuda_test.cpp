@@ -44,11 +44,15 @@ bool agrees(const Operator& op, const Tensors& inputs) {
 
 // Calls f(dtype, make, what) for both dtypes, with ordinary values and hostile ones.
 using Make = at::Tensor (*)(at::IntArrayRef, at::ScalarType, uint64_t);
+void for_both_makes(const std::function<void(Make, const std::string&)>& f) {
+  f(random_tensor, "normal values");
+  f(hostile_tensor, "arbitrary bits");
+}
+
 void for_all_values(const std::function<void(at::ScalarType, Make, const std::string&)>& f) {
   for (const at::ScalarType dtype : kDtypes) {
-    const std::string name = dtype == at::kFloat ? "float32" : "bfloat16";
-    f(dtype, random_tensor, name + ", normal values");
-    f(dtype, hostile_tensor, name + ", arbitrary bits");
+    const std::string name = dtype == at::kFloat ? "float32, " : "bfloat16, ";
+    for_both_makes([&](Make make, const std::string& what) { f(dtype, make, name + what); });
   }
 }
 
@@ -99,8 +103,7 @@ TEST_F(CudaTest, Linear) {
 // Model-like sizes, where the larger tiles, the slices of TP invariance and certified cuBLASLt are
 // used.
 TEST_F(CudaTest, LinearAtModelSizes) {
-  for (const Make make : {Make(random_tensor), Make(hostile_tensor)}) {
-    const std::string what = make == Make(hostile_tensor) ? "arbitrary bits" : "normal values";
+  for_both_makes([](Make make, const std::string& what) {
     for (const int64_t m : {1, 8, 40, 48, 49, 512}) {
       const Tensors inputs{make({m, 1024}, at::kBFloat16, 4), make({2048, 1024}, at::kBFloat16, 5)};
       for (const int64_t slice : {0, 128}) {
@@ -119,16 +122,15 @@ TEST_F(CudaTest, LinearAtModelSizes) {
         {make({520, 768}, at::kBFloat16, 6), make({768, 1024}, at::kBFloat16, 7),
          make({520, 1024}, at::kBFloat16, 8)}))
         << what << ", gradients";
-  }
+  });
 }
 
 void expect_linear_of_many_rows(const std::vector<SlicedShape>& sizes) {
-  for (const Make make : {Make(random_tensor), Make(hostile_tensor)}) {
-    const std::string what = make == Make(hostile_tensor) ? "arbitrary bits" : "normal values";
+  for_both_makes([&](Make make, const std::string& what) {
     for (const SlicedShape& size : sizes) {
       expect_products_agree(size, size.slice == 0 ? 0 : size.n / 8, at::kBFloat16, make, what);
     }
-  }
+  });
 }
 
 // Ends inside a tile, rows of the result that are not aligned, and slices of the numbers that the

@@ -29,7 +29,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 import log
 import sharding_calls
-from time_limit import time_limit
+from time_limit import is_time_limit, time_limit
 
 SECONDS = 1
 MESHES = [(2,), (3,), (4,), (2, 2)]
@@ -217,7 +217,7 @@ def kind_of(error):
         return "value"
     if isinstance(error, NotImplementedError):
         return "missing"
-    if "TimeLimit" in message:
+    if is_time_limit(error):
         return "hang"
     for kind, texts in TOLERATED.items():
         if any(text in message for text in texts):

@@ -4,9 +4,9 @@ Every call of sharding_calls.py on one tensor, traced at 6 rows and run at 0, 1,
 rows: "compile" is torch.compile with dynamic sizes and the graph after decompositions, guards in
 force; "export" is torch.export with a dynamic first dimension, run at the sizes that its range
 allows. Both claim to be right or to say so, so another value, shape or dtype than eager's is a
-difference, and so is an error where eager has none. Counted apart: guard (a program that says which
-guard is false), out of range (a size that export does not allow) and untraced (a function that
-cannot be traced)."""
+difference, and so are an error where eager has none and a hang (SECONDS). Counted apart: guard (a
+program that says which guard is false), out of range (a size that export does not allow) and
+untraced (a function that cannot be traced)."""
 
 import argparse
 import collections
@@ -17,7 +17,7 @@ import torch
 
 import log
 import sharding_calls
-from time_limit import TimeLimit, time_limit
+from time_limit import is_time_limit, time_limit
 
 SECONDS = 60
 HINT = 6
@@ -103,9 +103,9 @@ def work(unit):
     try:
         with time_limit(SECONDS):
             run, serves = traced(unit["how"], function, shape)
-    except TimeLimit as limit:
-        return {"hang": 1}, [{"code": code, "kind": "hang", "detail": f"traced: {limit}"}]
-    except Exception:
+    except Exception as error:
+        if is_time_limit(error):
+            return {"hang": 1}, [{"code": code, "kind": "hang", "detail": "when it is traced"}]
         return {"untraced": 1}, []
     for size in SIZES:
         x = argument(shape, size)
@@ -125,7 +125,8 @@ def work(unit):
             if "Guard failed" in message:
                 counts["guard"] += 1
                 continue
-            difference = ("error", f"{type(error).__name__}: {message}")
+            kind = "hang" if is_time_limit(error) else "error"
+            difference = (kind, f"{type(error).__name__}: {message}")
         if difference is None:
             counts["same"] += 1
             continue

@@ -5,8 +5,13 @@ import signal
 
 
 class TimeLimit(Exception):
-    """Its text has its name, since torch raises what it catches again as a RuntimeError with the
-    same text."""
+    """What ends a call."""
+
+
+def is_time_limit(error):
+    """By the text, since torch raises what it catches again as an error of its own with the same
+    text."""
+    return TimeLimit.__name__ in str(error)
 
 
 @contextlib.contextmanager
