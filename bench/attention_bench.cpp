@@ -36,7 +36,7 @@ void prefill(benchmark::State& state, at::ScalarType dtype, bool backward) {
       benchmark::DoNotOptimize(cpu::flash_attention(q, k, v, ends, kScale));
     }
   }
-  count(state, static_cast<double>(tokens * (tokens + 1)) / 2, backward ? 7 : 2);
+  count(state, static_cast<double>(tokens * (tokens + 1)) / 2, backward ? 5 : 2);
 }
 
 void decode(benchmark::State& state, at::ScalarType dtype) {

@@ -1,6 +1,5 @@
-// Attention's gradients, in two passes that share nothing: rows of queries give dq, rows of keys
-// give dk and dv. Each recomputes the scores, so no task writes what another writes. The
-// arithmetic: flash_attention.h.
+// Attention's gradients. A task is one key-value head of one sequence, so no task writes what
+// another writes. The arithmetic: flash_attention.h.
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
@@ -44,24 +43,22 @@ MatrixView transposed(const MatrixView& view) {
   return {view.data, view.k_stride, view.row_stride};
 }
 
-// A [rows, columns] buffer of float32 and what it looks like rounded to the dtype.
+// A [rows, columns] buffer of float32 and what its first rows look like rounded to the dtype.
 class Tile {
  public:
   Tile(const AttentionShape& shape, const AttentionRows& kernels, int64_t rows, int64_t columns)
       : kernels_(kernels),
         bf16_(shape.dtype != at::kFloat),
         columns_(columns),
-        values_(rows * columns),
-        rounded_(bf16_ ? rows * columns : 0) {}
+        values_(rows * columns) {}
 
-  void clear() { std::fill(values_.begin(), values_.end(), 0.0f); }
+  void clear(int64_t rows) { std::fill_n(values_.begin(), rows * columns_, 0.0f); }
   float* row(int64_t r) { return &values_[r * columns_]; }
-  float* data() { return values_.data(); }
-  int64_t columns() const { return columns_; }
 
-  MatrixView rounded() {
+  MatrixView rounded(int64_t rows) {
     if (!bf16_) return {values_.data(), columns_, 1};
-    kernels_.round_bf16(values_.data(), static_cast<int64_t>(values_.size()), rounded_.data());
+    rounded_.resize(rows * columns_);
+    kernels_.round_bf16(values_.data(), rows * columns_, rounded_.data());
     return {rounded_.data(), columns_, 1};
   }
 
@@ -82,93 +79,96 @@ class Tile {
   std::vector<uint16_t> rounded_;
 };
 
-// dq of the queries first .. first + count (count at most one tile, inside one tile of positions)
-// of the sequence at token `start` with `length` tokens, for one query head.
-void query_gradients(const Gradients& g, int64_t start, int64_t length, int64_t first,
-                     int64_t count, int64_t head) {
-  const AttentionShape& shape = g.shape;
-  const AttentionRows& kernels = attention_rows(g.isa);
-  const int64_t kv_head = head / shape.group();
-  RowBlock q(g.isa, shape.dtype);
-  RowBlock dout(g.isa, shape.dtype);
-  q.prepare(g.rows(g.q, start + first, head, shape.heads), count, shape.head_dim);
-  dout.prepare(g.rows(g.dout, start + first, head, shape.heads), count, shape.head_dim);
-  Tile scores(shape, kernels, count, kTile);
-  Tile dp(shape, kernels, count, kTile);
-  Tile dq(shape, kernels, count, shape.head_dim);
+// One key-value head of one sequence: the scores of a tile of queries and a tile of keys are made
+// once, for dq of the queries and for dk and dv of the keys.
+class HeadGradients {
+ public:
+  HeadGradients(const Gradients& g, int64_t start, int64_t length)
+      : g_(g),
+        kernels_(attention_rows(g.isa)),
+        start_(start),
+        length_(length),
+        dk_(g.shape, kernels_, length, g.shape.head_dim),
+        dv_(g.shape, kernels_, length, g.shape.head_dim),
+        dq_(g.shape, kernels_, kTile, g.shape.head_dim),
+        p_(g.shape, kernels_, kTile, kTile),
+        ds_(g.shape, kernels_, kTile, kTile),
+        q_(g.isa, g.shape.dtype),
+        dout_(g.isa, g.shape.dtype),
+        left_(g.isa, g.shape.dtype) {}
 
-  for (int64_t tile = 0; tile < first + count; tile += kTile) {
-    const int64_t keys = std::min(kTile, length - tile);
-    const MatrixView k = g.rows(g.k, start + tile, kv_head, shape.kv_heads);
-    scores.clear();
-    dp.clear();
-    q.chain(k, keys, scores.data(), kTile);
-    dout.chain(g.rows(g.v, start + tile, kv_head, shape.kv_heads), keys, dp.data(), kTile);
+  void run(int64_t kv_head) {
+    const AttentionShape& shape = g_.shape;
+    for (int64_t head = kv_head * shape.group(); head < (kv_head + 1) * shape.group(); ++head) {
+      for (int64_t first = 0; first < length_; first += kTile) queries(first, head, kv_head);
+    }
+    for (int64_t j = 0; j < length_; ++j) {
+      dk_.store(j, g_.at(g_.dk, start_ + j, kv_head, shape.kv_heads));
+      dv_.store(j, g_.at(g_.dv, start_ + j, kv_head, shape.kv_heads));
+    }
+  }
+
+ private:
+  // The tile of queries at `first` against the keys that it sees.
+  void queries(int64_t first, int64_t head, int64_t kv_head) {
+    const AttentionShape& shape = g_.shape;
+    const int64_t count = std::min(kTile, length_ - first);
+    const MatrixView q = g_.rows(g_.q, start_ + first, head, shape.heads);
+    const MatrixView dout = g_.rows(g_.dout, start_ + first, head, shape.heads);
+    q_.prepare(q, count, shape.head_dim);
+    dout_.prepare(dout, count, shape.head_dim);
+    dq_.clear(count);
+    for (int64_t tile = 0; tile <= first; tile += kTile) {
+      const int64_t keys = std::min(kTile, length_ - tile);
+      const MatrixView k = g_.rows(g_.k, start_ + tile, kv_head, shape.kv_heads);
+      const MatrixView v = g_.rows(g_.v, start_ + tile, kv_head, shape.kv_heads);
+      weights(first, count, tile, keys, head, k, v);
+      const MatrixView p = p_.rounded(count);
+      const MatrixView ds = ds_.rounded(count);
+      accumulate(ds, count, keys, k, dq_.row(0));
+      accumulate(transposed(ds), keys, count, q, dk_.row(tile));
+      accumulate(transposed(p), keys, count, dout, dv_.row(tile));
+    }
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t at = (start + first + i) * shape.heads + head;
+      dq_.store(i, g_.at(g_.dq, start_ + first + i, head, shape.heads));
+    }
+  }
+
+  // p_ and ds_ [count, keys], zero where masked.
+  void weights(int64_t first, int64_t count, int64_t tile, int64_t keys, int64_t head,
+               const MatrixView& k, const MatrixView& v) {
+    p_.clear(count);
+    ds_.clear(count);
+    causal_chain(g_.shape, q_, count, /*group=*/1, first - tile, k, keys, p_.row(0));
+    causal_chain(g_.shape, dout_, count, /*group=*/1, first - tile, v, keys, ds_.row(0));
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t at = (start_ + first + i) * g_.shape.heads + head;
       const int64_t seen = std::min(keys, first + i + 1 - tile);
-      kernels.gradients_of_keys(scores.row(i), dp.row(i), seen, shape.scale, g.lse[at],
-                                g.delta[at]);
-      std::fill(dp.row(i) + seen, dp.row(i) + kTile, 0.0f);
-    }
-    RowBlock ds(g.isa, shape.dtype);
-    ds.prepare(dp.rounded(), count, keys);
-    ds.chain(transposed(k), shape.head_dim, dq.data(), shape.head_dim);
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    dq.store(i, g.at(g.dq, start + first + i, head, shape.heads));
-  }
-}
-
-// dk and dv of the keys first .. first + count, a tile, for one key-value head.
-void key_gradients(const Gradients& g, int64_t start, int64_t length, int64_t first, int64_t count,
-                   int64_t kv_head) {
-  const AttentionShape& shape = g.shape;
-  const AttentionRows& kernels = attention_rows(g.isa);
-  RowBlock k(g.isa, shape.dtype);
-  RowBlock v(g.isa, shape.dtype);
-  k.prepare(g.rows(g.k, start + first, kv_head, shape.kv_heads), count, shape.head_dim);
-  v.prepare(g.rows(g.v, start + first, kv_head, shape.kv_heads), count, shape.head_dim);
-  Tile scores(shape, kernels, count, kTile);
-  Tile dp(shape, kernels, count, kTile);
-  Tile dk(shape, kernels, count, shape.head_dim);
-  Tile dv(shape, kernels, count, shape.head_dim);
-  float lse[kTile];
-  float delta[kTile];
-
-  for (int64_t head = kv_head * shape.group(); head < (kv_head + 1) * shape.group(); ++head) {
-    for (int64_t tile = first; tile < length; tile += kTile) {
-      const int64_t queries = std::min(kTile, length - tile);
-      const MatrixView q = g.rows(g.q, start + tile, head, shape.heads);
-      const MatrixView dout = g.rows(g.dout, start + tile, head, shape.heads);
-      scores.clear();
-      dp.clear();
-      k.chain(q, queries, scores.data(), kTile);
-      v.chain(dout, queries, dp.data(), kTile);
-      for (int64_t i = 0; i < queries; ++i) {
-        lse[i] = g.lse[(start + tile + i) * shape.heads + head];
-        delta[i] = g.delta[(start + tile + i) * shape.heads + head];
-      }
-      for (int64_t j = 0; j < count; ++j) {
-        const int64_t masked = std::clamp<int64_t>(first + j - tile, 0, queries);
-        kernels.gradients_of_queries(scores.row(j) + masked, dp.row(j) + masked, queries - masked,
-                                     shape.scale, lse + masked, delta + masked);
-        std::fill(scores.row(j), scores.row(j) + masked, 0.0f);
-        std::fill(dp.row(j), dp.row(j) + masked, 0.0f);
-      }
-      RowBlock p(g.isa, shape.dtype);
-      p.prepare(scores.rounded(), count, queries);
-      p.chain(transposed(dout), shape.head_dim, dv.data(), shape.head_dim);
-      RowBlock ds(g.isa, shape.dtype);
-      ds.prepare(dp.rounded(), count, queries);
-      ds.chain(transposed(q), shape.head_dim, dk.data(), shape.head_dim);
+      kernels_.gradients(p_.row(i), ds_.row(i), seen, g_.shape.scale, g_.lse[at], g_.delta[at]);
+      std::fill(p_.row(i) + seen, p_.row(i) + kTile, 0.0f);
+      std::fill(ds_.row(i) + seen, ds_.row(i) + kTile, 0.0f);
     }
   }
-  for (int64_t j = 0; j < count; ++j) {
-    dk.store(j, g.at(g.dk, start + first + j, kv_head, shape.kv_heads));
-    dv.store(j, g.at(g.dv, start + first + j, kv_head, shape.kv_heads));
+
+  // c += a b, a: [rows, k], b: [k, head_dim].
+  void accumulate(const MatrixView& a, int64_t rows, int64_t k, const MatrixView& b, float* c) {
+    left_.prepare(a, rows, k);
+    left_.chain(transposed(b), g_.shape.head_dim, c, g_.shape.head_dim);
   }
-}
+
+  const Gradients& g_;
+  const AttentionRows& kernels_;
+  int64_t start_;
+  int64_t length_;
+  Tile dk_;
+  Tile dv_;
+  Tile dq_;
+  Tile p_;
+  Tile ds_;
+  RowBlock q_;
+  RowBlock dout_;
+  RowBlock left_;
+};
 
 // delta[t, h] = dout[t, h, :] . out[t, h, :].
 at::Tensor row_products(Isa isa, const at::Tensor& dout, const at::Tensor& out) {
@@ -238,30 +238,15 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> flash_attention_backward(
                     mutable_bytes(dk),
                     mutable_bytes(dv)};
 
-  struct Task {
-    int64_t start, length, first, head;
-    bool of_queries;
-  };
-  std::vector<Task> tasks;
-  for (size_t s = 0; s + 1 < boundaries.size(); ++s) {
-    const int64_t length = boundaries[s + 1] - boundaries[s];
-    for (int64_t first = 0; first < length; first += kTile) {
-      for (int64_t h = 0; h < shape.heads; ++h) {
-        tasks.push_back({boundaries[s], length, first, h, /*of_queries=*/true});
-      }
-      for (int64_t h = 0; h < shape.kv_heads; ++h) {
-        tasks.push_back({boundaries[s], length, first, h, /*of_queries=*/false});
-      }
-    }
-  }
-  at::parallel_for(0, tasks.size(), /*grain_size=*/1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const Task& t = tasks[i];
-      const int64_t count = std::min(kTile, t.length - t.first);
-      (t.of_queries ? query_gradients : key_gradients)(g, t.start, t.length, t.first, count,
-                                                       t.head);
-    }
-  });
+  const int64_t sequences = static_cast<int64_t>(boundaries.size()) - 1;
+  at::parallel_for(
+      0, sequences * shape.kv_heads, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t sequence = i / shape.kv_heads;
+          const int64_t start = boundaries[sequence];
+          HeadGradients(g, start, boundaries[sequence + 1] - start).run(i % shape.kv_heads);
+        }
+      });
   return {dq, dk, dv};
 }
 

@@ -26,7 +26,8 @@ class ForwardBlock {
         p_bf16_(shape.dtype == at::kFloat ? 0 : rows_ * kTile),
         o_(rows_ * shape.head_dim),
         m_(rows_, -std::numeric_limits<float>::infinity()),
-        l_(rows_) {}
+        l_(rows_),
+        alpha_(rows_) {}
 
   void run(const char* q, const KeyRows& keys, const KeyRows& values) {
     const std::vector<char> q_rows = gather_rows(q, queries_, shape_);
@@ -40,22 +41,30 @@ class ForwardBlock {
     }
   }
 
+  // Writes rows of out [T, H, D] and, unless null, of lse [T, H].
   void store(char* out, float* lse) const {
     const int64_t d = shape_.head_dim;
+    const int64_t group = shape_.group();
     for (int64_t row = 0; row < rows_; ++row) {
-      const int64_t to = (queries_.token + row / shape_.group()) * shape_.heads +
-                         queries_.kv_head * shape_.group() + row % shape_.group();
+      const int64_t to = first_of(row / group) + row % group;
       if (shape_.dtype == at::kFloat) {
         rows_kernels_.divide_f32(&o_[row * d], d, l_[row], reinterpret_cast<float*>(out) + to * d);
       } else {
         rows_kernels_.divide_bf16(&o_[row * d], d, l_[row],
                                   reinterpret_cast<uint16_t*>(out) + to * d);
       }
-      if (lse != nullptr) lse[to] = canonical_nan_f32(m_[row] + log_f32(l_[row]));
+    }
+    for (int64_t row = 0; lse != nullptr && row < rows_; row += group) {
+      rows_kernels_.log_sum(&m_[row], &l_[row], group, lse + first_of(row / group));
     }
   }
 
  private:
+  // Where the heads of one query of the block are in [T, H].
+  int64_t first_of(int64_t query) const {
+    return (queries_.token + query) * shape_.heads + queries_.kv_head * shape_.group();
+  }
+
   // Keys of the tile at `first` that a row sees, at most `kTile`; 0 or less: none.
   int64_t length(int64_t row, int64_t first) const {
     return std::min(kTile, queries_.position + row / shape_.group() + 1 - first);
@@ -67,29 +76,33 @@ class ForwardBlock {
   }
 
   void scores(int64_t first, int64_t count, const KeyRows& keys) {
-    const int64_t from = first_row(first);
-    std::fill(scores_.begin() + from * kTile, scores_.end(), 0.0f);
-    q_.chain_part(from, rows_ - from, 0, shape_.head_dim,
-                  keys.tile(first, count, shape_, key_buffer_), count, &scores_[from * kTile],
-                  kTile);
+    std::fill(scores_.begin() + first_row(first) * kTile, scores_.end(), 0.0f);
+    causal_chain(shape_, q_, rows_, shape_.group(), queries_.position - first,
+                 keys.tile(first, count, shape_, key_buffer_), count, scores_.data());
   }
 
   void softmax(int64_t first) {
-    for (int64_t row = first_row(first); row < rows_; ++row) {
+    const int64_t from = first_row(first);
+    for (int64_t row = from; row < rows_; ++row) {
+      const float m =
+          rows_kernels_.scale_max(&scores_[row * kTile], length(row, first), shape_.scale, m_[row]);
+      alpha_[row] = m_[row] - m;
+      m_[row] = m;
+    }
+    rows_kernels_.exp(&alpha_[from], rows_ - from);
+    for (int64_t row = from; row < rows_; ++row) {
       float* s = &scores_[row * kTile];
       const int64_t n = length(row, first);
-      const float m = rows_kernels_.scale_max(s, n, shape_.scale, m_[row]);
-      const float alpha = exp_f32(m_[row] - m);
-      const float product = l_[row] * alpha;
-      l_[row] = product + rows_kernels_.exp_sum(s, n, m);
-      m_[row] = m;
-      rows_kernels_.multiply(&o_[row * shape_.head_dim], shape_.head_dim, alpha);
+      const float product = l_[row] * alpha_[row];
+      l_[row] = product + rows_kernels_.exp_sum(s, n, m_[row]);
+      rows_kernels_.multiply(&o_[row * shape_.head_dim], shape_.head_dim, alpha_[row]);
       std::fill(s + n, s + kTile, 0.0f);
     }
   }
 
   // O += P V. Rows that see the whole of a step go together; a row that sees part of it has a
-  // shorter last step, so that what it must not see is not even multiplied by zero.
+  // shorter last step, so that what it must not see is not even multiplied by zero. Where that
+  // makes no difference they go with the others.
   void accumulate(int64_t first, int64_t count, const KeyRows& values) {
     const int64_t from = first_row(first);
     prepare_p(from, count);
@@ -100,11 +113,23 @@ class ForwardBlock {
       const int64_t step = std::min<int64_t>(kSm90StepK, count - k);
       int64_t row = from;
       while (row < rows_ && length(row, first) <= k) row += group;
-      for (; row < rows_ && length(row, first) < k + step; row += group) {
+      const bool apart = !zeros_add_nothing(v, k, step);
+      for (; apart && row < rows_ && length(row, first) < k + step; row += group) {
         chain(row, group, from, k, length(row, first) - k, v);
       }
       if (row < rows_) chain(row, rows_ - row, from, k, step, v);
     }
+  }
+
+  // Under sm90, where a step of zeros and numbers is that step without them; a sum of fmaf may have
+  // been -0.
+  bool zeros_add_nothing(const MatrixView& v, int64_t k, int64_t step) const {
+    if (shape_.dtype == at::kFloat) return false;
+    const auto* row = static_cast<const uint16_t*>(v.data) + k * v.row_stride;
+    for (int64_t i = 0; i < step; ++i, row += v.row_stride) {
+      if (!rows_kernels_.finite_bf16(row, shape_.head_dim)) return false;
+    }
+    return true;
   }
 
   void prepare_p(int64_t from, int64_t count) {
@@ -136,6 +161,7 @@ class ForwardBlock {
   std::vector<float> o_;          // [rows, D]
   std::vector<float> m_;          // [rows]
   std::vector<float> l_;          // [rows]
+  std::vector<float> alpha_;      // [rows]
   std::vector<char> key_buffer_;
   std::vector<char> value_buffer_;
 };

@@ -78,6 +78,12 @@ std::vector<int64_t> checked_boundaries(const char* op, const Indices& cu_seqlen
 AttentionShape checked_shape(const char* op, const at::Tensor& q, const at::Tensor& k,
                              const at::Tensor& v, double scale);
 
+// c[r, j] = chain(c[r, j]; row r of `queries`, k[j, :]) for the keys j < `keys` that row r sees;
+// rows of c are one tile apart. Row r is of query r / group, which sees the keys up to number
+// position + r / group. What a row does not see may or may not be written.
+void causal_chain(const AttentionShape& shape, const RowBlock& queries, int64_t rows, int64_t group,
+                  int64_t position, const MatrixView& k, int64_t keys, float* c);
+
 // One block of queries over keys 0 .. its last position; writes rows of out and, unless null, lse
 // (rows of [T, H]).
 void attend(Isa isa, const AttentionShape& shape, const char* q, const QueryRows& queries,

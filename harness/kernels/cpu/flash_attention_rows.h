@@ -9,6 +9,10 @@
 namespace samebits {
 
 struct AttentionRows {
+  // x[i] = exp(x[i]).
+  void (*exp)(float* x, int64_t n);
+  // out[i] = m[i] + log(l[i]).
+  void (*log_sum)(const float* m, const float* l, int64_t n, float* out);
   // s[j] *= scale; returns max(m, s[0..n)).
   float (*scale_max)(float* s, int64_t n, float scale, float m);
   // s[j] = exp(s[j] - m); returns the sum.
@@ -19,14 +23,13 @@ struct AttentionRows {
   void (*divide_f32)(const float* o, int64_t n, float l, float* out);
   void (*divide_bf16)(const float* o, int64_t n, float l, uint16_t* out);
   void (*round_bf16)(const float* x, int64_t n, uint16_t* out);
+  // None of x[0..n) is infinite or NaN.
+  bool (*finite_bf16)(const uint16_t* x, int64_t n);
   // Sum of x[d] * y[d].
   float (*dot_f32)(const float* x, const float* y, int64_t n);
   float (*dot_bf16)(const uint16_t* x, const uint16_t* y, int64_t n);
-  // s[j] becomes p, dp[j] becomes ds; for one query and many keys ...
-  void (*gradients_of_keys)(float* s, float* dp, int64_t n, float scale, float lse, float delta);
-  // ... and for one key and many queries.
-  void (*gradients_of_queries)(float* s, float* dp, int64_t n, float scale, const float* lse,
-                               const float* delta);
+  // Of one query: s[j] becomes p, dp[j] becomes ds.
+  void (*gradients)(float* s, float* dp, int64_t n, float scale, float lse, float delta);
 };
 
 extern const AttentionRows kAttentionRowsPortable;

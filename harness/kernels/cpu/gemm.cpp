@@ -102,8 +102,8 @@ void RowBlock::prepare(const MatrixView& a, int64_t rows, int64_t k) {
   k_ = k;
   if (dtype_ == at::kFloat) return;
   steps_.resize((k + kSm90StepK - 1) / kSm90StepK * rows);
-  sm90_prepare(static_cast<const uint16_t*>(a.data), a.row_stride, a.k_stride, rows, k,
-               steps_.data());
+  kernels_.sm90_prepare(static_cast<const uint16_t*>(a.data), a.row_stride, a.k_stride, rows, k,
+                        steps_.data());
 }
 
 void RowBlock::chain_part(int64_t first_row, int64_t rows, int64_t first_k, int64_t k,

@@ -6,6 +6,7 @@
 
 namespace samebits {
 
+extern const Sm90Prepare kSm90PrepareAvx2;
 extern const Sm90Chain kSm90ChainAvx2;
 
 namespace {
@@ -13,17 +14,19 @@ namespace {
 constexpr int kPanelK = 128;
 constexpr int kVectors = kF32Lanes / 8;
 
-// 8 k of 8 lanes, transposed: panel[k * 32 + lane].
-inline __attribute__((always_inline)) void transpose(const float* b, int64_t lane_stride,
+// 8 k of up to 8 lanes, transposed: panel[k * 32 + lane], zeros for lanes that are not there.
+inline __attribute__((always_inline)) void transpose(const float* b, int64_t lane_stride, int lanes,
                                                      float* panel) {
+  const auto load = [=](int lane) {
+    return lane < lanes ? _mm256_loadu_ps(b + lane * lane_stride) : _mm256_setzero_ps();
+  };
   __m256 u[8];
 #pragma GCC unroll 2
   for (int q = 0; q < 8; q += 4) {
-    const float* row = b + q * lane_stride;
-    const __m256 r0 = _mm256_loadu_ps(row);
-    const __m256 r1 = _mm256_loadu_ps(row + lane_stride);
-    const __m256 r2 = _mm256_loadu_ps(row + 2 * lane_stride);
-    const __m256 r3 = _mm256_loadu_ps(row + 3 * lane_stride);
+    const __m256 r0 = load(q);
+    const __m256 r1 = load(q + 1);
+    const __m256 r2 = load(q + 2);
+    const __m256 r3 = load(q + 3);
     const __m256 t0 = _mm256_unpacklo_ps(r0, r1);
     const __m256 t1 = _mm256_unpackhi_ps(r0, r1);
     const __m256 t2 = _mm256_unpacklo_ps(r2, r3);
@@ -43,10 +46,11 @@ inline __attribute__((always_inline)) void transpose(const float* b, int64_t lan
 void pack(const float* b, int64_t lane_stride, int64_t k_stride, int lanes, int64_t k,
           float* panel) {
   int64_t i = 0;
-  if (lanes == kF32Lanes && k_stride == 1) {
+  if (k_stride == 1) {
     for (; i + 8 <= k; i += 8) {
       for (int lane = 0; lane < kF32Lanes; lane += 8) {
-        transpose(b + lane * lane_stride + i, lane_stride, panel + i * kF32Lanes + lane);
+        transpose(b + lane * lane_stride + i, lane_stride, lanes - lane,
+                  panel + i * kF32Lanes + lane);
       }
     }
   }
@@ -133,6 +137,6 @@ void f32_chain_avx2(const float* a, int64_t a_row_stride, int64_t a_k_stride, in
 
 }  // namespace
 
-extern const GemmKernels kGemmAvx2{kSm90ChainAvx2, f32_chain_avx2};
+extern const GemmKernels kGemmAvx2{kSm90PrepareAvx2, kSm90ChainAvx2, f32_chain_avx2};
 
 }  // namespace samebits

@@ -7,23 +7,26 @@
 
 namespace samebits {
 
+extern const Sm90Prepare kSm90PrepareAvx2;
 extern const Sm90Chain kSm90ChainAvx512;
 
 namespace {
 
 constexpr int kPanelK = 128;  // [kPanelK][32] float32 stay in the first-level cache
 
-// 16 k of 16 lanes, transposed: panel[k * 32 + lane].
-inline __attribute__((always_inline)) void transpose(const float* b, int64_t lane_stride,
+// 16 k of up to 16 lanes, transposed: panel[k * 32 + lane], zeros for lanes that are not there.
+inline __attribute__((always_inline)) void transpose(const float* b, int64_t lane_stride, int lanes,
                                                      float* panel) {
+  const auto load = [=](int lane) {
+    return lane < lanes ? _mm512_loadu_si512(b + lane * lane_stride) : _mm512_setzero_si512();
+  };
   __m512i u[16];
 #pragma GCC unroll 4
   for (int q = 0; q < 16; q += 4) {
-    const float* row = b + q * lane_stride;
-    const __m512i r0 = _mm512_loadu_si512(row);
-    const __m512i r1 = _mm512_loadu_si512(row + lane_stride);
-    const __m512i r2 = _mm512_loadu_si512(row + 2 * lane_stride);
-    const __m512i r3 = _mm512_loadu_si512(row + 3 * lane_stride);
+    const __m512i r0 = load(q);
+    const __m512i r1 = load(q + 1);
+    const __m512i r2 = load(q + 2);
+    const __m512i r3 = load(q + 3);
     const __m512i t0 = _mm512_unpacklo_epi32(r0, r1);
     const __m512i t1 = _mm512_unpackhi_epi32(r0, r1);
     const __m512i t2 = _mm512_unpacklo_epi32(r2, r3);
@@ -49,10 +52,10 @@ inline __attribute__((always_inline)) void transpose(const float* b, int64_t lan
 void pack(const float* b, int64_t lane_stride, int64_t k_stride, int lanes, int64_t k,
           float* panel) {
   int64_t i = 0;
-  if (lanes == kF32Lanes && k_stride == 1) {
+  if (k_stride == 1) {
     for (; i + 16 <= k; i += 16) {
-      transpose(b + i, lane_stride, panel + i * kF32Lanes);
-      transpose(b + 16 * lane_stride + i, lane_stride, panel + i * kF32Lanes + 16);
+      transpose(b + i, lane_stride, lanes, panel + i * kF32Lanes);
+      transpose(b + 16 * lane_stride + i, lane_stride, lanes - 16, panel + i * kF32Lanes + 16);
     }
   }
   for (; i < k; ++i) {
@@ -126,6 +129,6 @@ void f32_chain_avx512(const float* a, int64_t a_row_stride, int64_t a_k_stride, 
 
 }  // namespace
 
-extern const GemmKernels kGemmAvx512{kSm90ChainAvx512, f32_chain_avx512};
+extern const GemmKernels kGemmAvx512{kSm90PrepareAvx2, kSm90ChainAvx512, f32_chain_avx512};
 
 }  // namespace samebits

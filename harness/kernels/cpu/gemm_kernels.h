@@ -19,6 +19,10 @@ constexpr uint32_t kHasZero = 1;    // some x is zero: an infinite b would have 
 constexpr uint32_t kAllZero = 2;    // all are
 constexpr uint32_t kNotFinite = 4;  // some x is infinite or NaN
 
+// a: [rows, k] bf16 at row * row_stride + k * k_stride -> out [ceil(k / 16)][rows].
+using Sm90Prepare = void (*)(const uint16_t* a, int64_t row_stride, int64_t k_stride, int64_t rows,
+                             int64_t k, Sm90Operand* out);
+
 // Columns ("lanes") that one call of a chain kernel handles at most.
 constexpr int kSm90Lanes = 16;
 constexpr int kF32Lanes = 32;
@@ -36,6 +40,7 @@ using F32Chain = void (*)(const float* a, int64_t a_row_stride, int64_t a_k_stri
                           int64_t k, float* c, int64_t ldc);
 
 struct GemmKernels {
+  Sm90Prepare sm90_prepare;
   Sm90Chain sm90_chain;
   F32Chain f32_chain;
 };
@@ -45,10 +50,6 @@ extern const GemmKernels kGemmPortable;
 extern const GemmKernels kGemmAvx2;
 extern const GemmKernels kGemmAvx512;
 #endif
-
-// a: [rows, k] bf16 at row * row_stride + k * k_stride -> out [ceil(k / 16)][rows].
-void sm90_prepare(const uint16_t* a, int64_t row_stride, int64_t k_stride, int64_t rows, int64_t k,
-                  Sm90Operand* out);
 
 // The lanes of `mask`, by the scalar step: c[lane] = sm90_step(old_c[lane], a, b[:, lane]). `pairs`
 // is [8][16], k even in the low half. For what the vector forms hand over.

@@ -5,6 +5,7 @@
 
 namespace samebits {
 
+extern const Sm90Prepare kSm90PreparePortable;
 extern const Sm90Chain kSm90ChainPortable;
 
 namespace {
@@ -26,6 +27,7 @@ void f32_chain_portable(const float* a, int64_t a_row_stride, int64_t a_k_stride
 
 }  // namespace
 
-extern const GemmKernels kGemmPortable{kSm90ChainPortable, f32_chain_portable};
+extern const GemmKernels kGemmPortable{kSm90PreparePortable, kSm90ChainPortable,
+                                       f32_chain_portable};
 
 }  // namespace samebits

@@ -29,17 +29,19 @@ inline __attribute__((always_inline)) void store(void* at, __m256i value) {
   _mm256_storeu_si256(static_cast<__m256i*>(at), value);
 }
 
-// Lanes first .. first + 8: an 8 x 8 transposition of 32-bit words.
+// Lanes first .. first + 8, zeros from `lanes` on: an 8 x 8 transposition of 32-bit words.
 inline __attribute__((always_inline)) void load_rows(const uint16_t* b, int64_t lane_stride,
-                                                     int first, Block* block) {
+                                                     int first, int lanes, Block* block) {
+  const auto row = [=](int lane) {
+    return lane < lanes ? load(b + lane * lane_stride) : _mm256_setzero_si256();
+  };
   __m256i u[8];
 #pragma GCC unroll 2
   for (int q = 0; q < 8; q += 4) {
-    const uint16_t* row = b + (first + q) * lane_stride;
-    const __m256i r0 = load(row);
-    const __m256i r1 = load(row + lane_stride);
-    const __m256i r2 = load(row + 2 * lane_stride);
-    const __m256i r3 = load(row + 3 * lane_stride);
+    const __m256i r0 = row(first + q);
+    const __m256i r1 = row(first + q + 1);
+    const __m256i r2 = row(first + q + 2);
+    const __m256i r3 = row(first + q + 3);
     const __m256i t0 = _mm256_unpacklo_epi32(r0, r1);
     const __m256i t1 = _mm256_unpackhi_epi32(r0, r1);
     const __m256i t2 = _mm256_unpacklo_epi32(r2, r3);
@@ -56,11 +58,13 @@ inline __attribute__((always_inline)) void load_rows(const uint16_t* b, int64_t 
   }
 }
 
+// Zeros from `k` on.
 inline __attribute__((always_inline)) void load_columns(const uint16_t* b, int64_t k_stride,
-                                                        Block* block) {
+                                                        int64_t k, Block* block) {
+  const auto row = [=](int i) { return i < k ? load(b + i * k_stride) : _mm256_setzero_si256(); };
   for (int pair = 0; pair < kPairs; ++pair) {
-    const __m256i even = load(b + 2 * pair * k_stride);
-    const __m256i odd = load(b + (2 * pair + 1) * k_stride);
+    const __m256i even = row(2 * pair);
+    const __m256i odd = row(2 * pair + 1);
     const __m256i low = _mm256_unpacklo_epi16(even, odd);
     const __m256i high = _mm256_unpackhi_epi16(even, odd);
     store(&block->pairs[pair][0], _mm256_permute2x128_si256(low, high, 0x20));
@@ -68,7 +72,7 @@ inline __attribute__((always_inline)) void load_columns(const uint16_t* b, int64
   }
 }
 
-// What is cut short or strided both ways; zeros where there is nothing.
+// Strides of any kind, one value at a time; zeros where there is nothing.
 __attribute__((noinline)) void load_any(const uint16_t* b, int64_t lane_stride, int64_t k_stride,
                                         int lanes, int64_t k, Block* block) {
   for (int i = 0; i < kPairs; ++i) {
@@ -95,14 +99,17 @@ inline __attribute__((always_inline)) void unpack(Block* block) {
 }
 
 // Lanes in which some b is infinite or NaN.
-__attribute__((noinline)) uint32_t not_finite(const Block& block) {
+uint32_t not_finite(const Block& block) {
   uint32_t mask = 0;
-  for (int i = 0; i < kPairs; ++i) {
-    for (int lane = 0; lane < 16; ++lane) {
-      const uint32_t pair = block.pairs[i][lane];
-      const bool infinite = (pair & 0x7f80u) == 0x7f80u || (pair & 0x7f800000u) == 0x7f800000u;
-      mask |= static_cast<uint32_t>(infinite) << lane;
+  for (int first = 0; first < 16; first += 8) {
+    __m256i largest = load(&block.exponents[0][first]);
+    for (int i = 1; i < kPairs; ++i) {
+      largest = _mm256_max_epu16(largest, load(&block.exponents[i][first]));
     }
+    const __m256i infinite = _mm256_set1_epi16(static_cast<short>(0xff80));
+    const __m256i halves = _mm256_cmpeq_epi16(_mm256_max_epu16(largest, infinite), largest);
+    const __m256i none = _mm256_cmpeq_epi32(halves, _mm256_setzero_si256());
+    mask |= (~_mm256_movemask_ps(_mm256_castsi256_ps(none)) & 0xffu) << first;
   }
   return mask;
 }
@@ -152,14 +159,24 @@ inline __attribute__((always_inline)) uint32_t half_step(const Sm90Operand& a, c
   return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(bad))) << first;
 }
 
-// A row of zeros leaves the accumulator as it is, unless it is -0 or some b is not finite. Returns
-// the lanes that the scalar step must do.
-uint32_t zero_step(const Block& block, const float* c) {
+// One row of zeros: zeros become +0; what is not zero stays as it is, unless it or some b is not a
+// number. Returns the lanes that the scalar step must do.
+uint32_t zero_step(const Block& block, const float* before, float* after) {
   uint32_t mask = not_finite(block);
   for (int lane = 0; lane < 16; ++lane) {
-    mask |= static_cast<uint32_t>(!(c[lane] < 0.0f || c[lane] > 0.0f)) << lane;
+    after[lane] = before[lane] == 0.0f ? 0.0f : before[lane];
+    mask |= static_cast<uint32_t>(before[lane] != before[lane]) << lane;
   }
   return mask;
+}
+
+inline __attribute__((always_inline)) uint32_t row_step(const Sm90Operand& a, const Block& block,
+                                                        const float* before, float* after) {
+  if (__builtin_expect((a.flags & kAllZero) != 0, 0)) return zero_step(block, before, after);
+  uint32_t bad = half_step(a, block, 0, _mm256_load_ps(before), after);
+  bad |= half_step(a, block, 8, _mm256_load_ps(before + 8), after + 8);
+  if (__builtin_expect(a.flags == 0, 1)) return bad;
+  return (a.flags & kNotFinite) != 0 ? 0xffff : bad | not_finite(block);
 }
 
 __attribute__((noinline)) void step(const Sm90Operand* a, int64_t rows, const Block& block,
@@ -173,19 +190,7 @@ __attribute__((noinline)) void step(const Sm90Operand* a, int64_t rows, const Bl
     } else {
       for (int lane = 0; lane < lanes; ++lane) before[lane] = c[lane];
     }
-    uint32_t bad = half_step(*a, block, 0, _mm256_load_ps(before), after);
-    bad |= half_step(*a, block, 8, _mm256_load_ps(before + 8), after + 8);
-    if (__builtin_expect(a->flags != 0, 0)) {
-      if ((a->flags & kNotFinite) != 0) {
-        bad = 0xffff;
-      } else if ((a->flags & kAllZero) != 0) {
-        bad = zero_step(block, before);
-        for (int lane = 0; lane < 16; ++lane) after[lane] = before[lane];
-      } else {
-        bad |= not_finite(block);
-      }
-    }
-    bad &= (1u << lanes) - 1;
+    const uint32_t bad = row_step(*a, block, before, after) & ((1u << lanes) - 1);
     if (__builtin_expect(bad != 0, 0)) sm90_step_lanes(*a, &block.pairs[0][0], bad, before, after);
     if (lanes == 16) {
       _mm256_storeu_ps(c, _mm256_load_ps(after));
@@ -204,12 +209,11 @@ void sm90_chain_avx2(const Sm90Operand* a, int64_t step_stride, int64_t rows, co
   Block block;
   for (int64_t first = 0; first < k; first += 16) {
     const uint16_t* from = b + first * k_stride;
-    const bool whole = lanes == 16 && k - first >= 16;
-    if (whole && k_stride == 1) {
-      load_rows(from, lane_stride, 0, &block);
-      load_rows(from, lane_stride, 8, &block);
-    } else if (whole && lane_stride == 1) {
-      load_columns(from, k_stride, &block);
+    if (k_stride == 1 && k - first >= 16) {
+      load_rows(from, lane_stride, 0, lanes, &block);
+      load_rows(from, lane_stride, 8, lanes, &block);
+    } else if (lane_stride == 1 && lanes == 16) {
+      load_columns(from, k_stride, k - first, &block);
     } else {
       load_any(from, lane_stride, k_stride, lanes, k - first, &block);
     }

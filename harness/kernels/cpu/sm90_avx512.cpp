@@ -44,31 +44,37 @@ inline __attribute__((always_inline)) void transpose(const __m512i* r, uint32_t*
   }
 }
 
-// pairs [16][16 lanes] of 32 k: k even in the low half. `b` is at the first k and lane.
+// pairs [16][16 lanes] of `k` k, 32 at most: k even in the low half, zeros where there is nothing.
+// `b` is at the first k and lane.
 inline __attribute__((always_inline)) void load_rows(const uint16_t* b, int64_t lane_stride,
-                                                     uint32_t* pairs) {
+                                                     int lanes, int64_t k, uint32_t* pairs) {
+  const __mmask32 within = k < kChunkK ? (1u << k) - 1 : 0xffffffffu;
   __m512i rows[16];
 #pragma GCC unroll 16
-  for (int lane = 0; lane < 16; ++lane) rows[lane] = _mm512_loadu_si512(b + lane * lane_stride);
+  for (int lane = 0; lane < 16; ++lane) {
+    rows[lane] = lane < lanes ? _mm512_maskz_loadu_epi16(within, b + lane * lane_stride)
+                              : _mm512_setzero_si512();
+  }
   transpose(rows, pairs);
 }
 
 inline __attribute__((always_inline)) void load_columns(const uint16_t* b, int64_t k_stride,
+                                                        __mmask16 active, int64_t k,
                                                         uint32_t* pairs) {
   const __m512i interleave =
       _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
                        21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
 #pragma GCC unroll 4
-  for (int pair = 0; pair < kChunkK / 2; ++pair) {
-    const uint16_t* row = b + 2 * pair * k_stride;
-    const __m256i even = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row));
-    const __m256i odd = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + k_stride));
+  for (int i = 0; i < kChunkK; i += 2) {
+    const uint16_t* row = b + i * k_stride;
+    const __m256i even = _mm256_maskz_loadu_epi16(i < k ? active : 0, row);
+    const __m256i odd = _mm256_maskz_loadu_epi16(i + 1 < k ? active : 0, row + k_stride);
     const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(even), odd, 1);
-    _mm512_store_si512(pairs + 16 * pair, _mm512_permutexvar_epi16(interleave, both));
+    _mm512_store_si512(pairs + 8 * i, _mm512_permutexvar_epi16(interleave, both));
   }
 }
 
-// What is cut short or strided both ways is gathered first, zeros where there is nothing.
+// Strides of any kind, one value at a time.
 __attribute__((noinline)) void load_any(const uint16_t* b, int64_t lane_stride, int64_t k_stride,
                                         int lanes, int64_t k, uint32_t* pairs) {
   for (int i = 0; i < kChunkK / 2; ++i) {
@@ -90,6 +96,14 @@ inline __attribute__((always_inline)) __mmask16 not_finite(const __m512i* expone
   return _mm512_test_epi32_mask(_mm512_movm_epi16(halves), _mm512_set1_epi32(-1));
 }
 
+inline __attribute__((always_inline)) void hand_over(const Sm90Operand& a, const uint32_t* pairs,
+                                                     __mmask16 lanes, __m512 old, float* c) {
+  if (__builtin_expect(lanes == 0, 1)) return;
+  alignas(64) float before[16];
+  _mm512_store_ps(before, old);
+  sm90_step_lanes(a, pairs, lanes, before, c);
+}
+
 // One step for all rows; pairs [8][16].
 inline __attribute__((always_inline)) void step(const Sm90Operand* a, int64_t rows,
                                                 const uint32_t* pairs, __mmask16 active, float* c,
@@ -106,6 +120,14 @@ inline __attribute__((always_inline)) void step(const Sm90Operand* a, int64_t ro
   }
   for (int64_t row = 0; row < rows; ++row, ++a, c += ldc) {
     const __m512 old = _mm512_maskz_loadu_ps(active, c);
+    if (__builtin_expect((a->flags & kAllZero) != 0, 0)) {
+      // Zeros become +0; what is not zero stays as it is, unless it or some b is not a number.
+      const __mmask16 zero = _mm512_cmp_ps_mask(old, _mm512_setzero_ps(), _CMP_EQ_OQ) & active;
+      _mm512_mask_storeu_ps(c, zero, _mm512_setzero_ps());
+      const __mmask16 bad = (not_finite(exponents) | _mm512_cmp_ps_mask(old, old, _CMP_UNORD_Q));
+      hand_over(*a, pairs, bad & active, old, c);
+      continue;
+    }
     __m512i r0 = _mm512_adds_epi16(exponents[0], _mm512_set1_epi32(a->exponents[0]));
     __m512i r1 = _mm512_adds_epi16(exponents[1], _mm512_set1_epi32(a->exponents[1]));
 #pragma GCC unroll 3
@@ -145,25 +167,11 @@ inline __attribute__((always_inline)) void step(const Sm90Operand* a, int64_t ro
     const __mmask16 above = _mm512_cmpge_epi32_mask(r0, _mm512_set1_epi32(a->beyond));
     const __mmask16 large = _mm512_movepi32_mask(_mm512_add_epi32(sum, _mm512_set1_epi32(1 << 30)));
     __mmask16 bad = below | above | large;
-    __mmask16 written = active;
     if (__builtin_expect(a->flags != 0, 0)) {
-      if ((a->flags & kNotFinite) != 0) {
-        bad = 0xffff;
-      } else if ((a->flags & kAllZero) != 0) {
-        // The accumulator stays as it is, unless it is -0 or some b is not finite.
-        bad = not_finite(exponents) | _mm512_cmp_ps_mask(old, _mm512_setzero_ps(), _CMP_EQ_UQ);
-        written = 0;
-      } else {
-        bad |= not_finite(exponents);
-      }
+      bad |= (a->flags & kNotFinite) != 0 ? 0xffff : not_finite(exponents);
     }
-    _mm512_mask_storeu_ps(c, written, result);
-    bad &= active;
-    if (__builtin_expect(bad != 0, 0)) {
-      alignas(64) float before[16];
-      _mm512_store_ps(before, old);
-      sm90_step_lanes(*a, pairs, bad, before, c);
-    }
+    _mm512_mask_storeu_ps(c, active, result);
+    hand_over(*a, pairs, bad & active, old, c);
   }
 }
 
@@ -175,10 +183,12 @@ void sm90_chain_avx512(const Sm90Operand* a, int64_t step_stride, int64_t rows, 
   for (int64_t first = 0; first < k; first += kChunkK) {
     const int64_t left = k - first;
     const uint16_t* from = b + first * k_stride;
-    if (lanes == 16 && left >= kChunkK && k_stride == 1) {
-      load_rows(from, lane_stride, pairs);
-    } else if (lanes == 16 && left >= kChunkK && lane_stride == 1) {
-      load_columns(from, k_stride, pairs);
+    if (k_stride == 1 && lanes == 16 && left >= kChunkK) {
+      load_rows(from, lane_stride, 16, kChunkK, pairs);
+    } else if (k_stride == 1) {
+      load_rows(from, lane_stride, lanes, left, pairs);
+    } else if (lane_stride == 1) {
+      load_columns(from, k_stride, active, left, pairs);
     } else {
       load_any(from, lane_stride, k_stride, lanes, left, pairs);
     }

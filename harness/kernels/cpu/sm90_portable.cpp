@@ -2,36 +2,14 @@
 
 #include "harness/kernels/cpu/gemm_kernels.h"
 #include "harness/kernels/cpu/math.h"
+#include "harness/kernels/cpu/sm90_operand.h"
 #include "harness/kernels/cpu/sm90_step.h"
 
 namespace samebits {
 namespace {
 
-constexpr int32_t kReferenceBias = 383;  // 127 taken from x's exponents, 256 from b's
-
-void sm90_chain_portable(const Sm90Operand* a, int64_t step_stride, int64_t rows, const uint16_t* b,
-                         int64_t lane_stride, int64_t k_stride, int lanes, int64_t k, float* c,
-                         int64_t ldc) {
-  for (int64_t first = 0; first < k; first += kSm90StepK) {
-    const int64_t length = k - first < kSm90StepK ? k - first : kSm90StepK;
-    for (int lane = 0; lane < lanes; ++lane) {
-      uint16_t column[kSm90StepK] = {};
-      const uint16_t* from = b + lane * lane_stride + first * k_stride;
-      for (int64_t i = 0; i < length; ++i) column[i] = from[i * k_stride];
-      for (int64_t row = 0; row < rows; ++row) {
-        const Sm90Operand& operand = a[first / kSm90StepK * step_stride + row];
-        uint16_t x[kSm90StepK];
-        for (int i = 0; i < kSm90StepK; ++i) x[i] = f32_bits(operand.x[i]) >> 16;
-        c[row * ldc + lane] = sm90_step(c[row * ldc + lane], x, column);
-      }
-    }
-  }
-}
-
-}  // namespace
-
-void sm90_prepare(const uint16_t* a, int64_t row_stride, int64_t k_stride, int64_t rows, int64_t k,
-                  Sm90Operand* out) {
+void sm90_prepare_portable(const uint16_t* a, int64_t row_stride, int64_t k_stride, int64_t rows,
+                           int64_t k, Sm90Operand* out) {
   for (int64_t first = 0; first < k; first += kSm90StepK) {
     const int64_t length = k - first < kSm90StepK ? k - first : kSm90StepK;
     for (int64_t row = 0; row < rows; ++row, ++out) {
@@ -55,18 +33,31 @@ void sm90_prepare(const uint16_t* a, int64_t row_stride, int64_t k_stride, int64
         out->exponents[pair] = static_cast<uint16_t>(exponents[2 * pair]) |
                                static_cast<uint32_t>(exponents[2 * pair + 1]) << 16;
       }
-      // A zero or denormal b would be taken for one with biased exponent 0: it cannot be the
-      // reference while that lies above largest + 1. A b that is not finite has 255 and cannot hide
-      // below 255 + smallest. Within 2^-100 .. 2^100 nothing under- or overflows on the way.
-      const int32_t lowest = largest + 2 > 154 ? largest + 2 : 154;
-      const int32_t highest = 254 + smallest < 354 ? 254 + smallest : 354;
-      out->lowest = (lowest - kReferenceBias) * (1 << 23);
-      out->beyond = (highest + 1 - kReferenceBias) * (1 << 23);
-      out->flags = (has_zero ? kHasZero : 0u) | (largest == 0 ? kAllZero : 0u) |
-                   (largest == 255 ? kNotFinite : 0u);
+      set_window(out, smallest, largest, has_zero);
     }
   }
 }
+
+void sm90_chain_portable(const Sm90Operand* a, int64_t step_stride, int64_t rows, const uint16_t* b,
+                         int64_t lane_stride, int64_t k_stride, int lanes, int64_t k, float* c,
+                         int64_t ldc) {
+  for (int64_t first = 0; first < k; first += kSm90StepK) {
+    const int64_t length = k - first < kSm90StepK ? k - first : kSm90StepK;
+    for (int lane = 0; lane < lanes; ++lane) {
+      uint16_t column[kSm90StepK] = {};
+      const uint16_t* from = b + lane * lane_stride + first * k_stride;
+      for (int64_t i = 0; i < length; ++i) column[i] = from[i * k_stride];
+      for (int64_t row = 0; row < rows; ++row) {
+        const Sm90Operand& operand = a[first / kSm90StepK * step_stride + row];
+        uint16_t x[kSm90StepK];
+        for (int i = 0; i < kSm90StepK; ++i) x[i] = f32_bits(operand.x[i]) >> 16;
+        c[row * ldc + lane] = sm90_step(c[row * ldc + lane], x, column);
+      }
+    }
+  }
+}
+
+}  // namespace
 
 void sm90_step_lanes(const Sm90Operand& a, const uint32_t* pairs, uint32_t mask, const float* old_c,
                      float* c) {
@@ -83,6 +74,7 @@ void sm90_step_lanes(const Sm90Operand& a, const uint32_t* pairs, uint32_t mask,
   }
 }
 
+extern const Sm90Prepare kSm90PreparePortable = sm90_prepare_portable;
 extern const Sm90Chain kSm90ChainPortable = sm90_chain_portable;
 
 }  // namespace samebits
