@@ -150,13 +150,10 @@ inline __attribute__((always_inline)) uint32_t half_step(const Sm90Operand& a, c
   _mm256_storeu_ps(result, _mm256_mul_ps(_mm256_cvtepi32_ps(sum), unit));
 
   const __m256i below = _mm256_cmpgt_epi32(_mm256_set1_epi32(a.lowest), r0);
-  const __m256i within = _mm256_cmpgt_epi32(_mm256_set1_epi32(a.beyond), r0);
-  const __m256i large_c = _mm256_cmpgt_epi32(with_c, _mm256_set1_epi32((100 - 128) * (1 << 23)));
+  const __m256i within = _mm256_cmpgt_epi32(_mm256_set1_epi32(a.beyond), with_c);
   const __m256i large_sum = _mm256_add_epi32(sum, _mm256_set1_epi32(1 << 30));
-  const __m256i bad =
-      _mm256_or_si256(_mm256_or_si256(below, large_c),
-                      _mm256_or_si256(large_sum, _mm256_xor_si256(within, _mm256_set1_epi32(-1))));
-  return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(bad))) << first;
+  const __m256i good = _mm256_andnot_si256(_mm256_or_si256(below, large_sum), within);
+  return (~static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(good))) & 0xffu) << first;
 }
 
 // One row of zeros: zeros become +0; what is not zero stays as it is, unless it or some b is not a

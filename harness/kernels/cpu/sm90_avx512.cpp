@@ -163,15 +163,15 @@ inline __attribute__((always_inline)) void step(const Sm90Operand* a, int64_t ro
 
     // The reference of the products must lie in the row's window. A sum of 2^30 and more may have
     // wrapped; an infinite or NaN accumulator is -2^31 here, and lands there as well.
-    const __mmask16 below = _mm512_cmplt_epi32_mask(r0, _mm512_set1_epi32(a->lowest));
-    const __mmask16 above = _mm512_cmpge_epi32_mask(r0, _mm512_set1_epi32(a->beyond));
-    const __mmask16 large = _mm512_movepi32_mask(_mm512_add_epi32(sum, _mm512_set1_epi32(1 << 30)));
-    __mmask16 bad = below | above | large;
+    __mmask16 good = _mm512_mask_cmpge_epi32_mask(active, r0, _mm512_set1_epi32(a->lowest));
+    good = _mm512_mask_cmplt_epi32_mask(good, r0, _mm512_set1_epi32(a->beyond));
+    good = _mm512_mask_cmpge_epi32_mask(good, _mm512_add_epi32(sum, _mm512_set1_epi32(1 << 30)),
+                                        _mm512_setzero_si512());
     if (__builtin_expect(a->flags != 0, 0)) {
-      bad |= (a->flags & kNotFinite) != 0 ? 0xffff : not_finite(exponents);
+      good = (a->flags & kNotFinite) != 0 ? 0 : good & ~not_finite(exponents);
     }
     _mm512_mask_storeu_ps(c, active, result);
-    hand_over(*a, pairs, bad & active, old, c);
+    hand_over(*a, pairs, active ^ good, old, c);
   }
 }
 
