@@ -23,38 +23,39 @@ at::Tensor bytes_at(char* data, int64_t count) {
       .make_tensor();
 }
 
-// What stands on the card at an address, and what is to stand there.
-struct Staged {
-  char* to;
-  int64_t bytes;
-  const BufferCopy* copy;
-};
+char* address_of(const BufferCopy* copy) {
+  return static_cast<char*>(copy->to.memory.mutable_data_ptr());
+}
 
-void write_staged(char* here, const Staged& staged) {
-  const at::Tensor& memory = staged.copy->to.memory;
-  const auto& [to, value, padding] = *staged.copy;
+char* end_of(const BufferCopy* copy) { return address_of(copy) + copy->to.memory.nbytes(); }
+
+// What is to stand in a buffer, into memory of the CPU.
+void write_box(char* here, const BufferCopy& copy) {
+  const at::Tensor& memory = copy.to.memory;
+  const auto& [to, value, padding] = copy;
   if (value.sizes() != memory.sizes()) {
     padding ? fill_indices(here, memory.scalar_type(), memory.numel(), *padding)
-            : static_cast<void>(std::memset(here, 0xff, staged.bytes));
+            : static_cast<void>(std::memset(here, 0xff, memory.nbytes()));
   }
   copy_box(here, memory.sizes(), value);
 }
 
 // One copy for each run of neighbours.
-void copy_from_cpu(std::vector<Staged> staged) {
-  std::sort(staged.begin(), staged.end(),
-            [](const Staged& one, const Staged& other) { return one.to < other.to; });
-  for (size_t first = 0, end = 0; first < staged.size(); first = end) {
-    char* const begin = staged[first].to;
-    const auto end_of = [&](size_t i) { return staged[i].to + staged[i].bytes; };
-    for (end = first + 1; end < staged.size(); ++end) {
-      if (staged[end].to - end_of(end - 1) >= kAlignment) break;
+void copy_from_cpu(std::vector<const BufferCopy*> copies) {
+  std::sort(copies.begin(), copies.end(), [](const BufferCopy* one, const BufferCopy* other) {
+    return address_of(one) < address_of(other);
+  });
+  for (size_t first = 0, end = 0; first < copies.size(); first = end) {
+    char* const begin = address_of(copies[first]);
+    for (end = first + 1; end < copies.size(); ++end) {
+      if (address_of(copies[end]) - end_of(copies[end - 1]) >= kAlignment) break;
     }
     // From pinned memory nothing is waited for; its allocator keeps it until the copy has ended.
-    const at::Tensor here = at::empty({end_of(end - 1) - begin},
+    const at::Tensor here = at::empty({end_of(copies[end - 1]) - begin},
                                       at::TensorOptions().dtype(at::kByte).pinned_memory(true));
     for (size_t i = first; i < end; ++i) {
-      write_staged(static_cast<char*>(here.mutable_data_ptr()) + (staged[i].to - begin), staged[i]);
+      write_box(static_cast<char*>(here.mutable_data_ptr()) + (address_of(copies[i]) - begin),
+                *copies[i]);
     }
     bytes_at(begin, here.numel()).copy_(here, /*non_blocking=*/true);
   }
@@ -82,29 +83,23 @@ class CudaPool final : public ReplayPool {
     const int64_t count = c10::multiply_integers(sizes);
     TORCH_CHECK(count > 0, name, " has no elements");
     const auto options = at::TensorOptions().dtype(dtype).device(at::kCUDA);
-    const at::Tensor memory =
-        at::for_blob(allocate(count * static_cast<int64_t>(c10::elementSize(dtype))), sizes)
-            .deleter([slab = state_->buffers.back()](void*) {})
-            .options(options)
-            .make_tensor();
+    char* const data = allocate(count * static_cast<int64_t>(c10::elementSize(dtype)));
+    const at::Tensor memory = at::for_blob(data, sizes)
+                                  .deleter([slab = state_->buffers.back()](void*) {})
+                                  .options(options)
+                                  .make_tensor();
     state_->writes.wrote(memory.const_data_ptr(), name);
     return {std::move(name), memory};
   }
 
   using ReplayPool::copy;
   void copy(const std::vector<BufferCopy>& copies) override {
-    std::vector<Staged> staged;
+    std::vector<const BufferCopy*> from_cpu;
     for (const BufferCopy& copy : copies) {
       check_copy(copy.to, copy.value, copy.padding);
-      const at::Tensor& memory = copy.to.memory;
-      if (copy.value.is_cpu()) {
-        const auto bytes = static_cast<int64_t>(memory.nbytes());
-        staged.push_back({static_cast<char*>(memory.mutable_data_ptr()), bytes, &copy});
-      } else {
-        copy_on_card(copy);
-      }
+      copy.value.is_cpu() ? from_cpu.push_back(&copy) : copy_on_card(copy);
     }
-    copy_from_cpu(std::move(staged));
+    copy_from_cpu(std::move(from_cpu));
     for (const BufferCopy& copy : copies) {
       state_->writes.wrote(copy.to.memory.const_data_ptr(), copy.to.name);
     }

@@ -39,7 +39,6 @@ __device__ int64_t warp_of_cluster() {
 }
 __device__ int64_t warps_of_cluster() { return static_cast<int64_t>(kWarps) * gridDim.x; }
 
-__device__ float larger(float one, float other) { return other > one ? other : one; }
 __device__ float largest_of(float4 four) {
   return larger(larger(four.x, four.y), larger(four.z, four.w));
 }
@@ -394,11 +393,10 @@ __global__ void __launch_bounds__(kThreads)
   if (chunks > 0) sync_cluster();
   float o[4] = {};
   float l = 0.0f;
-  Segment segment = Segment::at(0, chunks, rows.rows);
+  Segment segment = Segment::at(0, 0, rows.rows);
   const FragmentPlaces<kColumns> places(shared, segment, rows.rows, warp, lane);
   for (int chunk = 0; chunk < chunks; ++chunk) {
-    const bool begins = chunk == 0 || chunk == segment.first + segment.chunks;
-    if (begins) {
+    if (chunk == segment.first + segment.chunks) {
       segment = Segment::at(chunk, chunks, rows.rows);
       __syncthreads();  // the weights before are done with
       find_weights(rows, size, scores, segment, shared);

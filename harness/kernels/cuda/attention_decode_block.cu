@@ -94,12 +94,11 @@ __device__ void find_scores(Shared<kDim, kStages>& shared, const Queries<kDim>& 
         const int key = warp * 16 + j * 8 + lane % 4 * 2 + e;
         const float score = s[j][2 * h + e] * scale;
         shared.p[row_of(lane, h)][key] = score;
-        if (key < keys) most = score > most ? score : most;
+        if (key < keys) most = larger(most, score);
       }
     }
     for (int width = 1; width <= 2; width *= 2) {
-      const float other = __shfl_xor_sync(0xffffffffu, most, width);
-      most = other > most ? other : most;
+      most = larger(most, __shfl_xor_sync(0xffffffffu, most, width));
     }
     if (lane % 4 == 0) shared.largest[warp][row_of(lane, h)] = most;
   }
@@ -117,8 +116,7 @@ __device__ void find_weights(Shared<kDim, kStages>& shared, int tile, int rows, 
     float largest = before;
 #pragma unroll
     for (int w = 0; w < kWarps; ++w) {
-      const float other = shared.largest[w][row];
-      largest = other > largest ? other : largest;
+      largest = larger(largest, shared.largest[w][row]);
     }
     const float p = key < keys ? exp_f32(shared.p[row][key] - largest) : 0.0f;
     shared.p[row][key] = p;
