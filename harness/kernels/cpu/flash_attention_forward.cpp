@@ -121,8 +121,8 @@ class ForwardBlock {
     }
   }
 
-  // Under sm90, where a step of zeros and numbers is that step without them; a sum of fmaf may have
-  // been -0.
+  // Zeros times finite values leave a step of sm90 what it is. A sum of fmaf they might take from
+  // -0 to +0.
   bool zeros_add_nothing(const MatrixView& v, int64_t k, int64_t step) const {
     if (shape_.dtype == at::kFloat) return false;
     const auto* row = static_cast<const uint16_t*>(v.data) + k * v.row_stride;

@@ -156,8 +156,8 @@ inline __attribute__((always_inline)) uint32_t half_step(const Sm90Operand& a, c
   return (~static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(good))) & 0xffu) << first;
 }
 
-// One row of zeros: zeros become +0; what is not zero stays as it is, unless it or some b is not a
-// number. Returns the lanes that the scalar step must do.
+// One row of zeros: zeros become +0; what is not zero stays as it is, unless it is NaN or some b is
+// not finite. Returns the lanes that the scalar step must do.
 uint32_t zero_step(const Block& block, const float* before, float* after) {
   uint32_t mask = not_finite(block);
   for (int lane = 0; lane < 16; ++lane) {

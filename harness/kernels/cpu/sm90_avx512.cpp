@@ -121,10 +121,10 @@ inline __attribute__((always_inline)) void step(const Sm90Operand* a, int64_t ro
   for (int64_t row = 0; row < rows; ++row, ++a, c += ldc) {
     const __m512 old = _mm512_maskz_loadu_ps(active, c);
     if (__builtin_expect((a->flags & kAllZero) != 0, 0)) {
-      // Zeros become +0; what is not zero stays as it is, unless it or some b is not a number.
+      // Zeros become +0; what is not zero stays as it is, unless it is NaN or some b is not finite.
       const __mmask16 zero = _mm512_cmp_ps_mask(old, _mm512_setzero_ps(), _CMP_EQ_OQ) & active;
       _mm512_mask_storeu_ps(c, zero, _mm512_setzero_ps());
-      const __mmask16 bad = (not_finite(exponents) | _mm512_cmp_ps_mask(old, old, _CMP_UNORD_Q));
+      const __mmask16 bad = not_finite(exponents) | _mm512_cmp_ps_mask(old, old, _CMP_UNORD_Q);
       hand_over(*a, pairs, bad & active, old, c);
       continue;
     }
