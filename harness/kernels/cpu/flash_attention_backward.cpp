@@ -39,10 +39,6 @@ struct Gradients {
   }
 };
 
-MatrixView transposed(const MatrixView& view) {
-  return {view.data, view.k_stride, view.row_stride};
-}
-
 // A [rows, columns] buffer of float32 and what its first rows look like rounded to the dtype.
 class Tile {
  public:

@@ -113,9 +113,9 @@ class ForwardBlock {
       const int64_t step = std::min<int64_t>(kSm90StepK, count - k);
       int64_t row = from;
       while (row < rows_ && length(row, first) <= k) row += group;
-      const bool apart = !zeros_add_nothing(v, k, step);
-      for (; apart && row < rows_ && length(row, first) < k + step; row += group) {
-        chain(row, group, from, k, length(row, first) - k, v);
+      const auto sees_part = [&] { return row < rows_ && length(row, first) < k + step; };
+      if (sees_part() && !zeros_add_nothing(v, k, step)) {
+        for (; sees_part(); row += group) chain(row, group, from, k, length(row, first) - k, v);
       }
       if (row < rows_) chain(row, rows_ - row, from, k, step, v);
     }
@@ -145,8 +145,8 @@ class ForwardBlock {
   // p_ holds the rows from `prepared` on.
   void chain(int64_t row, int64_t rows, int64_t prepared, int64_t first_k, int64_t k,
              const MatrixView& v) {
-    const char* data = static_cast<const char*>(v.data) + first_k * v.row_stride * shape_.element();
-    p_.chain_part(row - prepared, rows, first_k, k, {data, 1, v.row_stride}, shape_.head_dim,
+    p_.chain_part(row - prepared, rows, first_k, k,
+                  transposed(rows_from(v, first_k, shape_.element())), shape_.head_dim,
                   &o_[row * shape_.head_dim], shape_.head_dim);
   }
 

@@ -51,13 +51,11 @@ std::vector<char> gather_rows(const char* x, const QueryRows& queries,
 void causal_chain(const AttentionShape& shape, const RowBlock& queries, int64_t rows, int64_t group,
                   int64_t position, const MatrixView& k, int64_t keys, float* c) {
   constexpr int64_t kTile = cpu::kAttentionTile;
-  const int64_t width = shape.dtype == at::kFloat ? kF32Lanes : kSm90Lanes;
-  for (int64_t n = 0; n < keys; n += width) {
+  for (int64_t n = 0; n < keys; n += queries.lanes()) {
     const int64_t from = std::max<int64_t>(0, n - position) * group;
     if (from >= rows) return;
-    const auto* first = static_cast<const char*>(k.data) + n * k.row_stride * shape.element();
-    queries.chain_part(from, rows - from, 0, shape.head_dim, {first, k.row_stride, k.k_stride},
-                       std::min(width, keys - n), c + from * kTile + n, kTile);
+    queries.chain_part(from, rows - from, 0, shape.head_dim, rows_from(k, n, shape.element()),
+                       std::min(queries.lanes(), keys - n), c + from * kTile + n, kTile);
   }
 }
 

@@ -41,11 +41,6 @@ MatrixView columns_from(const MatrixView& view, int64_t k, size_t element) {
           view.k_stride};
 }
 
-MatrixView rows_from(const MatrixView& view, int64_t row, size_t element) {
-  return {static_cast<const char*>(view.data) + row * view.row_stride * element, view.row_stride,
-          view.k_stride};
-}
-
 // The fixed tree over slices, built as they arrive: neighbours of equal size are joined, and what
 // is left over is joined from the right, which is "pairs, an odd one carried up".
 class SliceTree {
@@ -108,18 +103,17 @@ void RowBlock::prepare(const MatrixView& a, int64_t rows, int64_t k) {
 
 void RowBlock::chain_part(int64_t first_row, int64_t rows, int64_t first_k, int64_t k,
                           const MatrixView& b, int64_t columns, float* c, int64_t ldc) const {
-  const int64_t width = dtype_ == at::kFloat ? kF32Lanes : kSm90Lanes;
-  for (int64_t n = 0; n < columns; n += width) {
-    const int lanes = static_cast<int>(std::min(width, columns - n));
+  for (int64_t n = 0; n < columns; n += lanes()) {
+    const int count = static_cast<int>(std::min(lanes(), columns - n));
     if (dtype_ == at::kFloat) {
       kernels_.f32_chain(
           static_cast<const float*>(a_.data) + first_row * a_.row_stride + first_k * a_.k_stride,
           a_.row_stride, a_.k_stride, rows, static_cast<const float*>(b.data) + n * b.row_stride,
-          b.row_stride, b.k_stride, lanes, k, c + n, ldc);
+          b.row_stride, b.k_stride, count, k, c + n, ldc);
     } else {
       kernels_.sm90_chain(steps_.data() + first_k / kSm90StepK * rows_ + first_row, rows_, rows,
                           static_cast<const uint16_t*>(b.data) + n * b.row_stride, b.row_stride,
-                          b.k_stride, lanes, k, c + n, ldc);
+                          b.k_stride, count, k, c + n, ldc);
     }
   }
 }

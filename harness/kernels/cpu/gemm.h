@@ -20,6 +20,17 @@ struct MatrixView {
   int64_t k_stride;
 };
 
+// `view` from row `row` on; `element`: bytes of one.
+inline MatrixView rows_from(const MatrixView& view, int64_t row, size_t element) {
+  return {
+      static_cast<const char*>(view.data) + row * view.row_stride * static_cast<int64_t>(element),
+      view.row_stride, view.k_stride};
+}
+
+inline MatrixView transposed(const MatrixView& view) {
+  return {view.data, view.k_stride, view.row_stride};
+}
+
 // Chains over one block of rows: the left operand, made ready once, then any number of products.
 class RowBlock {
  public:
@@ -28,6 +39,9 @@ class RowBlock {
 
   // a: [rows, k]. A float32 operand is referred to, not copied.
   void prepare(const MatrixView& a, int64_t rows, int64_t k);
+
+  // Columns that a kernel does at once: multiples of it waste none.
+  int64_t lanes() const { return dtype_ == at::kFloat ? kF32Lanes : kSm90Lanes; }
 
   // c[row, n] = chain(c[row, n]; a[row, :], b[n, :]) for n < columns; c is float32 with rows `ldc`
   // apart. Terms go by k ascending; under sm90 in steps of 16 from k = 0, the last padded with

@@ -183,9 +183,7 @@ void sm90_chain_avx512(const Sm90Operand* a, int64_t step_stride, int64_t rows, 
   for (int64_t first = 0; first < k; first += kChunkK) {
     const int64_t left = k - first;
     const uint16_t* from = b + first * k_stride;
-    if (k_stride == 1 && lanes == 16 && left >= kChunkK) {
-      load_rows(from, lane_stride, 16, kChunkK, pairs);
-    } else if (k_stride == 1) {
+    if (k_stride == 1) {
       load_rows(from, lane_stride, lanes, left, pairs);
     } else if (lane_stride == 1) {
       load_columns(from, k_stride, active, left, pairs);

@@ -117,12 +117,11 @@ __global__ void __launch_bounds__(kThreads)
         for (int e = 0; e < 2; ++e) {
           float& score = s[j][2 * h + e];
           score = score * size.scale;
-          if (j * 8 + lane % 4 * 2 + e < seen[h]) largest = score > largest ? score : largest;
+          if (j * 8 + lane % 4 * 2 + e < seen[h]) largest = larger(largest, score);
         }
       }
       for (int width = 1; width <= 2; width *= 2) {
-        const float other = __shfl_xor_sync(0xffffffffu, largest, width);
-        largest = other > largest ? other : largest;
+        largest = larger(largest, __shfl_xor_sync(0xffffffffu, largest, width));
       }
 #pragma unroll
       for (int j = 0; j < 8; ++j) {
@@ -207,7 +206,7 @@ __global__ void __launch_bounds__(kF32Threads)
     }
     __syncthreads();
     float largest = m;
-    for (int j = 0; j < n; ++j) largest = s[j] > largest ? s[j] : largest;
+    for (int j = 0; j < n; ++j) largest = larger(largest, s[j]);
     __syncthreads();
     for (int j = static_cast<int>(threadIdx.x); j < n; j += kF32Threads) {
       s[j] = exp_f32(s[j] - largest);

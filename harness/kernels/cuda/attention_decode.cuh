@@ -26,9 +26,6 @@ struct DecodeRows {
   }
 };
 
-// A NaN is passed over.
-__device__ inline float larger(float one, float other) { return other > one ? other : one; }
-
 // Row groups of a key-value head.
 __host__ __device__ inline int64_t row_groups(const Attention& size) {
   return (size.heads / size.kv_heads + kDecodeRows - 1) / kDecodeRows;

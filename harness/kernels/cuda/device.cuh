@@ -58,6 +58,9 @@ __device__ float fold_block(float partial, float* shared /* [kLanes] */) {
   return shared[0];
 }
 
+// `other` is passed over if it is NaN.
+__device__ inline float larger(float one, float other) { return other > one ? other : one; }
+
 // The largest of a block's values; a NaN is never the maximum.
 template <int kLanes>
 __device__ float max_block(float value, float* shared /* [kLanes] */) {
@@ -66,10 +69,7 @@ __device__ float max_block(float value, float* shared /* [kLanes] */) {
   shared[lane] = value;
   __syncthreads();
   for (int width = kLanes / 2; width > 0; width /= 2) {
-    if (lane < width) {
-      const float other = shared[lane + width];
-      shared[lane] = other > shared[lane] ? other : shared[lane];
-    }
+    if (lane < width) shared[lane] = larger(shared[lane], shared[lane + width]);
     __syncthreads();
   }
   return shared[0];

@@ -36,8 +36,7 @@ __device__ float row_max(int64_t first, int64_t end, float* shared, Term term) {
   float most = -INFINITY;
 #pragma unroll 8  // loads go ahead of what waits for the one before
   for (int64_t i = first + softmax_lane(); i < end; i += kSoftmaxThreads) {
-    const float value = term(i);
-    most = value > most ? value : most;
+    most = larger(most, term(i));
   }
   return max_block<kSoftmaxThreads>(most, shared);
 }
@@ -45,12 +44,10 @@ __device__ float row_max(int64_t first, int64_t end, float* shared, Term term) {
 __device__ inline float max_of_chunks(const RowSums& sums, int64_t row) {
   float most = -INFINITY;
   for (int64_t i = threadIdx.x % 32; i < sums.chunks; i += 32) {
-    const float other = sums.maxima[row * sums.chunks + i];
-    most = other > most ? other : most;
+    most = larger(most, sums.maxima[row * sums.chunks + i]);
   }
   for (int width = 16; width > 0; width /= 2) {
-    const float other = __shfl_xor_sync(0xffffffffu, most, width);
-    most = other > most ? other : most;
+    most = larger(most, __shfl_xor_sync(0xffffffffu, most, width));
   }
   return most;
 }
