@@ -104,7 +104,9 @@ Facts facts_of(const std::filesystem::path& run_folder) {
   const JsonReader arms = settings.required("arms");
   add_differences(arms.required(facts->a).value(), arms.required(facts->b).value(), "",
                   facts->settings);
-  facts->operators = manifest->operators;
+  for (const Manifest::Closer& closer : manifest->closer) {
+    if (closer.a == facts->a && closer.b == facts->b) facts->operators.push_back(closer.text);
+  }
   for (const auto& [key, value] : manifest->environment) {
     facts->environment += fmt::format("{:<16}  {}\n", key, value);
   }

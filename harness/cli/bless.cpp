@@ -1,11 +1,13 @@
+#include "harness/compare/bless.h"
+
 #include <fmt/format.h>
 
 #include <filesystem>
 
 #include "harness/cli/commands.h"
-#include "harness/compare/golden.h"
 #include "harness/core/error.h"
 #include "harness/observe/manifest.h"
+#include "harness/observe/run_folder.h"
 
 namespace samebits {
 namespace {
@@ -23,6 +25,7 @@ int run_bless(const BlessFlags& flags) {
   const Case c = case_of_run(folder);
   std::vector<ArmRecording> recordings;
   for (const Arm& arm : c.arms) recordings.push_back(read_arm(folder / arm.name));
+  check_markers(recordings, *manifest);
   const Provenance provenance{manifest->command, flags.reason, manifest->environment};
   for (const std::string& line : bless(flags.golden, c, recordings, provenance)) {
     fmt::print("{}\n", line);

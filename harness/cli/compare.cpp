@@ -1,7 +1,8 @@
 #include <fmt/format.h>
 
 #include "harness/cli/commands.h"
-#include "harness/compare/divergence.h"
+#include "harness/compare/evidence.h"
+#include "harness/compare/verdict.h"
 #include "harness/core/error.h"
 
 namespace samebits {
@@ -11,21 +12,42 @@ struct CompareFlags {
   std::string a;
   std::string b;
   std::string relation = "bit_exact";
+  bool compares_tensors = true;
+  bool accepts_nonfinite = false;
 };
 
-int run_compare(const CompareFlags& flags) {
-  const PairComparison comparison =
-      compare_recordings(read_arm(flags.a), read_arm(flags.b), relation_from_text(flags.relation));
+void print_counts(const CompareFlags& flags, const PairComparison& comparison) {
   fmt::print("{} against {}, {}: {} observations compared, {} differ", flags.a, flags.b,
              flags.relation, comparison.compared, comparison.different);
   if (comparison.only_a + comparison.only_b > 0) {
     fmt::print(", {} only in the first, {} only in the second", comparison.only_a,
                comparison.only_b);
   }
+  if (comparison.unknown > 0) {
+    fmt::print(", {} tensors whose digests differ were not compared", comparison.unknown);
+  }
   fmt::print("\n");
+}
+
+int run_compare(const CompareFlags& flags) {
+  Relation relation = relation_from_text(flags.relation);
+  if (!flags.compares_tensors) relation.tensors = TensorRule::kNotCompared;
+  const ArmRecording a = read_whole_arm(flags.a);
+  const ArmRecording b = read_whole_arm(flags.b);
+  const PairComparison comparison = compare_recordings(a, b, relation);
+  const Nonfinite nonfinite = flags.accepts_nonfinite ? Nonfinite::kAccept : Nonfinite::kRefuse;
+  const bool holds = does_hold(relation, comparison, nonfinite);
+  print_counts(flags, comparison);
   if (comparison.first) fmt::print("first: {}\n", comparison.first->text());
   if (comparison.compared == 0) fmt::print("nothing was compared, so nothing holds\n");
-  return comparison.agrees() ? 0 : 1;
+  if (comparison.nonfinite > 0 && !flags.accepts_nonfinite) {
+    fmt::print("{} values are NaN or infinite in both, which is no agreement; first: {}\n",
+               comparison.nonfinite, place_text(*comparison.first_nonfinite));
+  }
+  if (!a.finished) fmt::print("{} was cut off\n", flags.a);
+  if (!b.finished) fmt::print("{} was cut off\n", flags.b);
+  fmt::print("{}\n", holds ? "holds" : "FAILS");
+  return holds ? 0 : 1;
 }
 
 }  // namespace
@@ -36,7 +58,12 @@ void add_compare_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<CompareFlags>();
   command->add_option("a", flags->a, "an arm's folder, such as out/demo/eager")->required();
   command->add_option("b", flags->b, "another one")->required();
-  command->add_option("--relation", flags->relation, "bit_exact, ulp:MAX or allclose:RTOL,ATOL");
+  command->add_option("--relation", flags->relation,
+                      "bit_exact, must_diverge, ulp:MAX or allclose:RTOL,ATOL");
+  command->add_flag("!--without-tensors", flags->compares_tensors,
+                    "under a bound, tensors whose digests differ are counted and not compared");
+  command->add_flag("--accept-nonfinite", flags->accepts_nonfinite,
+                    "let NaN agree with the same NaN");
   command->callback([flags, &action] { action = [flags] { return run_compare(*flags); }; });
 }
 

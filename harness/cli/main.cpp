@@ -2,12 +2,15 @@
 
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <new>
 
 #include "harness/cli/commands.h"
 #include "harness/core/device_error.h"
+#include "harness/core/environment.h"
 #include "harness/core/error.h"
 #include "harness/kernels/device.h"
 
@@ -21,6 +24,15 @@ int complain(int code, const std::string& line) {
   return code;
 }
 
+// OpenMP's threads spin at the end of every parallel region unless told otherwise, which beside
+// other work takes their cores away from them and makes a run ten times as long. libgomp reads this
+// as it is loaded, before main(): so it is set for a second start of the same program.
+void wait_without_spinning(char** argv) {
+  if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
+  setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/0);
+  execv("/proc/self/exe", argv);  // returns where it fails; the run is then slower beside others
+}
+
 // As typed, with the program by its name alone.
 std::string command_line(int argc, char** argv) {
   std::string line = "samebits";
@@ -31,9 +43,11 @@ std::string command_line(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  wait_without_spinning(argv);
   CLI::App app("Runs the same Qwen3 workload in several arms and compares them bit for bit.",
                "samebits");
   app.require_subcommand(1);
+  app.set_version_flag("--version", samebits::version_text());
   std::string certificates;
   app.add_option("--certificates", certificates,
                  "remembers, from run to run, which algorithms of cuBLASLt gave our kernels' bytes")

@@ -9,6 +9,7 @@ namespace {
 struct ReportFlags {
   std::string folder;
   std::string format = "console";
+  bool is_brief = false;
 };
 
 }  // namespace
@@ -18,10 +19,13 @@ void add_report_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<ReportFlags>();
   command->add_option("run", flags->folder, "the run's folder")->required();
   command->add_option("--format", flags->format, "console, md, json or junit");
+  command->add_flag("--brief", flags->is_brief, "the verdict and what failed, on the console");
   command->callback([flags, &action] {
     action = [flags] {
-      fmt::print("{}", report_in_format(record_from_folder(flags->folder), flags->format));
-      return 0;
+      const ReportRecord record = record_from_folder(flags->folder);
+      fmt::print("{}", flags->is_brief ? console_summary(record)
+                                       : report_in_format(record, flags->format));
+      return record.holds ? 0 : 1;
     };
   });
 }

@@ -1,161 +1,75 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 
 #include "harness/cli/commands.h"
-#include "harness/compare/golden.h"
-#include "harness/core/device_error.h"
-#include "harness/core/environment.h"
 #include "harness/core/error.h"
 #include "harness/core/file.h"
-#include "harness/core/stopwatch.h"
-#include "harness/observe/step_observer.h"
+#include "harness/observe/run_files.h"
 #include "harness/report/writers.h"
-#include "harness/workload/workload.h"
+#include "harness/run/run_case.h"
 
 namespace samebits {
 namespace {
 
+constexpr char kGoldenFolder[] = "golden";
+
 struct RunFlags {
   std::string case_file;
   std::string out;
-  std::string golden = "golden";
+  std::string golden;
+  std::string junit;
   std::vector<std::string> arms;
   std::vector<std::string> overrides;
   int64_t steps = 0;
   std::string level = "step";
   bool resume = false;
+  bool force = false;
+  bool record = false;
+  bool is_verbose = false;
   std::string command;  // as typed
 };
 
-std::unique_ptr<Workload> build(const Arm& arm) {
-  try {
-    return make_workload(arm);
-  } catch (const c10::Error& error) {
-    throw RunError(fmt::format("arm {}, building: {}", arm.name, error_line(error)));
+// A folder that was asked for must be there; without the flag, no folder means no goldens.
+std::filesystem::path golden_folder(const RunFlags& flags) {
+  if (flags.golden.empty()) return kGoldenFolder;
+  if (!std::filesystem::is_directory(flags.golden)) {
+    throw InputError("--golden", quoted(flags.golden), "a folder of blessed streams");
+  }
+  return flags.golden;
+}
+
+void check_junit(const std::string& file) {
+  if (file.empty()) return;
+  const std::filesystem::path folder = std::filesystem::path(file).parent_path();
+  if (!folder.empty() && !std::filesystem::is_directory(folder)) {
+    throw InputError("--junit", quoted(file), "a file in a folder that exists");
   }
 }
 
-StepRecord run_step(const Arm& arm, Workload& workload, int64_t step, StepObserver& observer) {
-  try {
-    return observer.run(workload, step);
-  } catch (const RunError& error) {
-    throw RunError(fmt::format("arm {}, {}; its stream is kept", arm.name, error.what()));
-  }
-}
-
-// Runs one arm to its end.
-void run_arm(const Arm& arm, Level level, ArmRecorder& recorder,
-             const std::filesystem::path& folder) {
-  const Stopwatch clock;
-  fmt::print("{}: building\n", arm.name);
-  std::fflush(stdout);
-  const std::unique_ptr<Workload> workload = build(arm);
-  StepObserver observer(recorder.sink(0), level, arm.device);
-  for (int64_t step = 0; step < arm.steps; ++step) {
-    recorder.record_step(run_step(arm, *workload, step, observer));
-    fmt::print("{}: step {} of {}, {:.1f} s\n", arm.name, step + 1, arm.steps, clock.seconds());
-    std::fflush(stdout);
-    if (clock.seconds() > arm.timeout_s && step + 1 < arm.steps) {
-      throw RunError(
-          fmt::format("arm {}: {:.0f} s after step {}, timeout_s is {:.0f}; its stream is kept",
-                      arm.name, clock.seconds(), step + 1, arm.timeout_s));
-    }
-  }
-  recorder.record_guards(workload->guards());
-  const std::vector<std::string> graphs = workload->saved_graphs();
-  for (size_t i = 0; i < graphs.size(); ++i) {
-    write_text_file((folder / fmt::format("graph-{}.json", i)).string(), graphs[i]);
-  }
-  recorder.finish();
-}
-
-// What the manifest says of an arm, from its folder alone, so that a resumed run says the same of
-// the arms that it did not have to run.
-Manifest::ArmEntry entry_of(const Arm& arm, const ArmRecording& recording) {
-  Manifest::ArmEntry entry;
-  entry.name = arm.name;
-  entry.finished = recording.finished;
-  entry.ranks = static_cast<int64_t>(recording.ranks.size());
-  for (const StreamContents& stream : recording.ranks) {
-    entry.observations += static_cast<int64_t>(stream.observations.size());
-  }
-  for (const StepRecord& step : recording.steps) {
-    for (const PhaseCost& phase : step.phases) entry.seconds += phase.seconds;
-    if (entry.witness_failure.empty()) {
-      entry.witness_failure = witness_failure(arm, step.witness);
-    }
-  }
-  return entry;
-}
-
-// Arms that parted at level `step` run again at level `op`, as far as the step at which they did,
-// in a folder inside the run's: that names the operator. One sentence a pair.
-std::vector<std::string> first_operators(const Case& c, const std::vector<Verdict>& verdicts,
-                                         const std::filesystem::path& out) {
-  std::vector<std::string> sentences;
-  for (const Verdict& verdict : verdicts) {
-    if (verdict.relation.holds == Holds::kMustDiverge) continue;
-    for (const Verdict::Pair& pair : verdict.pairs) {
-      const std::optional<Divergence>& parted = pair.comparison.first;
-      if (pair.holds || !parted || is_operator_site(parted->site)) continue;
-      Case two = select_arms(c, {pair.a, pair.b});
-      for (Arm& arm : two.arms) arm.steps = parted->step + 1;
-      const std::filesystem::path where = out / fmt::format("op-{}-{}", pair.a, pair.b);
-      std::filesystem::remove_all(where);  // of a run that was cut off
-      fmt::print("\n{} and {} part at step {}: looking for the operator\n", pair.a, pair.b,
-                 parted->step);
-      RunFolder folder = RunFolder::create(where, two);
-      for (const Arm& arm : two.arms) {
-        run_arm(arm, Level::kOp, *folder.start_arm(arm.name), where / arm.name);
-      }
-      const PairComparison closer =
-          compare_recordings(read_arm(where / pair.a), read_arm(where / pair.b), verdict.relation);
-      sentences.push_back(
-          fmt::format("{} and {}, at level op: {}", pair.a, pair.b,
-                      closer.first ? closer.first->text() : "no difference when run again"));
-    }
-  }
-  return sentences;
-}
-
-int run_case(const RunFlags& flags) {
+int run(const RunFlags& flags) {
   std::vector<std::string> overrides = flags.overrides;
   if (flags.steps > 0) overrides.push_back(fmt::format("steps={}", flags.steps));
   const Case c = select_arms(load_case(flags.case_file, overrides), flags.arms);
-  const Level level = flags.level == "op" ? Level::kOp : Level::kStep;
-  for (const Arm& arm : c.arms) check_arm(arm);
-  const std::filesystem::path out = flags.out.empty() ? "out/" + c.name : flags.out;
-  RunFolder folder = flags.resume ? RunFolder::resume(out, c) : RunFolder::create(out, c);
+  RunOptions options;
+  options.out = flags.out.empty() ? "out/" + c.name : flags.out;
+  options.golden = golden_folder(flags);
+  options.level = flags.level == "op" ? Level::kOp : Level::kStep;
+  if (flags.resume) options.existing = Existing::kResume;
+  if (flags.force) options.existing = Existing::kReplace;
+  options.command = flags.command;
+  check_junit(flags.junit);
 
-  for (const Arm& arm : c.arms) {
-    if (folder.is_finished(arm.name)) {
-      fmt::print("{}: finished before\n", arm.name);
-      continue;
-    }
-    run_arm(arm, level, *folder.start_arm(arm.name), out / arm.name);
-  }
-
-  Manifest manifest;
-  manifest.command = flags.command;
-  manifest.environment = environment_report();
-  manifest.settings = Json::parse(canonical_json(c));
-  std::vector<ArmRecording> recordings;
-  for (const Arm& arm : c.arms) {
-    recordings.push_back(read_arm(out / arm.name));
-    manifest.arms.push_back(entry_of(arm, recordings.back()));
-    manifest.golden.push_back(
-        json_from_golden_check(check_golden(flags.golden, c, arm, recordings.back())));
-  }
-  const std::vector<Verdict> verdicts = judge_case(c, recordings);
-  for (const Verdict& verdict : verdicts) manifest.verdicts.push_back(json_from_verdict(verdict));
-  manifest.operators = first_operators(c, verdicts, out);
-  const ReportRecord record = record_from(c, recordings, manifest);
-  write_text_file((out / "report.md").string(), markdown_report(record));
-  write_manifest(out, manifest);
-  fmt::print("\n{}", console_report(record));
-  return record.holds ? 0 : 1;
+  Progress progress(isatty(STDOUT_FILENO) == 1);
+  const ReportRecord record = run_case(c, options, progress);
+  if (!flags.junit.empty()) write_text_file(flags.junit, junit_report(record));
+  if (flags.is_verbose) fmt::print("\n{}", console_details(record));
+  fmt::print("\n{}\nreport: {}\n", console_summary(record),
+             (options.out / run_files::kReport).string());
+  const bool is_only_recorded =
+      flags.record && !record.has_comparison && record.failures.size() == 1;
+  return record.holds || is_only_recorded ? 0 : 1;
 }
 
 }  // namespace
@@ -166,14 +80,22 @@ void add_run_command(CLI::App& app, const std::string& typed, Action& action) {
   flags->command = typed;
   command->add_option("case", flags->case_file, "a file of cases/")->required();
   command->add_option("--out", flags->out, "the run's folder (default: out/NAME)");
-  command->add_option("--golden", flags->golden, "folder of blessed streams");
+  command->add_option("--golden", flags->golden,
+                      std::string("folder of blessed streams (default: ") + kGoldenFolder + ")");
+  command->add_option("--junit", flags->junit, "write the verdicts to this file too, as JUnit");
   command->add_option("--arm", flags->arms, "run this arm only; may be repeated");
   command->add_option("--set", flags->overrides, "key=value, or ARM.key=value; may be repeated");
   command->add_option("--steps", flags->steps, "instead of the case's")->check(CLI::PositiveNumber);
   command->add_option("--level", flags->level, "step, or op: every operator's output too")
       ->check(CLI::IsMember({"step", "op"}));
-  command->add_flag("--resume", flags->resume, "take up a run that was cut off");
-  command->callback([flags, &action] { action = [flags] { return run_case(*flags); }; });
+  CLI::Option* resume =
+      command->add_flag("--resume", flags->resume, "take up a run that was cut off");
+  command->add_flag("--force", flags->force, "replace the run that is in the folder")
+      ->excludes(resume);
+  command->add_flag("--record", flags->record,
+                    "exit 0 where arms were recorded and nothing was there to compare them with");
+  command->add_flag("-v,--verbose", flags->is_verbose, "print every table, not only the verdict");
+  command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 
 }  // namespace samebits

@@ -36,11 +36,28 @@ int64_t count_steps(const std::vector<Observation>& observations) {
 
 Divergence divergence_at(const Observation* a, const Observation* b, int64_t occurrence) {
   const Observation& seen = a != nullptr ? *a : *b;
-  Divergence divergence{seen.step, seen.phase, seen.rank, seen.site, occurrence, {}, {}, {}};
+  Divergence divergence;
+  divergence.step = seen.step;
+  divergence.phase = seen.phase;
+  divergence.rank = seen.rank;
+  divergence.site = seen.site;
+  divergence.occurrence = occurrence;
   if (a != nullptr) divergence.a = *a;
   if (b != nullptr) divergence.b = *b;
   if (a != nullptr && b != nullptr) divergence.distance = scalar_ulp(*a, *b);
   return divergence;
+}
+
+// What a relation says of one aligned pair.
+Agreement judge_pair(const Relation& relation, const Observation& a, const Observation& b) {
+  const Agreement agreement = judge(relation, a, b);
+  const bool fails = agreement == Agreement::kUnknown && relation.tensors == TensorRule::kMustMatch;
+  return fails ? Agreement::kFails : agreement;
+}
+
+void count_nonfinite(PairComparison& comparison, const Observation& a, const Observation& b) {
+  if (is_operator_site(a.site) || !has_nonfinite(a) || !has_nonfinite(b)) return;
+  if (++comparison.nonfinite == 1) comparison.first_nonfinite = a;
 }
 
 void note_distance(PairComparison& comparison, const Observation& a, const Observation& b) {
@@ -71,26 +88,31 @@ Placed compare_placed(const std::vector<Observation>& a, const std::vector<Obser
   const Keys a_keys(a);
   const Keys b_keys(b);
   size_t position = 0;
+  size_t next_b = 0;  // what follows in `b`, were it in the order of `a`
   for (const auto& [a_index, b_index] : align(a, b)) {
     const Observation* a_seen = a_index ? &a[*a_index] : nullptr;
     const Observation* b_seen = b_index ? &b[*b_index] : nullptr;
     bool is_divergence = true;
+    bool is_out_of_order = false;
     if (a_seen == nullptr) {
       ++comparison.only_b;
     } else if (b_seen == nullptr) {
       ++comparison.only_a;
     } else {
-      ++comparison.compared;
-      const Agreement agreement = judge(relation, *a_seen, *b_seen);
-      is_divergence = agreement == Agreement::kFails;
-      if (is_divergence) ++comparison.different;
-      if (agreement == Agreement::kUnknown) ++comparison.unknown;
+      const Agreement agreement = judge_pair(relation, *a_seen, *b_seen);
+      ++(agreement == Agreement::kUnknown ? comparison.unknown : comparison.compared);
+      is_out_of_order = *b_index < next_b;
+      is_divergence = agreement == Agreement::kFails || is_out_of_order;
+      if (agreement == Agreement::kFails) ++comparison.different;
+      count_nonfinite(comparison, *a_seen, *b_seen);
       note_distance(comparison, *a_seen, *b_seen);
     }
+    if (b_index) next_b = *b_index + 1;
     if (is_divergence && !comparison.first) {
       const int64_t occurrence =
           a_index ? a_keys.occurrence[*a_index] : b_keys.occurrence[*b_index];
       comparison.first = divergence_at(a_seen, b_seen, occurrence);
+      comparison.first->is_out_of_order = is_out_of_order;
       placed.position = position;
     }
     ++position;
@@ -117,19 +139,34 @@ std::string value_text(const Observation& observation) {
 
 bool is_operator_site(const std::string& site) { return site.find('#') != std::string::npos; }
 
+ArmRecording without_operators(ArmRecording recording) {
+  for (StreamContents& rank : recording.ranks) {
+    std::erase_if(rank.observations,
+                  [](const Observation& each) { return is_operator_site(each.site); });
+  }
+  return recording;
+}
+
 std::string site_kind(const std::string& site) { return site.substr(0, site.find('[')); }
 
-std::string Divergence::text() const {
+std::string Divergence::text() const { return place() + ": " + values(); }
+
+std::string Divergence::place() const {
   std::string text = "step " + std::to_string(step) + ", " + phase;
   if (rank != 0) text += ", rank " + std::to_string(rank);
   text += ", " + site;
   if (occurrence != 0) text += " (occurrence " + std::to_string(occurrence) + ")";
-  text += ": ";
-  if (!b) return text + "seen by the first only";
-  if (!a) return text + "seen by the second only";
+  return text;
+}
+
+std::string Divergence::values() const {
+  if (!b) return "seen by the first only";
+  if (!a) return "seen by the second only";
+  if (is_out_of_order) return "seen by the second in another order";
   if (a->dtype != b->dtype || a->shape != b->shape) {
-    return text + form_text(*a) + " against " + form_text(*b);
+    return form_text(*a) + " against " + form_text(*b);
   }
+  std::string text;
   if (!a->bits) text += form_text(*a) + ", ";
   text += value_text(*a) + " against " + value_text(*b);
   if (distance) text += ", " + ulp_text(*distance);
@@ -184,6 +221,11 @@ PairComparison compare_recordings(const ArmRecording& a, const ArmRecording& b,
     all.compared += one.compared;
     all.different += one.different;
     all.unknown += one.unknown;
+    all.nonfinite += one.nonfinite;
+    if (one.first_nonfinite &&
+        (!all.first_nonfinite || one.first_nonfinite->step < all.first_nonfinite->step)) {
+      all.first_nonfinite = one.first_nonfinite;
+    }
     all.only_a += one.only_a;
     all.only_b += one.only_b;
     all.steps_a = std::max(all.steps_a, one.steps_a);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "harness/compare/relation.h"
-#include "harness/observe/run_folder.h"
+#include "harness/observe/arm_recording.h"
 
 namespace samebits {
 
@@ -21,16 +21,21 @@ struct Divergence {
   std::optional<Observation> a;  // absent: only the other arm saw it
   std::optional<Observation> b;
   std::optional<uint64_t> distance;  // of two floating-point scalars
+  bool is_out_of_order = false;      // both saw the same, in another order
 
   // "step 3, train, loss: 7.4252 against 7.4253, 5 ULP"; rank and occurrence where they are not 0.
   std::string text() const;
+  std::string place() const;   // "step 3, train, loss"
+  std::string values() const;  // "7.4252 against 7.4253, 5 ULP"
 };
 
 struct PairComparison {
   std::optional<Divergence> first;  // in program order; nullopt: the relation held everywhere
-  int64_t compared = 0;             // aligned observations, `unknown` among them
-  int64_t different = 0;            // of these, how many the relation refuses
-  int64_t unknown = 0;              // tensors whose digests differ, under ulp and allclose
+  int64_t compared = 0;             // aligned observations that the relation could judge
+  int64_t different = 0;            // of these, how many it refuses
+  int64_t unknown = 0;              // aligned tensors that it could not: digests know no distance
+  int64_t nonfinite = 0;            // compared values that are NaN or infinite on both sides
+  std::optional<Observation> first_nonfinite;  // the first of these, as the first arm saw it
   int64_t only_a = 0;
   int64_t only_b = 0;
   int64_t steps_a = 0;  // distinct steps seen
@@ -40,7 +45,9 @@ struct PairComparison {
   uint64_t max_loss_ulp = 0;
   uint64_t max_logprob_ulp = 0;
 
-  bool agrees() const { return !first && compared > 0; }
+  // Two NaNs agree in nothing: whoever accepts them (Nonfinite) asks differs() instead.
+  bool agrees() const { return !differs() && nonfinite == 0; }
+  bool differs() const { return first || compared == 0; }
 };
 
 // Aligns two recordings by (step, phase, rank, site, occurrence) and judges every pair. Ranks that
@@ -57,6 +64,9 @@ PairComparison compare_streams(const std::vector<Observation>& a, const std::vec
 using AlignedPair = std::pair<std::optional<size_t>, std::optional<size_t>>;
 std::vector<AlignedPair> align(const std::vector<Observation>& a,
                                const std::vector<Observation>& b);
+
+// The recording at level `step`.
+ArmRecording without_operators(ArmRecording recording);
 
 // True for operator outputs, "layers.3.attention.wo#0", which only level `op` records.
 bool is_operator_site(const std::string& site);

@@ -16,9 +16,18 @@ const ArmRecording& find(const std::vector<ArmRecording>& recordings, const std:
   throw InputError("arm " + arm, "no recorded stream", "a run of it");
 }
 
-bool does_hold(const Relation& relation, const PairComparison& comparison) {
-  if (relation.holds != Holds::kMustDiverge) return comparison.agrees();
-  return comparison.different > 0;
+Verdict::Pair judge_pair(const Relation& relation, const ArmRecording& first,
+                         const ArmRecording& other, const PairRules& rules) {
+  Verdict::Pair pair;
+  pair.a = first.arm;
+  pair.b = other.arm;
+  pair.compares_operators = rules.compares_operators;
+  pair.comparison =
+      rules.compares_operators
+          ? compare_recordings(first, other, relation)
+          : compare_recordings(without_operators(first), without_operators(other), relation);
+  pair.holds = does_hold(relation, pair.comparison, rules.nonfinite);
+  return pair;
 }
 
 std::string names_text(const std::vector<std::string>& names) {
@@ -47,9 +56,24 @@ std::string failure_text(const Relation& relation, const Verdict::Pair& pair) {
     return both + " were to diverge, and their " + std::to_string(pair.comparison.compared) +
            " common observations are equal to the bit";
   }
-  return both + " part at " + pair.comparison.first->text() + " (" +
-         std::to_string(pair.comparison.different) + " of " +
-         std::to_string(pair.comparison.compared) + " observations differ)";
+  if (const auto& first = pair.comparison.first) {
+    return both + " diverge at " + first->text() + " (" +
+           std::to_string(pair.comparison.different) + " of " +
+           std::to_string(pair.comparison.compared) + " observations differ)";
+  }
+  const Observation& first = *pair.comparison.first_nonfinite;
+  return both + " agree in nothing at step " + std::to_string(first.step) + ", " + first.phase +
+         ", " + first.site + ": NaN or infinite in both (" +
+         std::to_string(pair.comparison.nonfinite) + " of " +
+         std::to_string(pair.comparison.compared) + " observations)";
+}
+
+// What a bound could not look at.
+std::string unknown_text(const std::vector<Verdict::Pair>& pairs) {
+  int64_t unknown = 0;
+  for (const Verdict::Pair& pair : pairs) unknown += pair.comparison.unknown;
+  if (unknown == 0) return "";
+  return " (" + std::to_string(unknown) + " tensors whose digests differ were not compared)";
 }
 
 Json json_from_observation(const std::optional<Observation>& observation) {
@@ -69,6 +93,8 @@ Json json_from_pair(const Verdict::Pair& pair) {
                {"compared", comparison.compared},
                {"different", comparison.different},
                {"unknown", comparison.unknown},
+               {"nonfinite", comparison.nonfinite},
+               {"compares_operators", pair.compares_operators},
                {"only_a", comparison.only_a},
                {"only_b", comparison.only_b},
                {"max_loss_ulp", json_from_distance(comparison.max_loss_ulp)},
@@ -98,10 +124,11 @@ std::string Verdict::text() const {
     case Holds::kBitExact:
       return arms + " are equal to the bit";
     case Holds::kUlp:
-      return arms + " are within " + std::to_string(relation.max_ulp) + " ULP";
+      return arms + " are within " + std::to_string(relation.max_ulp) + " ULP" +
+             unknown_text(pairs);
     case Holds::kAllclose:
       return arms + " are close: rtol " + shortest_text(relation.rtol) + ", atol " +
-             shortest_text(relation.atol);
+             shortest_text(relation.atol) + unknown_text(pairs);
     case Holds::kMustDiverge:
       break;
   }
@@ -110,23 +137,41 @@ std::string Verdict::text() const {
          std::to_string(*comparison.first_different_step) + " on, " + distance_text(comparison);
 }
 
-Verdict judge_relation(const Relation& relation, const std::vector<ArmRecording>& recordings) {
+bool does_hold(const Relation& relation, const PairComparison& comparison, Nonfinite nonfinite) {
+  if (relation.holds == Holds::kMustDiverge) return comparison.different > 0;
+  return nonfinite == Nonfinite::kAccept ? !comparison.differs() : comparison.agrees();
+}
+
+bool runs_same_operators(const Arm& a, const Arm& b) {
+  return a.workload.kind == b.workload.kind &&
+         a.workload.max_batch_tokens == b.workload.max_batch_tokens;
+}
+
+Verdict judge_relation(const Relation& relation, const std::vector<ArmRecording>& recordings,
+                       const RulesOfPair& rules) {
   Verdict verdict{relation, true, {}};
   const ArmRecording& first = find(recordings, relation.arms.front());
   for (size_t i = 1; i < relation.arms.size(); ++i) {
     const ArmRecording& other = find(recordings, relation.arms[i]);
-    Verdict::Pair pair{first.arm, other.arm, compare_recordings(first, other, relation), false};
-    pair.holds = does_hold(relation, pair.comparison);
-    verdict.holds = verdict.holds && pair.holds;
-    verdict.pairs.push_back(std::move(pair));
+    verdict.pairs.push_back(
+        judge_pair(relation, first, other, rules ? rules(first.arm, other.arm) : PairRules()));
+    verdict.holds = verdict.holds && verdict.pairs.back().holds;
   }
   return verdict;
 }
 
 std::vector<Verdict> judge_case(const Case& c, const std::vector<ArmRecording>& recordings) {
+  const RulesOfPair rules = [&](const std::string& a, const std::string& b) {
+    const Arm& first = c.arm(a);
+    const Arm& other = c.arm(b);
+    const bool is_accepted =
+        first.nonfinite == Nonfinite::kAccept && other.nonfinite == Nonfinite::kAccept;
+    return PairRules{is_accepted ? Nonfinite::kAccept : Nonfinite::kRefuse,
+                     runs_same_operators(first, other)};
+  };
   std::vector<Verdict> verdicts;
   for (const Relation& relation : c.relations) {
-    verdicts.push_back(judge_relation(relation, recordings));
+    verdicts.push_back(judge_relation(relation, recordings, rules));
   }
   return verdicts;
 }

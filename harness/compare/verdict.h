@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@ struct Verdict {
     std::string b;  // each of the others
     PairComparison comparison;
     bool holds = false;
+    bool compares_operators = true;  // false: the arms cut the work differently
   };
   Relation relation;
   bool holds = false;
@@ -24,12 +26,29 @@ struct Verdict {
   std::string text() const;
 };
 
-// Compares the relation's first arm with each of the others. A relation about nothing (no aligned
-// observation) fails. must_diverge holds when a value that both arms saw differs; what only one of
-// them saw proves nothing. Throws InputError when an arm of the relation is not in `recordings`.
-Verdict judge_relation(const Relation& relation, const std::vector<ArmRecording>& recordings);
+// Whether a relation holds of what a comparison found. One about nothing (no aligned observation)
+// does not. must_diverge holds when a value that both arms saw differs; what only one of them saw
+// proves nothing. Two NaNs are no agreement, unless `nonfinite` accepts them.
+bool does_hold(const Relation& relation, const PairComparison& comparison,
+               Nonfinite nonfinite = Nonfinite::kRefuse);
 
+// What the settings of two arms say about comparing them.
+struct PairRules {
+  Nonfinite nonfinite = Nonfinite::kRefuse;
+  bool compares_operators = true;
+};
+using RulesOfPair = std::function<PairRules(const std::string& a, const std::string& b)>;
+
+// Compares the relation's first arm with each of the others. Throws InputError when an arm of the
+// relation is not in `recordings`.
+Verdict judge_relation(const Relation& relation, const std::vector<ArmRecording>& recordings,
+                       const RulesOfPair& rules = {});
+
+// All relations of a case. Operators' outputs are compared where both arms run the same operators
+// on the same shapes: the same workload in batches of the same size.
 std::vector<Verdict> judge_case(const Case& c, const std::vector<ArmRecording>& recordings);
+
+bool runs_same_operators(const Arm& a, const Arm& b);
 
 Json json_from_verdict(const Verdict& verdict);
 

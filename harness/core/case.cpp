@@ -47,6 +47,11 @@ const Names<GatheredSize>& gathered_sizes() {
                                             {"conditional", GatheredSize::kConditional}};
   return names;
 }
+const Names<Nonfinite>& nonfinites() {
+  static const Names<Nonfinite> names = {{"refuse", Nonfinite::kRefuse},
+                                         {"accept", Nonfinite::kAccept}};
+  return names;
+}
 const Names<WorkloadKind>& workloads() {
   static const Names<WorkloadKind> names = {{"grpo", WorkloadKind::kGrpo},
                                             {"prefill", WorkloadKind::kPrefill},
@@ -63,6 +68,12 @@ const Names<Holds>& relations() {
                                      {"ulp", Holds::kUlp},
                                      {"allclose", Holds::kAllclose},
                                      {"must_diverge", Holds::kMustDiverge}};
+  return names;
+}
+
+const Names<TensorRule>& tensors() {
+  static const Names<TensorRule> names = {{"must_match", TensorRule::kMustMatch},
+                                       {"not_compared", TensorRule::kNotCompared}};
   return names;
 }
 
@@ -116,6 +127,9 @@ std::string to_string(GuardPolicy value) {
 std::string to_string(GatheredSize value) {
   return case_names::name_of(case_names::gathered_sizes(), value);
 }
+std::string to_string(Nonfinite value) {
+  return case_names::name_of(case_names::nonfinites(), value);
+}
 std::string to_string(WorkloadKind value) {
   return case_names::name_of(case_names::workloads(), value);
 }
@@ -123,5 +137,6 @@ std::string to_string(Baseline value) {
   return case_names::name_of(case_names::baselines(), value);
 }
 std::string to_string(Holds value) { return case_names::name_of(case_names::relations(), value); }
+std::string to_string(TensorRule value) { return case_names::name_of(case_names::tensors(), value); }
 
 }  // namespace samebits

@@ -19,9 +19,15 @@ enum class GraphPass { kCommonSubexpressions, kDeadCode, kDropRoundings, kFuse }
 enum class GuardPolicy { kKeep, kDrop };
 // What an all-gather of a shard is taken to hold (dtensor.h, redistribute).
 enum class GatheredSize { kNarrow, kConditional };
+// A NaN or an infinity in a loss, reward, logprob, norm or weight: a failure of its arm, or
+// accepted.
+enum class Nonfinite { kRefuse, kAccept };
 enum class WorkloadKind { kGrpo, kPrefill, kDecode };
 enum class Baseline { kMeanExp, kGroupMean };  // of the advantages
 enum class Holds { kBitExact, kUlp, kAllclose, kMustDiverge };
+// A tensor whose digests differ, under a bound: a digest knows no distance. It fails, or is counted
+// as not compared.
+enum class TensorRule { kMustMatch, kNotCompared };
 
 // Which arithmetic serves each operator.
 struct NumericsSettings {
@@ -91,6 +97,7 @@ struct Arm {
   int64_t steps = 10;
   double timeout_s = 600;
   DeviceKind device = DeviceKind::kCpu;  // never decides a bit
+  Nonfinite nonfinite = Nonfinite::kRefuse;
   NumericsSettings numerics;
   MeshSettings mesh;
   WorkloadSettings workload;
@@ -110,7 +117,8 @@ struct Relation {
   int64_t max_ulp = 0;  // kUlp
   double rtol = 0;      // kAllclose
   double atol = 0;
-  std::string reason;  // why this relation, or this bound; required with a bound
+  TensorRule tensors = TensorRule::kMustMatch;  // under kUlp and kAllclose
+  std::string reason;                     // why this relation, or this bound; required with a bound
 };
 
 struct Case {
@@ -119,6 +127,7 @@ struct Case {
   std::string model;      // as the case writes it
   std::vector<Arm> arms;  // in the order of the file; the others are shown against the first
   std::vector<Relation> relations;
+  bool requires_golden = false;  // an arm without a golden that was compared fails
 
   // The arm of that name; InputError that names the nearest one when there is none.
   const Arm& arm(const std::string& name) const;
@@ -140,21 +149,29 @@ Case select_arms(const Case& whole, const std::vector<std::string>& names);
 // The resolved case as JSON (two spaces of indent): for the manifest.
 std::string canonical_json(const Case& c);
 
-// An arm's canonical settings without what never decides a bit: `steps`, `timeout_s` and, where the
-// contract's kernels serve every operator, `device`. LibTorch's own give other bits on a card.
+// An arm's canonical settings without what never decides a bit: `steps`, `timeout_s`, `nonfinite`
+// and, where the contract's kernels serve every operator, `device`. LibTorch's own give other bits
+// on a card.
 std::string deciding_settings(const std::string& canonical);
 
 // 32 hex digits over what decides an arm's bits (deciding_settings). The model enters as the case
 // writes it, so the digest does not depend on the machine.
 std::string settings_digest(const Arm& arm);
+std::string digest_of_settings(const std::string& canonical);
+
+// Canonical settings that an earlier version wrote, with the defaults of keys that it did not know
+// and without keys that say their default. Throws InputError, which names `where`.
+std::string with_defaults(const std::string& canonical, const std::string& where);
 
 std::string to_string(DeviceKind value);
 std::string to_string(AttentionKernel value);
 std::string to_string(Execution value);
 std::string to_string(GuardPolicy value);
 std::string to_string(GatheredSize value);
+std::string to_string(Nonfinite value);
 std::string to_string(WorkloadKind value);
 std::string to_string(Baseline value);
 std::string to_string(Holds value);
+std::string to_string(TensorRule value);
 
 }  // namespace samebits

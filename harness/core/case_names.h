@@ -19,9 +19,11 @@ const Names<Execution>& executions();
 const Names<GraphPass>& graph_passes();
 const Names<GuardPolicy>& guard_policies();
 const Names<GatheredSize>& gathered_sizes();
+const Names<Nonfinite>& nonfinites();
 const Names<WorkloadKind>& workloads();
 const Names<Baseline>& baselines();
 const Names<Holds>& relations();
+const Names<TensorRule>& tensors();
 
 template <class Enum>
 std::string name_of(const Names<Enum>& names, Enum value) {

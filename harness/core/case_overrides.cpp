@@ -88,9 +88,9 @@ void apply_one(Json& json, const std::string& text) {
 }  // namespace
 
 const std::vector<std::string>& case_keys() {
-  static const std::vector<std::string> keys = {"name",      "model",   "seed",     "steps",
-                                                "timeout_s", "device",  "numerics", "mesh",
-                                                "workload",  "buckets", "arms",     "relations"};
+  static const std::vector<std::string> keys = {
+      "$schema",  "name", "model",    "seed",    "steps",  "timeout_s", "device",   "nonfinite",
+      "numerics", "mesh", "workload", "buckets", "golden", "arms",      "relations"};
   return keys;
 }
 

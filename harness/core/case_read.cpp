@@ -22,7 +22,7 @@ constexpr int64_t kMaxTp = 1024;
 const std::vector<std::string> kArmOnlyKeys = {"generator", "trainer", "guards",
                                                "passes",    "graph",   "command"};
 // Keys that describe the case as a whole, which no arm overrides.
-const std::vector<std::string> kCaseOnlyKeys = {"name", "arms", "relations"};
+const std::vector<std::string> kCaseOnlyKeys = {"$schema", "name", "golden", "arms", "relations"};
 
 std::vector<std::string> arm_keys() {
   std::vector<std::string> keys;
@@ -212,6 +212,7 @@ Arm read_arm(const JsonReader& json, const std::string& name, const std::filesys
   if (auto key = json.optional("steps")) arm.steps = key->integer(1, kMaxCount);
   if (auto key = json.optional("timeout_s")) arm.timeout_s = key->number_above(0);
   if (auto key = json.optional("device")) arm.device = key->one_of(case_names::devices());
+  if (auto key = json.optional("nonfinite")) arm.nonfinite = key->one_of(case_names::nonfinites());
   if (auto key = json.optional("numerics")) arm.numerics = read_numerics(*key);
   if (auto key = json.optional("mesh")) arm.mesh = read_mesh(*key);
   if (auto key = json.optional("workload")) arm.workload = read_workload(*key);
@@ -275,14 +276,16 @@ std::vector<Arm> read_arms(const JsonReader& json, const Json& base,
 }
 
 Relation read_relation(const JsonReader& json, const std::vector<Arm>& arms) {
-  json.object({"arms", "holds", "max_ulp", "rtol", "atol", "reason"});
+  json.object({"arms", "holds", "max_ulp", "rtol", "atol", "tensors", "reason"});
   Relation relation;
   relation.holds = json.required("holds").one_of(case_names::relations());
   const bool has_bound = relation.holds == Holds::kUlp || relation.holds == Holds::kAllclose;
   std::vector<std::string> known = {"arms", "holds", "reason"};
   if (relation.holds == Holds::kUlp) known.push_back("max_ulp");
   if (relation.holds == Holds::kAllclose) known.insert(known.end(), {"rtol", "atol"});
+  if (has_bound) known.push_back("tensors");
   json.object(known);
+  if (auto key = json.optional("tensors")) relation.tensors = key->one_of(case_names::tensors());
   if (relation.holds == Holds::kUlp) relation.max_ulp = json.required("max_ulp").integer(0);
   if (relation.holds == Holds::kAllclose) {
     relation.rtol = json.required("rtol").number_at_least(0);
@@ -328,6 +331,11 @@ Case parse_case(const std::string& text, const std::filesystem::path& file,
   c.name = name.string();
   check_name(name, c.name, "a case named");
 
+  if (auto key = top.optional("$schema")) key->string();  // for editors
+  if (auto key = top.optional("golden")) {
+    c.requires_golden = key->one_of<bool>({{"optional", false}, {"required", true}});
+  }
+
   Json base = json;
   for (const std::string& key : kCaseOnlyKeys) base.erase(key);
   read_arm(JsonReader(base, file.string()), /*name=*/"", file);  // its errors name the case's keys
@@ -343,6 +351,13 @@ Case parse_case(const std::string& text, const std::filesystem::path& file,
 
 Case load_case(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
   return parse_case(read_text_file(file.string()), file, overrides);
+}
+
+std::string with_defaults(const std::string& canonical, const std::string& where) {
+  const Json json = parse_json(canonical, where);
+  const JsonReader reader(json, where);
+  reader.object(arm_keys());
+  return read_arm(reader, /*name=*/"", where).canonical;
 }
 
 }  // namespace samebits

@@ -67,6 +67,7 @@ Json json_from_arm(const Arm& arm, const std::string& model, const std::string& 
                {"trainer", to_string(arm.trainer)},
                {"guards", to_string(arm.guards)}};
   if (arm.device != DeviceKind::kCpu) json["device"] = to_string(arm.device);
+  if (arm.nonfinite != Nonfinite::kRefuse) json["nonfinite"] = to_string(arm.nonfinite);
   for (const GraphPass pass : arm.passes) {
     json["passes"].push_back(case_names::name_of(case_names::graph_passes(), pass));
   }
@@ -82,12 +83,14 @@ Json json_from_relation(const Relation& relation) {
     json["rtol"] = relation.rtol;
     json["atol"] = relation.atol;
   }
+  if (relation.tensors != TensorRule::kMustMatch) json["tensors"] = to_string(relation.tensors);
   if (!relation.reason.empty()) json["reason"] = relation.reason;
   return json;
 }
 
 std::string canonical_json(const Case& c) {
   Json json = {{"name", c.name}, {"model", c.model}};
+  if (c.requires_golden) json["golden"] = "required";
   Json& arms = json["arms"] = Json::object();
   for (const Arm& arm : c.arms) arms[arm.name] = Json::parse(arm.canonical);
   Json& relations = json["relations"] = Json::array();
@@ -99,6 +102,7 @@ std::string deciding_settings(const std::string& canonical) {
   Json settings = Json::parse(canonical);
   settings.erase("steps");
   settings.erase("timeout_s");
+  settings.erase("nonfinite");
   const Json& numerics = settings["numerics"];
   if (numerics.at("batch_invariant") == true && numerics.at("attention") == "flash") {
     settings.erase("device");
@@ -106,8 +110,10 @@ std::string deciding_settings(const std::string& canonical) {
   return settings.dump();
 }
 
-std::string settings_digest(const Arm& arm) {
-  const std::string text = deciding_settings(arm.canonical);
+std::string settings_digest(const Arm& arm) { return digest_of_settings(arm.canonical); }
+
+std::string digest_of_settings(const std::string& canonical) {
+  const std::string text = deciding_settings(canonical);
   const int64_t shape[] = {static_cast<int64_t>(text.size())};
   return digest_of(Dtype::uint8, shape, text.data()).hex();
 }

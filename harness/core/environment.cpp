@@ -64,4 +64,9 @@ std::vector<std::pair<std::string, std::string>> environment_report() {
   };
 }
 
+std::string version_text() {
+  return std::string("samebits ") + build_info::kVersion + ", commit " + build_info::kCommit +
+         ", LibTorch " + build_info::kLibTorch;
+}
+
 }  // namespace samebits

@@ -10,4 +10,7 @@ namespace samebits {
 // processor and its instruction sets, cores. In a fixed order, without clock, host name or address.
 std::vector<std::pair<std::string, std::string>> environment_report();
 
+// "samebits 0.1.0, commit 86edb40, LibTorch 2.11.0".
+std::string version_text();
+
 }  // namespace samebits

@@ -1,9 +1,16 @@
 #include "harness/core/stopwatch.h"
 
+#include <ctime>
 #include <fstream>
 #include <string>
 
 namespace samebits {
+
+double processor_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
 
 int64_t peak_memory_bytes() {
   std::ifstream status("/proc/self/status");

@@ -21,9 +21,22 @@ struct Manifest {
     bool finished = false;
     int64_t ranks = 0;
     int64_t observations = 0;
-    double seconds = 0;  // wall clock, set-up included
-    // Why the arm did not run in its mode, "" when its witness says that it did.
-    std::string witness_failure;
+    double seconds = 0;  // wall clock of its phases
+    std::string marker;  // digest of its finished.json; "" in a run of an earlier version
+  };
+  struct ModelEntry {
+    std::string name;  // its folder, as the case writes it
+    int64_t parameters = 0;
+    int64_t layers = 0;
+    int64_t hidden_size = 0;
+  };
+  // A closer look, at level `op`, at two arms that diverged, or at one that has a NaN or infinity.
+  struct Closer {
+    std::string a = {};
+    std::string b = {};     // "" for a look at `a` alone
+    std::string text = {};  // the first operator
+    // Arms that observed other values when they ran again, and where first.
+    std::vector<std::pair<std::string, std::string>> unstable = {};
   };
 
   std::string command;                                           // what was typed
@@ -32,8 +45,11 @@ struct Manifest {
   std::vector<ArmEntry> arms;
   Json verdicts = Json::array();  // one object a relation (compare/verdict.h)
   Json golden = Json::array();    // one object an arm (compare/golden.h)
-  // Of arms that parted: the first operator whose output differs, one sentence a pair.
-  std::vector<std::string> operators;
+  std::string golden_folder;      // where the goldens were looked for
+  std::vector<Closer> closer;
+  std::vector<ModelEntry> models;
+  double load_before = 0;  // load average of the machine; 0: not known
+  double load_after = 0;
 };
 
 // Writes manifest.json, complete or not at all.

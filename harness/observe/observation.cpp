@@ -91,6 +91,19 @@ void check_value(const JsonReader& json, const Observation& observation) {
   if (!is_same) json.fail(json.shown(), expected + ", which is what the bits say");
 }
 
+// Counts the elements whose exponent bits, `mask`, are all set.
+template <class Word>
+int64_t count_full_exponents(const void* data, int64_t count, Word mask) {
+  int64_t found = 0;
+  const auto* bytes = static_cast<const std::byte*>(data);
+  for (int64_t i = 0; i < count; ++i) {
+    Word word;
+    std::memcpy(&word, bytes + i * static_cast<int64_t>(sizeof(Word)), sizeof(Word));
+    found += (word & mask) == mask;
+  }
+  return found;
+}
+
 Digest digest_of_scalar(Dtype dtype, uint64_t bits) {
   static_assert(std::endian::native == std::endian::little);
   return digest_of(dtype, {}, &bits);
@@ -100,15 +113,40 @@ Digest digest_of_scalar(Dtype dtype, uint64_t bits) {
 
 Observation observe_tensor(int64_t step, std::string phase, int64_t rank, std::string site,
                            Dtype dtype, std::vector<int64_t> shape, const void* data) {
-  Observation observation{step,  std::move(phase), rank, std::move(site),
-                          dtype, std::move(shape), {},   {}};
+  Observation observation{
+      step, std::move(phase), rank, std::move(site), dtype, std::move(shape), {}, {}, 0};
   observation.digest = digest_of(dtype, observation.shape, data);
   if (observation.shape.empty()) {
     uint64_t bits = 0;
     std::memcpy(&bits, data, dtype_size(dtype));
     observation.bits = bits;
   }
+  if (!observation.bits) {
+    int64_t count = 1;
+    for (const int64_t size : observation.shape) count *= size;
+    observation.nonfinite = count_nonfinite(dtype, data, count);
+  }
   return observation;
+}
+
+int64_t count_nonfinite(Dtype dtype, const void* data, int64_t count) {
+  switch (dtype) {
+    case Dtype::float64:
+      return count_full_exponents<uint64_t>(data, count, 0x7ff0'0000'0000'0000);
+    case Dtype::float32:
+      return count_full_exponents<uint32_t>(data, count, 0x7f80'0000);
+    case Dtype::bfloat16:
+      return count_full_exponents<uint16_t>(data, count, 0x7f80);
+    case Dtype::float16:
+      return count_full_exponents<uint16_t>(data, count, 0x7c00);
+    default:
+      return 0;
+  }
+}
+
+bool has_nonfinite(const Observation& observation) {
+  return observation.nonfinite > 0 ||
+         (observation.bits && !std::isfinite(scalar_value(observation)));
 }
 
 Observation observe_float32(int64_t step, std::string phase, int64_t rank, std::string site,
@@ -162,14 +200,20 @@ std::string line_from_observation(const Observation& observation) {
     line += ",\"bits\":\"" + hex_from_bits(observation.dtype, *observation.bits) + "\",\"value\":";
     line += is_finite_text(text) ? text : quoted(text);
   }
+  if (observation.nonfinite > 0) line += ",\"nonfinite\":" + std::to_string(observation.nonfinite);
   line += '}';
   return line;
 }
 
 Observation observation_from_line(std::string_view line, const std::string& where) {
   const Json parsed = parse_json(line, where);
+  // What JSON lets pass around an object is no part of a stream: its bytes are evidence.
+  if (!line.starts_with('{') || !line.ends_with('}')) {
+    throw InputError(where, "a byte order mark, a space or a carriage return", "one JSON object");
+  }
   const JsonReader json(parsed, where);
-  json.object({"step", "phase", "rank", "site", "dtype", "shape", "digest", "bits", "value"});
+  json.object(
+      {"step", "phase", "rank", "site", "dtype", "shape", "digest", "bits", "value", "nonfinite"});
   Observation observation;
   observation.step = json.required("step").integer(0);
   observation.phase = json.required("phase").non_empty_string();
@@ -185,6 +229,7 @@ Observation observation_from_line(std::string_view line, const std::string& wher
   const JsonReader digest = json.required("digest");
   observation.digest = Digest::from_hex(digest.string(), digest.where());
 
+  if (auto key = json.optional("nonfinite")) observation.nonfinite = key->integer(1);
   const auto bits = json.optional("bits");
   const bool is_scalar = observation.shape.empty();
   if (bits.has_value() != is_scalar || json.optional("value").has_value() != is_scalar) {

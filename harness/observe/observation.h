@@ -22,6 +22,7 @@ struct Observation {
   std::vector<int64_t> shape;
   Digest digest;
   std::optional<uint64_t> bits;  // the raw bits of a scalar, zero-extended; shape [] has it
+  int64_t nonfinite = 0;         // NaN and infinite elements of a tensor, where they were counted
 
   bool operator==(const Observation&) const = default;
 };
@@ -36,6 +37,12 @@ Observation observe_int64(int64_t step, std::string phase, int64_t rank, std::st
 Observation observe_tensor(int64_t step, std::string phase, int64_t rank, std::string site,
                            Dtype dtype, std::vector<int64_t> shape, const void* data);
 
+// How many of `count` contiguous elements are NaN or infinite; 0 for integers.
+int64_t count_nonfinite(Dtype dtype, const void* data, int64_t count);
+
+// True where the scalar is NaN or infinite, or where elements of the tensor were counted as such.
+bool has_nonfinite(const Observation& observation);
+
 // The scalar as a number; NaN where there is none. int64 beyond 2^53 rounds.
 double scalar_value(const Observation& observation);
 
@@ -43,7 +50,8 @@ double scalar_value(const Observation& observation);
 // to the same bits, an integer in full, or nan, inf, -inf. Empty where there is none.
 std::string scalar_text(const Observation& observation);
 
-// One line of JSON, keys in the order of the struct, then "bits" and "value" for a scalar. The same
+// One line of JSON, keys in the order of the struct, then "bits" and "value" for a scalar, or
+// "nonfinite" for a tensor that has such elements. The same
 // observation gives the same bytes everywhere. No newline.
 std::string line_from_observation(const Observation& observation);
 

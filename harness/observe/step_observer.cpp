@@ -45,18 +45,22 @@ std::string StepObserver::where() const {
 
 void StepObserver::begin_phase(const std::string& name) {
   end_phase();
-  record_.phases.push_back({name, 0.0, 0});
-  device_ == DeviceKind::kCuda ? reset_peak_device_memory() : reset_peak_memory();
+  record_.phases.emplace_back();
+  record_.phases.back().phase = name;
+  if (on_phase_) on_phase_(record_.step, name);
+  if (device_ == DeviceKind::kCuda) reset_peak_device_memory();
   stopwatch_.emplace();
 }
 
 void StepObserver::end_phase() {
   if (!stopwatch_) return;
   read_unread();  // waits for the card, so the phase's time is all of its work
-  record_.phases.back().seconds = stopwatch_->seconds();
-  record_.phases.back().peak_bytes =
-      device_ == DeviceKind::kCuda ? peak_device_memory() : peak_memory_bytes();
+  PhaseCost& cost = record_.phases.back();
+  cost.seconds = stopwatch_->seconds();
+  cost.processor_seconds = stopwatch_->processor_seconds();
+  if (device_ == DeviceKind::kCuda) cost.peak_bytes = peak_device_memory();
   stopwatch_.reset();
+  sink_.flush();  // a step that hangs later leaves this phase on record
 }
 
 const std::string& StepObserver::phase(const std::string& what) const {

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/core/case.h"
@@ -20,16 +22,19 @@ namespace samebits {
 // model marks, which is the output of each of its operators.
 enum class Level { kStep, kOp };
 
-// Runs one arm's steps and writes what they show: observations into a stream, costs (wall clock and
-// peak memory of each phase) into the step's record. At level `op` it stands at the top of the
-// dispatcher during a step and listens to samebits::mark, from eager code and from an executing
-// graph alike; of replays it is told.
+// Runs one arm's steps and writes what they show: observations into a stream, costs (wall clock,
+// processor time and, on a card, peak memory of each phase) into the step's record. At level `op`
+// it stands at the top of the dispatcher during a step and listens to samebits::mark, from eager
+// code and from an executing graph alike; of replays it is told.
 class StepObserver : public Observer, private DispatchMode {
  public:
-  // `sink` is borrowed and must outlive the observer. `device`: where the arm computes, and whose
-  // memory is measured: the process's resident memory, or what tensors take on the card.
-  StepObserver(ObservationSink& sink, Level level, DeviceKind device = DeviceKind::kCpu)
-      : sink_(sink), level_(level), device_(device) {}
+  using OnPhase = std::function<void(int64_t step, const std::string& phase)>;
+
+  // `sink` is borrowed and must outlive the observer. `device`: where the arm computes; of a card
+  // the memory that tensors take is measured. `on_phase` is told of each phase as it begins.
+  StepObserver(ObservationSink& sink, Level level, DeviceKind device = DeviceKind::kCpu,
+               OnPhase on_phase = {})
+      : sink_(sink), level_(level), device_(device), on_phase_(std::move(on_phase)) {}
 
   // Runs one step of `workload`. What goes wrong in it is a RunError in one line that names step,
   // rank and phase, and of a card's failure the operator; bad input stays InputError.
@@ -51,6 +56,7 @@ class StepObserver : public Observer, private DispatchMode {
   ObservationSink& sink_;
   Level level_;
   DeviceKind device_;
+  OnPhase on_phase_;
   StepRecord record_;
   std::optional<Stopwatch> stopwatch_;  // of the current phase
   std::vector<Unread> unread_;          // of the current phase

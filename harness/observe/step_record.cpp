@@ -8,7 +8,9 @@ namespace samebits {
 std::string line_from_step_record(const StepRecord& record) {
   Json phases = Json::object();
   for (const PhaseCost& cost : record.phases) {
-    phases[cost.phase] = {{"seconds", cost.seconds}, {"peak_bytes", cost.peak_bytes}};
+    phases[cost.phase] = {{"seconds", cost.seconds},
+                          {"processor_seconds", cost.processor_seconds},
+                          {"peak_bytes", cost.peak_bytes}};
   }
   Json witness = Json::object();
   for (const auto& [name, count] : record.witness) witness[name] = count;
@@ -29,9 +31,14 @@ StepRecord step_record_from_line(std::string_view line, const std::string& where
   const JsonReader phases = json.required("phases");
   for (const std::string& name : phases.keys()) {
     const JsonReader cost = phases.required(name);
-    cost.object({"seconds", "peak_bytes"});
-    record.phases.push_back({name, cost.required("seconds").number_at_least(0),
-                             cost.required("peak_bytes").integer(0)});
+    cost.object({"seconds", "processor_seconds", "peak_bytes"});
+    PhaseCost& phase = record.phases.emplace_back();
+    phase.phase = name;
+    phase.seconds = cost.required("seconds").number_at_least(0);
+    if (auto key = cost.optional("processor_seconds")) {
+      phase.processor_seconds = key->number_at_least(0);
+    }
+    phase.peak_bytes = cost.required("peak_bytes").integer(0);
   }
   const JsonReader witness = json.required("witness");
   for (const std::string& name : witness.keys()) {

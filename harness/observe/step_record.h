@@ -11,18 +11,19 @@
 namespace samebits {
 
 struct PhaseCost {
-  std::string phase;  // "rollout", "train", "optimizer", "sync"
-  double seconds = 0;
-  int64_t peak_bytes = 0;  // the most at once (step_observer.h says of what); 0: not measured
+  std::string phase;             // "rollout", "train", "optimizer", "sync"
+  double seconds = 0;            // wall clock
+  double processor_seconds = 0;  // of all threads; 0 where it was not measured
+  int64_t peak_bytes = 0;        // on a card, the most that tensors took at once; 0: not measured
 };
 
 struct StepRecord {
   int64_t step = 0;
-  std::vector<PhaseCost> phases;  // in the order they ran
+  std::vector<PhaseCost> phases = {};  // in the order they ran
   // Counters of the arm's witness in this step, named "generator.nodes", "generator.graphs",
   // "generator.retraces", "generator.guards", "generator.eager_calls", "trainer.nodes", ...
   std::vector<std::pair<std::string, int64_t>> witness;
-  std::string completion;  // one sample of the step, as text (UTF-8)
+  std::string completion = {};  // one sample of the step, as text (UTF-8)
 };
 
 std::string line_from_step_record(const StepRecord& record);

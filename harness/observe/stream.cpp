@@ -75,6 +75,10 @@ void LineWriter::flush() {
   fail(file_, is_cut ? "cannot be written" : "cannot be written, and its last line is torn", error);
 }
 
+void LineWriter::sync() {
+  if (::fsync(descriptor_) != 0) fail(file_, "cannot be synced", errno);
+}
+
 void StreamWriter::record(const Observation& observation) {
   lines_.write(line_from_observation(observation));
 }

@@ -19,6 +19,7 @@ class ObservationSink {
   virtual ~ObservationSink() = default;
   virtual void record(const Observation& observation) = 0;
   virtual void flush() = 0;
+  virtual void sync() {}  // what was flushed is on the disk afterwards, where there is one
 };
 
 // Appends lines to a file of its own, whole lines a write(2), nothing ever rewritten.
@@ -33,6 +34,7 @@ class LineWriter {
 
   void write(const std::string& line);  // without its newline
   void flush();
+  void sync();  // what was flushed is on the disk afterwards
 
  private:
   std::filesystem::path file_;
@@ -46,6 +48,7 @@ class StreamWriter : public ObservationSink {
   explicit StreamWriter(const std::filesystem::path& file) : lines_(file) {}
   void record(const Observation& observation) override;
   void flush() override { lines_.flush(); }
+  void sync() override { lines_.sync(); }
 
  private:
   LineWriter lines_;
@@ -60,6 +63,7 @@ class ReplayCheckedWriter : public ObservationSink {
   explicit ReplayCheckedWriter(const std::filesystem::path& file);
   void record(const Observation& observation) override;
   void flush() override { lines_->flush(); }
+  void sync() override { lines_->sync(); }
 
   // RunError when fewer observations were seen than had been recorded. Call at the arm's end.
   void finish() const;

@@ -43,8 +43,8 @@ const at::Tensor& sums_of(const Unread& unread) {
 // Without its digest.
 Observation observation_of(const passes::Mark& mark, const UnreadReplay& replay) {
   Observation observation{
-      replay.step, replay.phase, replay.rank, mark.site, dtype_from_scalar_type(mark.meta.dtype),
-      {},          {},           std::nullopt};
+      replay.step, replay.phase, replay.rank,  mark.site, dtype_from_scalar_type(mark.meta.dtype),
+      {},          {},           std::nullopt, 0};
   for (const sym::Expr& size : mark.meta.sizes) {
     observation.shape.push_back(size.evaluate(replay.digests.symbols));
   }
@@ -60,13 +60,15 @@ UnreadObservation begin_observation(int64_t step, std::string phase, int64_t ran
   const Dtype dtype = dtype_from_scalar_type(whole.scalar_type());
   if (whole.is_cuda() && whole.dim() > 0) {
     Observation observation{step,  std::move(phase),    rank, std::move(site),
-                            dtype, whole.sizes().vec(), {},   std::nullopt};
-    return {std::move(observation), ops::digest_sums(whole)};
+                            dtype, whole.sizes().vec(), {},   std::nullopt,
+                            0};
+    return {std::move(observation), ops::digest_sums(whole),
+            at::isfinite(whole).logical_not().sum()};
   }
   whole = whole.cpu();
   return {observe_tensor(step, std::move(phase), rank, std::move(site), dtype, whole.sizes().vec(),
                          whole.const_data_ptr()),
-          at::Tensor()};
+          at::Tensor(), at::Tensor()};
 }
 
 std::vector<Observation> read_observations(std::vector<Unread> unread) {
@@ -74,6 +76,10 @@ std::vector<Observation> read_observations(std::vector<Unread> unread) {
   for (const Unread& each : unread) {
     const at::Tensor& some = sums_of(each);
     if (some.defined()) sums.push_back(some.view({-1, 2}));
+    const auto* one = std::get_if<UnreadObservation>(&each);
+    if (one != nullptr && one->nonfinite.defined()) {
+      sums.push_back(one->nonfinite.view({1, 1}).expand({1, 2}));
+    }
   }
   const at::Tensor all = sums.empty() ? at::Tensor() : at::cat(sums).cpu();
   const int64_t* next = sums.empty() ? nullptr : all.const_data_ptr<int64_t>();
@@ -88,6 +94,10 @@ std::vector<Observation> read_observations(std::vector<Unread> unread) {
     if (auto* one = std::get_if<UnreadObservation>(&each)) {
       Observation& seen = one->observation;
       observations.push_back(one->sums.defined() ? finish(std::move(seen)) : std::move(seen));
+      if (one->nonfinite.defined()) {
+        observations.back().nonfinite = next[0];
+        next += 2;
+      }
       continue;
     }
     const auto& replay = std::get<UnreadReplay>(each);

@@ -19,7 +19,8 @@ Dtype dtype_from_scalar_type(at::ScalarType type);
 // An observation whose digest may still be under way on a card.
 struct UnreadObservation {
   Observation observation;  // complete, or without its digest
-  at::Tensor sums;  // digest_sums of the tensor; undefined where the observation is complete
+  at::Tensor sums;       // digest_sums of the tensor; undefined where the observation is complete
+  at::Tensor nonfinite;  // int64 []: how many elements are NaN or infinite; defined as `sums` is
 };
 
 // Observes a tensor of any layout; one on a card is digested there, and nothing waits for it unless

@@ -1,247 +1,116 @@
 #include "harness/report/record.h"
 
 #include <algorithm>
-#include <map>
-#include <set>
+#include <cstdio>
+#include <cstdlib>
 
+#include "harness/core/case_write.h"
 #include "harness/core/error.h"
+#include "harness/core/json_difference.h"
+#include "harness/observe/run_files.h"
+#include "harness/observe/run_folder.h"
+#include "harness/report/record_parts.h"
 
 namespace samebits {
 namespace {
 
-const std::vector<ReportRecord::Metric> kMetrics = {{"loss", "loss"},
-                                                    {"reward_mean", "reward"},
-                                                    {"grad_norm", "grad norm"},
-                                                    {"kl", "KL"},
-                                                    {"entropy", "entropy"}};
-
-// An arm's observations by step, of the ranks below `ranks`.
-using BySteps = std::map<int64_t, std::vector<Observation>>;
-BySteps by_steps(const ArmRecording& recording, size_t ranks) {
-  BySteps steps;
-  for (size_t rank = 0; rank < std::min(ranks, recording.ranks.size()); ++rank) {
-    for (const Observation& each : recording.ranks[rank].observations) {
-      steps[each.step].push_back(each);
-    }
-  }
-  return steps;
+std::string workload_text(const Arm& arm) {
+  const WorkloadSettings& workload = arm.workload;
+  return to_string(workload.kind) + ", " + std::to_string(workload.prompts.size()) + " prompts, " +
+         std::to_string(workload.group) + " samples each of at most " +
+         std::to_string(workload.max_new_tokens) + " tokens, temperature " +
+         shortest_text(workload.temperature) + ", seed " + std::to_string(arm.seed);
 }
 
-const Observation* find_site(const std::vector<Observation>& observations,
-                             const std::string& site) {
-  for (const Observation& each : observations) {
-    if (each.site == site) return &each;
-  }
-  return nullptr;
-}
-
-// The tokens that the step's first phase with logprobs has scored.
-int64_t count_tokens(const std::vector<Observation>& observations) {
-  std::string phase;
-  int64_t count = 0;
-  for (const Observation& each : observations) {
-    if (site_kind(each.site) != "logprob") continue;
-    if (phase.empty()) phase = each.phase;
-    if (each.phase == phase) ++count;
-  }
-  return count;
-}
-
-std::string join(const std::vector<std::string>& parts, const std::string& separator) {
-  std::string text;
-  for (const std::string& part : parts) {
-    if (!text.empty()) text += separator;
-    text += part;
-  }
+std::string numerics_text(const NumericsSettings& numerics) {
+  std::string text = numerics.platform + ", " + std::string(dtype_name(numerics.dtype)) + ", " +
+                     to_string(numerics.attention) + " attention";
+  if (numerics.batch_invariant) text += ", batch-invariant";
+  if (numerics.tp_invariant) text += ", TP-invariant";
+  if (numerics.fused_rounding) text += ", rounded where a fusing compiler would";
   return text;
 }
 
-// "loss 5 ULP; first logprob[0,3]", or where the loss has not moved, "grad_norm 3 ULP".
-std::string difference_text(const std::vector<Observation>& a, const std::vector<Observation>& b,
-                            const Divergence& first) {
-  const Observation* a_loss = find_site(a, "loss");
-  const Observation* b_loss = find_site(b, "loss");
-  if (a_loss != nullptr && b_loss != nullptr && first.site != "loss") {
-    const auto distance = scalar_ulp(*a_loss, *b_loss);
-    if (distance && *distance > 0) return "loss " + ulp_text(*distance) + "; first " + first.site;
+std::string load_text(const Manifest& manifest) {
+  if (manifest.load_before == 0 && manifest.load_after == 0) return "";
+  char text[160];
+  std::snprintf(text, sizeof text, "Load average %.1f before and %.1f after the arms ran",
+                manifest.load_before, manifest.load_after);
+  int64_t cores = 0;
+  for (const auto& [key, value] : manifest.environment) {
+    if (key == "cores") cores = std::atoll(value.c_str());
   }
-  if (first.distance) return first.site + " " + ulp_text(*first.distance);
-  return first.site + (first.a && first.b ? " differs" : " not seen by both");
+  std::string sentence = text;
+  if (cores > 0) sentence += ", on " + std::to_string(cores) + " cores";
+  // Nothing of ours ran yet when the first was read.
+  const bool was_busy = cores > 0 && manifest.load_before > 0.5 * static_cast<double>(cores);
+  return sentence + (was_busy ? ": the machine was busy, and wall times say little." : ".");
 }
 
-ReportRecord::Cell cell_of(const Relation& relation, const std::vector<const BySteps*>& arms,
-                           int64_t step) {
-  static const std::vector<Observation> kNone;
-  const auto at = [&](const BySteps& steps) -> const std::vector<Observation>& {
-    const auto found = steps.find(step);
-    return found == steps.end() ? kNone : found->second;
-  };
-  std::vector<std::string> differences;
-  for (size_t i = 1; i < arms.size(); ++i) {
-    const PairComparison comparison = compare_streams(at(*arms[0]), at(*arms[i]), relation);
-    if (!comparison.first) continue;
-    std::string text = difference_text(at(*arms[0]), at(*arms[i]), *comparison.first);
-    if (arms.size() > 2) text = relation.arms[i] + ": " + text;
-    differences.push_back(std::move(text));
+// What would be green all the same.
+std::vector<std::string> blind_spots_of(const ReportRecord& record,
+                                        const std::vector<ArmRecording>& recordings) {
+  std::vector<std::string> spots;
+  const std::vector<Observation>& seen = recordings.front().ranks.front().observations;
+  const bool has_operators = std::any_of(seen.begin(), seen.end(), [](const Observation& each) {
+    return is_operator_site(each.site);
+  });
+  if (!has_operators) {
+    spots.emplace_back(
+        "Level step: the verdict is not sensitive to an operator's output that moves no loss, "
+        "reward, token, logprob, norm or weight. --level op compares every operator.");
   }
-  if (differences.empty()) {
-    const bool has_bound = relation.holds == Holds::kUlp || relation.holds == Holds::kAllclose;
-    return {true, has_bound ? "within" : "equal"};
-  }
-  return {false, join(differences, "; ")};
-}
-
-std::string mode_of(const Arm& arm) {
-  std::string mode = "TP " + std::to_string(arm.mesh.tp) + ", " + to_string(arm.generator);
-  if (arm.trainer != Execution::kEager) mode += ", trainer " + to_string(arm.trainer);
-  // What runs in pieces was never traced, so it has no guards to drop.
-  const bool is_traced = arm.generator == Execution::kCaptured ||
-                         arm.generator == Execution::kFullGraph || arm.trainer != Execution::kEager;
-  const bool drops_guards = is_traced && arm.guards == GuardPolicy::kDrop;
-  return drops_guards ? mode + ", no guards" : mode;
-}
-
-ReportRecord::ArmCost cost_of(const Arm& arm, const ArmRecording& recording,
-                              const std::optional<Manifest>& manifest) {
-  ReportRecord::ArmCost cost;
-  cost.name = arm.name;
-  cost.mode = mode_of(arm);
-  cost.generator = to_string(arm.generator);
-  cost.trainer = to_string(arm.trainer);
-  cost.guards = recording.guards;
-  if (!recording.ranks.empty()) cost.gap = logprob_gap(recording.ranks.front().observations);
-  cost.finished = recording.finished;
-  cost.steps = static_cast<int64_t>(recording.steps.size());
-  double total = 0;
-  for (const StepRecord& step : recording.steps) {
-    for (const PhaseCost& phase : step.phases) {
-      auto at = std::find_if(cost.phases.begin(), cost.phases.end(),
-                             [&](const auto& each) { return each.phase == phase.phase; });
-      if (at == cost.phases.end()) at = cost.phases.insert(at, {phase.phase, 0, 0, 0});
-      at->seconds += phase.seconds;
-      at->peak_bytes = std::max(at->peak_bytes, phase.peak_bytes);
-      total += phase.seconds;
-    }
-    for (const auto& [name, count] : step.witness) {
-      auto at = std::find_if(cost.witness.begin(), cost.witness.end(),
-                             [&, &key = name](const auto& each) { return each.first == key; });
-      if (at == cost.witness.end()) at = cost.witness.insert(at, {name, 0});
-      at->second += count;
-    }
-    cost.completion = step.completion;
-  }
-  for (ReportRecord::PhaseTotal& phase : cost.phases) {
-    phase.share = total > 0 ? phase.seconds / total : 0;
-  }
-  cost.wall_seconds = total;
-  if (!manifest) return cost;
-  for (const Manifest::ArmEntry& entry : manifest->arms) {
-    if (entry.name != arm.name) continue;
-    cost.wall_seconds = entry.seconds;
-    cost.witness_failure = entry.witness_failure;
-  }
-  return cost;
-}
-
-// "losses, rewards and token logprobs": what the first arm has of them.
-std::string quantities(const ArmRecording& recording) {
-  std::set<std::string> kinds;
-  for (const Observation& each : recording.ranks.front().observations) {
-    kinds.insert(site_kind(each.site));
-  }
-  std::vector<std::string> names;
-  if (kinds.contains("loss")) names.push_back("losses");
-  if (kinds.contains("reward") || kinds.contains("reward_mean")) names.push_back("rewards");
-  if (kinds.contains("logprob")) names.push_back("token logprobs");
-  if (names.empty()) return "observations";
-  if (names.size() == 1) return names[0];
-  const std::string last = names.back();
-  names.pop_back();
-  return join(names, ", ") + " and " + last;
-}
-
-std::string headline_of(const ReportRecord& record, const ArmRecording& first) {
-  std::vector<std::string> failures;
-  std::vector<std::string> facts;
   for (const Verdict& verdict : record.verdicts) {
-    if (!verdict.holds) {
-      failures.push_back(verdict.text());
-    } else if (verdict.relation.holds == Holds::kBitExact) {
-      facts.push_back("all " + quantities(first) + " of arms " + join(verdict.relation.arms, ", ") +
-                      " are equal to the bit");
-    } else if (verdict.relation.holds == Holds::kMustDiverge) {
-      facts.push_back("control " + verdict.text());
-    } else {
-      facts.push_back(verdict.text());
+    for (const Verdict::Pair& pair : verdict.pairs) {
+      if (has_operators && !pair.compares_operators) {
+        spots.push_back("Operators of " + pair.a + " and " + pair.b +
+                        " were not compared: the arms cut the work differently.");
+      }
+      if (pair.comparison.unknown > 0) {
+        spots.push_back(std::to_string(pair.comparison.unknown) + " tensors of " + pair.a +
+                        " and " + pair.b + " differ in their digests and were not compared.");
+      }
     }
   }
-  for (const ReportRecord::ArmCost& arm : record.arms) {
-    if (!arm.finished) failures.push_back(arm.name + " was cut off");
-    if (!arm.witness_failure.empty()) {
-      failures.push_back(arm.name + " did not run in its mode: " + arm.witness_failure);
-    }
+  for (const GoldenCheck& check : record.golden) {
+    if (check.is_skipped()) spots.push_back(check.arm + " was " + check.text + ".");
   }
-  for (const ReportRecord::GoldenLine& line : record.golden) {
-    if (line.status == "different") failures.push_back(line.arm + ", " + line.text);
-  }
-  if (record.verdicts.empty()) facts.push_back("the case states no relation");
-  std::string text = join(failures.empty() ? facts : failures, "; ") + ".";
-  if (failures.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] += 'A' - 'a';
-  return failures.empty() ? text : "FAILED: " + text;
+  return spots;
 }
 
-std::vector<ReportRecord::GoldenLine> golden_lines(const Manifest& manifest) {
-  std::vector<ReportRecord::GoldenLine> lines;
-  const JsonReader golden(manifest.golden, "manifest.json", "golden");
-  for (const JsonReader& each : golden.array()) {
-    lines.push_back({each.required("arm").string(), each.required("status").string(),
-                     each.required("text").string()});
-  }
-  return lines;
+bool has_equal_golden(const std::vector<GoldenCheck>& checks) {
+  return std::any_of(checks.begin(), checks.end(), [](const GoldenCheck& check) {
+    return check.status == GoldenCheck::Status::kEqual;
+  });
 }
 
-void add_steps(ReportRecord& record, const Case& c, const std::vector<ArmRecording>& recordings) {
-  std::map<std::string, BySteps> arms;
-  size_t ranks = recordings.front().ranks.size();
+// Settings and relations decide what is compared, so they too must be those of the run.
+std::string damage_of_case(const std::filesystem::path& run_folder, const Manifest& manifest) {
+  const auto difference =
+      first_difference(manifest.settings, read_json_file(run_folder / run_files::kCase));
+  if (!difference) return "";
+  return "case.json is not what was run: " + difference->key + " is " + difference->second +
+         ", it was " + difference->first;
+}
+
+// The manifest's word for the goldens is replaced by what they say today, where they are there.
+void check_goldens_again(Manifest& manifest, const Case& c,
+                         const std::vector<ArmRecording>& recordings) {
+  if (!std::filesystem::is_directory(manifest.golden_folder)) return;
+  const std::vector<Golden> goldens = read_goldens(manifest.golden_folder, c.name);
+  manifest.golden = Json::array();
   for (const ArmRecording& recording : recordings) {
-    ranks = std::min(ranks, recording.ranks.size());
-  }
-  for (const ArmRecording& recording : recordings) {
-    arms[recording.arm] = by_steps(recording, ranks);
-  }
-  std::set<int64_t> numbers;
-  for (const auto& [name, steps] : arms) {
-    for (const auto& [number, unused] : steps) numbers.insert(number);
-  }
-  const BySteps& reference = arms[recordings.front().arm];
-  for (const ReportRecord::Metric& metric : kMetrics) {
-    const bool is_there = std::any_of(reference.begin(), reference.end(), [&](const auto& step) {
-      return find_site(step.second, metric.site) != nullptr;
-    });
-    if (is_there) record.metrics.push_back(metric);
-  }
-  for (const int64_t number : numbers) {
-    ReportRecord::Step row{number, {}, 0, {}};
-    const auto found = reference.find(number);
-    for (const ReportRecord::Metric& metric : record.metrics) {
-      const Observation* seen =
-          found == reference.end() ? nullptr : find_site(found->second, metric.site);
-      row.values.push_back(seen == nullptr ? "" : scalar_text(*seen));
-    }
-    if (found != reference.end()) row.tokens = count_tokens(found->second);
-    for (const Relation& relation : c.relations) {
-      std::vector<const BySteps*> of_relation;
-      for (const std::string& name : relation.arms) of_relation.push_back(&arms[name]);
-      row.cells.push_back(cell_of(relation, of_relation, number));
-    }
-    record.steps.push_back(std::move(row));
+    manifest.golden.push_back(
+        json_from_golden_check(check_golden(goldens, c, c.arm(recording.arm), recording)));
   }
 }
 
 }  // namespace
 
-ReportRecord record_from(const Case& c, const std::vector<ArmRecording>& recordings,
-                         const std::optional<Manifest>& manifest) {
+ReportRecord record_from(const RecordedRun& run) {
+  const Case& c = run.settings;
+  const std::vector<ArmRecording>& recordings = run.recordings;
+  const std::optional<Manifest>& manifest = run.manifest;
   if (recordings.empty()) throw InputError("case " + c.name, "no recorded arm", "at least one");
   std::vector<std::string> names;
   for (const ArmRecording& recording : recordings) names.push_back(recording.arm);
@@ -249,34 +118,57 @@ ReportRecord record_from(const Case& c, const std::vector<ArmRecording>& recordi
 
   ReportRecord record;
   record.case_name = c.name;
+  record.folder = run.folder;
   record.is_complete = manifest.has_value();
+  const Arm& first = c.arm(recordings.front().arm);
+  record.workload = workload_text(first);
+  record.numerics = numerics_text(first.numerics);
+  record.device = to_string(first.device);
   record.verdicts = judge_case(recorded, recordings);
-  add_steps(record, recorded, recordings);
+  add_steps(record, recordings);
   for (const ArmRecording& recording : recordings) {
-    record.arms.push_back(cost_of(c.arm(recording.arm), recording, manifest));
+    record.arms.push_back(arm_record(c.arm(recording.arm), recording));
   }
   if (manifest) {
     record.command = manifest->command;
     record.environment = manifest->environment;
-    record.golden = golden_lines(*manifest);
-    record.operators = manifest->operators;
+    record.models = manifest->models;
+    record.load = load_text(*manifest);
+    const JsonReader golden(manifest->golden, "manifest.json", "golden");
+    for (const JsonReader& each : golden.array()) {
+      record.golden.push_back(golden_check_from_json(each));
+    }
   }
+  record.has_comparison = !record.verdicts.empty() || has_equal_golden(record.golden);
+  record.blind_spots = blind_spots_of(record, recordings);
+  record.failures = failures_of(record, run);
+  record.holds = record.failures.empty();
   record.headline = headline_of(record, recordings.front());
-  record.holds = !record.headline.starts_with("FAILED");
   return record;
 }
 
 ReportRecord record_from_folder(const std::filesystem::path& run_folder) {
-  const Case c = case_of_run(run_folder);
-  std::vector<ArmRecording> recordings;
+  RecordedRun run;
+  run.settings = case_of_run(run_folder);
+  run.folder = run_folder;
+  const Case& c = run.settings;
+  std::vector<ArmRecording>& recordings = run.recordings;
   for (const Arm& arm : c.arms) {
     const std::filesystem::path folder = run_folder / arm.name;
-    if (std::filesystem::exists(folder / "rank-0.jsonl")) recordings.push_back(read_arm(folder));
+    if (std::filesystem::exists(run_files::stream(folder, 0))) {
+      recordings.push_back(read_arm(folder));
+    }
   }
   if (recordings.empty()) {
     throw InputError(run_folder.string(), "no recorded arm", "the folder of a run");
   }
-  return record_from(c, recordings, read_manifest(run_folder));
+  run.manifest = read_manifest(run_folder);
+  if (run.manifest) {
+    run.damage = damage_of_case(run_folder, *run.manifest);
+    check_markers(recordings, *run.manifest);
+    check_goldens_again(*run.manifest, c, recordings);
+  }
+  return record_from(run);
 }
 
 }  // namespace samebits

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "harness/compare/evidence.h"
+#include "harness/compare/golden.h"
 #include "harness/compare/verdict.h"
 #include "harness/observe/manifest.h"
 #include "harness/report/gap.h"
@@ -33,10 +35,11 @@ struct ReportRecord {
   struct PhaseTotal {
     std::string phase;
     double seconds = 0;
+    double processor_seconds = 0;
     double share = 0;  // of the arm's phases
     int64_t peak_bytes = 0;
   };
-  struct ArmCost {
+  struct ArmRecord {
     std::string name;
     std::string mode;       // "TP 1, eager", "TP 2, captured, no guards"
     std::string generator;  // "eager", "captured", "full_graph"
@@ -44,38 +47,55 @@ struct ReportRecord {
     std::optional<LogprobGap> gap;
     std::vector<GuardRecord> guards;
     bool finished = false;
+    Evidence evidence;
     int64_t steps = 0;
     double wall_seconds = 0;
+    double processor_seconds = 0;
     std::vector<PhaseTotal> phases;
     std::vector<std::pair<std::string, int64_t>> witness;  // summed over the steps
-    std::string witness_failure;
-    std::string completion;  // of the last step
+    std::string completion;                                // of the last step
   };
-  struct GoldenLine {
-    std::string arm;
-    std::string status;  // compare/golden.h's names
-    std::string text;
+  // What failed, as a person reads it.
+  struct Failure {
+    std::string title;                                       // "eager and fused diverge"
+    std::vector<std::pair<std::string, std::string>> facts;  // "where": "step 0, train, loss"
+    std::vector<std::string> next;                           // commands that go on from here
   };
 
   std::string case_name;
   std::string command;
-  bool is_complete = false;            // the run has its manifest
-  bool holds = false;                  // every relation, witness and golden
-  std::string headline;                // the verdict in one sentence
-  std::vector<std::string> operators;  // the first that differs, one sentence a pair that parted
+  std::filesystem::path folder;  // of the run, as it was named
+  bool is_complete = false;      // the run has its manifest
+  bool holds = false;            // every relation, arm and golden, and something was compared
+  bool has_comparison = false;   // a relation ties two of the arms, or a golden was compared
+  std::string headline;          // the verdict in one sentence
+  std::vector<Failure> failures;
+  std::string workload;  // "grpo, 5 prompts x 8 samples of at most 20 tokens, temperature 1"
+  std::string numerics;  // "sm90, bfloat16, flash attention, batch and TP invariant"
+  std::string device;    // "cpu"
+  std::vector<Manifest::ModelEntry> models;
+  std::vector<std::string> blind_spots;  // what this run could not have seen, a sentence each
+  std::string load;  // a sentence on how busy the machine was; "" where that is not known
   std::vector<std::pair<std::string, std::string>> environment;
   std::vector<Metric> metrics;  // those that the first arm has
   std::vector<Step> steps;
   std::vector<Verdict> verdicts;
-  std::vector<ArmCost> arms;
-  std::vector<GoldenLine> golden;
+  std::vector<ArmRecord> arms;
+  std::vector<GoldenCheck> golden;
 };
 
-// From a run folder, finished or cut off. Throws InputError where it is none.
+// From a run folder, finished or cut off. What the manifest says is checked against the files where
+// they tell it. Throws InputError where it is no run folder.
 ReportRecord record_from_folder(const std::filesystem::path& run_folder);
 
-// The same from what has been read already. `manifest` is absent for a run that was cut off.
-ReportRecord record_from(const Case& c, const std::vector<ArmRecording>& recordings,
-                         const std::optional<Manifest>& manifest);
+// The same from what has been read already.
+struct RecordedRun {
+  Case settings;
+  std::vector<ArmRecording> recordings;  // at least one
+  std::optional<Manifest> manifest;      // absent for a run that was cut off
+  std::filesystem::path folder;          // named in the commands that go on from a failure
+  std::string damage;                    // why its case is not the one that ran; "" where it is
+};
+ReportRecord record_from(const RecordedRun& run);
 
 }  // namespace samebits

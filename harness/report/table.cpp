@@ -85,4 +85,12 @@ std::string bytes_text(int64_t bytes) {
 
 std::string percent_text(double share) { return formatted("%.0f %%", 100 * share); }
 
+std::string count_text(int64_t count) {
+  const auto number = static_cast<double>(count);
+  if (count < 1000) return std::to_string(count);
+  if (count < 1'000'000) return formatted("%.1f K", number / 1e3);
+  return count < 1'000'000'000 ? formatted("%.1f M", number / 1e6)
+                               : formatted("%.2f G", number / 1e9);
+}
+
 }  // namespace samebits

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -25,5 +26,6 @@ size_t display_width(const std::string& text);
 std::string seconds_text(double seconds);
 std::string bytes_text(int64_t bytes);
 std::string percent_text(double share);
+std::string count_text(int64_t count);  // "996.5 K", "596.0 M"
 
 }  // namespace samebits

@@ -9,7 +9,7 @@ namespace {
 // The phases of all arms, in the order in which they were first met.
 std::vector<std::string> phases_of(const ReportRecord& record) {
   std::vector<std::string> phases;
-  for (const ReportRecord::ArmCost& arm : record.arms) {
+  for (const ReportRecord::ArmRecord& arm : record.arms) {
     for (const ReportRecord::PhaseTotal& phase : arm.phases) {
       if (std::find(phases.begin(), phases.end(), phase.phase) == phases.end()) {
         phases.push_back(phase.phase);
@@ -19,7 +19,7 @@ std::vector<std::string> phases_of(const ReportRecord& record) {
   return phases;
 }
 
-const ReportRecord::PhaseTotal* find_phase(const ReportRecord::ArmCost& arm,
+const ReportRecord::PhaseTotal* find_phase(const ReportRecord::ArmRecord& arm,
                                            const std::string& name) {
   for (const ReportRecord::PhaseTotal& phase : arm.phases) {
     if (phase.phase == name) return &phase;
@@ -70,24 +70,27 @@ Table step_table(const ReportRecord& record) {
 }
 
 Table relation_table(const ReportRecord& record) {
-  Table table{{{"", false}, {"relation", false}, {"arms", false}, {"", false}}, {}};
+  Table table{{{"", false}, {"relation", false}, {"arms", false}, {"", false}, {"reason", false}},
+              {}};
   for (size_t i = 0; i < record.verdicts.size(); ++i) {
     const Verdict& verdict = record.verdicts[i];
     table.rows.push_back({number_text(i), to_string(verdict.relation.holds),
-                          arms_text(verdict.relation), verdict.holds ? "holds" : "FAILS"});
+                          arms_text(verdict.relation), verdict.holds ? "holds" : "FAILS",
+                          verdict.relation.reason});
   }
   return table;
 }
 
 Table time_table(const ReportRecord& record) {
-  Table table{{{"arm", false}, {"mode", false}, {"wall", true}}, {}};
+  Table table{{{"arm", false}, {"mode", false}, {"wall", true}, {"processor", true}}, {}};
   const std::vector<std::string> phases = phases_of(record);
   for (const std::string& phase : phases) {
     table.columns.push_back({phase, true});
-    table.columns.push_back({"", true});
+    table.columns.push_back({"share", true});
   }
-  for (const ReportRecord::ArmCost& arm : record.arms) {
-    std::vector<std::string> row = {arm.name, arm.mode, seconds_text(arm.wall_seconds)};
+  for (const ReportRecord::ArmRecord& arm : record.arms) {
+    std::vector<std::string> row = {arm.name, arm.mode, seconds_text(arm.wall_seconds),
+                                    seconds_text(arm.processor_seconds)};
     for (const std::string& name : phases) {
       const ReportRecord::PhaseTotal* phase = find_phase(arm, name);
       row.push_back(phase == nullptr ? "-" : seconds_text(phase->seconds));
@@ -106,7 +109,7 @@ Table gap_table(const ReportRecord& record) {
                {"differ", true},
                {"largest gap", false}},
               {}};
-  for (const ReportRecord::ArmCost& arm : record.arms) {
+  for (const ReportRecord::ArmRecord& arm : record.arms) {
     if (!arm.gap) continue;
     table.rows.push_back({arm.name, arm.generator, arm.trainer, std::to_string(arm.gap->tokens),
                           std::to_string(arm.gap->different),
@@ -119,29 +122,52 @@ Table memory_table(const ReportRecord& record) {
   Table table{{{"arm", false}}, {}};
   const std::vector<std::string> phases = phases_of(record);
   for (const std::string& phase : phases) table.columns.push_back({phase + " peak", true});
-  for (const ReportRecord::ArmCost& arm : record.arms) {
+  for (const ReportRecord::ArmRecord& arm : record.arms) {
     std::vector<std::string> row = {arm.name};
+    bool is_measured = false;
     for (const std::string& name : phases) {
       const ReportRecord::PhaseTotal* phase = find_phase(arm, name);
-      const bool is_measured = phase != nullptr && phase->peak_bytes > 0;
-      row.push_back(is_measured ? bytes_text(phase->peak_bytes) : "-");
+      const bool has_peak = phase != nullptr && phase->peak_bytes > 0;
+      row.push_back(has_peak ? bytes_text(phase->peak_bytes) : "-");
+      is_measured = is_measured || has_peak;
     }
-    table.rows.push_back(std::move(row));
+    if (is_measured) table.rows.push_back(std::move(row));
   }
+  return table;
+}
+
+Table sample_table(const ReportRecord& record) {
+  Table table{{{"arm", false}, {"completion", false}}, {}};
+  for (const ReportRecord::ArmRecord& arm : record.arms) {
+    if (!arm.completion.empty()) table.rows.push_back({arm.name, arm.completion});
+  }
+  return table;
+}
+
+Table setup_table(const ReportRecord& record) {
+  Table table{{{"", false}, {"", false}}, {}};
+  for (const Manifest::ModelEntry& model : record.models) {
+    table.rows.push_back({"model", model.name + ": " + count_text(model.parameters) +
+                                       " parameters, " + std::to_string(model.layers) +
+                                       " layers of width " + std::to_string(model.hidden_size)});
+  }
+  table.rows.push_back({"workload", record.workload});
+  table.rows.push_back({"numerics", record.numerics});
+  table.rows.push_back({"device", record.device});
   return table;
 }
 
 Table witness_table(const ReportRecord& record) {
   Table table{{{"arm", false}, {"witness", false}, {"count", true}, {"a step", true}}, {}};
-  for (const ReportRecord::ArmCost& arm : record.arms) {
+  for (const ReportRecord::ArmRecord& arm : record.arms) {
     for (const auto& [name, count] : arm.witness) {
       const double a_step = arm.steps == 0 ? 0 : static_cast<double>(count) / arm.steps;
       char text[32];
       std::snprintf(text, sizeof text, "%.1f", a_step);
       table.rows.push_back({arm.name, name, std::to_string(count), text});
     }
-    if (!arm.witness_failure.empty()) {
-      table.rows.push_back({arm.name, "FAILS: " + arm.witness_failure, "", ""});
+    if (!arm.evidence.witness.empty()) {
+      table.rows.push_back({arm.name, "FAILS: " + arm.evidence.witness, "", ""});
     }
   }
   return table;
@@ -155,7 +181,7 @@ Table guard_table(const ReportRecord& record) {
                {"false", true},
                {"first false at", false}},
               {}};
-  for (const ReportRecord::ArmCost& arm : record.arms) {
+  for (const ReportRecord::ArmRecord& arm : record.arms) {
     for (const GuardRecord& guard : arm.guards) {
       int64_t times = 0;
       for (const GuardRecord::FalseAt& each : guard.false_at) times += each.times;
@@ -169,9 +195,7 @@ Table guard_table(const ReportRecord& record) {
 
 Table golden_table(const ReportRecord& record) {
   Table table{{{"arm", false}, {"golden", false}}, {}};
-  for (const ReportRecord::GoldenLine& line : record.golden) {
-    table.rows.push_back({line.arm, line.text});
-  }
+  for (const GoldenCheck& check : record.golden) table.rows.push_back({check.arm, check.text});
   return table;
 }
 

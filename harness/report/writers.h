@@ -1,17 +1,22 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "harness/report/record.h"
 
-// One writer per format. They lay out what the record says and compute nothing.
+// One writer per format, a file each. They lay out what the record says and compute nothing.
 namespace samebits {
 
-std::string console_report(const ReportRecord& record);   // readable in 120 columns
+// The last screen of a run: verdict, relations, and a block for each failure.
+std::string console_summary(const ReportRecord& record);
+std::string console_details(const ReportRecord& record);  // all tables
+std::string console_report(const ReportRecord& record);   // both, the summary last
 std::string markdown_report(const ReportRecord& record);  // as it is into a pull request
 std::string json_report(const ReportRecord& record);
-std::string junit_report(const ReportRecord& record);  // one test case a relation, witness, golden
+std::string junit_report(const ReportRecord& record);  // one test case a relation, arm, golden
+
+// The case, and whether its run was cut off.
+std::string title_of(const ReportRecord& record);
 
 // By name: "console", "md", "json", "junit". Throws InputError for another.
 std::string report_in_format(const ReportRecord& record, const std::string& format);

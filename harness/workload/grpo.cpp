@@ -83,15 +83,6 @@ Counters Grpo::witness() const {
   return counters;
 }
 
-std::vector<std::string> Grpo::printed_graphs() const {
-  std::vector<std::string> graphs = engine_->runner().printed_graphs();
-  for (const ModedProgram* program : training_programs()) {
-    const std::vector<std::string> more = program->printed_graphs();
-    graphs.insert(graphs.end(), more.begin(), more.end());
-  }
-  return graphs;
-}
-
 std::vector<GuardRecord> Grpo::guards() const {
   std::vector<GuardRecord> guards = engine_->runner().guards();
   for (const ModedProgram* program : training_programs()) {

@@ -19,7 +19,6 @@ class Grpo : public Workload {
  public:
   explicit Grpo(const Arm& arm);
   StepOutcome step(int64_t step, Observer& observer) override;
-  std::vector<std::string> printed_graphs() const override;
   std::vector<std::string> saved_graphs() const override {
     return engine_->runner().saved_graphs();
   }

@@ -26,6 +26,7 @@ StepOutcome Score::step(int64_t step, Observer& observer) {
   const int64_t sequences = static_cast<int64_t>(prompts_.size()) * settings.group;
   const auto before = engine_->runner().witness();
 
+  if (step == 0) observe_weights(observer);
   observer.begin_phase("rollout");
   std::vector<Request> requests;
   for (int64_t i = 0; i < sequences; ++i) {
@@ -49,6 +50,13 @@ StepOutcome Score::step(int64_t step, Observer& observer) {
     }
   }
   return {"", growth_of(before, engine_->runner().witness())};
+}
+
+void Score::observe_weights(Observer& observer) const {
+  observer.begin_phase("weights");
+  for (const Parameter& parameter : model_->parameters()) {
+    observer.observe(parameter.name, parameter.tensor.detach());
+  }
 }
 
 std::vector<std::vector<float>> Score::prefill(const std::vector<Completion>& completions) const {

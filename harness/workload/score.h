@@ -17,11 +17,14 @@ class Score : public Workload {
  public:
   explicit Score(const Arm& arm);
   StepOutcome step(int64_t step, Observer& observer) override;
-  std::vector<std::string> printed_graphs() const override {
-    return engine_->runner().printed_graphs();
+  std::vector<std::string> saved_graphs() const override {
+    return engine_->runner().saved_graphs();
   }
+  std::vector<GuardRecord> guards() const override { return engine_->runner().guards(); }
 
  private:
+  // Nothing trains them here, so once: a weight that no logprob shows is seen all the same.
+  void observe_weights(Observer& observer) const;
   std::vector<std::vector<float>> prefill(const std::vector<Completion>& completions) const;
   std::vector<std::vector<float>> decode(const std::vector<Request>& requests,
                                          const std::vector<Completion>& completions,

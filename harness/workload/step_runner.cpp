@@ -247,12 +247,4 @@ std::vector<std::string> StepRunner::saved_graphs() const {
   return saved;
 }
 
-std::vector<std::string> StepRunner::printed_graphs() const {
-  std::vector<std::string> printed;
-  for (const auto& each : captured_) {
-    for (const auto& graph : each->program.graphs()) printed.push_back(to_string(*graph));
-  }
-  return printed;
-}
-
 }  // namespace samebits

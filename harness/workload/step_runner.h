@@ -82,8 +82,6 @@ class StepRunner {
   // Memory that replays took for themselves; 0 without.
   size_t pool_bytes() const { return pool_ ? pool_->bytes_used() : 0; }
 
-  // The graphs that ran, for a person. Empty for an eager arm.
-  std::vector<std::string> printed_graphs() const;
   // Their guards.
   std::vector<GuardRecord> guards() const;
   // As files that an arm can run from (generator_graph.h).

@@ -13,7 +13,7 @@ using testing::nudged;
 using testing::recording;
 using testing::scalar;
 
-const Relation kBitExact = {{"a", "b"}, Holds::kBitExact, 0, 0, 0, ""};
+const Relation kBitExact = {.arms = {"a", "b"}, .reason = ""};
 
 TEST(CompareStreams, EqualStreamsAgree) {
   const PairComparison comparison = compare_streams(grpo_stream(3), grpo_stream(3), kBitExact);
@@ -70,6 +70,17 @@ TEST(CompareStreams, ExtraObservationComesBeforeALaterDifference) {
   EXPECT_EQ(compare_streams(a, b, kBitExact).first->site, "surprise");
 }
 
+TEST(CompareStreams, AnotherOrderIsADivergence) {
+  std::vector<Observation> other = grpo_stream(2);
+  const size_t loss = testing::at_site(other, 1, "loss");
+  std::swap(other[loss], other[loss + 1]);
+  const PairComparison comparison = compare_streams(grpo_stream(2), other, kBitExact);
+  EXPECT_FALSE(comparison.agrees());
+  EXPECT_EQ(comparison.different, 0);
+  EXPECT_THAT(comparison.first->text(),
+              HasSubstr("step 1, train, kl: seen by the second in another"));
+}
+
 TEST(CompareStreams, RepeatedSitesAlignByOccurrence) {
   const std::vector<Observation> a = {scalar(0, "p", "x", 1), scalar(0, "p", "x", 2)};
   const std::vector<Observation> b = {scalar(0, "p", "x", 1), scalar(0, "p", "x", 3)};
@@ -97,7 +108,7 @@ TEST(CompareStreams, OperatorOutputsAreNamed) {
 }
 
 TEST(CompareStreams, UlpRelationLetsItsBoundPassAndNotMore) {
-  const Relation ulp = {{"a", "b"}, Holds::kUlp, 3, 0, 0, "test"};
+  const Relation ulp = {.arms = {"a", "b"}, .holds = Holds::kUlp, .max_ulp = 3, .reason = ""};
   EXPECT_TRUE(compare_streams(grpo_stream(2), nudged(grpo_stream(2), 1, "loss", 3), ulp).agrees());
   EXPECT_FALSE(compare_streams(grpo_stream(2), nudged(grpo_stream(2), 1, "loss", 4), ulp).agrees());
 }

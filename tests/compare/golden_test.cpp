@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "harness/compare/bless.h"
+#include "harness/compare/condense.h"
 #include "harness/core/error.h"
 #include "tests/compare/streams.h"
 #include "tests/support/scratch.h"
@@ -43,7 +45,7 @@ class Golden : public testing::Scratch {
   GoldenCheck check(const std::vector<Observation>& stream,
                     const std::vector<std::string>& overrides = {}) {
     const Case c = example_case(overrides);
-    return check_golden(folder_, c, c.arm("a"), recording("a", stream));
+    return check_golden(read_goldens(folder_, "c"), c, c.arm("a"), recording("a", stream));
   }
   void edit(const std::string& file, const std::string& from, const std::string& to) {
     std::string text = read(folder_ / "c" / file);
@@ -53,7 +55,7 @@ class Golden : public testing::Scratch {
 };
 
 TEST_F(Golden, BlessedRunChecksEqualAndAChangedBitDoesNot) {
-  EXPECT_THAT(bless_stream(grpo_stream(3)), ElementsAre("a: new", "b: new"));
+  EXPECT_THAT(bless_stream(grpo_stream(3)), ElementsAre("a = b: new"));
   EXPECT_EQ(check(grpo_stream(3)).status, Status::kEqual);
   for (const char* site : {"loss", "logprob[1,1]", "reward[0]", "grad_norm"}) {
     const GoldenCheck changed = check(nudged(grpo_stream(3), 1, site));
@@ -78,15 +80,91 @@ TEST_F(Golden, AbsentGoldenAndOtherSettingsAreToldApart) {
   EXPECT_THAT(other.text, HasSubstr("workload.optimizer.lr"));
 }
 
-TEST_F(Golden, AnotherVersionOrPlatformIsRefusedWithTheCommandThatMadeIt) {
+TEST_F(Golden, AnotherVersionIsRefusedWithTheCommandThatMadeIt) {
   bless_stream(grpo_stream(3));
-  edit("a.json", "\"format\": 1", "\"format\": 2");
+  edit("a.json", "\"format\": 2", "\"format\": 3");
   EXPECT_THAT(message_of<InputError>([&] { check(grpo_stream(3)); }),
-              HasSubstr("found version 2 (made by: samebits run c.json), expected version 1"));
-  edit("a.json", "\"format\": 2", "\"format\": 1");
+              HasSubstr("found version 3 (made by: samebits run c.json), expected version 2"));
+}
+
+TEST_F(Golden, AnotherPlatformIsNoPass) {
+  bless_stream(grpo_stream(3));
   edit("a.json", "\"platform\": \"sm90\"", "\"platform\": \"sm80\"");
-  EXPECT_THAT(message_of<InputError>([&] { check(grpo_stream(3)); }),
-              HasSubstr("found \"sm80\" (made by: samebits run c.json), expected \"sm90\""));
+  const GoldenCheck other = check(grpo_stream(3));
+  EXPECT_EQ(other.status, Status::kOtherPlatform);
+  EXPECT_TRUE(other.is_skipped());
+  EXPECT_FALSE(other.fails());
+  EXPECT_TRUE(check(grpo_stream(3), {"golden=required"}).fails());
+}
+
+TEST_F(Golden, EditedSettingsDoNotDisarmIt) {
+  bless_stream(grpo_stream(3));
+  edit("a.json", "\"temperature\": 1.0", "\"temperature\": 0.5");
+  EXPECT_THAT(message_of<InputError>([&] { check(grpo_stream(3)); }), HasSubstr("settings_digest"));
+}
+
+TEST_F(Golden, ArmsThatARelationTiesShareOne) {
+  bless_stream(grpo_stream(3));
+  EXPECT_THAT(golden_names(folder_, "c"), ElementsAre("a"));
+  const Case c = example_case();
+  const std::vector<::samebits::Golden> goldens = read_goldens(folder_, "c");
+  EXPECT_EQ(check_golden(goldens, c, c.arm("b"), recording("b", grpo_stream(3))).status,
+            Status::kEqual);
+  const GoldenCheck changed =
+      check_golden(goldens, c, c.arm("b"), recording("b", nudged(grpo_stream(3), 1, "loss")));
+  EXPECT_EQ(changed.status, Status::kDifferent);
+  const Case other = example_case({"b.mesh.tp=4"});
+  EXPECT_EQ(check_golden(goldens, other, other.arm("b"), recording("b", grpo_stream(3))).status,
+            Status::kOtherSettings);
+}
+
+TEST_F(Golden, GoldenFromBeforeAKeyExistedIsReadWithItsDefault) {
+  bless_stream(grpo_stream(3));
+  ::samebits::Golden golden = read_golden(folder_, "c", "a");
+  for (auto& [arm, settings] : golden.settings) settings["workload"].erase("advantage");
+  write_golden(folder_, "c", golden);
+  EXPECT_EQ(check(grpo_stream(3)).status, Status::kEqual);
+  EXPECT_EQ(check(grpo_stream(3), {"workload.advantage.temperature=0.2"}).status,
+            Status::kOtherSettings);
+}
+
+TEST_F(Golden, SitesThatItDoesNotHoldAreCountedAndNotCompared) {
+  bless_stream(grpo_stream(3));
+  std::vector<Observation> more = grpo_stream(3);
+  more.push_back(scalar(2, "sync", "weights_arrived", 1));
+  const GoldenCheck checked = check(more);
+  EXPECT_EQ(checked.status, Status::kEqual);
+  EXPECT_THAT(checked.text, HasSubstr("; 1 that the golden does not hold not compared"));
+  // A site of a kind that it does hold is compared, and one that it holds must be there.
+  more = grpo_stream(3);
+  more.push_back(scalar(2, "train", "loss", 1));
+  EXPECT_EQ(check(more).status, Status::kDifferent);
+  more = grpo_stream(3);
+  more.erase(more.begin() + static_cast<std::ptrdiff_t>(testing::at_site(more, 1, "kl")));
+  EXPECT_EQ(check(more).status, Status::kDifferent);
+}
+
+TEST_F(Golden, BlessingThatWasCutOffIsBlessedAgain) {
+  bless_stream(grpo_stream(3));
+  const std::vector<Observation> changed = nudged(grpo_stream(3), 2, "loss");
+  std::string stream;
+  for (const Observation& each : condense(recording("a", changed))) {
+    stream += line_from_observation(each) + "\n";
+  }
+  write(folder_ / "c" / "a.jsonl", stream);  // killed before the provenance was written
+  EXPECT_THAT(message_of<InputError>([&] { bless_stream(changed); }), HasSubstr("--reason"));
+  bless_stream(changed, "again");
+  EXPECT_EQ(check(changed).status, Status::kEqual);
+}
+
+TEST_F(Golden, RecordingThatProvesNothingIsNotBlessed) {
+  const Case c = example_case();
+  std::vector<ArmRecording> arms = both(grpo_stream(3));
+  arms[1].steps.pop_back();
+  EXPECT_THAT(message_of<InputError>([&] {
+                bless(folder_, c, arms, {"x", "", {}});
+              }),
+              HasSubstr("arm b: found its steps.jsonl has no record of step 2"));
 }
 
 TEST_F(Golden, EditedStreamIsRefused) {
@@ -99,7 +177,7 @@ TEST_F(Golden, EditedStreamIsRefused) {
 TEST_F(Golden, ChangeNeedsAReasonAndSaysWhereItIsFirst) {
   bless_stream(grpo_stream(3));
   const std::string before = read(folder_ / "c" / "a.jsonl");
-  EXPECT_THAT(bless_stream(grpo_stream(3)), ElementsAre("a: unchanged", "b: unchanged"));
+  EXPECT_THAT(bless_stream(grpo_stream(3)), ElementsAre("a = b: unchanged"));
   const std::vector<Observation> changed = nudged(grpo_stream(3), 2, "loss");
   EXPECT_THAT(message_of<InputError>([&] { bless_stream(changed); }), HasSubstr("--reason"));
   EXPECT_EQ(read(folder_ / "c" / "a.jsonl"), before);

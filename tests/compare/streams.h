@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/observe/run_folder.h"
+#include "harness/observe/arm_recording.h"
 
 // Hand-written recordings.
 namespace samebits::testing {
@@ -42,10 +42,26 @@ inline std::vector<Observation> grpo_stream(int64_t steps) {
   return stream;
 }
 
+// What an arm counts in each step: one whose parts are all eager, or all captured.
+inline std::vector<std::pair<std::string, int64_t>> eager_witness() {
+  return {{"generator.eager_calls", 9}, {"trainer.eager_calls", 8}, {"optimizer.eager_calls", 1}};
+}
+
+inline std::vector<std::pair<std::string, int64_t>> captured_witness() {
+  return {{"generator.eager_calls", 0},
+          {"generator.nodes", 812},
+          {"trainer.eager_calls", 8},
+          {"optimizer.eager_calls", 1}};
+}
+
 inline ArmRecording recording(const std::string& arm, std::vector<Observation> observations) {
   ArmRecording recorded;
   recorded.arm = arm;
   recorded.finished = true;
+  const int64_t steps = observations.empty() ? 0 : observations.back().step + 1;
+  for (int64_t step = 0; step < steps; ++step) {
+    recorded.steps.push_back({.step = step, .witness = eager_witness()});
+  }
   recorded.ranks.push_back({std::move(observations), 0, 0});
   return recorded;
 }

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <limits>
+
 #include "harness/core/error.h"
 #include "tests/compare/streams.h"
 #include "tests/support/scratch.h"
@@ -16,7 +18,7 @@ using testing::nudged;
 using testing::recording;
 
 Relation relation(std::vector<std::string> arms, Holds holds) {
-  return {std::move(arms), holds, 0, 0, 0, ""};
+  return {.arms = std::move(arms), .holds = holds, .reason = ""};
 }
 
 TEST(Verdict, ThreeEqualArmsHold) {
@@ -35,7 +37,7 @@ TEST(Verdict, OneBitInTheThirdArmFailsAndIsNamed) {
                      {recording("a", grpo_stream(3)), recording("b", grpo_stream(3)),
                       recording("c", nudged(grpo_stream(3), 1, "loss"))});
   EXPECT_FALSE(verdict.holds);
-  EXPECT_THAT(verdict.text(), HasSubstr("a and c part at step 1, train, loss: 9.9"));
+  EXPECT_THAT(verdict.text(), HasSubstr("a and c diverge at step 1, train, loss: 9.9"));
   EXPECT_THAT(verdict.text(), HasSubstr("1 ULP (1 of 36 observations differ)"));
   EXPECT_THAT(json_from_verdict(verdict).dump(), HasSubstr("\"first_different_step\":1"));
 }
@@ -69,6 +71,39 @@ TEST(Verdict, RelationAboutNothingFails) {
     EXPECT_FALSE(verdict.holds);
     EXPECT_THAT(verdict.text(), HasSubstr("no observation in common"));
   }
+}
+
+TEST(Verdict, BoundFailsOfATensorThatItCannotJudgeUnlessTheRelationSaysNotToCompareIt) {
+  const float zeros[2] = {0, 0};
+  const float thousands[2] = {1000, 1000};
+  const auto with_weight = [](const float* data) {
+    std::vector<Observation> stream = grpo_stream(3);
+    stream.push_back(observe_tensor(2, "optimizer", 0, "weight", Dtype::float32, {2}, data));
+    return stream;
+  };
+  Relation close = relation({"a", "b"}, Holds::kAllclose);
+  const std::vector<ArmRecording> arms = {recording("a", with_weight(zeros)),
+                                          recording("b", with_weight(thousands))};
+  EXPECT_FALSE(judge_relation(close, arms).holds);
+  close.tensors = TensorRule::kNotCompared;
+  const Verdict verdict = judge_relation(close, arms);
+  EXPECT_TRUE(verdict.holds);
+  EXPECT_EQ(verdict.pairs[0].comparison.compared, 36);
+  EXPECT_THAT(verdict.text(), HasSubstr("(1 tensors whose digests differ were not compared)"));
+}
+
+TEST(Verdict, NanInBothArmsIsNoAgreement) {
+  std::vector<Observation> stream = grpo_stream(3);
+  Observation& loss = stream.at(testing::at_site(stream, 2, "loss"));
+  loss = testing::scalar(2, "train", "loss", std::numeric_limits<float>::quiet_NaN());
+  const std::vector<ArmRecording> arms = {recording("a", stream), recording("b", stream)};
+  const Verdict verdict = judge_relation(relation({"a", "b"}, Holds::kBitExact), arms);
+  EXPECT_FALSE(verdict.holds);
+  EXPECT_THAT(verdict.text(), HasSubstr("a and b agree in nothing at step 2, train, loss"));
+  const RulesOfPair accept = [](const std::string&, const std::string&) {
+    return PairRules{.nonfinite = Nonfinite::kAccept};
+  };
+  EXPECT_TRUE(judge_relation(relation({"a", "b"}, Holds::kBitExact), arms, accept).holds);
 }
 
 TEST(Verdict, ArmWithoutARecordingIsRefused) {

@@ -7,7 +7,7 @@ import unittest
 
 LAYERS = [
     "core", "kernels", "mesh", "dtensor", "model", "capture", "graph", "workload", "observe", "compare",
-    "report", "cli",
+    "report", "run", "cli",
 ]
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -17,7 +17,10 @@ Manifest example() {
   manifest.command = "samebits run c.json";
   manifest.environment = {{"cpu", "x"}, {"commit", "y"}};
   manifest.settings = {{"name", "c"}};
-  manifest.arms = {{"a", true, 1, 7, 1.5, ""}, {"b", false, 2, 3, 0.5, "eager code ran"}};
+  manifest.arms = {{"a", true, 1, 7, 1.5, "0123"}, {"b", false, 2, 3, 0.5, ""}};
+  manifest.closer = {{"a", "b", "layers.0.wo#0", {{"b", "differs at step 1"}}}};
+  manifest.models = {{"m", 100, 2, 8}};
+  manifest.load_before = 0.5;
   manifest.verdicts.push_back({{"holds", true}});
   return manifest;
 }
@@ -28,7 +31,9 @@ TEST_F(ManifestFile, ReadsBackAsWritten) {
   const auto manifest = read_manifest(folder_);
   ASSERT_TRUE(manifest);
   EXPECT_EQ(manifest->environment, example().environment);
-  EXPECT_EQ(manifest->arms[1].witness_failure, "eager code ran");
+  EXPECT_EQ(manifest->arms[0].marker, "0123");
+  EXPECT_EQ(manifest->closer[0].unstable[0].second, "differs at step 1");
+  EXPECT_EQ(manifest->models[0].parameters, 100);
   EXPECT_EQ(manifest->verdicts, example().verdicts);
   write_manifest(folder_, *manifest);
   EXPECT_EQ(read(folder_ / "manifest.json"), text);

@@ -110,6 +110,26 @@ TEST(Observation, SignedZerosAndNansAreDifferentObservations) {
   EXPECT_EQ(scalar(Dtype::float32, 0x7fc00001), scalar(Dtype::float32, 0x7fc00001));
 }
 
+TEST(Observation, LineWithABomACarriageReturnOrSpacesIsRefused) {
+  const std::string line = line_from_observation(observe_float32(0, "train", 0, "loss", 1));
+  EXPECT_NO_THROW(observation_from_line(line, "a.jsonl: line 1"));
+  for (const std::string& other : {"\xef\xbb\xbf" + line, line + "\r", " " + line, line + " "}) {
+    EXPECT_THROW(observation_from_line(other, "a.jsonl: line 1"), InputError) << other;
+  }
+}
+
+TEST(Observation, ElementsThatAreNotFiniteAreCountedAndWritten) {
+  const float values[3] = {1, NAN, -INFINITY};
+  const Observation seen = observe_tensor(0, "p", 0, "w", Dtype::float32, {3}, values);
+  EXPECT_EQ(seen.nonfinite, 2);
+  const std::string line = line_from_observation(seen);
+  EXPECT_TRUE(line.ends_with(",\"nonfinite\":2}")) << line;
+  EXPECT_EQ(observation_from_line(line, "x"), seen);
+  EXPECT_TRUE(has_nonfinite(seen));
+  EXPECT_FALSE(has_nonfinite(observe_tensor(0, "p", 0, "w", Dtype::int32, {3}, values)));
+  EXPECT_TRUE(has_nonfinite(observe_float32(0, "p", 0, "loss", NAN)));
+}
+
 TEST(Observation, EditedLineIsRefused) {
   const std::string line = line_from_observation(observe_float32(3, "train", 0, "loss", 7.4252f));
   EXPECT_THAT(error_of(replaced(line, "7.4252", "7.4253")),

@@ -21,7 +21,7 @@ void record_step(ArmRecorder& arm, int64_t step, int64_t ranks) {
   for (int64_t rank = 0; rank < ranks; ++rank) {
     arm.sink(rank).record(observe_float32(step, "train", rank, "loss", 0.5f + step));
   }
-  arm.record_step({step, {{"train", 0.1, 0}}, {}, "text"});
+  arm.record_step({step, {{"train", 0.1, 0, 0}}, {}, "text"});
 }
 
 class RunFolderTest : public testing::Scratch {
@@ -140,7 +140,7 @@ TEST_F(RunFolderTest, RankThatIsNotSeenAgainIsARunError) {
   EXPECT_THAT(message_of<RunError>([&] { arm->finish(); }), HasSubstr("rank-1.jsonl"));
 }
 
-TEST_F(RunFolderTest, FinishedArmThatLostLinesIsRefused) {
+TEST_F(RunFolderTest, FinishedArmWhoseFilesChangedIsDamagedAndRunsAgain) {
   {
     RunFolder folder = RunFolder::create(run(), example_case());
     const auto arm = folder.start_arm("a");
@@ -150,8 +150,97 @@ TEST_F(RunFolderTest, FinishedArmThatLostLinesIsRefused) {
   const std::filesystem::path file = run() / "a" / "rank-0.jsonl";
   const std::string text = read(file);
   write(file, text.substr(0, text.find('\n') + 1));
-  EXPECT_THAT(message_of<InputError>([&] { read_arm(run() / "a"); }),
-              HasSubstr("found 1 observations, expected 3"));
+  EXPECT_EQ(read_arm(run() / "a").damage, "rank-0.jsonl is not the file that the run wrote");
+  EXPECT_THAT(message_of<InputError>([&] { read_whole_arm(run() / "a"); }),
+              HasSubstr("rank-0.jsonl is not the file"));
+  {
+    RunFolder folder = RunFolder::resume(run(), example_case());
+    EXPECT_FALSE(folder.is_finished("a"));
+    const auto arm = folder.start_arm("a");
+    for (int64_t step = 0; step < 3; ++step) record_step(*arm, step, 1);
+    arm->finish();
+  }
+  EXPECT_EQ(read(file), text);
+  EXPECT_EQ(read_arm(run() / "a").damage, "");
+}
+
+TEST_F(RunFolderTest, EveryFileOfAFinishedArmIsVouchedFor) {
+  {
+    RunFolder folder = RunFolder::create(run(), example_case());
+    const auto arm = folder.start_arm("a");
+    record_step(*arm, 0, 1);
+    arm->record_guards({});
+    arm->record_graphs({"{}"});
+    arm->finish();
+  }
+  for (const char* name : {"rank-0.jsonl", "steps.jsonl", "guards.json", "graph-0.json"}) {
+    const std::filesystem::path file = run() / "a" / name;
+    const std::string text = read(file);
+    write(file, text + " ");
+    EXPECT_EQ(damage_of_arm(run() / "a"),
+              std::string(name) + " is not the file that the run wrote");
+    std::filesystem::remove(file);
+    EXPECT_EQ(damage_of_arm(run() / "a"), std::string(name) + " is gone");
+    write(file, text);
+    EXPECT_EQ(damage_of_arm(run() / "a"), "");
+  }
+  write(run() / "a" / "rank-1.jsonl", "");
+  EXPECT_EQ(damage_of_arm(run() / "a"), "rank-1.jsonl is not of the run");
+  std::filesystem::remove(run() / "a" / "rank-1.jsonl");
+  std::filesystem::rename(run() / "a", run() / "b");
+  EXPECT_EQ(damage_of_arm(run() / "b"), "its files were recorded as arm \"a\"");
+}
+
+TEST_F(RunFolderTest, RunThatWasKilledBeforeItsCaseWasWrittenIsBegunAnew) {
+  for (const bool resumes : {false, true}) {
+    std::filesystem::remove_all(run());
+    write(run() / ".lock", "");
+    write(run() / "run.json", "{}");
+    write(run() / "case.json.Ab12Cd", "{");
+    resumes ? RunFolder::resume(run(), example_case()) : RunFolder::create(run(), example_case());
+    EXPECT_TRUE(std::filesystem::exists(run() / "case.json"));
+    EXPECT_FALSE(std::filesystem::exists(run() / "case.json.Ab12Cd"));
+  }
+}
+
+TEST_F(RunFolderTest, ResumeSweepsWhatInterruptedWritesLeftAndNothingElse) {
+  { RunFolder::create(run(), example_case()).start_arm("a"); }
+  write(run() / "report.md.Zz99Zz", "half");
+  write(run() / "a" / "guards.json.aaaaaa", "half");
+  write(run() / "a" / "notes.Ab12Cd", "mine");
+  { RunFolder::resume(run(), example_case()); }
+  EXPECT_FALSE(std::filesystem::exists(run() / "report.md.Zz99Zz"));
+  EXPECT_FALSE(std::filesystem::exists(run() / "a" / "guards.json.aaaaaa"));
+  EXPECT_EQ(read(run() / "a" / "notes.Ab12Cd"), "mine");
+}
+
+TEST_F(RunFolderTest, ResumeByAnotherOriginIsRefusedWithItsName) {
+  const Json origin = {{"level", "step"}, {"models", {{"m", {{"model.safetensors", "12"}}}}}};
+  { RunFolder::create(run(), example_case(), origin); }
+  { RunFolder::resume(run(), example_case(), origin); }
+  Json other = origin;
+  other["models"]["m"]["model.safetensors"] = "34";
+  EXPECT_THAT(message_of<InputError>([&] { RunFolder::resume(run(), example_case(), other); }),
+              HasSubstr("run.json: models.m.model.safetensors: found \"12\", expected \"34\""));
+}
+
+TEST_F(RunFolderTest, ReplaceTakesARunAwayAndNothingThatIsNone) {
+  {
+    RunFolder folder = RunFolder::create(run(), example_case());
+    const auto arm = folder.start_arm("a");
+    record_step(*arm, 0, 1);
+    arm->finish();
+    RunFolder::create(run() / "op-a+b", example_case());
+  }
+  write(run() / "a" / "thesis.tex", "precious");
+  EXPECT_THAT(message_of<InputError>([&] { RunFolder::replace(run(), example_case()); }),
+              HasSubstr("thesis.tex"));
+  EXPECT_TRUE(std::filesystem::exists(run() / "a" / "rank-0.jsonl"));
+  std::filesystem::remove(run() / "a" / "thesis.tex");
+  { RunFolder::replace(run(), example_case()); }
+  EXPECT_FALSE(std::filesystem::exists(run() / "a"));
+  EXPECT_FALSE(std::filesystem::exists(run() / "op-a+b"));
+  EXPECT_TRUE(std::filesystem::exists(run() / "case.json"));
 }
 
 TEST_F(RunFolderTest, FolderWithoutAStreamIsNoArm) {

@@ -2,7 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <limits>
+
 #include "harness/core/error.h"
+#include "harness/report/record_parts.h"
 #include "tests/report/run.h"
 
 namespace samebits {
@@ -26,9 +29,11 @@ class Record : public testing::Scratch {
 TEST_F(Record, GoodRunSaysWhatIsEqualAndHowFarTheControlIs) {
   const ReportRecord record = record_of({});
   EXPECT_TRUE(record.holds);
-  EXPECT_EQ(record.headline,
-            "All losses, rewards and token logprobs of arms eager, captured-tp2 are equal to the "
-            "bit; control fused differs from eager from step 1 on, losses by up to 7 ULP.");
+  EXPECT_EQ(
+      record.headline,
+      "All losses, rewards and token logprobs of arms eager and captured-tp2 are equal to the "
+      "bit; control fused differs from eager from step 1 on, losses by up to 7 ULP; 1 of 1 "
+      "arms equal their goldens.");
   ASSERT_EQ(record.steps.size(), 3u);
   EXPECT_EQ(record.steps[0].values[0], "14.8504");
   EXPECT_EQ(record.steps[0].tokens, 4);
@@ -40,13 +45,14 @@ TEST_F(Record, GoodRunSaysWhatIsEqualAndHowFarTheControlIs) {
 TEST_F(Record, TimesAddUpAndPeaksDoNot) {
   const ReportRecord record = record_of({});
   ASSERT_EQ(record.arms.size(), 3u);
-  const ReportRecord::ArmCost& arm = record.arms[1];
+  const ReportRecord::ArmRecord& arm = record.arms[1];
   EXPECT_EQ(arm.mode, "TP 2, captured");
-  EXPECT_EQ(arm.wall_seconds, 7.25);
+  EXPECT_EQ(arm.wall_seconds, 6);
+  EXPECT_EQ(arm.processor_seconds, 6);
   EXPECT_EQ(arm.phases[0].seconds, 4.5);
   EXPECT_EQ(arm.phases[0].share, 0.75);
   EXPECT_EQ(arm.phases[0].peak_bytes, 300 << 20);
-  EXPECT_EQ(arm.witness[0].second, 3 * 812);
+  EXPECT_EQ(arm.witness[1].second, 3 * 812);
 }
 
 TEST_F(Record, ArmThatPartsFailsWithStepSiteAndDistance) {
@@ -54,8 +60,9 @@ TEST_F(Record, ArmThatPartsFailsWithStepSiteAndDistance) {
   options.captured = nudged(grpo_stream(3), 2, "logprob[1,0]", 5);
   const ReportRecord record = record_of(options);
   EXPECT_FALSE(record.holds);
-  EXPECT_THAT(record.headline, StartsWith("FAILED: eager and captured-tp2 part at step 2, rollout, "
-                                          "logprob[1,0]"));
+  EXPECT_THAT(record.headline,
+              StartsWith("FAILED: eager and captured-tp2 diverge (step 2, rollout, "
+                         "logprob[1,0])"));
   EXPECT_EQ(record.steps[2].cells[0].text, "logprob[1,0] 5 ULP");
   EXPECT_TRUE(record.steps[1].cells[0].equal);
 }
@@ -68,16 +75,67 @@ TEST_F(Record, ControlThatAgreesFails) {
 
 TEST_F(Record, WitnessThatFailsFailsTheRun) {
   RunOptions options;
-  options.witness_failure = "eager model code ran";
+  options.has_witness = false;
   const ReportRecord record = record_of(options);
   EXPECT_FALSE(record.holds);
-  EXPECT_THAT(record.headline, HasSubstr("captured-tp2 did not run in its mode: eager model code"));
+  EXPECT_THAT(record.headline, HasSubstr("captured-tp2 did not run in its mode"));
+  EXPECT_THAT(record.failures[0].facts[0].second, HasSubstr("0 nodes and 9 eager calls ran"));
+}
+
+TEST_F(Record, ArmThatPartsFromItselfIsToldFirst) {
+  RunOptions options;
+  options.captured = nudged(grpo_stream(3), 2, "loss", 5);
+  options.closer = {{.a = "eager",
+                     .b = "captured-tp2",
+                     .text = "layers.0.wo#0 differs",
+                     .unstable = {{"captured-tp2", "another run of it differs at step 0"}}}};
+  const ReportRecord record = record_of(options);
+  EXPECT_THAT(record.headline, StartsWith("FAILED: captured-tp2 parts from itself; eager and"));
+  EXPECT_EQ(record.failures[1].facts.back().second, "layers.0.wo#0 differs");
+}
+
+TEST_F(Record, NanInEqualArmsFails) {
+  std::vector<Observation> stream = grpo_stream(3);
+  Observation& loss = stream.at(testing::at_site(stream, 1, "loss"));
+  loss = testing::scalar(1, "train", "loss", std::numeric_limits<float>::quiet_NaN());
+  RunOptions options;
+  options.eager = options.captured = stream;
+  const ReportRecord record = record_of(options);
+  EXPECT_FALSE(record.holds);
+  EXPECT_THAT(record.headline,
+              StartsWith("FAILED: eager has a NaN or an infinity (step 1, train, loss is nan)"));
+}
+
+TEST_F(Record, PiecewiseArmSaysThatItsGuardsWereDropped) {
+  const Case c = parse_case(
+      R"({"name": "c", "model": "m", "arms": {"p": {"generator": "piecewise", "guards": "drop"}}})",
+      "c.json");
+  EXPECT_EQ(arm_record(c.arms[0], testing::recording("p", {})).mode, "TP 1, piecewise, no guards");
+}
+
+TEST_F(Record, CaseThatWasEditedSinceTheRunFails) {
+  testing::write_run(folder_ / "run", {});
+  std::string text = read(folder_ / "run" / "case.json");
+  const std::string relation = "\"must_diverge\"";
+  write(folder_ / "run" / "case.json",
+        text.replace(text.find(relation), relation.size(), "\"bit_exact\""));
+  const ReportRecord record = record_from_folder(folder_ / "run");
+  EXPECT_FALSE(record.holds);
+  EXPECT_THAT(record.headline, HasSubstr("case.json is not what was run: relations"));
 }
 
 TEST_F(Record, GoldenThatDiffersFailsTheRun) {
   RunOptions options;
   options.golden_status = "different";
   EXPECT_FALSE(record_of(options).holds);
+}
+
+TEST_F(Record, GoldenThatWasNotComparedIsSaid) {
+  RunOptions options;
+  options.golden_status = "other_settings";
+  const ReportRecord record = record_of(options);
+  EXPECT_TRUE(record.holds);
+  EXPECT_THAT(record.headline, HasSubstr("0 of 1 arms equal their goldens (eager was"));
 }
 
 TEST_F(Record, RunThatWasCutOffIsReadable) {

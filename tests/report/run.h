@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "harness/observe/manifest.h"
+#include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
 #include "tests/compare/streams.h"
 #include "tests/support/scratch.h"
@@ -27,8 +28,9 @@ struct RunOptions {
   std::vector<Observation> eager = grpo_stream(3);
   std::vector<Observation> captured = grpo_stream(3);
   std::vector<Observation> fused = nudged(grpo_stream(3), 1, "loss", 7);
-  std::string witness_failure;  // of captured-tp2
+  bool has_witness = true;  // captured-tp2 shows that it ran captured
   std::string golden_status = "equal";
+  std::vector<Manifest::Closer> closer;
   bool has_manifest = true;
 };
 
@@ -47,18 +49,25 @@ inline void write_run(const std::filesystem::path& folder, const RunOptions& opt
     for (int64_t step = 0; step < 3; ++step) {
       StepRecord record;
       record.step = step;
-      record.phases = {{"rollout", 1.5, 300 << 20},
-                       {"train", 0.5, 400 << 20},
-                       {"optimizer", 0, 350 << 20},
-                       {"sync", 0, 350 << 20}};
+      record.phases = {{"rollout", 1.5, 1.25, 300 << 20},
+                       {"train", 0.5, 0.75, 400 << 20},
+                       {"optimizer", 0, 0, 350 << 20},
+                       {"sync", 0, 0, 350 << 20}};
       record.completion = "Paris";
-      if (name == "captured-tp2") record.witness = {{"generator.nodes", 812}};
+      record.witness =
+          name == "captured-tp2" && options.has_witness ? captured_witness() : eager_witness();
       recorder->record_step(record);
     }
     recorder->finish();
-    manifest.arms.push_back({name, true, 1, static_cast<int64_t>(stream->size()), 7.25,
-                             name == "captured-tp2" ? options.witness_failure : ""});
+    manifest.arms.push_back({.name = name,
+                             .finished = true,
+                             .ranks = 1,
+                             .observations = static_cast<int64_t>(stream->size()),
+                             .seconds = 6,
+                             .marker = run_files::digest_of_file(folder / name / "finished.json")});
   }
+  manifest.closer = options.closer;
+  manifest.models = {{.name = "m", .parameters = 996'000, .layers = 4, .hidden_size = 128}};
   manifest.golden.push_back(
       {{"arm", "eager"}, {"status", options.golden_status}, {"text", "golden against run"}});
   if (options.has_manifest) write_manifest(folder, manifest);

@@ -31,20 +31,25 @@ class Writers : public testing::Scratch {
   }
 };
 
-TEST_F(Writers, ConsoleFitsIn120ColumnsAndStartsWithTheVerdict) {
-  const std::string text = console_report(record_of({}));
+TEST_F(Writers, ConsoleFitsIn120ColumnsAndEndsWithTheVerdict) {
+  const ReportRecord record = record_of({});
+  const std::string text = console_report(record);
   std::istringstream lines(text);
-  std::string line;
-  std::getline(lines, line);
-  EXPECT_EQ(line, "grpo-tiny");
-  std::getline(lines, line);
-  EXPECT_THAT(line, HasSubstr("equal to the bit"));
-  while (std::getline(lines, line)) EXPECT_LE(display_width(line), 120u) << line;
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(display_width(line), 120u) << line;
   EXPECT_THAT(text, HasSubstr("generator.nodes"));
+  EXPECT_THAT(text, HasSubstr("996.0 K parameters, 4 layers of width 128"));
+  EXPECT_THAT(text, ::testing::EndsWith(console_summary(record)));
+  EXPECT_THAT(console_summary(record), ::testing::StartsWith("grpo-tiny\nAll losses, rewards"));
 }
 
-TEST_F(Writers, ConsoleNamesWhatParted) {
-  EXPECT_THAT(console_report(failed()), HasSubstr("loss 5 ULP"));
+TEST_F(Writers, LastScreenOfAFailureSaysWhoWhereByHowMuchAndWhatToDo) {
+  const std::string text = console_summary(failed());
+  EXPECT_THAT(text, HasSubstr("\neager and captured-tp2 diverge\n"
+                              "  where     step 2, train, loss\n"
+                              "  values    7.4252 against 7.4252024, 5 ULP\n"
+                              "  compared  1 of 36 observations differ\n"
+                              "  next      samebits report "));
+  EXPECT_THAT(text, HasSubstr("samebits repro new NAME --from "));
 }
 
 TEST_F(Writers, MarkdownHasTheTableAndEscapesCells) {
@@ -66,19 +71,26 @@ TEST_F(Writers, JsonSaysTheSame) {
 
 TEST_F(Writers, JunitCountsFailures) {
   const std::string bad = junit_report(failed());
-  EXPECT_THAT(bad, HasSubstr("tests=\"6\" failures=\"1\""));
-  EXPECT_THAT(bad, HasSubstr("<failure message=\"eager and captured-tp2 part at step 2"));
+  EXPECT_THAT(bad, HasSubstr("tests=\"7\" failures=\"2\" skipped=\"0\""));
+  EXPECT_THAT(bad, HasSubstr("<failure message=\"eager and captured-tp2 diverge at step 2"));
   std::filesystem::remove_all(folder_ / "run");
   const std::string good = junit_report(record_of({}));
-  EXPECT_THAT(good, HasSubstr("tests=\"6\" failures=\"0\""));
+  EXPECT_THAT(good, HasSubstr("tests=\"7\" failures=\"0\" skipped=\"0\""));
   EXPECT_THAT(good, Not(HasSubstr("<failure")));
 }
 
-TEST_F(Writers, JunitEscapes) {
+TEST_F(Writers, JunitSkipsAGoldenThatWasNotComparedAndSaysWhy) {
   RunOptions options;
-  options.witness_failure = "a < b & \"c\"";
-  EXPECT_THAT(junit_report(record_of(options)),
-              HasSubstr("message=\"a &lt; b &amp; &quot;c&quot;\""));
+  options.golden_status = "absent";
+  const std::string text = junit_report(record_of(options));
+  EXPECT_THAT(text, HasSubstr("failures=\"0\" skipped=\"1\""));
+  EXPECT_THAT(text, HasSubstr("name=\"golden eager\" time=\"0\">\n    <skipped message=\"golden"));
+}
+
+TEST_F(Writers, JunitEscapes) {
+  ReportRecord record = record_of({});
+  record.arms[0].evidence.witness = "a < b & \"c\"";
+  EXPECT_THAT(junit_report(record), HasSubstr("message=\"a &lt; b &amp; &quot;c&quot;\""));
 }
 
 TEST_F(Writers, UnknownFormatIsRefusedWithTheNearest) {

@@ -1,0 +1,167 @@
+#include "harness/compare/bless.h"
+
+#include <algorithm>
+
+#include "harness/compare/condense.h"
+#include "harness/compare/divergence.h"
+#include "harness/compare/evidence.h"
+#include "harness/compare/verdict.h"
+#include "harness/core/error.h"
+#include "harness/core/json_difference.h"
+
+namespace samebits {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Arms in groups that share a golden, in the order of the case.
+using Groups = std::vector<std::vector<const Arm*>>;
+
+size_t group_of(const Groups& groups, const std::string& arm) {
+  for (size_t i = 0; i < groups.size(); ++i) {
+    for (const Arm* each : groups[i]) {
+      if (each->name == arm) return i;
+    }
+  }
+  return groups.size();
+}
+
+// Plain LibTorch kernels promise no bits.
+Groups groups_of(const Case& c) {
+  Groups groups;
+  for (const Arm& arm : c.arms) {
+    if (arm.numerics.batch_invariant) groups.push_back({&arm});
+  }
+  for (const Relation& relation : c.relations) {
+    if (relation.holds != Holds::kBitExact) continue;
+    for (size_t i = 1; i < relation.arms.size(); ++i) {
+      const size_t into = group_of(groups, relation.arms[0]);
+      const size_t from = group_of(groups, relation.arms[i]);
+      if (into == from || into == groups.size() || from == groups.size()) continue;
+      const size_t first = std::min(into, from);
+      const size_t second = std::max(into, from);
+      groups[first].insert(groups[first].end(), groups[second].begin(), groups[second].end());
+      groups.erase(groups.begin() + static_cast<std::ptrdiff_t>(second));
+    }
+  }
+  return groups;
+}
+
+const ArmRecording& recording_of(const std::vector<ArmRecording>& recordings,
+                                 const std::string& arm) {
+  for (const ArmRecording& recording : recordings) {
+    if (recording.arm == arm) return recording;
+  }
+  throw InputError("arm " + arm, "no recorded stream", "a run of it");
+}
+
+void check_recording(const Arm& arm, const ArmRecording& recording) {
+  const std::string where = "arm " + arm.name;
+  if (!recording.finished) throw InputError(where, "a run that was cut off", "a finished one");
+  const Evidence evidence = evidence_of(arm, recording);
+  for (const std::string& failure : {evidence.damage, evidence.witness, evidence.nonfinite}) {
+    if (!failure.empty()) throw InputError(where, failure, "a run that proves something");
+  }
+  for (const StreamContents& rank : recording.ranks) {
+    const std::string reason = degeneracy(rank.observations);
+    if (!reason.empty()) throw InputError(where, reason, "a stream that can show a difference");
+  }
+}
+
+// What the golden of one arm would lose; "" for nothing, or where it has none.
+std::string what_changes(const Golden& old, const Golden& now, const std::string& arm) {
+  const Json before = Json::parse(deciding_settings(old.settings_of(arm)->dump()));
+  const Json after = Json::parse(deciding_settings(now.settings_of(arm)->dump()));
+  std::string text;
+  if (const auto difference = first_difference(before, after)) {
+    text = "settings changed at " + difference->key;
+  }
+  const PairComparison comparison = compare_streams(old.observations, now.observations, Relation());
+  if (comparison.first) {
+    if (!text.empty()) text += "; ";
+    text += "first changed: " + comparison.first->text();
+  }
+  return text;
+}
+
+// What stands in the golden folder today.
+struct Existing {
+  std::vector<Golden> goldens;
+  std::vector<std::pair<std::string, std::string>> broken;  // name, and what is wrong with it
+};
+
+Existing read_existing(const fs::path& folder, const std::string& case_name) {
+  Existing existing;
+  for (const std::string& name : golden_names(folder, case_name)) {
+    try {
+      existing.goldens.push_back(read_golden(folder, case_name, name));
+    } catch (const InputError& error) {
+      existing.broken.emplace_back(name, error.what());
+    }
+  }
+  return existing;
+}
+
+// The line that tells what blessing `now` does. Throws InputError for a change without a reason.
+std::string line_of(const Golden& now, const Existing& existing, const std::string& reason) {
+  std::string change;
+  bool is_new = true;
+  for (const auto& [arm, settings] : now.settings) {
+    for (const auto& [name, fault] : existing.broken) {
+      if (name == arm && change.empty()) change = "it could not be read (" + fault + ")";
+      is_new = is_new && name != arm;
+    }
+    const Golden* old = golden_of(existing.goldens, arm);
+    if (old == nullptr) continue;
+    is_new = false;
+    if (change.empty()) change = what_changes(*old, now, arm);
+  }
+  if (!change.empty() && reason.empty()) {
+    throw InputError("arm " + now.name, "a golden that would change (" + change + ")",
+                     "--reason TEXT, which says why it may");
+  }
+  std::string line = now.name;
+  for (size_t i = 1; i < now.settings.size(); ++i) line += " = " + now.settings[i].first;
+  if (!change.empty()) return line + ": " + change + " (" + reason + ")";
+  return line + (is_new ? ": new" : ": unchanged");
+}
+
+}  // namespace
+
+std::vector<std::string> bless(const fs::path& golden_folder, const Case& c,
+                               const std::vector<ArmRecording>& recordings,
+                               const Provenance& provenance) {
+  for (const Verdict& verdict : judge_case(c, recordings)) {
+    if (!verdict.holds) throw InputError("case " + c.name, verdict.text(), "relations that hold");
+  }
+  const Existing existing = read_existing(golden_folder, c.name);
+  std::vector<Golden> goldens;
+  std::vector<std::string> lines;
+  for (const Arm& arm : c.arms) {
+    if (arm.numerics.batch_invariant) continue;
+    lines.push_back(arm.name + ": not blessed, plain LibTorch kernels promise no bits");
+  }
+  for (const std::vector<const Arm*>& group : groups_of(c)) {
+    Golden golden;
+    golden.name = group.front()->name;
+    golden.platform = group.front()->numerics.platform;
+    golden.steps = group.front()->steps;
+    golden.observations = condense(recording_of(recordings, golden.name));
+    golden.provenance = provenance;
+    for (const Arm* arm : group) {
+      check_recording(*arm, recording_of(recordings, arm->name));
+      golden.settings.emplace_back(arm->name, Json::parse(arm->canonical));
+    }
+    lines.push_back(line_of(golden, existing, provenance.reason));
+    goldens.push_back(std::move(golden));
+  }
+  for (const Golden& golden : goldens) write_golden(golden_folder, c.name, golden);
+  for (const Golden& golden : goldens) {  // copies that an earlier version kept, one an arm
+    for (const auto& [arm, settings] : golden.settings) {
+      if (arm != golden.name) remove_golden(golden_folder, c.name, arm);
+    }
+  }
+  return lines;
+}
+
+}  // namespace samebits

@@ -1,0 +1,69 @@
+#include "harness/compare/evidence.h"
+
+#include <set>
+
+#include "harness/compare/divergence.h"
+#include "harness/workload/witness.h"
+
+namespace samebits {
+namespace {
+
+// Why the steps that were recorded are not those that the arm had to run.
+std::string missing_step(const Arm& arm, const ArmRecording& recording) {
+  if (!recording.finished) return "";
+  std::set<int64_t> observed;
+  for (const StreamContents& rank : recording.ranks) {
+    for (const Observation& each : rank.observations) observed.insert(each.step);
+  }
+  for (int64_t step = 0; step < arm.steps; ++step) {
+    const std::string number = std::to_string(step);
+    if (!observed.contains(step)) return "its stream has no observation of step " + number;
+    const auto at = static_cast<size_t>(step);
+    if (at >= recording.steps.size() || recording.steps[at].step != step) {
+      return "its steps.jsonl has no record of step " + number;
+    }
+  }
+  const auto steps = static_cast<size_t>(arm.steps);
+  if (recording.steps.size() == steps && observed.size() == steps) return "";
+  return "it recorded more than the " + std::to_string(arm.steps) + " steps of the case";
+}
+
+std::string first_witness_failure(const Arm& arm, const ArmRecording& recording) {
+  for (const StepRecord& step : recording.steps) {
+    const std::string failure = witness_failure(arm, step.witness);
+    if (!failure.empty()) return "step " + std::to_string(step.step) + ": " + failure;
+  }
+  return "";
+}
+
+std::string first_nonfinite(const ArmRecording& recording) {
+  for (const StreamContents& rank : recording.ranks) {
+    for (const Observation& each : rank.observations) {
+      if (is_operator_site(each.site) || !has_nonfinite(each)) continue;
+      const std::string what = each.bits ? "is " + scalar_text(each)
+                                         : "has " + std::to_string(each.nonfinite) +
+                                               " elements that are NaN or infinite";
+      return place_text(each) + " " + what;
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string place_text(const Observation& observation) {
+  std::string text = "step " + std::to_string(observation.step) + ", " + observation.phase;
+  if (observation.rank != 0) text += ", rank " + std::to_string(observation.rank);
+  return text + ", " + observation.site;
+}
+
+Evidence evidence_of(const Arm& arm, const ArmRecording& recording) {
+  Evidence evidence;
+  evidence.damage = recording.damage;
+  if (evidence.damage.empty()) evidence.damage = missing_step(arm, recording);
+  evidence.witness = first_witness_failure(arm, recording);
+  if (arm.nonfinite == Nonfinite::kRefuse) evidence.nonfinite = first_nonfinite(recording);
+  return evidence;
+}
+
+}  // namespace samebits

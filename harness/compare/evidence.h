@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/core/case.h"
+#include "harness/observe/arm_recording.h"
+
+namespace samebits {
+
+// Why an arm's own recording is no evidence, whatever it is compared with; "" in each for none.
+struct Evidence {
+  std::string damage;     // its files are not those that the run wrote, or are not all of them
+  std::string witness;    // nothing proves that it ran in its mode
+  std::string nonfinite;  // the first NaN or infinity of a loss, reward, logprob, norm or weight
+
+  bool holds() const { return damage.empty() && witness.empty() && nonfinite.empty(); }
+};
+
+// Looks at a recording by itself. Of a finished arm every step of the case must have observations
+// and a record, and every record must prove the arm's mode; of one that was cut off, those that are
+// there.
+Evidence evidence_of(const Arm& arm, const ArmRecording& recording);
+
+// The place of an observation, for a person: "step 3, train, loss".
+std::string place_text(const Observation& observation);
+
+}  // namespace samebits

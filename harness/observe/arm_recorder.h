@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/core/guard_record.h"
+#include "harness/observe/step_record.h"
+#include "harness/observe/stream.h"
+
+namespace samebits {
+
+// Writes one arm's part of a run folder (run_files.h). Recording the same arm from two threads
+// needs a lock.
+class ArmRecorder {
+ public:
+  // `folder` exists. With `resume`, what was recorded in it is checked as it is seen again.
+  ArmRecorder(std::filesystem::path folder, bool resume);
+  ~ArmRecorder();
+
+  // The sink of one rank, made on first use. Owned by the recorder.
+  ObservationSink& sink(int64_t rank);
+  void record_step(const StepRecord& record);  // flushes every sink too
+  void record_guards(const std::vector<GuardRecord>& guards);
+  void record_graphs(const std::vector<std::string>& graphs);
+
+  // Hands what was observed so far to the kernel, so that it outlives this process.
+  void flush();
+
+  // Brings everything to the disk, then writes the marker. Under resume, RunError when an
+  // observation that had been recorded was not seen again.
+  void finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace samebits

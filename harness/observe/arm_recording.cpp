@@ -1,0 +1,100 @@
+#include "harness/observe/arm_recording.h"
+
+#include <algorithm>
+
+#include "harness/core/error.h"
+#include "harness/core/json.h"
+#include "harness/observe/guard_file.h"
+#include "harness/observe/run_files.h"
+
+namespace samebits {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string name_of(const fs::path& folder) {
+  return (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+}
+
+// What is wrong with one file that the marker names; "" for nothing.
+std::string damage_of_file(const fs::path& file, const std::string& digest) {
+  const std::string name = file.filename().string();
+  if (!fs::exists(file)) return name + " is gone";
+  if (run_files::digest_of_file(file) == digest) return "";
+  return name + " is not the file that the run wrote";
+}
+
+}  // namespace
+
+std::string damage_of_arm(const fs::path& arm_folder) {
+  const fs::path marker = arm_folder / run_files::kFinished;
+  if (!fs::exists(marker)) return "";
+  const Json parsed = read_json_file(marker);
+  const JsonReader json(parsed, marker.string());
+  json.object({"arm", "observations", "files"});
+  if (!json.optional("files")) {
+    return "its finished.json names no files (an earlier version of samebits recorded it)";
+  }
+  const std::string arm = json.required("arm").string();
+  if (arm != name_of(arm_folder)) return "its files were recorded as arm " + quoted(arm);
+  const JsonReader files = json.required("files");
+  const std::vector<std::string> vouched = files.keys();
+  for (const std::string& name : vouched) {
+    if (fs::path(name).filename() != name) files.fail(quoted(name), "the name of a file");
+    const std::string damage = damage_of_file(arm_folder / name, files.required(name).string());
+    if (!damage.empty()) return damage;
+  }
+  for (const char* name : {"rank-0.jsonl", run_files::kSteps}) {
+    if (std::find(vouched.begin(), vouched.end(), name) == vouched.end()) {
+      return std::string("its finished.json does not name ") + name;
+    }
+  }
+  for (const std::string& name : run_files::of_arm(arm_folder)) {
+    if (std::find(vouched.begin(), vouched.end(), name) == vouched.end()) {
+      return name + " is not of the run";
+    }
+  }
+  return "";
+}
+
+ArmRecording read_arm(const fs::path& arm_folder) {
+  ArmRecording recording;
+  recording.folder = arm_folder;
+  recording.arm = name_of(arm_folder);
+  if (!fs::exists(run_files::stream(arm_folder, 0))) {
+    throw InputError(arm_folder.string(), "no rank-0.jsonl", "the folder of a recorded arm");
+  }
+  for (int64_t rank = 0; fs::exists(run_files::stream(arm_folder, rank)); ++rank) {
+    recording.ranks.push_back(read_stream(run_files::stream(arm_folder, rank)));
+  }
+  recording.steps = read_step_records(arm_folder / run_files::kSteps);
+  recording.guards = read_guards(arm_folder / run_files::kGuards);
+  recording.finished = fs::exists(arm_folder / run_files::kFinished);
+  recording.damage = damage_of_arm(arm_folder);
+  return recording;
+}
+
+void check_markers(std::vector<ArmRecording>& recordings, const Manifest& manifest) {
+  for (ArmRecording& recording : recordings) {
+    for (const Manifest::ArmEntry& entry : manifest.arms) {
+      const bool is_vouched = entry.name == recording.arm && !entry.marker.empty();
+      if (!is_vouched || !recording.damage.empty()) continue;
+      const fs::path marker = recording.folder / run_files::kFinished;
+      if (!recording.finished) {
+        recording.damage = "finished.json is gone";
+      } else if (run_files::digest_of_file(marker) != entry.marker) {
+        recording.damage = "finished.json is not the file that the run wrote";
+      }
+    }
+  }
+}
+
+ArmRecording read_whole_arm(const fs::path& arm_folder) {
+  ArmRecording recording = read_arm(arm_folder);
+  if (!recording.damage.empty()) {
+    throw InputError(arm_folder.string(), recording.damage, "what the run recorded");
+  }
+  return recording;
+}
+
+}  // namespace samebits

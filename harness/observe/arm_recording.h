@@ -1,0 +1,39 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "harness/core/guard_record.h"
+#include "harness/observe/manifest.h"
+#include "harness/observe/step_record.h"
+#include "harness/observe/stream.h"
+
+namespace samebits {
+
+// What a run folder holds of one arm, finished or not.
+struct ArmRecording {
+  std::string arm;
+  std::filesystem::path folder;
+  std::vector<StreamContents> ranks;  // by rank, from 0
+  std::vector<StepRecord> steps;
+  std::vector<GuardRecord> guards;
+  bool finished = false;
+  // Of a finished arm: why its files are not those that its marker vouches for; "" where they are.
+  // Such a recording proves nothing.
+  std::string damage;
+};
+
+// Reads ARM's folder, whatever a killed run left in it. InputError where it holds no stream.
+ArmRecording read_arm(const std::filesystem::path& arm_folder);
+
+// The same, and InputError where the recording is damaged.
+ArmRecording read_whole_arm(const std::filesystem::path& arm_folder);
+
+// Marks the recordings as damaged whose markers are not those that the run's manifest vouches for.
+void check_markers(std::vector<ArmRecording>& recordings, const Manifest& manifest);
+
+// The damage of a finished arm (ArmRecording::damage). "" for one that has not finished.
+std::string damage_of_arm(const std::filesystem::path& arm_folder);
+
+}  // namespace samebits

@@ -1,0 +1,126 @@
+#include "harness/observe/run_files.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "harness/core/digest.h"
+#include "harness/core/error.h"
+#include "harness/core/file.h"
+
+namespace samebits::run_files {
+namespace {
+
+namespace fs = std::filesystem;
+
+// "rank-0.jsonl" is "rank-" + digits + ".jsonl".
+bool is_numbered(const std::string& name, const std::string& prefix, const std::string& suffix) {
+  if (!name.starts_with(prefix) || !name.ends_with(suffix)) return false;
+  const std::string number =
+      name.substr(prefix.size(), name.size() - prefix.size() - suffix.size());
+  return !number.empty() && std::all_of(number.begin(), number.end(),
+                                        [](unsigned char c) { return std::isdigit(c) != 0; });
+}
+
+bool is_file_of_arm(const std::string& name) {
+  return name == kSteps || name == kGuards || name == kFinished ||
+         is_numbered(name, "rank-", ".jsonl") || is_numbered(name, "graph-", ".json");
+}
+
+bool is_file_of_run(const std::string& name) {
+  return name == kLock || name == kOrigin || name == kCase || name == kManifest || name == kReport;
+}
+
+// The files of a folder and its folders, sorted. A link is listed and never followed.
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::vector<fs::path> entries;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    entries.push_back(entry.path());
+  }
+  std::sort(entries.begin(), entries.end());
+  return entries;
+}
+
+bool is_folder(const fs::path& path) { return fs::is_directory(fs::symlink_status(path)); }
+
+void require_only_arm_files(const fs::path& folder) {
+  for (const fs::path& entry : entries_of(folder)) {
+    if (!is_folder(entry) && (is_file_of_arm(entry.filename().string()) || is_litter(entry))) {
+      continue;
+    }
+    throw InputError(entry.string(), "what no run writes", "a folder with a run and nothing else");
+  }
+}
+
+void require_only_a_run(const fs::path& folder) {
+  for (const fs::path& entry : entries_of(folder)) {
+    const std::string name = entry.filename().string();
+    if (is_folder(entry)) {
+      name.starts_with("op-") && name.find('+') != std::string::npos
+          ? require_only_a_run(entry)
+          : require_only_arm_files(entry);
+    } else if (!is_file_of_run(name) && !is_litter(entry)) {
+      throw InputError(entry.string(), "what no run writes",
+                       "a folder with a run and nothing else");
+    }
+  }
+}
+
+}  // namespace
+
+fs::path stream(const fs::path& arm_folder, int64_t rank) {
+  return arm_folder / ("rank-" + std::to_string(rank) + ".jsonl");
+}
+
+fs::path graph(const fs::path& arm_folder, int64_t index) {
+  return arm_folder / ("graph-" + std::to_string(index) + ".json");
+}
+
+std::string closer_folder(const std::string& a, const std::string& b) {
+  return "op-" + a + "+" + b;
+}
+
+std::string digest_of_file(const fs::path& file) {
+  const std::string bytes = read_text_file(file.string());
+  const int64_t shape[] = {static_cast<int64_t>(bytes.size())};
+  return digest_of(Dtype::uint8, shape, bytes.data()).hex();
+}
+
+std::vector<std::string> of_arm(const fs::path& arm_folder) {
+  std::vector<std::string> names;
+  for (const fs::path& entry : entries_of(arm_folder)) {
+    const std::string name = entry.filename().string();
+    if (is_file_of_arm(name) && name != kFinished) names.push_back(name);
+  }
+  return names;
+}
+
+bool is_litter(const fs::path& file) {
+  const std::string name = file.filename().string();
+  constexpr size_t kSuffix = 7;  // ".XXXXXX" of AtomicFile
+  if (name.size() <= kSuffix || name[name.size() - kSuffix] != '.') return false;
+  const std::string target = name.substr(0, name.size() - kSuffix);
+  return std::all_of(name.end() - kSuffix + 1, name.end(),
+                     [](unsigned char c) { return std::isalnum(c) != 0; }) &&
+         (is_file_of_run(target) || is_file_of_arm(target));
+}
+
+void remove_litter(const fs::path& run_folder) {
+  for (const fs::path& entry : entries_of(run_folder)) {
+    if (is_folder(entry)) {
+      remove_litter(entry);
+    } else if (is_litter(entry)) {
+      fs::remove(entry);
+    }
+  }
+}
+
+void remove_run(const fs::path& run_folder) {
+  require_only_a_run(run_folder);
+  // What vouches goes first, so that an interrupted removal leaves no run that looks finished.
+  for (const char* name : {kManifest, kCase}) fs::remove(run_folder / name);
+  for (const fs::path& entry : entries_of(run_folder)) {
+    if (entry.filename() != kLock) fs::remove_all(entry);
+  }
+}
+
+}  // namespace samebits::run_files

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+// The folder of a run. What stands in it vouches for what was written before it:
+//   run.json           what made it (run_origin.h), written first
+//   case.json          the resolved case; from here on the folder is a run
+//   ARM/rank-R.jsonl   observations
+//   ARM/steps.jsonl    costs and witness of each step
+//   ARM/guards.json    the guard ledger, when the arm has ended
+//   ARM/graph-N.json   the generator's captured graphs, for an arm to run from
+//   ARM/finished.json  the marker: the arm has ended, and these are the digests of its files
+//   op-A+B/            a run of two arms that diverged, at level `op`
+//   report.md
+//   manifest.json      written last (manifest.h)
+namespace samebits::run_files {
+
+inline constexpr char kLock[] = ".lock";
+inline constexpr char kOrigin[] = "run.json";
+inline constexpr char kCase[] = "case.json";
+inline constexpr char kManifest[] = "manifest.json";
+inline constexpr char kReport[] = "report.md";
+inline constexpr char kSteps[] = "steps.jsonl";
+inline constexpr char kGuards[] = "guards.json";
+inline constexpr char kFinished[] = "finished.json";
+
+std::filesystem::path stream(const std::filesystem::path& arm_folder, int64_t rank);
+std::filesystem::path graph(const std::filesystem::path& arm_folder, int64_t index);
+
+// The folder for looking closer at two arms. An arm's name has no `+`, so no arm has this name and
+// no two pairs share it.
+std::string closer_folder(const std::string& a, const std::string& b);
+
+// 32 hex digits over the bytes of a file. Throws InputError where it cannot be read.
+std::string digest_of_file(const std::filesystem::path& file);
+
+// What an arm's marker vouches for, by name: every file of its folder that it may have, in a fixed
+// order.
+std::vector<std::string> of_arm(const std::filesystem::path& arm_folder);
+
+// True for a file that an interrupted write left: NAME.XXXXXX, NAME being one of ours.
+bool is_litter(const std::filesystem::path& file);
+
+// Removes such files from a run's folder and those of its arms. Only while the folder is locked.
+void remove_litter(const std::filesystem::path& run_folder);
+
+// Removes a run, and nothing that is not of one: InputError that names the first other file, with
+// nothing removed. The lock stays.
+void remove_run(const std::filesystem::path& run_folder);
+
+}  // namespace samebits::run_files

@@ -1,0 +1,78 @@
+#include "harness/report/tables.h"
+#include "harness/report/writers.h"
+
+namespace samebits {
+namespace {
+
+constexpr size_t kWidth = 100;  // of a line of prose
+
+void add_section(std::string& text, const Table& table) {
+  if (!table.rows.empty()) text += table.console() + "\n";
+}
+
+// Words in lines of at most kWidth columns; those after the first begin with `indent` spaces.
+std::string wrapped(const std::string& prose, size_t indent) {
+  std::string text;
+  size_t column = indent;
+  size_t begin = 0;
+  while (begin < prose.size()) {
+    const size_t end = std::min(prose.find(' ', begin), prose.size());
+    const std::string word = prose.substr(begin, end - begin);
+    const bool is_first = text.empty();
+    if (!is_first && column + 1 + display_width(word) > kWidth) {
+      text += "\n" + std::string(indent, ' ');
+      column = indent;
+    } else if (!is_first) {
+      text += ' ';
+      ++column;
+    }
+    text += word;
+    column += display_width(word);
+    begin = end + 1;
+  }
+  return text;
+}
+
+void add_failure(std::string& text, const ReportRecord::Failure& failure) {
+  constexpr size_t kLabel = 12;
+  const auto add_line = [&](std::string label, const std::string& value) {
+    label.resize(kLabel - 2, ' ');
+    text += "  " + label + value + "\n";
+  };
+  text += "\n" + wrapped(failure.title, 0) + "\n";
+  for (const auto& [key, value] : failure.facts) add_line(key, wrapped(value, kLabel));
+  for (size_t i = 0; i < failure.next.size(); ++i) add_line(i == 0 ? "next" : "", failure.next[i]);
+}
+
+}  // namespace
+
+std::string console_details(const ReportRecord& record) {
+  std::string text;
+  add_section(text, setup_table(record));
+  add_section(text, step_table(record));
+  add_section(text, gap_table(record));
+  add_section(text, time_table(record));
+  if (!record.load.empty()) text += record.load + "\n\n";
+  for (const std::string& spot : record.blind_spots) text += wrapped(spot, 0) + "\n";
+  if (!record.blind_spots.empty()) text += "\n";
+  add_section(text, memory_table(record));
+  add_section(text, witness_table(record));
+  add_section(text, guard_table(record));
+  add_section(text, golden_table(record));
+  add_section(text, environment_table(record));
+  return text;
+}
+
+std::string console_summary(const ReportRecord& record) {
+  std::string text = title_of(record) + "\n" + wrapped(record.headline, 0) + "\n";
+  const Table relations = relation_table(record);
+  if (!relations.rows.empty()) text += "\n" + relations.console();
+  for (const ReportRecord::Failure& failure : record.failures) add_failure(text, failure);
+  return text;
+}
+
+std::string console_report(const ReportRecord& record) {
+  return console_details(record) + console_summary(record);
+}
+
+}  // namespace samebits

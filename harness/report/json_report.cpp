@@ -1,0 +1,109 @@
+#include "harness/report/writers.h"
+
+namespace samebits {
+namespace {
+
+Json json_from_arm(const ReportRecord::ArmRecord& arm) {
+  Json phases = Json::object();
+  for (const ReportRecord::PhaseTotal& phase : arm.phases) {
+    phases[phase.phase] = {{"seconds", phase.seconds},
+                           {"processor_seconds", phase.processor_seconds},
+                           {"share", phase.share},
+                           {"peak_bytes", phase.peak_bytes}};
+  }
+  Json witness = Json::object();
+  for (const auto& [name, count] : arm.witness) witness[name] = count;
+  Json gap;
+  if (arm.gap) {
+    gap = {{"tokens", arm.gap->tokens},
+           {"different", arm.gap->different},
+           {"max_ulp", arm.gap->max_ulp}};
+  }
+  return {{"name", arm.name},
+          {"mode", arm.mode},
+          {"generator", arm.generator},
+          {"trainer", arm.trainer},
+          {"gap", std::move(gap)},
+          {"finished", arm.finished},
+          {"steps", arm.steps},
+          {"wall_seconds", arm.wall_seconds},
+          {"processor_seconds", arm.processor_seconds},
+          {"phases", std::move(phases)},
+          {"witness", std::move(witness)},
+          {"damage", arm.evidence.damage},
+          {"witness_failure", arm.evidence.witness},
+          {"nonfinite", arm.evidence.nonfinite},
+          {"completion", arm.completion}};
+}
+
+Json json_from_step(const ReportRecord& record, const ReportRecord::Step& step) {
+  Json json = {{"step", step.step}};
+  for (size_t i = 0; i < record.metrics.size(); ++i) {
+    json[record.metrics[i].site] = step.values[i];
+  }
+  json["tokens"] = step.tokens;
+  json["relations"] = Json::array();
+  for (const ReportRecord::Cell& cell : step.cells) {
+    json["relations"].push_back({{"equal", cell.equal}, {"text", cell.text}});
+  }
+  return json;
+}
+
+Json json_from_failure(const ReportRecord::Failure& failure) {
+  Json json = {{"title", failure.title}};
+  json["facts"] = Json::object();
+  for (const auto& [key, value] : failure.facts) json["facts"][key] = value;
+  json["next"] = failure.next;
+  return json;
+}
+
+Json json_from_model(const Manifest::ModelEntry& model) {
+  return {{"name", model.name},
+          {"parameters", model.parameters},
+          {"layers", model.layers},
+          {"hidden_size", model.hidden_size}};
+}
+
+}  // namespace
+
+std::string json_report(const ReportRecord& record) {
+  Json json = {{"case", record.case_name},
+               {"command", record.command},
+               {"complete", record.is_complete},
+               {"holds", record.holds},
+               {"headline", record.headline},
+               {"failures", Json::array()},
+               {"workload", record.workload},
+               {"numerics", record.numerics},
+               {"device", record.device},
+               {"models", Json::array()},
+               {"load", record.load},
+               {"blind_spots", record.blind_spots},
+               {"environment", Json::object()},
+               {"steps", Json::array()},
+               {"verdicts", Json::array()},
+               {"arms", Json::array()},
+               {"golden", Json::array()}};
+  for (const ReportRecord::Failure& each : record.failures) {
+    json["failures"].push_back(json_from_failure(each));
+  }
+  for (const Manifest::ModelEntry& each : record.models) {
+    json["models"].push_back(json_from_model(each));
+  }
+  for (const auto& [key, value] : record.environment) json["environment"][key] = value;
+  for (const ReportRecord::Step& step : record.steps) {
+    json["steps"].push_back(json_from_step(record, step));
+  }
+  for (const Verdict& verdict : record.verdicts) {
+    json["verdicts"].push_back(json_from_verdict(verdict));
+  }
+  for (const ReportRecord::ArmRecord& arm : record.arms) {
+    json["arms"].push_back(json_from_arm(arm));
+  }
+  for (const GoldenCheck& check : record.golden) {
+    json["golden"].push_back(json_from_golden_check(check));
+  }
+  return json.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace samebits

@@ -1,0 +1,99 @@
+#include "harness/report/writers.h"
+
+namespace samebits {
+namespace {
+
+// What cannot be said in a name of a test: one line of plain text.
+std::string xml_escaped(const std::string& text) {
+  std::string escaped;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      default:
+        escaped += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+    }
+  }
+  return escaped;
+}
+
+struct JunitCase {
+  std::string name;
+  double seconds = 0;
+  std::string failure = "";  // "" where it did not fail
+  std::string skipped = "";  // why nothing was compared
+};
+
+std::string failure_of(const ReportRecord::ArmRecord& arm) {
+  if (!arm.finished) return "the arm was cut off";
+  for (const std::string& text :
+       {arm.evidence.damage, arm.evidence.witness, arm.evidence.nonfinite}) {
+    if (!text.empty()) return text;
+  }
+  return "";
+}
+
+JunitCase golden_case(const GoldenCheck& check) {
+  JunitCase junit{.name = "golden " + check.arm};
+  if (check.fails()) {
+    junit.failure = check.text;
+  } else if (check.is_skipped()) {
+    junit.skipped = check.text;
+  }
+  return junit;
+}
+
+std::vector<JunitCase> junit_cases(const ReportRecord& record) {
+  std::vector<JunitCase> cases;
+  for (const Verdict& verdict : record.verdicts) {
+    std::string name = to_string(verdict.relation.holds);
+    for (const std::string& arm : verdict.relation.arms) name += " " + arm;
+    cases.push_back({.name = name, .failure = verdict.holds ? "" : verdict.text()});
+  }
+  for (const ReportRecord::ArmRecord& arm : record.arms) {
+    cases.push_back(
+        {.name = "arm " + arm.name, .seconds = arm.wall_seconds, .failure = failure_of(arm)});
+  }
+  for (const GoldenCheck& check : record.golden) cases.push_back(golden_case(check));
+  // What is no relation, arm or golden: a run that was cut off, an arm that parts from itself.
+  cases.push_back({.name = "run", .failure = record.holds ? "" : record.headline});
+  return cases;
+}
+
+}  // namespace
+
+std::string junit_report(const ReportRecord& record) {
+  const std::vector<JunitCase> cases = junit_cases(record);
+  size_t failures = 0;
+  size_t skipped = 0;
+  std::string body;
+  for (const JunitCase& each : cases) {
+    body += "  <testcase classname=\"samebits." + xml_escaped(record.case_name) + "\" name=\"" +
+            xml_escaped(each.name) + "\" time=\"" + shortest_text(each.seconds) + "\"";
+    if (!each.failure.empty()) {
+      ++failures;
+      body += ">\n    <failure message=\"" + xml_escaped(each.failure) + "\"/>\n  </testcase>\n";
+    } else if (!each.skipped.empty()) {
+      ++skipped;
+      body += ">\n    <skipped message=\"" + xml_escaped(each.skipped) + "\"/>\n  </testcase>\n";
+    } else {
+      body += "/>\n";
+    }
+  }
+  return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"samebits " +
+         xml_escaped(record.case_name) + "\" tests=\"" + std::to_string(cases.size()) +
+         "\" failures=\"" + std::to_string(failures) + "\" skipped=\"" + std::to_string(skipped) +
+         "\">\n" + body + "</testsuite>\n";
+}
+
+}  // namespace samebits

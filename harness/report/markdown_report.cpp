@@ -1,0 +1,67 @@
+#include "harness/report/tables.h"
+#include "harness/report/writers.h"
+
+namespace samebits {
+namespace {
+
+void add_section(std::string& text, const std::string& heading, const std::string& meaning,
+                 const Table& table) {
+  if (table.rows.empty()) return;
+  text += "\n## " + heading + "\n" + meaning + "\n\n" + table.markdown();
+}
+
+void add_details(std::string& text, const std::string& summary, const std::string& meaning,
+                 const Table& table) {
+  if (table.rows.empty()) return;
+  text += "\n<details><summary>" + summary + "</summary>\n\n" + meaning + "\n\n" +
+          table.markdown() + "\n</details>\n";
+}
+
+void add_failures(std::string& text, const ReportRecord& record) {
+  for (const ReportRecord::Failure& failure : record.failures) {
+    text += "\n## " + failure.title + "\n\n";
+    for (const auto& [key, value] : failure.facts) text += "- " + key + ": " + value + "\n";
+    for (const std::string& command : failure.next) text += "- next: `" + command + "`\n";
+  }
+}
+
+}  // namespace
+
+std::string markdown_report(const ReportRecord& record) {
+  std::string text = "# samebits: " + title_of(record) + "\n\n**" + record.headline + "**\n";
+  if (!record.command.empty()) text += "\n`" + record.command + "`\n";
+  add_failures(text, record);
+  add_section(text, "What ran",
+              "Settings of the first arm; other arms differ where their mode says.",
+              setup_table(record));
+  add_section(text, "Relations", "What must hold between arms, and whether it does.",
+              relation_table(record));
+  add_section(text, "Steps",
+              "Values of the first arm, and what each relation says of each step: a distance is "
+              "the largest between the arms' values.",
+              step_table(record));
+  add_section(text, "Generator against trainer",
+              "The same tokens scored twice in one arm, by the generator that sampled them and by "
+              "the trainer that learns from them.",
+              gap_table(record));
+  add_section(text, "Samples", "The first completion of the last step.", sample_table(record));
+  add_section(text, "Time",
+              "Seconds of wall clock and of processor time, all threads together, and the share of "
+              "each phase. One run of each arm, so this is no benchmark. " +
+                  record.load,
+              time_table(record));
+  add_section(text, "Goldens", "Each arm against the stream that was blessed for it.",
+              golden_table(record));
+  text += "\n## What this run could not see\n\n";
+  for (const std::string& spot : record.blind_spots) text += "- " + spot + "\n";
+  add_details(text, "Peak memory", "The most that tensors took at once on the card.",
+              memory_table(record));
+  add_details(text, "Witness: what proves the mode of each arm",
+              "Counters of what ran: graph nodes, replays, eager calls.", witness_table(record));
+  add_details(text, "Guards, and the sizes at which they were false",
+              "What the captured graphs assumed of their sizes.", guard_table(record));
+  add_details(text, "Environment", "Where it ran.", environment_table(record));
+  return text;
+}
+
+}  // namespace samebits

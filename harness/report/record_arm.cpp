@@ -1,0 +1,61 @@
+#include <algorithm>
+
+#include "harness/report/record_parts.h"
+
+namespace samebits {
+namespace {
+
+std::string mode_of(const Arm& arm) {
+  std::string mode = "TP " + std::to_string(arm.mesh.tp) + ", " + to_string(arm.generator);
+  if (arm.trainer != Execution::kEager) mode += ", trainer " + to_string(arm.trainer);
+  // Whatever is not eager was traced, pieces too, and its trace has guards.
+  const bool is_traced = arm.generator != Execution::kEager || arm.trainer != Execution::kEager;
+  return is_traced && arm.guards == GuardPolicy::kDrop ? mode + ", no guards" : mode;
+}
+
+void add_phase(ReportRecord::ArmRecord& record, const PhaseCost& phase) {
+  auto at = std::find_if(record.phases.begin(), record.phases.end(),
+                         [&](const auto& each) { return each.phase == phase.phase; });
+  if (at == record.phases.end()) {
+    at = record.phases.insert(at, ReportRecord::PhaseTotal());
+    at->phase = phase.phase;
+  }
+  at->seconds += phase.seconds;
+  at->processor_seconds += phase.processor_seconds;
+  at->peak_bytes = std::max(at->peak_bytes, phase.peak_bytes);
+  record.wall_seconds += phase.seconds;
+  record.processor_seconds += phase.processor_seconds;
+}
+
+void add_count(ReportRecord::ArmRecord& record, const std::string& name, int64_t count) {
+  auto at = std::find_if(record.witness.begin(), record.witness.end(),
+                         [&](const auto& each) { return each.first == name; });
+  if (at == record.witness.end()) at = record.witness.insert(at, {name, 0});
+  at->second += count;
+}
+
+}  // namespace
+
+ReportRecord::ArmRecord arm_record(const Arm& arm, const ArmRecording& recording) {
+  ReportRecord::ArmRecord record;
+  record.name = arm.name;
+  record.mode = mode_of(arm);
+  record.generator = to_string(arm.generator);
+  record.trainer = to_string(arm.trainer);
+  record.guards = recording.guards;
+  if (!recording.ranks.empty()) record.gap = logprob_gap(recording.ranks.front().observations);
+  record.finished = recording.finished;
+  record.evidence = evidence_of(arm, recording);
+  record.steps = static_cast<int64_t>(recording.steps.size());
+  for (const StepRecord& step : recording.steps) {
+    for (const PhaseCost& phase : step.phases) add_phase(record, phase);
+    for (const auto& [name, count] : step.witness) add_count(record, name, count);
+    record.completion = step.completion;
+  }
+  for (ReportRecord::PhaseTotal& phase : record.phases) {
+    phase.share = record.wall_seconds > 0 ? phase.seconds / record.wall_seconds : 0;
+  }
+  return record;
+}
+
+}  // namespace samebits

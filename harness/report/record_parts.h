@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/report/record.h"
+
+// The parts that record_from() puts together, a file each.
+namespace samebits {
+
+// The step table: values of the first arm, and what each relation says of each step.
+// Needs the record's verdicts.
+void add_steps(ReportRecord& record, const std::vector<ArmRecording>& recordings);
+
+// What an arm did: mode, evidence, times, witness.
+ReportRecord::ArmRecord arm_record(const Arm& arm, const ArmRecording& recording);
+
+// Everything that failed, in the order in which a person should read it. Empty: the run holds.
+// Needs the record's arms, verdicts and goldens.
+std::vector<ReportRecord::Failure> failures_of(const ReportRecord& record, const RecordedRun& run);
+
+// The verdict in one sentence, failures first.
+std::string headline_of(const ReportRecord& record, const ArmRecording& first);
+
+// "a, b and c".
+std::string list_text(const std::vector<std::string>& parts);
+
+}  // namespace samebits

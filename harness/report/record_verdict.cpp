@@ -1,0 +1,208 @@
+#include <algorithm>
+#include <set>
+
+#include "harness/report/record_parts.h"
+
+namespace samebits {
+namespace {
+
+using Failure = ReportRecord::Failure;
+
+// What a closer look found of a pair, or of one arm.
+const Manifest::Closer* closer_look(const std::optional<Manifest>& manifest, const std::string& a,
+                                    const std::string& b) {
+  if (!manifest) return nullptr;
+  for (const Manifest::Closer& each : manifest->closer) {
+    if (each.a == a && each.b == b) return &each;
+  }
+  return nullptr;
+}
+
+std::string run_name(const ReportRecord& record) {
+  return record.folder.empty() ? "RUN" : record.folder.string();
+}
+
+std::string counts_text(const PairComparison& comparison) {
+  std::string text = std::to_string(comparison.different) + " of " +
+                     std::to_string(comparison.compared) + " observations differ";
+  if (comparison.only_a > 0)
+    text += ", " + std::to_string(comparison.only_a) + " only in the first";
+  if (comparison.only_b > 0) {
+    text += ", " + std::to_string(comparison.only_b) + " only in the second";
+  }
+  return text;
+}
+
+// A pair that a relation does not hold of.
+Failure failure_of_pair(const ReportRecord& record, const Verdict& verdict,
+                        const Verdict::Pair& pair, const std::optional<Manifest>& manifest) {
+  const PairComparison& comparison = pair.comparison;
+  Failure failure;
+  if (comparison.compared == 0) {
+    failure.title = pair.a + " and " + pair.b + " have no observation in common";
+  } else if (verdict.relation.holds == Holds::kMustDiverge) {
+    failure.title = pair.b + " was to differ from " + pair.a + " and does not";
+    failure.facts.emplace_back("compared", counts_text(comparison));
+  } else if (comparison.first) {
+    failure.title = pair.a + " and " + pair.b + " diverge";
+    failure.facts.emplace_back("where", comparison.first->place());
+    failure.facts.emplace_back("values", comparison.first->values());
+    failure.facts.emplace_back("compared", counts_text(comparison));
+  } else {
+    failure.title = pair.a + " and " + pair.b + " agree in nothing: NaN or infinite in both";
+    failure.facts.emplace_back("where", place_text(*comparison.first_nonfinite));
+  }
+  if (const Manifest::Closer* closer = closer_look(manifest, pair.a, pair.b)) {
+    failure.facts.emplace_back("operator", closer->text);
+  } else if (!pair.compares_operators) {
+    failure.facts.emplace_back("operator", "not compared: the arms cut the work differently");
+  }
+  failure.next.push_back("samebits report " + run_name(record));
+  if (verdict.relation.holds != Holds::kMustDiverge) {
+    failure.next.push_back("samebits repro new NAME --from " + run_name(record));
+  }
+  return failure;
+}
+
+void add_unstable(std::vector<Failure>& failures, const std::optional<Manifest>& manifest) {
+  if (!manifest) return;
+  std::set<std::string> seen;
+  for (const Manifest::Closer& closer : manifest->closer) {
+    for (const auto& [arm, text] : closer.unstable) {
+      if (!seen.insert(arm).second) continue;
+      failures.push_back({arm + " parts from itself",
+                          {{"seen", text},
+                           {"meaning", "what it is compared with says nothing until it is stable"}},
+                          {}});
+    }
+  }
+}
+
+void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record,
+                      const std::optional<Manifest>& manifest) {
+  for (const ReportRecord::ArmRecord& arm : record.arms) {
+    if (!arm.finished) {
+      failures.push_back({arm.name + " was cut off", {}, {record.command + " --resume"}});
+      if (record.command.empty()) failures.back().next = {"samebits run CASE --resume"};
+    }
+    if (!arm.evidence.damage.empty()) {
+      failures.push_back({arm.name + " is no evidence: " + arm.evidence.damage,
+                          {},
+                          {"samebits run CASE --force --out " + run_name(record)}});
+    }
+    if (!arm.evidence.witness.empty()) {
+      failures.push_back(
+          {arm.name + " did not run in its mode", {{"seen", arm.evidence.witness}}, {}});
+    }
+    if (arm.evidence.nonfinite.empty()) continue;
+    failures.push_back(
+        {arm.name + " has a NaN or an infinity", {{"where", arm.evidence.nonfinite}}, {}});
+    if (const Manifest::Closer* closer = closer_look(manifest, arm.name, "")) {
+      failures.back().facts.emplace_back("operator", closer->text);
+    }
+  }
+}
+
+// "losses, rewards and token logprobs": what the first arm has of them.
+std::string quantities(const ArmRecording& recording) {
+  std::set<std::string> kinds;
+  for (const Observation& each : recording.ranks.front().observations) {
+    kinds.insert(site_kind(each.site));
+  }
+  std::vector<std::string> names;
+  if (kinds.contains("loss")) names.push_back("losses");
+  if (kinds.contains("reward") || kinds.contains("reward_mean")) names.push_back("rewards");
+  if (kinds.contains("logprob")) names.push_back("token logprobs");
+  return names.empty() ? "observations" : list_text(names);
+}
+
+// "6 of 7 arms equal their goldens; fused was not compared with one: there is none".
+std::string golden_fact(const std::vector<GoldenCheck>& checks) {
+  std::vector<std::string> equal;
+  std::string skipped;
+  for (const GoldenCheck& check : checks) {
+    if (check.status == GoldenCheck::Status::kEqual) equal.push_back(check.arm);
+    if (!check.is_skipped()) continue;
+    skipped += (skipped.empty() ? "" : "; ") + check.arm + " was " + check.text;
+  }
+  const std::string of = std::to_string(equal.size()) + " of " + std::to_string(checks.size()) +
+                         " arms equal their goldens";
+  return skipped.empty() ? of : of + " (" + skipped + ")";
+}
+
+std::vector<std::string> facts_of(const ReportRecord& record, const ArmRecording& first) {
+  std::vector<std::string> facts;
+  for (const Verdict& verdict : record.verdicts) {
+    if (verdict.relation.holds == Holds::kBitExact) {
+      facts.push_back("all " + quantities(first) + " of arms " + list_text(verdict.relation.arms) +
+                      " are equal to the bit");
+    } else {
+      const bool is_control = verdict.relation.holds == Holds::kMustDiverge;
+      facts.push_back((is_control ? "control " : "") + verdict.text());
+    }
+  }
+  if (!record.golden.empty()) facts.push_back(golden_fact(record.golden));
+  return facts;
+}
+
+}  // namespace
+
+std::string list_text(const std::vector<std::string>& parts) {
+  std::string text;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (i > 0) text += i + 1 == parts.size() ? " and " : ", ";
+    text += parts[i];
+  }
+  return text;
+}
+
+std::vector<Failure> failures_of(const ReportRecord& record, const RecordedRun& run) {
+  const std::optional<Manifest>& manifest = run.manifest;
+  std::vector<Failure> failures;
+  if (!run.damage.empty()) failures.push_back({run.damage, {}, {}});
+  add_unstable(failures, manifest);
+  add_arm_failures(failures, record, manifest);
+  for (const Verdict& verdict : record.verdicts) {
+    for (const Verdict::Pair& pair : verdict.pairs) {
+      if (!pair.holds) failures.push_back(failure_of_pair(record, verdict, pair, manifest));
+    }
+  }
+  for (const GoldenCheck& check : record.golden) {
+    if (!check.fails()) continue;
+    const bool is_different = check.status == GoldenCheck::Status::kDifferent;
+    failures.push_back({check.arm + (is_different ? " differs from its golden" : " needs a golden"),
+                        {{"seen", check.text}},
+                        {"samebits bless " + run_name(record) + " --reason WHY"}});
+  }
+  if (!manifest && failures.empty()) {
+    failures.push_back({"the run was cut off: it has no manifest", {}, {}});
+  }
+  if (failures.empty() && !record.has_comparison) {
+    failures.push_back(
+        {"nothing was compared: no relation ties two of these arms, and no golden "
+         "was compared",
+         {},
+         {"samebits run ... --record, where recording is all that is wanted"}});
+  }
+  return failures;
+}
+
+std::string headline_of(const ReportRecord& record, const ArmRecording& first) {
+  std::string text;
+  if (record.failures.empty()) {
+    for (const std::string& fact : facts_of(record, first)) {
+      text += (text.empty() ? "" : "; ") + fact;
+    }
+    if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] += 'A' - 'a';
+    return text + ".";
+  }
+  for (const Failure& failure : record.failures) {
+    text += (text.empty() ? "FAILED: " : "; ") + failure.title;
+    const auto where = std::find_if(failure.facts.begin(), failure.facts.end(),
+                                    [](const auto& fact) { return fact.first == "where"; });
+    if (where != failure.facts.end()) text += " (" + where->second + ")";
+  }
+  return text + ".";
+}
+
+}  // namespace samebits

@@ -1,0 +1,129 @@
+#include "harness/run/localise.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "harness/compare/evidence.h"
+#include "harness/observe/run_files.h"
+#include "harness/observe/run_folder.h"
+#include "harness/run/run_arm.h"
+
+namespace samebits {
+namespace {
+
+namespace fs = std::filesystem;
+
+const ArmRecording& recording_of(const std::vector<ArmRecording>& recordings,
+                                 const std::string& arm) {
+  return *std::find_if(recordings.begin(), recordings.end(),
+                       [&](const ArmRecording& each) { return each.arm == arm; });
+}
+
+ArmRecording first_steps(ArmRecording recording, int64_t steps) {
+  for (StreamContents& rank : recording.ranks) {
+    std::erase_if(rank.observations, [&](const Observation& each) { return each.step >= steps; });
+  }
+  return recording;
+}
+
+// Runs some arms of a case again at level `op`, for `steps` steps, in their own folder.
+std::vector<ArmRecording> run_again(const Case& c, const std::vector<std::string>& arms,
+                                    int64_t steps, Json origin, const fs::path& where,
+                                    Progress& progress) {
+  Case few = select_arms(c, arms);
+  for (Arm& arm : few.arms) arm.steps = steps;
+  origin["level"] = "op";
+  RunFolder folder = RunFolder::replace(where, few, origin);
+  std::vector<ArmRecording> recordings;
+  for (const Arm& arm : few.arms) {
+    run_arm(arm, Level::kOp, *folder.start_arm(arm.name), progress);
+    recordings.push_back(read_whole_arm(where / arm.name));
+  }
+  return recordings;
+}
+
+// How an arm's second run differs from its first, at level `step`; "" where it does not.
+std::string parts_from_itself(const ArmRecording& before, const ArmRecording& again,
+                              int64_t steps) {
+  const PairComparison comparison = compare_recordings(
+      first_steps(without_operators(before), steps), without_operators(again), Relation());
+  if (!comparison.differs()) return "";
+  const std::string where = comparison.first ? comparison.first->text() : "nothing in common";
+  return "another run of it differs at " + where;
+}
+
+Manifest::Closer look_at_pair(const Case& c, const std::vector<ArmRecording>& recordings,
+                              const Verdict::Pair& pair, const Relation& relation,
+                              const Json& origin, const fs::path& out, Progress& progress) {
+  Manifest::Closer closer{.a = pair.a, .b = pair.b};
+  const int64_t steps = pair.comparison.first->step + 1;
+  const std::vector<ArmRecording> again = run_again(
+      c, {pair.a, pair.b}, steps, origin, out / run_files::closer_folder(pair.a, pair.b), progress);
+  for (const ArmRecording& each : again) {
+    const std::string text = parts_from_itself(recording_of(recordings, each.arm), each, steps);
+    if (!text.empty()) closer.unstable.emplace_back(each.arm, text);
+  }
+  const RulesOfPair rules = [&](const std::string& a, const std::string& b) {
+    return PairRules{Nonfinite::kAccept, runs_same_operators(c.arm(a), c.arm(b))};
+  };
+  Relation two = relation;
+  two.arms = {pair.a, pair.b};
+  const PairComparison seen = judge_relation(two, again, rules).pairs.front().comparison;
+  closer.text = seen.first ? seen.first->text() : "no difference when run again";
+  return closer;
+}
+
+// The first operator whose output has a NaN or an infinity.
+Manifest::Closer look_at_nonfinite(const Case& c, const ArmRecording& recording, int64_t steps,
+                                   const Json& origin, const fs::path& out, Progress& progress) {
+  Manifest::Closer closer{.a = recording.arm};
+  const std::vector<ArmRecording> again =
+      run_again(c, {recording.arm}, steps, origin,
+                out / run_files::closer_folder(recording.arm, ""), progress);
+  closer.text =
+      "no operator's output was seen to be NaN or infinite (those of replays are not "
+      "looked at)";
+  for (const Observation& each : again.front().ranks.front().observations) {
+    if (!is_operator_site(each.site) || !has_nonfinite(each)) continue;
+    closer.text = place_text(each) + ": the first operator's output that has a NaN or an infinity";
+    break;
+  }
+  return closer;
+}
+
+int64_t step_of_first_nonfinite(const ArmRecording& recording) {
+  for (const Observation& each : recording.ranks.front().observations) {
+    if (has_nonfinite(each) && !is_operator_site(each.site)) return each.step;
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::vector<Manifest::Closer> look_closer(const Case& c,
+                                          const std::vector<ArmRecording>& recordings,
+                                          const std::vector<Verdict>& verdicts, const Json& origin,
+                                          const fs::path& out, Progress& progress) {
+  std::vector<Manifest::Closer> found;
+  std::set<std::pair<std::string, std::string>> looked_at;
+  for (const Verdict& verdict : verdicts) {
+    if (verdict.relation.holds == Holds::kMustDiverge) continue;
+    for (const Verdict::Pair& pair : verdict.pairs) {
+      const std::optional<Divergence>& first = pair.comparison.first;
+      if (pair.holds || !first || is_operator_site(first->site)) continue;
+      if (!looked_at.emplace(pair.a, pair.b).second) continue;
+      found.push_back(look_at_pair(c, recordings, pair, verdict.relation, origin, out, progress));
+    }
+  }
+  for (const ArmRecording& recording : recordings) {
+    const Arm& arm = c.arm(recording.arm);
+    if (evidence_of(arm, recording).nonfinite.empty()) continue;
+    found.push_back(look_at_nonfinite(c, recording, step_of_first_nonfinite(recording) + 1, origin,
+                                      out, progress));
+  }
+  return found;
+}
+
+}  // namespace samebits

@@ -1,0 +1,111 @@
+#include "harness/run/origin.h"
+
+#include <elf.h>
+#include <link.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "harness/core/digest.h"
+#include "harness/core/error.h"
+#include "harness/core/mapped_file.h"
+
+namespace samebits {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string digest_of_bytes(const fs::path& file) {
+  const MappedFile mapped(file.string());
+  const int64_t shape[] = {static_cast<int64_t>(mapped.bytes().size())};
+  return digest_of(Dtype::uint8, shape, mapped.bytes().data()).hex();
+}
+
+// The build id of a loaded library; "" where the linker wrote none.
+std::string build_id_of(const dl_phdr_info& info) {
+  for (int i = 0; i < info.dlpi_phnum; ++i) {
+    const ElfW(Phdr)& header = info.dlpi_phdr[i];
+    if (header.p_type != PT_NOTE) continue;
+    const char* at = reinterpret_cast<const char*>(info.dlpi_addr + header.p_vaddr);
+    const char* end = at + header.p_memsz;
+    while (at + sizeof(ElfW(Nhdr)) <= end) {
+      const auto* note = reinterpret_cast<const ElfW(Nhdr)*>(at);
+      const auto padded = [](size_t size) { return (size + 3) / 4 * 4; };
+      const char* name = at + sizeof(ElfW(Nhdr));
+      const auto* value = reinterpret_cast<const unsigned char*>(name + padded(note->n_namesz));
+      if (note->n_type == NT_GNU_BUILD_ID && std::string_view(name, 3) == "GNU") {
+        std::string hex;
+        constexpr char kDigits[] = "0123456789abcdef";
+        for (size_t byte = 0; byte < note->n_descsz; ++byte) {
+          hex += kDigits[value[byte] >> 4];
+          hex += kDigits[value[byte] & 15];
+        }
+        return hex;
+      }
+      at = reinterpret_cast<const char*>(value) + padded(note->n_descsz);
+    }
+  }
+  return "";
+}
+
+// Which file a library is. One without a build id is known by its size.
+std::string identity_of(const dl_phdr_info& info) {
+  const std::string id = build_id_of(info);
+  if (!id.empty()) return "build id " + id;
+  std::error_code error;
+  const auto size = fs::file_size(info.dlpi_name, error);
+  return error ? "unknown" : std::to_string(size) + " bytes";
+}
+
+// The libraries that compute: LibTorch's, by name.
+std::map<std::string, std::string> libraries() {
+  std::map<std::string, std::string> found;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, size_t, void* data) {
+        const std::string name = fs::path(info->dlpi_name).filename().string();
+        const bool computes = name.starts_with("libtorch") || name.starts_with("libc10") ||
+                              name.starts_with("libcublas");
+        if (computes) (*static_cast<decltype(found)*>(data))[name] = identity_of(*info);
+        return 0;
+      },
+      &found);
+  return found;
+}
+
+// The files of a folder that a model, its tokenizer or its settings are read from.
+Json digests_of_model(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> files;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
+    const std::string kind = entry.path().extension().string();
+    const bool is_read = kind == ".json" || kind == ".safetensors" || kind == ".txt";
+    if (is_read && entry.is_regular_file()) files.push_back(entry.path());
+  }
+  if (error) throw InputError(folder.string(), error.message(), "the folder of a model");
+  std::sort(files.begin(), files.end());
+  Json digests = Json::object();
+  for (const fs::path& file : files) digests[file.filename().string()] = digest_of_bytes(file);
+  return digests;
+}
+
+}  // namespace
+
+Json origin_of(const Case& c, Level level) {
+  Json models = Json::object();
+  Json graphs = Json::object();
+  for (const Arm& arm : c.arms) {
+    const std::string model = Json::parse(arm.canonical).at("model").get<std::string>();
+    if (!models.contains(model)) models[model] = digests_of_model(arm.model);
+    if (!arm.graph.empty()) graphs[arm.name] = digest_of_bytes(arm.graph);
+  }
+  return {{"level", level == Level::kOp ? "op" : "step"},
+          {"samebits", digest_of_bytes("/proc/self/exe")},
+          {"libraries", libraries()},
+          {"models", std::move(models)},
+          {"graphs", std::move(graphs)}};
+}
+
+}  // namespace samebits

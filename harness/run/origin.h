@@ -1,0 +1,15 @@
+#pragma once
+
+#include "harness/core/case.h"
+#include "harness/core/json.h"
+#include "harness/observe/step_observer.h"
+
+namespace samebits {
+
+// What makes a run beside its case, as run.json keeps it: the level, this program and LibTorch by
+// their bytes or build ids, every file of a model's folder that a model is read from and every
+// saved graph by its bytes. A run is taken up by the same alone. Throws InputError for a model's
+// folder or a graph that cannot be read.
+Json origin_of(const Case& c, Level level);
+
+}  // namespace samebits

@@ -1,0 +1,14 @@
+#pragma once
+
+#include "harness/core/case.h"
+#include "harness/observe/arm_recorder.h"
+#include "harness/observe/step_observer.h"
+#include "harness/run/progress.h"
+
+namespace samebits {
+
+// Runs an arm in this process, from its first step to its last, into `recorder`. RunError in one
+// line that names arm, step, rank and phase; the arm's `timeout_s` ends the process (watchdog.h).
+void run_arm(const Arm& arm, Level level, ArmRecorder& recorder, Progress& progress);
+
+}  // namespace samebits

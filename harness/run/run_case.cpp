@@ -1,0 +1,134 @@
+#include "harness/run/run_case.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+
+#include "harness/compare/golden.h"
+#include "harness/core/environment.h"
+#include "harness/core/file.h"
+#include "harness/model/config.h"
+#include "harness/model/qwen3.h"
+#include "harness/observe/run_files.h"
+#include "harness/observe/run_folder.h"
+#include "harness/report/writers.h"
+#include "harness/run/localise.h"
+#include "harness/run/origin.h"
+#include "harness/run/run_arm.h"
+#include "harness/workload/workload.h"
+
+namespace samebits {
+namespace {
+
+RunFolder open_folder(const Case& c, const RunOptions& options, const Json& origin) {
+  switch (options.existing) {
+    case Existing::kResume:
+      return RunFolder::resume(options.out, c, origin);
+    case Existing::kReplace:
+      return RunFolder::replace(options.out, c, origin);
+    case Existing::kRefuse:
+      break;
+  }
+  return RunFolder::create(options.out, c, origin);
+}
+
+// What the manifest says of an arm, from its folder alone, so that a resumed run says the same of
+// the arms that it did not have to run.
+Manifest::ArmEntry entry_of(const ArmRecording& recording) {
+  Manifest::ArmEntry entry;
+  entry.name = recording.arm;
+  entry.finished = recording.finished;
+  entry.ranks = static_cast<int64_t>(recording.ranks.size());
+  for (const StreamContents& stream : recording.ranks) {
+    entry.observations += static_cast<int64_t>(stream.observations.size());
+  }
+  for (const StepRecord& step : recording.steps) {
+    for (const PhaseCost& phase : step.phases) entry.seconds += phase.seconds;
+  }
+  entry.marker = run_files::digest_of_file(recording.folder / run_files::kFinished);
+  return entry;
+}
+
+Manifest::ModelEntry model_of(const Arm& arm) {
+  const Qwen3Config config = qwen3_config_from_folder(arm.model);
+  Manifest::ModelEntry model;
+  model.name = Json::parse(arm.canonical).at("model").get<std::string>();
+  model.layers = config.num_hidden_layers;
+  model.hidden_size = config.hidden_size;
+  for (const auto& [name, shape] : qwen3_weight_shapes(config)) {
+    int64_t elements = 1;
+    for (const int64_t size : shape) elements *= size;
+    model.parameters += elements;
+  }
+  return model;
+}
+
+std::vector<Manifest::ModelEntry> models_of(const Case& c) {
+  std::vector<Manifest::ModelEntry> models;
+  std::set<std::string> seen;
+  for (const Arm& arm : c.arms) {
+    Manifest::ModelEntry model = model_of(arm);
+    if (seen.insert(model.name).second) models.push_back(std::move(model));
+  }
+  return models;
+}
+
+// Processes that want a core, over the last minute; 0 where the kernel does not tell.
+double load_average() {
+  double load = 0;
+  return getloadavg(&load, 1) == 1 ? load : 0;
+}
+
+}  // namespace
+
+ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progress) {
+  for (const Arm& arm : c.arms) check_arm(arm);
+  const std::vector<Golden> goldens = read_goldens(options.golden, c.name);
+  const Json origin = origin_of(c, options.level);
+  Manifest manifest;
+  manifest.command = options.command;
+  manifest.environment = environment_report();
+  manifest.settings = Json::parse(canonical_json(c));
+  manifest.models = models_of(c);
+  manifest.golden_folder = options.golden.string();
+  manifest.load_before = load_average();
+
+  RunFolder folder = open_folder(c, options, origin);
+  for (const Arm& arm : c.arms) {
+    if (folder.is_finished(arm.name)) {
+      progress.show(arm.name + ": finished before");
+      continue;
+    }
+    run_arm(arm, options.level, *folder.start_arm(arm.name), progress);
+  }
+  manifest.load_after = load_average();
+
+  RecordedRun run;
+  run.settings = c;
+  run.folder = options.out;
+  std::vector<ArmRecording>& recordings = run.recordings;
+  for (const Arm& arm : c.arms) recordings.push_back(read_arm(options.out / arm.name));
+  // A run that had been finished is evidence: what has changed in it since is told, not vouched
+  // for.
+  if (const auto before = read_manifest(options.out)) {
+    check_markers(recordings, *before);
+    for (const Manifest::ArmEntry& arm : before->arms) manifest.arms.push_back(arm);
+  } else {
+    for (const ArmRecording& each : recordings) manifest.arms.push_back(entry_of(each));
+  }
+  for (const ArmRecording& each : recordings) {
+    manifest.golden.push_back(
+        json_from_golden_check(check_golden(goldens, c, c.arm(each.arm), each)));
+  }
+  const std::vector<Verdict> verdicts = judge_case(c, recordings);
+  for (const Verdict& verdict : verdicts) manifest.verdicts.push_back(json_from_verdict(verdict));
+  manifest.closer = look_closer(c, recordings, verdicts, origin, options.out, progress);
+  progress.clear();
+  run.manifest = manifest;
+  const ReportRecord record = record_from(run);
+  write_text_file((options.out / run_files::kReport).string(), markdown_report(record));
+  write_manifest(options.out, manifest);
+  return record;
+}
+
+}  // namespace samebits

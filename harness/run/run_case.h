@@ -1,0 +1,30 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "harness/core/case.h"
+#include "harness/observe/step_observer.h"
+#include "harness/report/record.h"
+#include "harness/run/progress.h"
+
+namespace samebits {
+
+// What is done with a folder that holds a run.
+enum class Existing { kRefuse, kResume, kReplace };
+
+struct RunOptions {
+  std::filesystem::path out;     // the run's folder
+  std::filesystem::path golden;  // folder of blessed streams
+  Level level = Level::kStep;
+  Existing existing = Existing::kRefuse;
+  std::string command;  // as typed, for the manifest
+};
+
+// Runs the arms of a case, compares them with each other and with their goldens, looks closer at
+// what failed, and leaves report.md and the manifest in the run's folder. What can be refused
+// (InputError) is refused before the first arm runs and before anything is written.
+ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progress);
+
+}  // namespace samebits

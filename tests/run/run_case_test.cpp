@@ -1,0 +1,150 @@
+#include "harness/run/run_case.h"
+
+#include <gmock/gmock.h>
+
+#include "harness/compare/bless.h"
+#include "harness/core/error.h"
+#include "harness/observe/run_files.h"
+#include "harness/observe/run_folder.h"
+#include "tests/run/support.h"
+
+namespace samebits {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using testing::message_of;
+using ::testing::Not;
+using RunCase = testing::Run;
+
+const std::vector<std::string> kFusedB = {"b.numerics.fused_rounding=true"};
+
+TEST_F(RunCase, EqualArmsHoldAndLeaveAReportAndAManifest) {
+  const ReportRecord record = run(small_case(), options());
+  EXPECT_TRUE(record.holds) << record.headline;
+  EXPECT_TRUE(fs::exists(options().out / "report.md"));
+  EXPECT_TRUE(read_manifest(options().out));
+  ASSERT_EQ(record.models.size(), 1u);
+  EXPECT_GT(record.models[0].parameters, 100'000);
+}
+
+TEST_F(RunCase, ArmsThatDivergeAreRunAgainAndTheOperatorIsNamed) {
+  const ReportRecord record = run(small_case(kFusedB), options());
+  EXPECT_FALSE(record.holds);
+  ASSERT_EQ(record.failures.size(), 1u);
+  EXPECT_EQ(record.failures[0].title, "a and b diverge");
+  std::string op;
+  for (const auto& [key, value] : record.failures[0].facts) {
+    if (key == "operator") op = value;
+  }
+  EXPECT_THAT(op, HasSubstr("layers.0.attention_norm#0"));
+  EXPECT_TRUE(fs::exists(options().out / "op-a+b" / "a" / "rank-0.jsonl"));
+}
+
+TEST_F(RunCase, NanInBothArmsIsNoAgreementAndItsOperatorIsNamed) {
+  model_ = copy_of_model();
+  {  // The last norm's first weight becomes a NaN: bfloat16 0x7fc0, at the end of the file.
+    std::fstream file(model_ / "model.safetensors",
+                      std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-2, std::ios::end);
+    file.write("\xc0\x7f", 2);
+  }
+  const ReportRecord record = run(small_case(), options());
+  EXPECT_FALSE(record.holds);
+  EXPECT_THAT(record.headline, HasSubstr("a has a NaN or an infinity (step 0, rollout, logprob"));
+  EXPECT_THAT(record.headline, HasSubstr("a and b agree in nothing"));
+  EXPECT_THAT(record.failures[0].facts.back().second, HasSubstr("#0: the first operator's output"));
+
+  const ReportRecord accepted = run(small_case({"nonfinite=accept"}), options(Existing::kReplace));
+  EXPECT_TRUE(accepted.holds) << accepted.headline;
+}
+
+TEST_F(RunCase, BrokenGoldenIsRefusedBeforeAnythingIsWritten) {
+  write(options().golden / "small" / "a.json", "{");
+  EXPECT_THROW(run(small_case(), options()), InputError);
+  EXPECT_FALSE(fs::exists(options().out));
+}
+
+TEST_F(RunCase, RequiredGoldenThatIsAbsentFails) {
+  const ReportRecord record = run(small_case({"golden=required"}), options());
+  EXPECT_FALSE(record.holds);
+  EXPECT_THAT(record.headline, HasSubstr("a needs a golden; b needs a golden"));
+}
+
+TEST_F(RunCase, ArmAloneIsNothingComparedUntilItHasAGolden) {
+  const Case alone = select_arms(small_case(), {"a"});
+  const ReportRecord record = run(alone, options());
+  EXPECT_FALSE(record.holds);
+  EXPECT_FALSE(record.has_comparison);
+  EXPECT_THAT(record.headline, HasSubstr("nothing was compared"));
+  bless(options().golden, alone, {read_arm(options().out / "a")}, {"samebits run", "", {}});
+  EXPECT_TRUE(run(alone, options(Existing::kReplace)).holds);
+}
+
+TEST_F(RunCase, FinishedRunWhoseFilesChangedIsNoEvidence) {
+  ASSERT_TRUE(run(small_case(), options()).holds);
+  const fs::path arm = options().out / "b";
+  const std::string steps = read(arm / "steps.jsonl");
+  write(arm / "steps.jsonl", "");
+  EXPECT_THAT(record_from_folder(options().out).headline,
+              HasSubstr("b is no evidence: steps.jsonl is not the file that the run wrote"));
+  EXPECT_FALSE(run(small_case(), options(Existing::kResume)).holds);
+  write(arm / "steps.jsonl", steps);
+  EXPECT_TRUE(record_from_folder(options().out).holds);
+
+  fs::rename(options().out / "a", options().out / "x");
+  fs::rename(arm, options().out / "a");
+  fs::rename(options().out / "x", arm);
+  EXPECT_THAT(record_from_folder(options().out).headline,
+              HasSubstr("a is no evidence: its files were recorded as arm \"b\""));
+}
+
+TEST_F(RunCase, EditedStreamWithAnEditedMarkerIsToldByTheManifest) {
+  ASSERT_TRUE(run(small_case(), options()).holds);
+  for (const char* name : {"a", "b"}) {  // both arms alike, so that they stay equal
+    const fs::path arm = options().out / name;
+    const std::string stream = read(arm / "rank-0.jsonl");
+    write(arm / "rank-0.jsonl", stream.substr(0, stream.rfind('\n', stream.size() - 2) + 1));
+    const std::string digest = run_files::digest_of_file(arm / "rank-0.jsonl");
+    std::string marker = read(arm / "finished.json");
+    const std::string key = "\"rank-0.jsonl\":\"";
+    write(arm / "finished.json", marker.replace(marker.find(key) + key.size(), 32, digest));
+  }
+  EXPECT_THAT(record_from_folder(options().out).headline,
+              HasSubstr("finished.json is not the file that the run wrote"));
+}
+
+TEST_F(RunCase, RunThatLostPowerIsMended) {
+  ASSERT_TRUE(run(small_case(), options()).holds);
+  const fs::path stream = options().out / "b" / "rank-0.jsonl";
+  const std::string whole = read(stream);
+  fs::remove(options().out / "manifest.json");
+  fs::resize_file(stream, 1000);
+  EXPECT_TRUE(run(small_case(), options(Existing::kResume)).holds);
+  EXPECT_EQ(read(stream), whole);
+}
+
+TEST_F(RunCase, AnotherModelOrLevelIsNotResumed) {
+  model_ = copy_of_model();
+  ASSERT_TRUE(run(small_case(), options()).holds);
+  fs::remove(options().out / "manifest.json");
+  fs::remove_all(options().out / "b");
+  RunOptions at_op = options(Existing::kResume);
+  at_op.level = Level::kOp;
+  EXPECT_THAT(message_of<InputError>([&] { run(small_case(), at_op); }), HasSubstr("level"));
+  flip_bit(model_ / "model.safetensors", 1000);
+  EXPECT_THAT(message_of<InputError>([&] { run(small_case(), options(Existing::kResume)); }),
+              HasSubstr("model.safetensors"));
+}
+
+TEST_F(RunCase, LevelOpGivesTheVerdictOfLevelStepWhereArmsCutTheWorkDifferently) {
+  const std::vector<std::string> prefill = {"workload.name=decode", "b.workload.name=prefill"};
+  RunOptions at_op = options();
+  at_op.level = Level::kOp;
+  const ReportRecord record = run(small_case(prefill), at_op);
+  EXPECT_TRUE(record.holds) << record.headline;
+  EXPECT_FALSE(record.verdicts[0].pairs[0].compares_operators);
+}
+
+}  // namespace
+}  // namespace samebits
