@@ -10,6 +10,7 @@ help:
 	@echo "make test     set up, build, run all tests"
 	@echo "make build    set up and build $(BUILD)/samebits"
 	@echo "make setup    install what is missing: Debian packages, LibTorch into .deps/"
+	@echo "make install  build and install bin/samebits under PREFIX=$(PREFIX)"
 	@echo "make bench    build and run the benchmarks behind the README's figures"
 	@echo "make asan     run unit tests under AddressSanitizer and UBSan"
 	@echo "make fuzz     fuzz every parser for 60 s (needs clang)"
@@ -35,8 +36,14 @@ demo: setup
 	@echo "The whole report: $(OUT)/report.md"
 
 .PHONY: test
-test: build  # tests run side by side: threads that wait must not take a core
+test: build  # the tests' own programs do not set this; they run side by side
 	@OMP_WAIT_POLICY=passive ctest --test-dir $(BUILD) --output-on-failure -j $$(nproc)
+
+PREFIX ?= /usr/local
+.PHONY: install
+install: setup
+	@tools/build $(PRESET) --target samebits
+	@cmake --install $(BUILD) --prefix $(PREFIX)
 
 .PHONY: bench
 bench: build

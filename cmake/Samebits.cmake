@@ -137,6 +137,6 @@ function(samebits_test name)
   target_compile_definitions(${name} PRIVATE SAMEBITS_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   # Two threads each: enough to run in parallel, and ctest -j does not drown a machine of many cores.
   # One value a property: a list would be taken for more properties.
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
                        PROPERTIES LABELS ${arg_LABEL} ENVIRONMENT OMP_NUM_THREADS=2)
 endfunction()

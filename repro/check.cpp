@@ -9,6 +9,7 @@
 
 #include "harness/cli/commands.h"
 #include "harness/core/error.h"
+#include "harness/dtensor/dtensor.h"
 #include "harness/workload/workload.h"
 #include "repro/detectors.h"
 #include "repro/model_subject.h"
@@ -42,13 +43,34 @@ void explain(const std::vector<Detector>& chosen) {
   }
 }
 
+// What of the arm the subject does not run, so that nothing was found there says nothing.
+std::string not_looked_at(const Arm& arm) {
+  std::vector<std::string> parts = {"decode steps"};
+  if (arm.workload.kind == WorkloadKind::kGrpo) parts.emplace_back("the training step");
+  if (!arm.passes.empty()) parts.emplace_back("the graph after its passes");
+  if (!arm.graph.empty()) parts.push_back("its saved graph " + arm.graph.filename().string());
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+// Equal NaNs are equal to every detector, so they are looked for first.
+bool has_nonfinite_outputs(const Subject& subject) {
+  for (const at::Tensor& output : subject.program(subject.inputs(subject.hint))) {
+    const at::Tensor whole = is_dtensor(output) ? full_tensor(output) : output;
+    if (at::isfinite(whole).all().item<bool>()) continue;
+    fmt::print("  its outputs have NaN or infinite elements, in which nothing can agree\n");
+    return true;
+  }
+  return false;
+}
+
 // Whether one of them found something.
 bool check_arm_with(const Arm& arm, const std::vector<Detector>& chosen) {
   const c10::NoGradGuard no_grad;
   const Subject subject = subject_of_arm(arm);
   fmt::print("\n{}: a prefill of one sequence at TP {}, traced at {} tokens, served at {}\n",
              arm.name, arm.mesh.tp, subject.hint, fmt::join(subject.sizes, ", "));
-  bool found_any = false;
+  fmt::print("  not looked at: {}\n", not_looked_at(arm));
+  bool found_any = has_nonfinite_outputs(subject);
   for (const Detector& detector : chosen) {
     const std::vector<std::string> found = detector.find(subject);
     found_any = found_any || !found.empty();
@@ -68,6 +90,7 @@ void add_check_command(CLI::App& app, Action& action) {
   struct Flags {
     std::string case_file;
     std::vector<std::string> arms, overrides, detectors;
+    bool is_verbose = false;
   };
   const auto flags = std::make_shared<Flags>();
   CLI::App* command =
@@ -76,12 +99,13 @@ void add_check_command(CLI::App& app, Action& action) {
   command->add_option("--arm", flags->arms, "only this arm; may be repeated");
   command->add_option("--set", flags->overrides, "KEY=VALUE or ARM.KEY=VALUE, as samebits run");
   command->add_option("--detector", flags->detectors, "only this one; may be repeated");
+  command->add_flag("-v,--verbose", flags->is_verbose, "say what each looks for and cannot see");
   command->callback([flags, &action] {
     action = [flags] {
       const std::vector<Detector> chosen = chosen_detectors(flags->detectors);
       const Case c = select_arms(load_case(flags->case_file, flags->overrides), flags->arms);
       for (const Arm& arm : c.arms) check_arm(arm);
-      explain(chosen);
+      if (flags->is_verbose) explain(chosen);
       bool found_any = false;
       for (const Arm& arm : c.arms) {
         found_any = check_arm_with(arm, chosen) || found_any;

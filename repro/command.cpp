@@ -2,7 +2,9 @@
 // here, since the harness knows nothing of the catalogue.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -71,13 +73,34 @@ std::vector<const Repro*> chosen_on_card(const std::vector<std::string>& names) 
   return repros;
 }
 
+// "2.11.0, 2.15.0": the releases of torch in which a repro was seen to be live, "none", or "-"
+// where none was asked.
+std::string live_text(const std::vector<UpstreamState>& states) {
+  std::vector<std::string> live;
+  bool was_asked = false;
+  for (const UpstreamState& each : states) {
+    const std::string release = each.torch.substr(0, each.torch.find('+'));
+    was_asked = was_asked || each.state != "not applicable";
+    const bool is_known = std::find(live.begin(), live.end(), release) != live.end();
+    if (each.state == "live" && !is_known) live.push_back(release);
+  }
+  if (!was_asked) return "-";
+  return live.empty() ? "none" : fmt::format("{}", fmt::join(live, ", "));
+}
+
 int list(const std::string& format) {
   if (format == "md") {
     fmt::print("{}", catalogue_table("."));
     return 0;
   }
+  size_t width = 0;
+  for (const Repro& repro : catalogue()) width = std::max(width, repro.name.size());
+  const std::vector<UpstreamRow> asked = read_upstream_table("reports/upstream/README.md");
+  fmt::print("{:<{}}  {:<6}  {:<20}  {}\n", "repro", width, "kind", "live in torch", "what");
   for (const Repro& repro : catalogue()) {
-    fmt::print("{:<30}  {:<6}  {}\n", repro.name, repro.is_silent ? "silent" : "loud", repro.title);
+    fmt::print("{:<{}}  {:<6}  {:<20}  {}\n", repro.name, width,
+               repro.is_silent ? "silent" : "loud", live_text(states_of(repro.name, asked)),
+               repro.title);
   }
   return 0;
 }

@@ -21,7 +21,7 @@ void add_bench_command(CLI::App& app, Action& action) {
   const auto names = std::make_shared<std::vector<std::string>>();
   command->add_option(
       "name", *names,
-      "attention, decode, generator, ledger, linear, pool, rollout, sync, trace, train, "
+      "attention, busy, decode, generator, ledger, linear, pool, rollout, sync, trace, train, "
       "with CUDA also cuda, kernels and numerics, or a longer start of a name; all by default");
   const auto out = std::make_shared<std::string>();
   command->add_option("--out", *out, "also write the figures there, as JSON");
