@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -39,7 +40,7 @@ class AllocatingFrom {
 };
 
 struct DestroyGraph {
-  void operator()(cudaGraph_t graph) const { (void)cudaGraphDestroy(graph); }
+  void operator()(cudaGraph_t graph) const { C10_CUDA_CHECK_WARN(cudaGraphDestroy(graph)); }
 };
 using Graph = std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, DestroyGraph>;
 
@@ -47,6 +48,20 @@ Graph end_capture(cudaStream_t stream, cudaError_t* error) {
   cudaGraph_t graph = nullptr;
   *error = cudaStreamEndCapture(stream, &graph);
   return Graph(graph);
+}
+
+// The stream must not stay in capture. Returns what the card has to say beside the reason that is
+// known already; a capture that was spoilt by that reason is no news.
+std::string abandon_capture(cudaStream_t stream) {
+  cudaError_t ending = cudaSuccess;
+  end_capture(stream, &ending);
+  const cudaError_t last = cudaGetLastError();
+  std::string more;
+  for (const cudaError_t error : {ending, last}) {
+    if (error == cudaSuccess || error == cudaErrorStreamCaptureInvalidated) continue;
+    more = std::string("while the capture was given up: ") + cudaGetErrorString(error);
+  }
+  return more;
 }
 
 Graph record(const PrivatePool& pool, c10::cuda::CUDAStream stream,
@@ -59,10 +74,14 @@ Graph record(const PrivatePool& pool, c10::cuda::CUDAStream stream,
   try {
     body();
     side.join();
+    C10_CUDA_CHECK(cudaGetLastError());  // of a call that nobody checked
+  } catch (c10::Error& thrown) {
+    if (std::string more = abandon_capture(stream); !more.empty()) {
+      thrown.add_context(std::move(more));
+    }
+    throw;
   } catch (...) {
-    // The stream must not stay in capture. That the capture is broken is known already.
-    end_capture(stream, &error);
-    (void)cudaGetLastError();
+    abandon_capture(stream);
     throw;
   }
   Graph graph = end_capture(stream, &error);
@@ -117,7 +136,7 @@ CudaGraph::CudaGraph(std::shared_ptr<PrivatePool> pool, c10::cuda::CUDAStream st
   C10_CUDA_CHECK(cudaGraphInstantiate(&executable_, graph.get(), /*flags=*/0));
 }
 
-CudaGraph::~CudaGraph() { (void)cudaGraphExecDestroy(executable_); }
+CudaGraph::~CudaGraph() { C10_CUDA_CHECK_WARN(cudaGraphExecDestroy(executable_)); }
 
 void CudaGraph::launch() {
   C10_CUDA_CHECK(cudaGraphLaunch(executable_, c10::cuda::getCurrentCUDAStream()));

@@ -264,8 +264,8 @@ void flash_attention(const Attention& size, const Pages& pages, const void* q, c
       return decode_attention(size, pages, q, k, v, out, workspace, stream);
     }
     const int64_t row_bytes = size.heads * size.head_dim * (size.bf16 ? 2 : 4);
-    clear_padding_kernel<<<static_cast<unsigned>(size.tokens), 128, 0, stream>>>(
-        size, static_cast<char*>(out), row_bytes);
+    launch_in_order(clear_padding_kernel, static_cast<unsigned>(size.tokens), 128, 0, stream, size,
+                    static_cast<char*>(out), row_bytes);
   }
   if (is_prefill(size, pages, q, k, v, out)) {
     return prefill_attention(size, pages, q, k, v, out, lse, stream);
@@ -274,10 +274,10 @@ void flash_attention(const Attention& size, const Pages& pages, const void* q, c
       static_cast<unsigned>(most_parts(size, size.heads / size.kv_heads, kAttentionTile));
   const auto kv_heads = static_cast<unsigned>(size.kv_heads);
   if (!size.bf16) {
-    forward_f32_kernel<<<dim3(parts, kv_heads, kAttentionTile), kF32Threads,
-                         size.head_dim * sizeof(float), stream>>>(
-        size, pages, static_cast<const float*>(q), static_cast<const float*>(k),
-        static_cast<const float*>(v), static_cast<float*>(out), lse, fault_record());
+    launch_in_order(forward_f32_kernel, dim3(parts, kv_heads, kAttentionTile), kF32Threads,
+                    size.head_dim * sizeof(float), stream, size, pages,
+                    static_cast<const float*>(q), static_cast<const float*>(k),
+                    static_cast<const float*>(v), static_cast<float*>(out), lse, fault_record());
     return;
   }
   const bool is_aligned = rows_are_aligned(q, size.head_dim) &&
@@ -286,10 +286,10 @@ void flash_attention(const Attention& size, const Pages& pages, const void* q, c
     constexpr int kDim = decltype(dim)::value;
     constexpr size_t kBytes = (5 * kAttentionTile * kDim + kWarps * 16 * kAttentionTile) * 2;
     allow_shared_memory(forward_bf16_kernel<kDim>, kBytes);
-    forward_bf16_kernel<kDim><<<dim3(parts, kv_heads), kThreads, kBytes, stream>>>(
-        size, pages, static_cast<const uint16_t*>(q), static_cast<const uint16_t*>(k),
-        static_cast<const uint16_t*>(v), static_cast<uint16_t*>(out), lse, is_aligned,
-        fault_record());
+    launch_in_order(forward_bf16_kernel<kDim>, dim3(parts, kv_heads), kThreads, kBytes, stream,
+                    size, pages, static_cast<const uint16_t*>(q), static_cast<const uint16_t*>(k),
+                    static_cast<const uint16_t*>(v), static_cast<uint16_t*>(out), lse, is_aligned,
+                    fault_record());
   });
 }
 

@@ -355,7 +355,7 @@ __global__ void __launch_bounds__(kThreads)
 template <typename Kernel, typename... Args>
 void launch_bf16(Kernel kernel, dim3 grid, size_t bytes, cudaStream_t stream, Args... args) {
   allow_shared_memory(kernel, bytes);
-  kernel<<<grid, kThreads, bytes, stream>>>(args...);
+  launch_in_order(kernel, grid, kThreads, bytes, stream, args...);
 }
 
 }  // namespace
@@ -371,8 +371,8 @@ void flash_attention_backward(const Attention& size, const void* dout, const voi
   const auto kv_heads = static_cast<unsigned>(size.kv_heads);
   if (!size.bf16) {
     const auto as = [](auto* x) { return static_cast<const float*>(x); };
-    delta_kernel<<<row_blocks, kThreads, 0, stream>>>(rows, size.head_dim, as(dout), as(out),
-                                                      delta);
+    launch_in_order(delta_kernel<float>, row_blocks, kThreads, 0, stream, rows, size.head_dim,
+                    as(dout), as(out), delta);
     const Tensors<float> t{as(dout),
                            as(q),
                            as(k),
@@ -383,14 +383,14 @@ void flash_attention_backward(const Attention& size, const void* dout, const voi
                            static_cast<float*>(dk),
                            static_cast<float*>(dv)};
     const size_t bytes = size.head_dim * sizeof(float);
-    query_gradients_f32_kernel<<<dim3(parts, heads, kAttentionTile), kThreads, bytes, stream>>>(
-        size, t, fault_record());
-    key_gradients_f32_kernel<<<dim3(parts, kv_heads, kAttentionTile), kThreads, 2 * bytes,
-                               stream>>>(size, t, fault_record());
+    launch_in_order(query_gradients_f32_kernel, dim3(parts, heads, kAttentionTile), kThreads, bytes,
+                    stream, size, t, fault_record());
+    launch_in_order(key_gradients_f32_kernel, dim3(parts, kv_heads, kAttentionTile), kThreads,
+                    2 * bytes, stream, size, t, fault_record());
     return;
   }
-  delta_kernel<<<row_blocks, kThreads, 0, stream>>>(
-      rows, size.head_dim, static_cast<const Bf16*>(dout), static_cast<const Bf16*>(out), delta);
+  launch_in_order(delta_kernel<Bf16>, row_blocks, kThreads, 0, stream, rows, size.head_dim,
+                  static_cast<const Bf16*>(dout), static_cast<const Bf16*>(out), delta);
   const auto as = [](const void* x) { return static_cast<const uint16_t*>(x); };
   const Tensors<uint16_t> t{as(dout),
                             as(q),

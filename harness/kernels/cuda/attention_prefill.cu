@@ -535,10 +535,10 @@ void launch_prefill(const Attention& size, const Pages& pages, const void* q, co
   };
   const auto parts = static_cast<unsigned>(most_parts(size, size.heads / size.kv_heads, kRows));
   allow_shared_memory(prefill_kernel<kDim>, kSharedBytes<kDim>);
-  prefill_kernel<kDim>
-      <<<dim3(parts, static_cast<unsigned>(size.kv_heads)), kThreads, kSharedBytes<kDim>, stream>>>(
-          size, pages, boxes, map(k), map(v), static_cast<const uint16_t*>(q),
-          static_cast<uint16_t*>(out), lse, fault_record());
+  launch_in_order(prefill_kernel<kDim>, dim3(parts, static_cast<unsigned>(size.kv_heads)), kThreads,
+                  kSharedBytes<kDim>, stream, size, pages, boxes, map(k), map(v),
+                  static_cast<const uint16_t*>(q), static_cast<uint16_t*>(out), lse,
+                  fault_record());
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/core/device_error.h"
 #include "harness/kernels/cuda/launchers.h"
 
 namespace samebits::cuda {
@@ -87,7 +88,7 @@ Rotation rotation_of(const Call& call, size_t cos);
 
 // Takes the arguments off the stack and leaves the results. Arguments first ... first + kUncopied
 // are written, or too large to copy unnoticed: what is not contiguous among them is refused here,
-// before Call makes everything contiguous.
+// before Call makes everything contiguous. An error of the card names the operator.
 template <void (*kRun)(Call&), size_t kFirst, size_t kUncopied>
 void boxed(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const std::string name = op.schema().name().substr(op.schema().name().find("::") + 2);
@@ -100,7 +101,7 @@ void boxed(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   // Where the first tensor is the one that is not on a card, Call says so.
   if (const c10::Device device = device_of(args); device.is_cuda()) guard.set_device(device);
   Call call(name, std::move(args));
-  kRun(call);
+  naming_operator(op, [&] { kRun(call); });
   call.finish(op.schema());
   for (const at::Tensor& result : call.results()) stack->emplace_back(result);
 }

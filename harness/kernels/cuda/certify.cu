@@ -70,7 +70,7 @@ __global__ void compare_kernel(const uint16_t* a, const uint16_t* b, int64_t n, 
 }  // namespace
 
 void fill_probe(uint16_t* to, int64_t n, uint32_t seed, cudaStream_t stream) {
-  fill_probe_kernel<<<blocks_for(n), kThreads, 0, stream>>>(to, n, seed);
+  launch_in_order(fill_probe_kernel, blocks_for(n), kThreads, 0, stream, to, n, seed);
 }
 
 void canonical_nans(uint16_t* x, int64_t n, cudaStream_t stream) {
@@ -79,7 +79,7 @@ void canonical_nans(uint16_t* x, int64_t n, cudaStream_t stream) {
 
 void compare(const uint16_t* a, const uint16_t* b, int64_t n, int32_t* differs,
              cudaStream_t stream) {
-  compare_kernel<<<blocks_for(n), kThreads, 0, stream>>>(a, b, n, differs);
+  launch_in_order(compare_kernel, blocks_for(n), kThreads, 0, stream, a, b, n, differs);
 }
 
 }  // namespace samebits::cuda

@@ -120,7 +120,7 @@ __global__ void digest_rows_kernel(const __grid_constant__ Batch batch, Fault* f
 }  // namespace
 
 void digest_sums(const void* x, int64_t n, int64_t element_size, int64_t* to, cudaStream_t stream) {
-  cudaMemsetAsync(to, 0, 2 * sizeof(int64_t), stream);
+  check_call(cudaMemsetAsync(to, 0, 2 * sizeof(int64_t), stream), "filling with zeros");
   if (n == 0) return;
   switch (element_size) {
     case 1:
@@ -136,7 +136,7 @@ void digest_sums(const void* x, int64_t n, int64_t element_size, int64_t* to, cu
 
 void digest_rows(const DigestedValue* values, int64_t count, const int64_t* sizes, int64_t* to,
                  cudaStream_t stream) {
-  cudaMemsetAsync(to, 0, 2 * count * sizeof(int64_t), stream);
+  check_call(cudaMemsetAsync(to, 0, 2 * count * sizeof(int64_t), stream), "filling with zeros");
   Batch batch{{}, static_cast<int>(count), sizes, reinterpret_cast<unsigned long long*>(to)};
   uint32_t blocks = 0;
   for (int64_t k = 0; k < count; ++k) {
@@ -145,8 +145,8 @@ void digest_rows(const DigestedValue* values, int64_t count, const int64_t* size
     blocks += (values[k].elements + kBlockElements - 1) / kBlockElements;
   }
   if (blocks == 0) return;
-  // An ordinary launch: on a stream of its own (side_stream.h) it has nothing to overlap with.
-  digest_rows_kernel<<<blocks, kThreads, 0, stream>>>(batch, fault_record());
+  // In order: on a stream of its own (side_stream.h) it has nothing to overlap with.
+  launch_in_order(digest_rows_kernel, blocks, kThreads, 0, stream, batch, fault_record());
 }
 
 }  // namespace samebits::cuda

@@ -83,12 +83,12 @@ void embedding_wgrad(const Table& call, const void* dy, void* dweight, cudaStrea
   with_element(call.bf16, [&](auto element) {
     using T = decltype(element);
     const auto bytes = static_cast<size_t>(call.rows * call.width) * sizeof(T);
-    cudaMemsetAsync(dweight, 0, bytes, stream);
+    check_call(cudaMemsetAsync(dweight, 0, bytes, stream), "filling with zeros");
     if (call.tokens == 0) return;
     const dim3 grid(static_cast<unsigned>(call.tokens),
                     static_cast<unsigned>((call.width + kThreads - 1) / kThreads));
-    embedding_wgrad_kernel<<<grid, kThreads, 0, stream>>>(call, static_cast<const T*>(dy),
-                                                          static_cast<T*>(dweight));
+    launch_in_order(embedding_wgrad_kernel<T>, grid, kThreads, 0, stream, call,
+                    static_cast<const T*>(dy), static_cast<T*>(dweight));
   });
 }
 

@@ -110,8 +110,8 @@ void launch_bf16(const Problem& p, cudaStream_t stream) {
   allow_shared_memory(kernel, kBytes);
   const dim3 grid(static_cast<unsigned>((p.m + kM - 1) / kM),
                   static_cast<unsigned>((p.n + kN - 1) / kN), static_cast<unsigned>(p.slices));
-  kernel<<<grid, kWarpsM * kWarpsN * 32, kBytes, stream>>>(p, is_aligned(p.a, p.width),
-                                                           is_aligned(p.b, p.width));
+  launch_in_order(kernel, grid, kWarpsM * kWarpsN * 32, kBytes, stream, p, is_aligned(p.a, p.width),
+                  is_aligned(p.b, p.width));
 }
 
 template <bool kAByRows, bool kBByRows>
@@ -202,7 +202,8 @@ template <typename T>
 void join_all(const float* parts, int64_t slices, int64_t count, void* out, cudaStream_t stream) {
   constexpr int kThreads = 256;
   const auto blocks = static_cast<unsigned>((count + kThreads - 1) / kThreads);
-  join_slices_kernel<<<blocks, kThreads, 0, stream>>>(parts, slices, count, static_cast<T*>(out));
+  launch_in_order(join_slices_kernel<T>, blocks, kThreads, 0, stream, parts, slices, count,
+                  static_cast<T*>(out));
 }
 
 Problem problem_of(const Gemm& call) {
@@ -269,7 +270,7 @@ void gemm(const Gemm& call, cudaStream_t stream) {
     const dim3 grid(static_cast<unsigned>((p.m + kTile - 1) / kTile),
                     static_cast<unsigned>((p.n + kTile - 1) / kTile),
                     static_cast<unsigned>(p.slices));
-    gemm_f32_kernel<<<grid, kF32Threads, 0, stream>>>(p);
+    launch_in_order(gemm_f32_kernel, grid, kF32Threads, 0, stream, p);
   }
   if (p.slices == 1) return;
   if (call.bf16_out) {

@@ -6,9 +6,11 @@
 #include <cuda_runtime.h>
 
 #include <map>
+#include <string>
 #include <utility>
 
 #include "harness/kernels/cpu/rowwise.h"
+#include "harness/kernels/cuda/checks.h"
 
 namespace samebits::cuda {
 
@@ -22,9 +24,9 @@ namespace samebits::cuda {
 //             then it reads what no kernel since the last ordinary one, that one included, writes,
 //             and past the processor's own cache. So neighbours that need nothing of each other
 //             run at once.
-// An ordinary kernel may read such memory before its call as well. After a kernel that is not
-// launch()'s nothing is safe to read: the next begins when its blocks have ended, before what they
-// wrote can be seen. boxed.h keeps the record.
+// An ordinary kernel may read such memory before its call as well. After a kernel in order,
+// or one that is not ours, nothing is safe to read: the next begins when its blocks have ended,
+// before what they wrote can be seen. boxed.h keeps the record.
 __device__ inline void wait_before_writing() {
   asm volatile("griddepcontrol.wait;\n" ::: "memory");
 }
@@ -36,24 +38,38 @@ __device__ inline void wait_for_earlier_kernels() {
   let_next_kernel_begin();
 }
 
-// A launch that fails is reported by the operator that asked for it, as any other. Blocks whose x
+enum class Order {
+  kOverlaps,  // the kernel waits by itself, as above
+  kInOrder,   // it begins when all before it on the stream has ended
+};
+
+// The one place where kernels are launched; a refused launch throws (checks.h). Blocks whose x
 // differs by less than `cluster` (which divides the grid's, at most 8) are on the card together.
+// A grid without blocks is no launch.
 template <typename... Parameters, typename... Arguments>
-void launch_clusters(void (*kernel)(Parameters...), int cluster, dim3 grid, int threads,
-                     size_t shared_bytes, cudaStream_t stream, Arguments... arguments) {
+void launch_kernel(void (*kernel)(Parameters...), Order order, int cluster, const LaunchSize& size,
+                   cudaStream_t stream, Arguments... arguments) {
+  if (size.grid.x == 0 || size.grid.y == 0 || size.grid.z == 0) return;
   cudaLaunchAttribute attributes[2]{};
   attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attributes[0].val.programmaticStreamSerializationAllowed = 1;
+  attributes[0].val.programmaticStreamSerializationAllowed = order == Order::kOverlaps ? 1 : 0;
   attributes[1].id = cudaLaunchAttributeClusterDimension;
   attributes[1].val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
   cudaLaunchConfig_t config{};
-  config.gridDim = grid;
-  config.blockDim = dim3(static_cast<unsigned>(threads));
-  config.dynamicSmemBytes = shared_bytes;
+  config.gridDim = size.grid;
+  config.blockDim = dim3(static_cast<unsigned>(size.threads));
+  config.dynamicSmemBytes = size.shared_bytes;
   config.stream = stream;
   config.attrs = attributes;
   config.numAttrs = cluster > 1 ? 2 : 1;
-  cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
+  check_launch(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), size);
+}
+
+template <typename... Parameters, typename... Arguments>
+void launch_clusters(void (*kernel)(Parameters...), int cluster, dim3 grid, int threads,
+                     size_t shared_bytes, cudaStream_t stream, Arguments... arguments) {
+  launch_kernel(kernel, Order::kOverlaps, cluster, {grid, threads, shared_bytes}, stream,
+                arguments...);
 }
 
 template <typename... Parameters, typename... Arguments>
@@ -62,10 +78,24 @@ void launch(void (*kernel)(Parameters...), dim3 grid, int threads, size_t shared
   launch_clusters(kernel, /*cluster=*/1, grid, threads, shared_bytes, stream, arguments...);
 }
 
+template <typename... Parameters, typename... Arguments>
+void launch_in_order(void (*kernel)(Parameters...), dim3 grid, int threads, size_t shared_bytes,
+                     cudaStream_t stream, Arguments... arguments) {
+  launch_kernel(kernel, Order::kInOrder, /*cluster=*/1, {grid, threads, shared_bytes}, stream,
+                arguments...);
+}
+
+// In two halves: what comes between is not held up.
+__device__ inline void arrive_at_cluster() {
+  asm volatile("barrier.cluster.arrive.release.aligned;\n" ::: "memory");
+}
+__device__ inline void wait_for_cluster() {
+  asm volatile("barrier.cluster.wait.acquire.aligned;\n" ::: "memory");
+}
 // Waits for every thread of the cluster, and sees what it wrote before, on the card's memory too.
 __device__ inline void sync_cluster() {
-  asm volatile("barrier.cluster.arrive.release.aligned;\n" ::: "memory");
-  asm volatile("barrier.cluster.wait.acquire.aligned;\n" ::: "memory");
+  arrive_at_cluster();
+  wait_for_cluster();
 }
 
 // Lets a kernel use more shared memory than the 48 KiB that every kernel may. Asking the driver
@@ -75,12 +105,13 @@ template <typename Kernel>
 void allow_shared_memory(Kernel kernel, size_t bytes) {
   thread_local std::map<std::pair<Kernel, int>, size_t> allowed;  // by kernel and card
   int card = 0;
-  cudaGetDevice(&card);
+  check_call(cudaGetDevice(&card), "asking for the current card");
   size_t& most = allowed[{kernel, card}];
   if (bytes <= most) return;
+  check_call(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  static_cast<int>(bytes)),
+             "allowing a kernel " + std::to_string(bytes) + " bytes of shared memory");
   most = bytes;
-  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                       static_cast<int>(bytes));
 }
 
 // Calls f with an element of the dtype.

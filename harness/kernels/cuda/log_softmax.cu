@@ -98,9 +98,9 @@ void log_softmax_gather_backward(const Logits& size, const float* dlogprob, cons
     using T = decltype(element);
     const dim3 grid(static_cast<unsigned>(size.rows),
                     static_cast<unsigned>((size.width + kBackwardColumns - 1) / kBackwardColumns));
-    log_softmax_gather_backward_kernel<<<grid, kThreads, 0, stream>>>(
-        size, dlogprob, static_cast<const T*>(logits), targets, lse, static_cast<T*>(dlogits),
-        fault_record());
+    launch_in_order(log_softmax_gather_backward_kernel<T>, grid, kThreads, 0, stream, size,
+                    dlogprob, static_cast<const T*>(logits), targets, lse, static_cast<T*>(dlogits),
+                    fault_record());
   });
 }
 

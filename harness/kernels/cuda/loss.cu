@@ -4,6 +4,7 @@
 
 #include "harness/kernels/clip_scale.h"
 #include "harness/kernels/cuda/device.cuh"
+#include "harness/kernels/cuda/launch.cuh"
 #include "harness/kernels/cuda/launchers.h"
 #include "harness/kernels/sum_squares.h"
 
@@ -209,7 +210,7 @@ template <typename T, typename G>
 void launch_adamw(const Adamw& call, cudaStream_t stream) {
   const auto blocks =
       static_cast<unsigned>(std::min<int64_t>((call.n + kThreads - 1) / kThreads, 4096));
-  adamw_kernel<T, G><<<blocks, kThreads, 0, stream>>>(call, fault_record());
+  launch_in_order(adamw_kernel<T, G>, blocks, kThreads, 0, stream, call, fault_record());
 }
 
 // ---- clip_scale --------------------------------------------------------------------------------
@@ -242,13 +243,14 @@ __global__ void clip_scale_kernel(SquarePointers squares, int count, bool is_fir
 }  // namespace
 
 void grpo_loss(const Loss& call, float* loss, float* stats, cudaStream_t stream) {
-  grpo_loss_kernel<<<1, kThreads, 0, stream>>>(call, loss, stats, fault_record());
+  launch_in_order(grpo_loss_kernel, 1, kThreads, 0, stream, call, loss, stats, fault_record());
 }
 
 void grpo_loss_backward(const Loss& call, const float* dloss, float* dlogprobs,
                         cudaStream_t stream) {
   if (call.n == 0) return;
-  grpo_loss_backward_kernel<<<1, kThreads, 0, stream>>>(call, dloss, dlogprobs, fault_record());
+  launch_in_order(grpo_loss_backward_kernel, 1, kThreads, 0, stream, call, dloss, dlogprobs,
+                  fault_record());
 }
 
 // The blocks' sums, slice after slice, then the slices'.
@@ -262,21 +264,21 @@ void sum_squares(const Squares& size, const void* x, float* out, float* workspac
   static_assert(kThreads == kSumSquaresLanes);
   const Cut cut = cut_of(size);
   if (is_empty(cut)) {
-    cudaMemsetAsync(out, 0, sizeof(float), stream);  // +0
+    check_call(cudaMemsetAsync(out, 0, sizeof(float), stream), "filling with zeros");  // +0
     return;
   }
   float* slice_sums = workspace + cut.slices * cut.blocks;
   const auto blocks = static_cast<unsigned>(cut.slices * cut.blocks);
   if (size.bf16) {
-    square_block_kernel<<<blocks, kThreads, 0, stream>>>(cut, static_cast<const Bf16*>(x),
-                                                         workspace);
+    launch_in_order(square_block_kernel<Bf16>, blocks, kThreads, 0, stream, cut,
+                    static_cast<const Bf16*>(x), workspace);
   } else {
-    square_block_kernel<<<blocks, kThreads, 0, stream>>>(cut, static_cast<const float*>(x),
-                                                         workspace);
+    launch_in_order(square_block_kernel<float>, blocks, kThreads, 0, stream, cut,
+                    static_cast<const float*>(x), workspace);
   }
-  square_slice_kernel<<<static_cast<unsigned>(cut.slices), kThreads, 0, stream>>>(cut, workspace,
-                                                                                  slice_sums);
-  square_sum_kernel<<<1, kThreads, 0, stream>>>(cut.slices, slice_sums, out);
+  launch_in_order(square_slice_kernel, static_cast<unsigned>(cut.slices), kThreads, 0, stream, cut,
+                  workspace, slice_sums);
+  launch_in_order(square_sum_kernel, 1, kThreads, 0, stream, cut.slices, slice_sums, out);
 }
 
 void adamw(const Adamw& call, cudaStream_t stream) {
@@ -296,8 +298,8 @@ void clip_scale(const float* const* squares, int64_t count, float clip_norm, flo
     const auto here = static_cast<int>(std::min<int64_t>(kClipSquares, count - first));
     SquarePointers pointers = {};
     std::copy_n(squares + first, here, pointers.square);
-    clip_scale_kernel<<<1, kClipSquares, 0, stream>>>(
-        pointers, here, first == 0, first + here == count, clip_norm, norm, scale);
+    launch_in_order(clip_scale_kernel, 1, kClipSquares, 0, stream, pointers, here, first == 0,
+                    first + here == count, clip_norm, norm, scale);
   }
 }
 

@@ -347,9 +347,9 @@ void rms_norm_dgrad(const Rows& size, const void* dy, const void* x, const void*
   if (size.rows == 0) return;
   with_element(size.bf16, [&](auto element) {
     using T = decltype(element);
-    rms_norm_dgrad_kernel<<<blocks_for(size.rows), kThreads, 0, stream>>>(
-        size.rows, size.dim, static_cast<const T*>(dy), static_cast<const T*>(x),
-        static_cast<const T*>(weight), static_cast<T*>(dx), eps);
+    launch_in_order(rms_norm_dgrad_kernel<T>, blocks_for(size.rows), kThreads, 0, stream, size.rows,
+                    size.dim, static_cast<const T*>(dy), static_cast<const T*>(x),
+                    static_cast<const T*>(weight), static_cast<T*>(dx), eps);
   });
 }
 
@@ -365,13 +365,13 @@ void rms_norm_wgrad(const Rows& size, const void* dy, const void* x, void* dweig
     using T = decltype(element);
     const auto* from = static_cast<const T*>(x);
     if (size.rows > 0) {
-      inverse_rms_kernel<<<blocks_for(size.rows), kThreads, 0, stream>>>(size.rows, size.dim, from,
-                                                                         r, eps);
-      wgrad_block_kernel<<<dim3(column_blocks, row_blocks), kColumns, 0, stream>>>(
-          size.rows, size.dim, static_cast<const T*>(dy), from, r, sums);
+      launch_in_order(inverse_rms_kernel<T>, blocks_for(size.rows), kThreads, 0, stream, size.rows,
+                      size.dim, from, r, eps);
+      launch_in_order(wgrad_block_kernel<T>, dim3(column_blocks, row_blocks), kColumns, 0, stream,
+                      size.rows, size.dim, static_cast<const T*>(dy), from, r, sums);
     }
-    wgrad_sum_kernel<<<column_blocks, kColumns, 0, stream>>>(row_blocks, size.dim, sums,
-                                                             static_cast<T*>(dweight));
+    launch_in_order(wgrad_sum_kernel<T>, column_blocks, kColumns, 0, stream, row_blocks, size.dim,
+                    sums, static_cast<T*>(dweight));
   });
 }
 

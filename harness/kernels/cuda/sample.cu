@@ -252,8 +252,8 @@ void sample_order(const Logits& size, const void* logits, float temperature, int
     using T = decltype(element);
     const dim3 grid(static_cast<unsigned>(size.rows),
                     static_cast<unsigned>((size.vocab + kThreads - 1) / kThreads));
-    sample_order_kernel<<<grid, kThreads, 0, stream>>>(size, static_cast<const T*>(logits),
-                                                       temperature, order);
+    launch_in_order(sample_order_kernel<T>, grid, kThreads, 0, stream, size,
+                    static_cast<const T*>(logits), temperature, order);
   });
 }
 
@@ -261,11 +261,13 @@ void sample_filter(const Logits& size, const void* logits, float temperature, co
                    int64_t top_k, float top_p, float* probability, uint8_t* kept,
                    cudaStream_t stream) {
   if (size.rows == 0) return;
-  cudaMemsetAsync(kept, 0, static_cast<size_t>(size.rows * size.vocab), stream);
+  check_call(cudaMemsetAsync(kept, 0, static_cast<size_t>(size.rows * size.vocab), stream),
+             "filling with zeros");
   with_element(size.bf16, [&](auto element) {
     using T = decltype(element);
-    sample_filter_kernel<<<static_cast<unsigned>(size.rows), kThreads, 0, stream>>>(
-        size, static_cast<const T*>(logits), temperature, ids, top_k, top_p, probability, kept);
+    launch_in_order(sample_filter_kernel<T>, static_cast<unsigned>(size.rows), kThreads, 0, stream,
+                    size, static_cast<const T*>(logits), temperature, ids, top_k, top_p,
+                    probability, kept);
   });
 }
 

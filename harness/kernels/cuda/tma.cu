@@ -1,5 +1,6 @@
 #include <cudaTypedefs.h>
 
+#include "harness/kernels/cuda/checks.h"
 #include "harness/kernels/cuda/tma.cuh"
 
 namespace samebits::cuda {
@@ -10,8 +11,10 @@ PFN_cuTensorMapEncodeTiled_v12000 encode_tiled() {
   static const auto found = [] {
     void* function = nullptr;
     cudaDriverEntryPointQueryResult result{};
-    cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault,
-                                     &result);
+    const cudaError_t error = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function,
+                                                               12000, cudaEnableDefault, &result);
+    const bool is_there = error != cudaSuccess || result == cudaDriverEntryPointSuccess;
+    check_call(is_there ? error : cudaErrorSymbolNotFound, "looking for cuTensorMapEncodeTiled");
     return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function);
   }();
   return found;
@@ -28,10 +31,12 @@ CUtensorMap map_boxes(const BoxedMatrix& x, int64_t box_lines, int64_t box_slice
   const cuuint32_t box[3] = {kBoxDepth, static_cast<cuuint32_t>(box_lines),
                              static_cast<cuuint32_t>(box_slices)};
   const cuuint32_t steps[3] = {1, 1, 1};
-  encode_tiled()(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, /*rank=*/3, const_cast<void*>(x.data),
-                 sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                 CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                 CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult result = encode_tiled()(
+      &map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, /*rank=*/3, const_cast<void*>(x.data), sizes, strides,
+      box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+      CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  // Both libraries number what a caller can get wrong alike.
+  check_call(static_cast<cudaError_t>(result), "describing a matrix to the copy engine");
   return map;
 }
 

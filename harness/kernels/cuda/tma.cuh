@@ -25,7 +25,7 @@ struct BoxedMatrix {
 
 // A box has 64 columns, `box_lines` lines and `box_slices` slices (at most 256 of each), and lies
 // in shared memory, aligned to 1024 bytes, as lines of 128 bytes, [slice][line]; box_chunk() finds
-// its elements. Throws nothing: a map that the driver refuses makes the launch that takes it fail.
+// its elements. Throws where the driver refuses (checks.h).
 CUtensorMap map_boxes(const BoxedMatrix& x, int64_t box_lines, int64_t box_slices);
 
 constexpr int kBoxDepth = 64;
