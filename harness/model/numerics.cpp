@@ -25,12 +25,13 @@ at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::T
 }  // namespace
 
 at::Tensor Numerics::linear(const at::Tensor& x, const at::Tensor& weight, LinearStyle style,
-                            int64_t in_features, int64_t out_features) const {
+                            int64_t in_features, int64_t out_features, RowSum sum) const {
   const bool row = style == LinearStyle::kRow;
   if (!contract) return at::linear(x, weight);
   const int64_t slice = tp_invariant && row ? in_features / kSlices : 0;
   const int64_t dgrad_slice = tp_invariant && !row ? out_features / kSlices : 0;
-  return ops::linear(x, weight, slice, dgrad_slice, row ? at::kFloat : dtype);
+  return ops::linear(x, weight, slice, dgrad_slice,
+                     row && sum == RowSum::kPending ? at::kFloat : dtype);
 }
 
 at::Tensor Numerics::rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) const {

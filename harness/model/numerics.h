@@ -13,6 +13,12 @@ enum class LinearStyle {
   kRow,     // input features are split: the output is a sum over them
 };
 
+// What a rank has of a kRow layer's sums.
+enum class RowSum {
+  kPending,  // a part: float32, which is rounded once it is whole
+  kWhole,    // all of it
+};
+
 // Which arithmetic serves each operator. A value: part of a case, handed to the model when it is
 // built. `contract` calls the samebits:: operators, whose bits depend on a row's inputs alone;
 // otherwise plain LibTorch kernels, which promise nothing of the kind.
@@ -25,10 +31,10 @@ struct Numerics {
 
   static constexpr int64_t kSlices = 8;  // the largest TP degree that keeps the bits
 
-  // x [..., K], weight [N, K] -> [..., N]. kRow gives float32, which on a sharded input is a
-  // pending sum: the caller reduces it and rounds to `dtype` after.
+  // x [..., K], weight [N, K] -> [..., N] in `dtype`. Of kRow, a pending sum is float32: the caller
+  // reduces it and rounds to `dtype` after, which gives the bits of a whole one.
   at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, LinearStyle style,
-                    int64_t in_features, int64_t out_features) const;
+                    int64_t in_features, int64_t out_features, RowSum sum = RowSum::kPending) const;
   at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) const;
   at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
                   const at::Tensor& positions) const;

@@ -186,8 +186,9 @@ at::Tensor Qwen3::column(const at::Tensor& x, size_t projection, const std::stri
 
 at::Tensor Qwen3::row(const at::Tensor& x, size_t projection, const std::string& site) const {
   const at::Tensor& w = weight(projection);
-  // A float32 sum that is still pending across ranks: reduced first, rounded once.
-  const at::Tensor y = numerics_.linear(x, w, LinearStyle::kRow, w.size(1), w.size(0));
+  // A sum that is still pending across ranks is float32: reduced first, rounded once.
+  const RowSum sum = parallel_.mesh() ? RowSum::kPending : RowSum::kWhole;
+  const at::Tensor y = numerics_.linear(x, w, LinearStyle::kRow, w.size(1), w.size(0), sum);
   return observed(rounded(parallel_.to_shard(y, kSequenceDim), numerics_.dtype), site);
 }
 
