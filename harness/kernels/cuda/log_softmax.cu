@@ -19,7 +19,7 @@ __global__ void row_maxima_kernel(Logits size, const T* logits, RowSums sums) {
   const int64_t first = blockIdx.y * sums.width;
   const int64_t end = min(first + sums.width, size.vocab);
   const float most = row_max(first, end, shared, [x](int64_t i) { return load(x[i]); });
-  if (lane() == 0) sums.maxima[row * sums.chunks + blockIdx.y] = most;
+  if (lane() == 0) sums.note_maximum(row, blockIdx.y, most);
 }
 
 __device__ bool is_target(const Logits& size, int64_t target) {
@@ -27,22 +27,29 @@ __device__ bool is_target(const Logits& size, int64_t target) {
 }
 
 template <typename T>
-__global__ void log_softmax_gather_kernel(Logits size, const T* logits, const int64_t* targets,
-                                          RowSums sums, float* logprob, float* lse, Fault* fault) {
-  __shared__ float shared[kThreads];
-  wait_for_earlier_kernels();
-  const int64_t row = blockIdx.x;
-  const float sum = log_sum_exp(sums, row, shared);
-  if (lane() != 0) return;
-  const int64_t target = targets[row];
-  lse[row] = sum;
-  if (is_target(size, target)) {
-    logprob[row] = canonical_nan_f32(load(logits[row * size.width + target]) - sum);
-  } else {
-    raise(fault, FaultKind::kTarget, row, target, size.vocab);
-    logprob[row] = f32_from_bits(kNanF32);
+struct Gather {
+  Logits size;
+  const T* logits;
+  const int64_t* targets;
+  RowSums sums;
+  float* logprob;
+  float* lse;
+  Fault* fault;
+
+  __device__ void operator()(int64_t row) const {
+    __shared__ float shared[kThreads];
+    const float sum = log_sum_exp(sums, row, shared);
+    if (lane() != 0) return;
+    const int64_t target = targets[row];
+    lse[row] = sum;
+    if (is_target(size, target)) {
+      logprob[row] = canonical_nan_f32(load(logits[row * size.width + target]) - sum);
+    } else {
+      raise(fault, FaultKind::kTarget, row, target, size.vocab);
+      logprob[row] = f32_from_bits(kNanF32);
+    }
   }
-}
+};
 
 // Columns of one row that a block of the backward takes.
 constexpr int64_t kBackwardColumns = 16 * kThreads;
@@ -84,9 +91,8 @@ void log_softmax_gather(const Logits& size, const void* logits, const int64_t* t
     const auto* x = static_cast<const T*>(logits);
     launch(row_maxima_kernel<T>, dim3(rows, static_cast<unsigned>(sums.chunks)), kThreads, 0,
            stream, size, x, sums);
-    add_row_partials(size, logits, sums, stream);
-    launch(log_softmax_gather_kernel<T>, dim3(rows), kThreads, 0, stream, size, x, targets, sums,
-           logprob, lse, fault_record());
+    add_row_partials(size, x, sums, Gather<T>{size, x, targets, sums, logprob, lse, fault_record()},
+                     stream);
   });
 }
 

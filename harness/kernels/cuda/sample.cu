@@ -111,29 +111,34 @@ __global__ void candidates_kernel(Logits size, const T* logits, Draw draw, Candi
   const float most = row_max(first, end, shared, [x](int64_t i) { return load(x[i]); });
   if (lane() != 0) return;
   const int64_t at = row * to.sums.chunks + blockIdx.y;
-  to.sums.maxima[at] = most;
+  to.sums.note_maximum(row, blockIdx.y, most);
   to.values[at] = best.value;
   to.ids[at] = static_cast<int32_t>(best.id);
 }
 
 template <typename T>
-__global__ void choose_kernel(Logits size, const T* logits, Candidates from, int64_t* token,
-                              float* logprob) {
-  __shared__ float shared[kThreads];
-  __shared__ Best bests[kThreads];
-  wait_for_earlier_kernels();
-  static_assert(kMostChunks <= kThreads);
-  const int64_t row = blockIdx.x;
-  const int64_t at = row * from.sums.chunks + lane();
-  const bool has_one = lane() < from.sums.chunks;
-  const Best best =
-      best_of_block(has_one ? Best{from.values[at], from.ids[at]} : Best{0.0f, -1}, bests);
-  const float lse = log_sum_exp(from.sums, row, shared);
-  if (lane() != 0) return;
-  const int64_t id = best.id < 0 ? 0 : best.id;  // 0 where nothing can win
-  token[row] = id;
-  logprob[row] = canonical_nan_f32(load(logits[row * size.width + id]) - lse);
-}
+struct Choose {
+  Logits size;
+  const T* logits;
+  Candidates from;
+  int64_t* token;
+  float* logprob;
+
+  __device__ void operator()(int64_t row) const {
+    __shared__ float shared[kThreads];
+    __shared__ Best bests[kThreads];
+    static_assert(kMostChunks <= kThreads);
+    const int64_t at = row * from.sums.chunks + lane();
+    const bool has_one = lane() < from.sums.chunks;
+    const Best best =
+        best_of_block(has_one ? Best{from.values[at], from.ids[at]} : Best{0.0f, -1}, bests);
+    const float lse = log_sum_exp(from.sums, row, shared);
+    if (lane() != 0) return;
+    const int64_t id = best.id < 0 ? 0 : best.id;  // 0 where nothing can win
+    token[row] = id;
+    logprob[row] = canonical_nan_f32(load(logits[row * size.width + id]) - lse);
+  }
+};
 
 // ---- Filters -----------------------------------------------------------------------------------
 // Ascending with z; both zeros are 0, a NaN is below everything.
@@ -241,10 +246,10 @@ void sample(const Logits& size, const void* logits, const Draw& draw, float* wor
     const auto* x = static_cast<const T*>(logits);
     launch(candidates_kernel<T>, dim3(rows, static_cast<unsigned>(sums.chunks)), kThreads, 0,
            stream, size, x, draw, candidates, fault_record());
-    add_row_partials(size, logits, sums, stream);
-    launch(choose_kernel<T>, dim3(rows), kThreads, 0, stream, size, x, candidates, token, logprob);
+    add_row_partials(size, x, sums, Choose<T>{size, x, candidates, token, logprob}, stream);
   });
 }
+
 void sample_order(const Logits& size, const void* logits, float temperature, int32_t* order,
                   cudaStream_t stream) {
   if (size.rows == 0) return;
