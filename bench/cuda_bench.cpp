@@ -17,6 +17,35 @@ namespace {
 constexpr int64_t kKeys = 300;  // of each sequence
 constexpr int64_t kPages = 19;  // that hold them
 
+// Bytes read and written a second, of a copy that no cache holds: what every floor is counted with.
+void copy(benchmark::State& state) {
+  const c10::Device card(at::kCUDA, 0);
+  if (is_skipped(state, card)) return;
+  constexpr int64_t kBytes = int64_t{2} << 30;
+  const at::Tensor from =
+      at::randint(0, 256, {kBytes}, at::TensorOptions().dtype(at::kByte).device(card));
+  const at::Tensor to = at::empty_like(from);
+  to.copy_(from);
+  wait_for(card);
+  for (auto _ : state) {
+    for (int i = 0; i < 8; ++i) to.copy_(from);
+    wait_for(card);
+  }
+  state.SetBytesProcessed(state.iterations() * 8 * 2 * kBytes);
+}
+BENCHMARK(copy)->Name("cuda/copy")->Unit(benchmark::kMillisecond)->UseRealTime()->MinTime(0.2);
+
+// Of one step.
+double launches_of(const StepRunner& runner) {
+  double launches = 0;
+  double replays = 0;
+  for (const auto& [name, value] : runner.witness()) {
+    if (name == "generator.launches") launches = static_cast<double>(value);
+    if (name == "generator.replays") replays = static_cast<double>(value);
+  }
+  return replays == 0 ? 0 : launches / replays;
+}
+
 void decode(benchmark::State& state, Execution execution, const std::vector<GraphPass>& passes,
             bool is_observed = false) {
   if (is_skipped(state, at::kCUDA)) return;
@@ -35,6 +64,7 @@ void decode(benchmark::State& state, Execution execution, const std::vector<Grap
   Observer* const told = is_observed ? &observer : nullptr;
   for (int i = 0; i < 3; ++i) runner.run(inputs, selection, told);  // captures, warms up
   for (auto _ : state) benchmark::DoNotOptimize(runner.run(inputs, selection, told));
+  state.counters["launches"] = launches_of(runner);
   state.counters["pool"] =
       benchmark::Counter(static_cast<double>(runner.pool_bytes()), benchmark::Counter::kDefaults,
                          benchmark::Counter::kIs1024);
