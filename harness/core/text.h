@@ -1,13 +1,27 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
+// Texts from outside (files, flags, the environment), made fit for a message or a terminal.
 namespace samebits {
 
-// The text in double quotes, for messages. Control characters, quotes and backslashes are escaped
-// as in JSON, so that a message stays one line; bytes beyond ASCII pass as they are. Texts longer
-// than 100 bytes are cut, with "..." after the quotes.
+// The text as one line in which nothing acts on a terminal. Control characters (C0, C1 and DEL),
+// line separators and the characters that turn the direction of writing are shown as in JSON
+// ("\n", "\u001b"), bytes that are no UTF-8 as "\xff". Everything else passes as it is, backslashes
+// too, so that a text that has been made printable stays the same.
+std::string printable(std::string_view text);
+
+// The same for a text of several lines: newlines and tabs pass.
+std::string printable_lines(std::string_view text);
+
+// printable(text) where that has at most `longest` bytes; otherwise its begin and its end with
+// " ... " between them, cut between characters. `longest` is at least 16.
+std::string shortened(std::string_view text, size_t longest);
+
+// The text in double quotes, for messages: printable, with quotes and backslashes escaped as in
+// JSON. Texts longer than 100 bytes are cut, with "..." after the quotes.
 //
 // An object and not a function: a function of this name would compete with std::quoted, which the
 // argument std::string drags in.
