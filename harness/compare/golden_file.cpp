@@ -144,7 +144,8 @@ void write_golden(const fs::path& folder, const std::string& case_name, const Go
                      {"environment", std::move(environment)},
                      {"settings", first_settings},
                      {"tied", std::move(tied)}};
-  fs::create_directories(folder / case_name);
+  make_folder(folder);
+  make_folder(folder / case_name);
   write_text_file(stream_file(folder, case_name, golden.name).string(), stream);
   write_text_file(provenance_file(folder, case_name, golden.name).string(), json.dump(2) + "\n");
 }

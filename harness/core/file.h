@@ -1,11 +1,17 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
+// The one way to files: every input is opened by open_for_reading(), every output by AtomicFile or
+// open_for_appending(). A path from outside may be anything, so all of them refuse (InputError) an
+// empty path, one with a NUL in it, one that begins with a dash, which a command line would take
+// for a flag (`./-x` is no such path), and whatever is there and is no regular file. An input may
+// be a link to a regular file, as caches of downloads have them; an output may not.
 namespace samebits {
 
 // Owns an open file descriptor.
@@ -33,8 +39,19 @@ class FileDescriptor {
 // Opens an existing regular file. Throws InputError that names `path` and the reason.
 FileDescriptor open_for_reading(const std::string& path);
 
-// The whole content of a text file. Throws InputError.
+// The whole content of a text file. Throws InputError, also where the machine has no memory for it.
 std::string read_text_file(const std::string& path);
+
+// Throws InputError where no file can be written at `path`: what is there is no regular file, or
+// its folder is not there or not ours to write to. For flags, before any work is done.
+void check_output(const std::string& path);
+
+// Opens a regular file of our own to append to, or to lock; made where absent, and with `is_new`
+// refused (RunError) where it is there. Other failures of the system are RunError too.
+FileDescriptor open_for_appending(const std::string& path, bool is_new = false);
+
+// Makes a folder, and those above it, where they are absent. Throws InputError.
+void make_folder(const std::filesystem::path& folder);
 
 // A file that appears under its name only when it is complete. The bytes go to a temporary file in
 // the same folder; `commit` syncs and renames it over `path`. Until then an older file of that name

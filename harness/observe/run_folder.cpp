@@ -1,14 +1,12 @@
 #include "harness/observe/run_folder.h"
 
-#include <fcntl.h>
 #include <sys/file.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "harness/core/error.h"
+#include "harness/core/file.h"
 #include "harness/core/json_difference.h"
 #include "harness/observe/run_files.h"
 
@@ -17,19 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) throw InputError(folder.string(), error.message(), "a folder that can be made");
-}
-
 // The claim of a running process on the folder. It ends with the process, however that ends.
 FileDescriptor lock_folder(const fs::path& folder) {
-  const fs::path file = folder / run_files::kLock;
-  FileDescriptor lock(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
-  if (lock.get() < 0) {
-    throw InputError(folder.string(), std::strerror(errno), "a folder that can be written");
-  }
+  FileDescriptor lock = open_for_appending((folder / run_files::kLock).string());
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     throw InputError(folder.string(), "a run in progress in it",
                      "a folder of its own for this run");

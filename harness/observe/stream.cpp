@@ -1,6 +1,5 @@
 #include "harness/observe/stream.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -29,9 +28,7 @@ std::string brief(const Observation& observation) {
 }  // namespace
 
 LineWriter::LineWriter(const std::filesystem::path& file, bool append) : file_(file) {
-  const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | (append ? O_CREAT : O_CREAT | O_EXCL);
-  descriptor_ = ::open(file.c_str(), flags, 0644);
-  if (descriptor_ < 0) fail(file_, "cannot be opened for writing", errno);
+  descriptor_ = open_for_appending(file.string(), /*is_new=*/!append).release();
   const off_t size = ::lseek(descriptor_, 0, SEEK_END);
   whole_bytes_ = size < 0 ? 0 : size;
 }

@@ -7,10 +7,13 @@
 
 #include <csignal>
 #include <filesystem>
+#include <limits>
+#include <utility>
 #include <vector>
 
 #include "harness/core/error.h"
 #include "harness/core/mapped_file.h"
+#include "harness/core/memory.h"
 #include "tests/core/message_of.h"
 #include "tests/core/temporary_folder.h"
 
@@ -36,12 +39,12 @@ TEST(File, ReadsWhatItWrote) {
 TEST(File, RefusesWhatIsNoFile) {
   const TemporaryFolder folder;
   EXPECT_EQ(message_of<InputError>([&] { read_text_file(folder.path().string()); }),
-            folder.path().string() + ": found a folder, expected a file");
+            folder.path().string() + ": found a folder, expected a regular file");
   EXPECT_EQ(message_of<InputError>([&] { read_text_file(folder / "none"); }),
             folder / "none" + ": cannot be opened: No such file or directory");
   ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
   EXPECT_EQ(message_of<InputError>([&] { read_text_file(folder / "pipe"); }),
-            folder / "pipe" + ": found a device or pipe, expected a regular file");
+            folder / "pipe" + ": found a pipe, expected a regular file");
 }
 
 TEST(AtomicFile, LeavesTheOldFileUntilCommit) {
@@ -99,6 +102,112 @@ TEST(AtomicFile, AFullDiskLosesNothing) {
   }
   EXPECT_EQ(read_text_file(folder / "a"), "old");
   EXPECT_EQ(files_in(folder), 1u);
+}
+
+// Each of these is a way out of the folder that somebody named, or a wait without end.
+TEST(File, NothingButARegularFileIsWrittenOver) {
+  const TemporaryFolder folder;
+  write_text_file(folder / "file", "mine");
+  ASSERT_EQ(symlink((folder / "file").c_str(), (folder / "link").c_str()), 0);
+  ASSERT_EQ(symlink((folder / "none").c_str(), (folder / "dangling").c_str()), 0);
+  ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
+  const std::vector<std::pair<std::string, std::string>> outputs = {
+      {folder / "link", "a link"},
+      {folder / "dangling", "a link"},
+      {folder / "pipe", "a pipe"},
+      {"/dev/null", "a device"},
+      {folder.path().string(), "a folder"}};
+  for (const auto& [path, kind] : outputs) {
+    const std::string expected = path + ": found " + kind + ", expected a regular file";
+    EXPECT_EQ(message_of<InputError>([&] { check_output(path); }), expected);
+    EXPECT_EQ(message_of<InputError>([&] { write_text_file(path, "x"); }), expected);
+    EXPECT_EQ(message_of<InputError>([&] { open_for_appending(path); }), expected);
+  }
+  EXPECT_EQ(read_text_file(folder / "link"), "mine") << "an input may be a link";
+  EXPECT_EQ(files_in(folder), 4u);
+}
+
+TEST(File, WhatTakesItsPlaceMeanwhileIsLeft) {
+  const TemporaryFolder folder;
+  AtomicFile file(folder / "a");
+  file.write("text");
+  ASSERT_EQ(mkfifo((folder / "a").c_str(), 0600), 0);
+  EXPECT_EQ(message_of<InputError>([&] { file.commit(); }),
+            folder / "a" + ": found a pipe, expected a regular file");
+}
+
+TEST(File, NamesThatAreNoneAreRefused) {
+  const std::string with_nul("a\0b", 3);
+  const auto refused = [](const std::string& path, const std::string& message) {
+    EXPECT_EQ(message_of<InputError>([&] { open_for_reading(path); }), message);
+    EXPECT_EQ(message_of<InputError>([&] { check_output(path); }), message);
+    EXPECT_EQ(message_of<InputError>([&] { write_text_file(path, ""); }), message);
+    EXPECT_EQ(message_of<InputError>([&] { open_for_appending(path); }), message);
+    EXPECT_EQ(message_of<InputError>([&] { make_folder(path); }), message);
+  };
+  refused("", "a path: found \"\", expected a name");
+  refused(with_nul, "a\\u0000b: found a NUL in it, expected a name");
+  refused("-x", "-x: found a name that begins with a dash, expected ./-x");
+}
+
+TEST(File, AnOutputWithoutItsFolderIsToldBeforeAnyWork) {
+  const TemporaryFolder folder;
+  write_text_file(folder / "file", "");
+  check_output(folder / "file");
+  check_output(folder / "new");
+  EXPECT_EQ(message_of<InputError>([&] { check_output(folder / "none" + "/a"); }),
+            folder / "none" + "/a: cannot be written: " + (folder / "none") +
+                ": No such file or directory");
+  EXPECT_THAT(message_of<InputError>([&] { check_output(folder / "file" + "/a"); }),
+              HasSubstr("Not a directory"));
+}
+
+TEST(File, FoldersAreMadeOrRefused) {
+  const TemporaryFolder folder;
+  write_text_file(folder / "file", "");
+  make_folder(folder / "a" + "/b");
+  make_folder(folder / "a" + "/b");
+  EXPECT_TRUE(std::filesystem::is_directory(folder / "a" + "/b"));
+  EXPECT_THAT(message_of<InputError>([&] { make_folder(folder / "file"); }),
+              HasSubstr("file: found"));
+  EXPECT_THAT(message_of<InputError>([&] { make_folder(folder / "file" + "/b"); }),
+              HasSubstr("expected a folder that can be made"));
+  EXPECT_THAT(message_of<InputError>([&] { make_folder(folder / std::string(300, 'x')); }),
+              HasSubstr("File name too long"));
+}
+
+TEST(File, AFileThatMemoryCannotHoldIsRefusedUnread) {
+  const TemporaryFolder folder;
+  write_text_file(folder / "sparse", "");
+  std::filesystem::resize_file(folder / "sparse", uintmax_t{1} << 42);
+  EXPECT_THAT(message_of<InputError>([&] { read_text_file(folder / "sparse"); }),
+              HasSubstr("found a file of 4398046511104 bytes"));
+}
+
+TEST(Memory, IsTheLeastOfMachineAndControlGroups) {
+  const TemporaryFolder root;
+  const auto write = [&](const std::string& file, const std::string& text) {
+    const std::filesystem::path path = root / file;
+    std::filesystem::create_directories(path.parent_path());
+    write_text_file(path.string(), text);
+  };
+  EXPECT_EQ(available_memory(root.path()), std::numeric_limits<int64_t>::max());
+  write("proc/meminfo", "MemTotal: 9000 kB\nMemAvailable:    2000 kB\nSwapFree: 1 kB\n");
+  EXPECT_EQ(available_memory(root.path()), 2000 * 1024);
+  write("proc/self/cgroup", "0::/a/b\n");
+  write("sys/fs/cgroup/a/b/memory.max", "max\n");
+  write("sys/fs/cgroup/a/b/memory.current", "100\n");
+  EXPECT_EQ(available_memory(root.path()), 2000 * 1024);
+  write("sys/fs/cgroup/a/memory.max", "1000\n");
+  write("sys/fs/cgroup/a/memory.current", "700\n");
+  EXPECT_EQ(available_memory(root.path()), 300);
+  write("sys/fs/cgroup/a/memory.stat", "anon 5\ninactive_file 200\n");
+  EXPECT_EQ(available_memory(root.path()), 500);
+  write("proc/self/cgroup", "4:cpu,memory:/c\n1:name=systemd:/\n");
+  write("sys/fs/cgroup/memory/c/memory.limit_in_bytes", "900\n");
+  write("sys/fs/cgroup/memory/c/memory.usage_in_bytes", "950\n");
+  EXPECT_EQ(available_memory(root.path()), 0);
+  EXPECT_GT(available_memory(), 0) << "here";
 }
 
 TEST(AtomicFile, NamesAMissingFolder) {
