@@ -27,7 +27,7 @@ bool is_index(const std::string& text) {
 // The value as JSON, or the text itself: `--set numerics.dtype=float32` needs no quotes.
 Json value_from_text(const std::string& text, const std::string& where) {
   const Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!value.is_discarded()) return parse_json(text, where);  // again, strictly
+  if (!value.is_discarded()) return parse_json_line(text, where);  // again, strictly
   try {
     Json(text).dump();
   } catch (const Json::type_error&) {
@@ -53,7 +53,7 @@ void anchor(std::vector<std::string>& parts, const Json& json, const std::string
 }
 
 void apply_one(Json& json, const std::string& text) {
-  const std::string where = "--set " + text;
+  const std::string where = "--set " + shortened(text, 200);
   const size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
     throw InputError(where, "no key and value", "key=value or ARM.key=value");

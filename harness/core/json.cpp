@@ -1,6 +1,7 @@
 #include "harness/core/json.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <set>
@@ -31,7 +32,8 @@ class StrictBuilder {
   using string_t = Json::string_t;
   using binary_t = Json::binary_t;
 
-  explicit StrictBuilder(std::string file) : file_(std::move(file)) {}
+  StrictBuilder(std::string_view text, std::string file, bool is_line)
+      : text_(text), file_(std::move(file)), is_line_(is_line) {}
 
   bool null() { return add(nullptr); }
   bool boolean(bool value) { return add(value); }
@@ -54,17 +56,22 @@ class StrictBuilder {
     return true;
   }
 
-  bool parse_error(size_t position, const std::string& last_token,
-                   const nlohmann::json::exception& error) {
+  bool parse_error(size_t position, const std::string&, const nlohmann::json::exception& error) {
+    const size_t at = std::min(position == 0 ? 0 : position - 1, text_.size());
+    size_t begin = at;
+    while (begin > 0 && at < text_.size() && is_word(text_[at]) && is_word(text_[begin - 1]))
+      --begin;
+    const std::string where = file_ + ": " + place(begin);
+    const std::string_view token = text_.substr(begin, at - begin + 1);
     if (error.id == 406) {  // out of range: the text is JSON, the number is none of ours
-      throw InputError(file_ + ": byte " + std::to_string(position), last_token,
-                       "a number that a double can hold");
+      throw InputError(where, shortened(token, kMaxShown), "a number that a double can hold");
     }
-    const bool ended = last_token.empty() || last_token == "<U+0000>";
-    const std::string found = ended ? "the end of the text"
-                                    : "\"" + last_token.substr(0, kMaxShown) +
-                                          (last_token.size() > kMaxShown ? "..." : "") + "\"";
-    throw InputError(file_ + ": byte " + std::to_string(position), printable(found), "valid JSON");
+    for (const std::string_view name : {"NaN", "Infinity"}) {
+      if (!text_.substr(at).starts_with(name)) continue;
+      throw InputError(where, std::string(name) + ", which Python writes", "valid JSON");
+    }
+    const bool ended = text_.find_first_not_of(" \t\r\n", at) == std::string_view::npos;
+    throw InputError(where, ended ? "the end of the text" : quoted(token), "valid JSON");
   }
 
   Json take() { return std::move(root_); }
@@ -76,11 +83,20 @@ class StrictBuilder {
     std::set<std::string> seen;
   };
 
-  static std::string printable(std::string text) {
-    for (char& c : text) {
-      if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
-    }
-    return text;
+  // Of what numbers and names are made.
+  static bool is_word(char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '+' || c == '-';
+  }
+
+  // Of a byte, as an editor counts: from 1, columns in characters.
+  std::string place(size_t at) const {
+    const std::string_view before = text_.substr(0, at);
+    const auto lines = std::count(before.begin(), before.end(), '\n');
+    const size_t begin = before.rfind('\n') + 1;  // npos + 1 is 0
+    const auto characters = std::count_if(before.begin() + begin, before.end(),
+                                          [](char c) { return (c & 0xc0) != 0x80; });
+    const std::string column = "column " + std::to_string(characters + 1);
+    return is_line_ ? column : "line " + std::to_string(lines + 1) + ", " + column;
   }
 
   std::string path() const {
@@ -117,7 +133,9 @@ class StrictBuilder {
     return add(std::move(value));
   }
 
+  std::string_view text_;
   std::string file_;
+  bool is_line_;  // whose place in its file stands in `file_`
   std::vector<Level> levels_;
   Json root_;
 };
@@ -131,12 +149,20 @@ std::string shortest(Real value) {
   return std::string(buffer, end);
 }
 
+Json parse(std::string_view text, const std::string& file, bool is_line) {
+  StrictBuilder builder(text, file, is_line);
+  Json::sax_parse(text.begin(), text.end(), &builder);
+  return builder.take();
+}
+
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& file) {
-  StrictBuilder builder(file);
-  Json::sax_parse(text.begin(), text.end(), &builder);
-  return builder.take();
+  return parse(text, file, /*is_line=*/false);
+}
+
+Json parse_json_line(std::string_view line, const std::string& where) {
+  return parse(line, where, /*is_line=*/true);
 }
 
 Json read_json_file(const std::filesystem::path& file) {
@@ -151,7 +177,7 @@ std::string JsonReader::where() const { return path_.empty() ? file_ : file_ + "
 std::string JsonReader::shown() const {
   std::string text = value_->dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
   if (text.size() > kMaxShown) text = text.substr(0, kMaxShown) + "...";
-  return text;
+  return printable(text);  // DEL, which JSON lets pass
 }
 
 std::string JsonReader::one_of_text(const std::vector<std::string>& names,
@@ -223,6 +249,12 @@ std::string JsonReader::string() const {
 std::string JsonReader::non_empty_string() const {
   std::string text = string();
   if (text.empty()) fail("\"\"", "a string that is not empty");
+  return text;
+}
+
+std::string JsonReader::name() const {
+  std::string text = non_empty_string();
+  if (printable(text) != text) fail(quoted(text), "a name without control characters");
   return text;
 }
 

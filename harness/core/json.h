@@ -19,8 +19,11 @@ namespace samebits {
 using Json = nlohmann::ordered_json;
 
 // Strict JSON: one value, UTF-8, no duplicate keys, at most 64 levels deep. Throws InputError that
-// names `file` and the byte offset or the key path.
+// names `file` and the key path, or line and column where the text is no JSON at all.
 Json parse_json(std::string_view text, const std::string& file);
+// The same of one line of a file, or of one flag: `where` names it, and a column is all that it
+// adds.
+Json parse_json_line(std::string_view line, const std::string& where);
 Json read_json_file(const std::filesystem::path& file);
 
 // Reads a JSON value into plain structs. Every member throws InputError in one line: file, key
@@ -43,6 +46,8 @@ class JsonReader {
 
   std::string string() const;
   std::string non_empty_string() const;
+  // Not empty, and printable (text.h): what becomes a name in a report or on a terminal.
+  std::string name() const;
   bool boolean() const;
   int64_t integer(int64_t min = std::numeric_limits<int64_t>::min(),
                   int64_t max = std::numeric_limits<int64_t>::max()) const;

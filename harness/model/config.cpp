@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "harness/core/error.h"
+#include "harness/core/json.h"
 #include "harness/model/numerics.h"
 
 namespace samebits {
@@ -17,13 +17,7 @@ using nlohmann::json;
 class ConfigReader {
  public:
   explicit ConfigReader(const std::filesystem::path& file) : file_(file.string()) {
-    std::ifstream in(file);
-    if (!in) throw InputError(file_, "no such file", "a Hugging Face config.json");
-    try {
-      root_ = json::parse(in);
-    } catch (const json::parse_error& error) {
-      throw InputError(fmt::format("{}: byte {}", file_, error.byte), "broken JSON", "an object");
-    }
+    root_ = read_json_file(file);
     if (!root_.is_object()) throw InputError(file_, root_.type_name(), "an object");
   }
 

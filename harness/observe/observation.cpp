@@ -206,7 +206,7 @@ std::string line_from_observation(const Observation& observation) {
 }
 
 Observation observation_from_line(std::string_view line, const std::string& where) {
-  const Json parsed = parse_json(line, where);
+  const Json parsed = parse_json_line(line, where);
   // What JSON lets pass around an object is no part of a stream: its bytes are evidence.
   if (!line.starts_with('{') || !line.ends_with('}')) {
     throw InputError(where, "a byte order mark, a space or a carriage return", "one JSON object");
@@ -216,9 +216,9 @@ Observation observation_from_line(std::string_view line, const std::string& wher
       {"step", "phase", "rank", "site", "dtype", "shape", "digest", "bits", "value", "nonfinite"});
   Observation observation;
   observation.step = json.required("step").integer(0);
-  observation.phase = json.required("phase").non_empty_string();
+  observation.phase = json.required("phase").name();
   observation.rank = json.required("rank").integer(0, kMaxRank);
-  observation.site = json.required("site").non_empty_string();
+  observation.site = json.required("site").name();
   const JsonReader dtype = json.required("dtype");
   const auto known_dtype = dtype_from_name(dtype.string());
   if (!known_dtype) dtype.fail(dtype.shown(), "the name of a dtype, such as \"float32\"");

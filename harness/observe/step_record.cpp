@@ -23,7 +23,7 @@ std::string line_from_step_record(const StepRecord& record) {
 }
 
 StepRecord step_record_from_line(std::string_view line, const std::string& where) {
-  const Json parsed = parse_json(line, where);
+  const Json parsed = parse_json_line(line, where);
   const JsonReader json(parsed, where);
   json.object({"step", "phases", "witness", "completion"});
   StepRecord record;

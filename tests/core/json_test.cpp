@@ -24,19 +24,43 @@ TEST(ParseJson, KeepsTheOrderOfKeys) {
             R"({"b":[1,{"z":null}],"a":-0.5,"c":{}})");
 }
 
-TEST(ParseJson, EveryTruncationIsRefusedWithItsByte) {
+TEST(ParseJson, EveryTruncationIsRefusedWithItsPlace) {
   const std::string text = R"({"a": [1, 2.5, "x\n"], "b": {"c": true}})";
   EXPECT_NO_THROW(parse_json(text, "f.json"));
   for (size_t size = 0; size < text.size(); ++size) {
-    EXPECT_THAT(error_of(text.substr(0, size)), StartsWith("f.json: byte ")) << size;
+    EXPECT_THAT(error_of(text.substr(0, size)), StartsWith("f.json: line 1, column ")) << size;
   }
 }
 
 TEST(ParseJson, BrokenTextIsRefused) {
   for (const char* text : {"{\"a\": 1,}", "{a: 1}", "[1 2]", "{} {}", "nul", "'a'", "[1e999]",
                            "\"\xff\"", "// note\n1", "{\"a\"\n\n: }"}) {
-    EXPECT_THAT(error_of(text), HasSubstr("f.json: byte")) << text;
+    EXPECT_THAT(error_of(text), HasSubstr("f.json: line")) << text;
   }
+}
+
+TEST(ParseJson, LinesAndColumnsAreThoseOfAnEditor) {
+  EXPECT_EQ(error_of("{\n  \"a\": 1,\n  \"b\": x\n}"),
+            "f.json: line 3, column 8: found \"x\", expected valid JSON");
+  EXPECT_EQ(error_of("[\"日本\" 1]"), "f.json: line 1, column 7: found \"1\", expected valid JSON");
+  EXPECT_EQ(error_of("{\"a\": 1,\n\n"),
+            "f.json: line 3, column 1: found the end of the text, expected valid JSON");
+  EXPECT_EQ(error_of("[1,\n 1e999]"),
+            "f.json: line 2, column 2: found 1e999, expected a number that a double can hold");
+  EXPECT_EQ(message_of<InputError>([] { parse_json_line("[1 2]", "f: line 7"); }),
+            "f: line 7: column 4: found \"2\", expected valid JSON");
+}
+
+TEST(ParseJson, WhatPythonWritesIsCalledSo) {
+  EXPECT_EQ(error_of("[NaN]"),
+            "f.json: line 1, column 2: found NaN, which Python writes, expected valid JSON");
+  EXPECT_EQ(error_of("[-Infinity]"),
+            "f.json: line 1, column 2: found Infinity, which Python writes, expected valid JSON");
+}
+
+TEST(ParseJson, ANumberWithoutEndIsShown) {
+  EXPECT_LT(error_of("[" + std::string(3'000'000, '9') + "x").size(), 300u);
+  EXPECT_LT(error_of("[1" + std::string(3'000'000, '0') + "]").size(), 300u);
 }
 
 TEST(ParseJson, DuplicateKeysAreRefusedWithTheirPath) {
@@ -85,6 +109,16 @@ TEST_F(Reader, SaysWhereWhatAndWhy) {
       "\"tp\"?)");
   EXPECT_EQ(error_at("{}", [](const JsonReader& json) { json.required("tp"); }),
             "f.json: key: found no key \"tp\", expected it to be there");
+}
+
+TEST_F(Reader, NamesHaveNoControlCharacters) {
+  EXPECT_EQ(at("\"loss \u00e9\"").name(), "loss \u00e9");
+  EXPECT_EQ(error_at("\"a\\u001b\"", [](const JsonReader& json) { json.name(); }),
+            "f.json: key: found \"a\\u001b\", expected a name without control characters");
+  EXPECT_THAT(error_at("\"a\\nb\"", [](const JsonReader& json) { json.name(); }),
+              HasSubstr("a\\nb"));
+  EXPECT_THAT(error_at("\"\"", [](const JsonReader& json) { json.name(); }),
+              HasSubstr("not empty"));
 }
 
 TEST_F(Reader, RangesEndWhereTheySay) {

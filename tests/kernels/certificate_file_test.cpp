@@ -53,7 +53,7 @@ TEST(ParseCertificates, ReadsBackWhatWasWritten) {
 TEST(ParseCertificates, EveryTruncationIsRefused) {
   const std::string text = text_from_certificates(example());
   for (size_t size = 0; size + 2 < text.size(); ++size) {  // the last byte ends a line
-    EXPECT_THAT(error_of(text.substr(0, size)), StartsWith("f.json: byte ")) << size;
+    EXPECT_THAT(error_of(text.substr(0, size)), StartsWith("f.json: line ")) << size;
   }
 }
 

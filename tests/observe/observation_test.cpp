@@ -144,7 +144,7 @@ TEST(Observation, EditedLineIsRefused) {
               HasSubstr("did you mean \"site\"?"));
   EXPECT_THAT(error_of(replaced(line, "\"step\":3", "\"step\":-3")), HasSubstr("at least 0"));
   EXPECT_THAT(error_of(replaced(line, "float32", "float23")), HasSubstr("the name of a dtype"));
-  EXPECT_THAT(error_of(line + "x"), StartsWith("a.jsonl: line 1: byte"));
+  EXPECT_THAT(error_of(line + "x"), StartsWith("a.jsonl: line 1: column"));
 }
 
 }  // namespace

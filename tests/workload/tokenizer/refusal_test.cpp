@@ -118,7 +118,7 @@ TEST(TokenizerRefusal, BrokenJsonNamesTheByte) {
   EXPECT_THAT(message_of<InputError>([&] {
                 read_tokenizer({text, "tokenizer.json"}, std::nullopt);
               }),
-              StartsWith("tokenizer.json: byte "));
+              StartsWith("tokenizer.json: line "));
 }
 
 std::string refusal_of_config(const std::string& config) {
