@@ -5,6 +5,7 @@
 #include "harness/core/environment.h"
 #include "harness/core/error.h"
 #include "harness/core/file.h"
+#include "harness/report/markdown.h"
 #include "harness/report/table.h"
 
 namespace samebits {
@@ -22,9 +23,10 @@ std::string actual_text(const Actual& actual) {
   if (actual.states.empty()) return "**Actual:** no torch has been asked yet.\n";
   Table table{{{"torch"}, {"state"}, {"evidence"}}, /*rows=*/{}};
   for (const UpstreamState& state : actual.states) {
-    table.rows.push_back({state.torch, state.state, "`" + state.evidence + "`"});
+    table.rows.push_back({markdown_text(state.torch), state.state, markdown_code(state.evidence)});
   }
-  return fmt::format("**Actual**, {}:\n\n{}", actual.source, table.markdown());
+  return fmt::format("**Actual**, {}:\n\n{}", actual.source,
+                     table.markdown(Table::Cells::kMarkdown));
 }
 
 std::string bundle_readme(const Repro& repro, const std::string& issue, const Actual& actual) {
@@ -53,7 +55,7 @@ void write_bundle(const Repro& repro, const std::filesystem::path& folder, const
   check_is_new_or_empty(out);
   const std::string issue = read_text_file((folder / "issue.md").string());
   const std::string script = read_text_file((folder / "upstream.py").string());
-  std::filesystem::create_directories(out);
+  make_folder(out);
   write_text_file((out / "upstream.py").string(), script);
   write_text_file((out / "README.md").string(), bundle_readme(repro, issue, actual));
 }

@@ -66,7 +66,7 @@ std::string catalogue_table(const std::filesystem::path& root) {
                           states_text(states_of(repro.name, asked), has_script),
                           link_text(repro.links.front())});
   }
-  return table.markdown();
+  return table.markdown(Table::Cells::kMarkdown);
 }
 
 }  // namespace samebits

@@ -63,8 +63,8 @@ std::string DetectorMatrix::markdown() const {
     cells.push_back(verdict_of(row));
     table.rows.push_back(std::move(cells));
   }
-  return fmt::format("{}\nMissed: {}. False alarms: {}.\n", table.markdown(), list_of(missed()),
-                     list_of(false_alarms()));
+  return fmt::format("{}\nMissed: {}. False alarms: {}.\n", table.markdown(Table::Cells::kMarkdown),
+                     list_of(missed()), list_of(false_alarms()));
 }
 
 DetectorMatrix detector_matrix() {

@@ -10,6 +10,7 @@
 #include "harness/core/json.h"
 #include "harness/observe/manifest.h"
 #include "harness/observe/observation.h"
+#include "harness/report/markdown.h"
 
 namespace samebits {
 namespace {
@@ -116,7 +117,7 @@ Facts facts_of(const std::filesystem::path& run_folder) {
 std::string list_of(const std::vector<std::string>& lines, const std::string& otherwise) {
   if (lines.empty()) return "- " + otherwise + "\n";
   std::string text;
-  for (const std::string& line : lines) text += "- " + line + "\n";
+  for (const std::string& line : lines) text += "- " + markdown_text(line) + "\n";
   return text;
 }
 
@@ -129,14 +130,15 @@ std::string operators_of(const Facts& facts) {
 }
 
 std::string commands_of(const Facts& facts, const std::filesystem::path& run_folder) {
-  return fmt::format("    {}\n    samebits compare {} {}\n", facts.command,
-                     (run_folder / facts.a).string(), (run_folder / facts.b).string());
+  return fmt::format("    {}\n    samebits compare {} {}\n", printable(facts.command),
+                     printable((run_folder / facts.a).string()),
+                     printable((run_folder / facts.b).string()));
 }
 
 std::string readme(const std::string& name, const Facts& facts, const std::string& commands) {
   return fmt::format(
       "# {}\n\n"
-      "Case `{}`: the arms `{}` and `{}` were to be {}, and part at step {}, site `{}`.\n\n"
+      "Case {}: the arms {} and {} were to be {}, and part at step {}, site {}.\n\n"
       "**What happened.** {}\n\n"
       "| arm | value |\n|---|---|\n| {} | {} |\n| {} | {} |\n\n"
       "The arms differ in\n\n{}\n"
@@ -145,27 +147,31 @@ std::string readme(const std::string& name, const Facts& facts, const std::strin
       "**Fix.** Not known yet.\n\n"
       "**Who is affected.** Not known yet.\n\n"
       "**Detected by** the comparison of the two arms:\n\n{}\n"
-      "```\n{}```\n",
-      name, facts.case_name, facts.a, facts.b, facts.relation, facts.step, facts.site, facts.text,
-      facts.a, facts.value_a, facts.b, facts.value_b, settings_of(facts), operators_of(facts),
-      commands, facts.environment);
+      "{}",
+      name, markdown_code(facts.case_name), markdown_code(facts.a), markdown_code(facts.b),
+      markdown_text(facts.relation), facts.step, markdown_code(facts.site),
+      markdown_text(facts.text), markdown_text(facts.a), markdown_text(facts.value_a),
+      markdown_text(facts.b), markdown_text(facts.value_b), settings_of(facts), operators_of(facts),
+      commands, markdown_block(facts.environment));
 }
 
 std::string issue(const Facts& facts, const std::string& commands) {
   return fmt::format(
       "### Bug description\n\n"
       "The same workload, run in two ways, gives other values from step {} on. The first is "
-      "`{}`:\n\n"
+      "{}:\n\n"
       "    {}\n\n"
       "The two ways differ in\n\n{}\n"
       "The first operator:\n\n{}\n"
-      "**Expected:** `{}`: {}\n\n"
-      "**Actual:** `{}`: {}\n\n"
+      "**Expected:** {}: {}\n\n"
+      "**Actual:** {}: {}\n\n"
       "Not known yet: the mechanism, and code that shows it without samebits.\n\n"
       "### To reproduce\n\n{}\n"
-      "### Versions of the run\n\n```\n{}```\n",
-      facts.step, facts.site, facts.text, settings_of(facts), operators_of(facts), facts.a,
-      facts.value_a, facts.b, facts.value_b, commands, facts.environment);
+      "### Versions of the run\n\n{}",
+      facts.step, markdown_code(facts.site), printable(facts.text), settings_of(facts),
+      operators_of(facts), markdown_code(facts.a), markdown_text(facts.value_a),
+      markdown_code(facts.b), markdown_text(facts.value_b), commands,
+      markdown_block(facts.environment));
 }
 
 }  // namespace
@@ -179,7 +185,7 @@ std::filesystem::path new_repro(const std::string& name, const std::filesystem::
   }
   const Facts facts = facts_of(run_folder);
   const std::string commands = commands_of(facts, run_folder);
-  std::filesystem::create_directories(folder);
+  make_folder(folder);
   write_text_file((folder / "README.md").string(), readme(name, facts, commands));
   write_text_file((folder / "issue.md").string(), issue(facts, commands));
   return folder;

@@ -60,7 +60,7 @@ UpstreamState ask_upstream(const std::filesystem::path& script, const std::strin
                      "exit code " + std::to_string(asked.code) + ": \"" + asked.last_line + "\"",
                      "exit code 0");
   }
-  const Json json = parse_json(asked.last_line, script.string());
+  const Json json = parse_json_line(asked.last_line, script.string());
   const JsonReader reader(json, script.string());
   reader.object({"torch", "state", "evidence"});
   const std::string state = reader.required("state").string();

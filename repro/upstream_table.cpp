@@ -7,6 +7,7 @@
 #include "harness/core/error.h"
 #include "harness/core/file.h"
 #include "harness/core/json.h"
+#include "harness/report/markdown.h"
 #include "harness/report/table.h"
 
 namespace samebits {
@@ -50,14 +51,15 @@ std::optional<UpstreamRow> row_from_line(const std::string& line) {
 std::string upstream_table(const std::vector<UpstreamRow>& rows) {
   Table table = empty_upstream_table();
   for (const auto& [repro, state] : rows) {
-    table.rows.push_back({repro, state.torch, state.state, "`" + state.evidence + "`"});
+    table.rows.push_back(
+        {repro, markdown_text(state.torch), state.state, markdown_code(state.evidence)});
   }
-  return table.markdown();
+  return table.markdown(Table::Cells::kMarkdown);
 }
 
 std::vector<UpstreamRow> read_upstream_table(const std::filesystem::path& file) {
   const std::string text = read_text_file(file.string());
-  const std::string head = empty_upstream_table().markdown();
+  const std::string head = empty_upstream_table().markdown(Table::Cells::kMarkdown);
   const size_t begin = text.find(head);
   if (begin == std::string::npos) {
     throw InputError(file.string(), "no table of states", "what `samebits repro upstream` prints");

@@ -4,14 +4,17 @@
 namespace samebits {
 namespace {
 
-constexpr size_t kWidth = 100;  // of a line of prose
+constexpr size_t kWidth = 100;     // of a line of prose
+constexpr size_t kLongest = 4000;  // sentence
 
 void add_section(std::string& text, const Table& table) {
   if (!table.rows.empty()) text += table.console() + "\n";
 }
 
 // Words in lines of at most kWidth columns; those after the first begin with `indent` spaces.
-std::string wrapped(const std::string& prose, size_t indent) {
+// What a run that others recorded says is made printable, and given an end.
+std::string wrapped(const std::string& from, size_t indent) {
+  const std::string prose = shortened(from, kLongest);
   std::string text;
   size_t column = indent;
   size_t begin = 0;
@@ -41,7 +44,9 @@ void add_failure(std::string& text, const ReportRecord::Failure& failure) {
   };
   text += "\n" + wrapped(failure.title, 0) + "\n";
   for (const auto& [key, value] : failure.facts) add_line(key, wrapped(value, kLabel));
-  for (size_t i = 0; i < failure.next.size(); ++i) add_line(i == 0 ? "next" : "", failure.next[i]);
+  for (size_t i = 0; i < failure.next.size(); ++i) {
+    add_line(i == 0 ? "next" : "", shortened(failure.next[i], kLongest));
+  }
 }
 
 }  // namespace
@@ -64,7 +69,7 @@ std::string console_details(const ReportRecord& record) {
 }
 
 std::string console_summary(const ReportRecord& record) {
-  std::string text = title_of(record) + "\n" + wrapped(record.headline, 0) + "\n";
+  std::string text = printable(title_of(record)) + "\n" + wrapped(record.headline, 0) + "\n";
   const Table relations = relation_table(record);
   if (!relations.rows.empty()) text += "\n" + relations.console();
   for (const ReportRecord::Failure& failure : record.failures) add_failure(text, failure);

@@ -6,7 +6,7 @@ namespace {
 // What cannot be said in a name of a test: one line of plain text.
 std::string xml_escaped(const std::string& text) {
   std::string escaped;
-  for (const char c : text) {
+  for (const char c : printable(text)) {
     switch (c) {
       case '&':
         escaped += "&amp;";

@@ -1,3 +1,4 @@
+#include "harness/report/markdown.h"
 #include "harness/report/tables.h"
 #include "harness/report/writers.h"
 
@@ -19,17 +20,22 @@ void add_details(std::string& text, const std::string& summary, const std::strin
 
 void add_failures(std::string& text, const ReportRecord& record) {
   for (const ReportRecord::Failure& failure : record.failures) {
-    text += "\n## " + failure.title + "\n\n";
-    for (const auto& [key, value] : failure.facts) text += "- " + key + ": " + value + "\n";
-    for (const std::string& command : failure.next) text += "- next: `" + command + "`\n";
+    text += "\n## " + markdown_text(failure.title) + "\n\n";
+    for (const auto& [key, value] : failure.facts) {
+      text += "- " + key + ": " + markdown_text(value) + "\n";
+    }
+    for (const std::string& command : failure.next) {
+      text += "- next: " + markdown_code(command) + "\n";
+    }
   }
 }
 
 }  // namespace
 
 std::string markdown_report(const ReportRecord& record) {
-  std::string text = "# samebits: " + title_of(record) + "\n\n**" + record.headline + "**\n";
-  if (!record.command.empty()) text += "\n`" + record.command + "`\n";
+  std::string text = "# samebits: " + markdown_text(title_of(record)) + "\n\n**" +
+                     markdown_text(record.headline) + "**\n";
+  if (!record.command.empty()) text += "\n" + markdown_code(record.command) + "\n";
   add_failures(text, record);
   add_section(text, "What ran",
               "Settings of the first arm; other arms differ where their mode says.",
@@ -53,7 +59,7 @@ std::string markdown_report(const ReportRecord& record) {
   add_section(text, "Goldens", "Each arm against the stream that was blessed for it.",
               golden_table(record));
   text += "\n## What this run could not see\n\n";
-  for (const std::string& spot : record.blind_spots) text += "- " + spot + "\n";
+  for (const std::string& spot : record.blind_spots) text += "- " + markdown_text(spot) + "\n";
   add_details(text, "Peak memory", "The most that tensors took at once on the card.",
               memory_table(record));
   add_details(text, "Witness: what proves the mode of each arm",

@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <cstdio>
 
+#include "harness/core/text.h"
+#include "harness/report/markdown.h"
+
 namespace samebits {
 namespace {
 
@@ -23,7 +26,12 @@ std::string without_trailing_space(std::string line) {
   return line;
 }
 
-std::string markdown_cell(const std::string& text) {
+constexpr size_t kLongestCell = 400;
+
+std::string console_cell(const std::string& text) { return shortened(text, kLongestCell); }
+
+std::string markdown_cell(const std::string& text, Table::Cells cells) {
+  if (cells == Table::Cells::kText) return markdown_text(console_cell(text));
   std::string cell;
   for (const char c : text) {
     if (c == '|') cell += '\\';
@@ -44,7 +52,8 @@ std::string Table::console() const {
   std::vector<size_t> widths;
   for (const Column& column : columns) widths.push_back(display_width(column.title));
   for (const auto& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], display_width(row[i]));
+    for (size_t i = 0; i < row.size(); ++i)
+      widths[i] = std::max(widths[i], display_width(console_cell(row[i])));
   }
   const auto line = [&](auto&& cell_at) {
     std::string text;
@@ -56,19 +65,19 @@ std::string Table::console() const {
   };
   std::string text = line([&](size_t i) { return columns[i].title; });
   text += line([&](size_t i) { return std::string(widths[i], '-'); });
-  for (const auto& row : rows) text += line([&](size_t i) { return row[i]; });
+  for (const auto& row : rows) text += line([&](size_t i) { return console_cell(row[i]); });
   return text;
 }
 
-std::string Table::markdown() const {
+std::string Table::markdown(Cells cells) const {
   std::string text = "|";
-  for (const Column& column : columns) text += " " + markdown_cell(column.title) + " |";
+  for (const Column& column : columns) text += " " + markdown_cell(column.title, cells) + " |";
   text += "\n|";
   for (const Column& column : columns) text += column.is_number ? "---:|" : "---|";
   text += '\n';
   for (const auto& row : rows) {
     text += '|';
-    for (const std::string& cell : row) text += " " + markdown_cell(cell) + " |";
+    for (const std::string& cell : row) text += " " + markdown_cell(cell, cells) + " |";
     text += '\n';
   }
   return text;

@@ -6,7 +6,8 @@
 
 namespace samebits {
 
-// A table of text, written as aligned columns or as Markdown.
+// A table of text, written as aligned columns or as Markdown. Cells become one line each, printable
+// (core/text.h), and long ones are cut in the middle.
 struct Table {
   struct Column {
     std::string title;
@@ -15,8 +16,11 @@ struct Table {
   std::vector<Column> columns;
   std::vector<std::vector<std::string>> rows;  // as many cells as columns
 
-  std::string console() const;   // two spaces between columns, a rule under the titles
-  std::string markdown() const;  // GitHub's; `|` in a cell is escaped
+  std::string console() const;  // two spaces between columns, a rule under the titles
+
+  // GitHub's. Cells are text from anywhere, or Markdown of our own in which `|` alone is escaped.
+  enum class Cells { kText, kMarkdown };
+  std::string markdown(Cells cells = Cells::kText) const;
 };
 
 // Columns that a terminal needs for a UTF-8 text: its code points.
