@@ -9,6 +9,7 @@
 
 #include "harness/cli/commands.h"
 #include "harness/core/error.h"
+#include "harness/core/output.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/workload/workload.h"
 #include "repro/detectors.h"
@@ -38,8 +39,8 @@ std::vector<Detector> chosen_detectors(const std::vector<std::string>& names) {
 
 void explain(const std::vector<Detector>& chosen) {
   for (const Detector& detector : chosen) {
-    fmt::print("{} looks for {}\n  and cannot see {}\n", detector.name, detector.looks_for,
-               detector.cannot_see);
+    say("{} looks for {}\n  and cannot see {}\n", detector.name, detector.looks_for,
+        detector.cannot_see);
   }
 }
 
@@ -57,7 +58,7 @@ bool has_nonfinite_outputs(const Subject& subject) {
   for (const at::Tensor& output : subject.program(subject.inputs(subject.hint))) {
     const at::Tensor whole = is_dtensor(output) ? full_tensor(output) : output;
     if (at::isfinite(whole).all().item<bool>()) continue;
-    fmt::print("  its outputs have NaN or infinite elements, in which nothing can agree\n");
+    say("  its outputs have NaN or infinite elements, in which nothing can agree\n");
     return true;
   }
   return false;
@@ -67,19 +68,19 @@ bool has_nonfinite_outputs(const Subject& subject) {
 bool check_arm_with(const Arm& arm, const std::vector<Detector>& chosen) {
   const c10::NoGradGuard no_grad;
   const Subject subject = subject_of_arm(arm);
-  fmt::print("\n{}: a prefill of one sequence at TP {}, traced at {} tokens, served at {}\n",
-             arm.name, arm.mesh.tp, subject.hint, fmt::join(subject.sizes, ", "));
-  fmt::print("  not looked at: {}\n", not_looked_at(arm));
+  say("\n{}: a prefill of one sequence at TP {}, traced at {} tokens, served at {}\n", arm.name,
+      arm.mesh.tp, subject.hint, fmt::format("{}", fmt::join(subject.sizes, ", ")));
+  say("  not looked at: {}\n", not_looked_at(arm));
   bool found_any = has_nonfinite_outputs(subject);
   for (const Detector& detector : chosen) {
     const std::vector<std::string> found = detector.find(subject);
     found_any = found_any || !found.empty();
-    fmt::print("  {} finds {}\n", detector.name,
-               found.empty() ? "nothing" : fmt::format("{}:", found.size()));
+    say("  {} finds {}\n", detector.name,
+        found.empty() ? "nothing" : fmt::format("{}:", found.size()));
     for (size_t i = 0; i < std::min(found.size(), kMostShown); ++i) {
-      fmt::print("    {}\n", found[i]);
+      say("    {}\n", found[i]);
     }
-    if (found.size() > kMostShown) fmt::print("    and {} more\n", found.size() - kMostShown);
+    if (found.size() > kMostShown) say("    and {} more\n", found.size() - kMostShown);
   }
   return found_any;
 }

@@ -12,6 +12,7 @@
 #include "harness/cli/commands.h"
 #include "harness/core/error.h"
 #include "harness/core/file.h"
+#include "harness/core/output.h"
 #include "harness/kernels/device.h"
 #include "repro/bundle.h"
 #include "repro/catalogue.h"
@@ -90,23 +91,22 @@ std::string live_text(const std::vector<UpstreamState>& states) {
 
 int list(const std::string& format) {
   if (format == "md") {
-    fmt::print("{}", catalogue_table("."));
+    print_text(catalogue_table("."));
     return 0;
   }
   size_t width = 0;
   for (const Repro& repro : catalogue()) width = std::max(width, repro.name.size());
   const std::vector<UpstreamRow> asked = read_upstream_table("reports/upstream/README.md");
-  fmt::print("{:<{}}  {:<6}  {:<20}  {}\n", "repro", width, "kind", "live in torch", "what");
+  say("{:<{}}  {:<6}  {:<20}  {}\n", "repro", width, "kind", "live in torch", "what");
   for (const Repro& repro : catalogue()) {
-    fmt::print("{:<{}}  {:<6}  {:<20}  {}\n", repro.name, width,
-               repro.is_silent ? "silent" : "loud", live_text(states_of(repro.name, asked)),
-               repro.title);
+    say("{:<{}}  {:<6}  {:<20}  {}\n", repro.name, width, repro.is_silent ? "silent" : "loud",
+        live_text(states_of(repro.name, asked)), repro.title);
   }
   return 0;
 }
 
 int show(const std::string& name) {
-  fmt::print("{}", read_text_file((folder_of(find_repro(name)) / "README.md").string()));
+  print_text(read_text_file((folder_of(find_repro(name)) / "README.md").string()));
   return 0;
 }
 
@@ -114,7 +114,7 @@ void print_findings(const std::function<Subject()>& subject) {
   for (const Detector& detector : detectors()) {
     const std::vector<std::string> found = detector.find(subject());
     if (found.empty()) continue;
-    fmt::print("  {} finds {}: {}\n", detector.name, found.size(), found.front());
+    say("  {} finds {}: {}\n", detector.name, found.size(), found.front());
   }
 }
 
@@ -127,8 +127,8 @@ bool run_failure(const std::string& name, const std::string& symptom,
   const Outcome outcome = run(subject());
   const bool as_described =
       outcome.went_wrong && outcome.evidence.find(symptom) != std::string::npos;
-  fmt::print("{}: {}\n  {}\n", name,
-             as_described ? "fails as described" : "does NOT fail as described", outcome.evidence);
+  say("{}: {}\n  {}\n", name, as_described ? "fails as described" : "does NOT fail as described",
+      outcome.evidence);
   print_findings(subject);
   return as_described;
 }
@@ -145,7 +145,7 @@ bool run_buggy(const Repro& repro) {
 
 bool run_passing(const std::string& name, const std::function<Subject()>& subject, const Run& run) {
   const Outcome outcome = run(subject());
-  fmt::print("{}: {}\n  {}\n", name, outcome.went_wrong ? "FAILS" : "passes", outcome.evidence);
+  say("{}: {}\n  {}\n", name, outcome.went_wrong ? "FAILS" : "passes", outcome.evidence);
   print_findings(subject);
   return !outcome.went_wrong;
 }
@@ -184,18 +184,19 @@ int run_on_card(const std::vector<std::string>& names, bool buggy, bool fixed) {
 int issue(const std::string& name) {
   const Repro& repro = find_repro(name);
   const std::string text = read_text_file((folder_of(repro) / "issue.md").string());
-  fmt::print("Title: {}\n\n{}", repro.title, text);
+  say("Title: {}\n\n", repro.title);
+  print_text(text);
   if (has_upstream_script(repro)) {
-    fmt::print("\n### Minimal code\n\n```python\n{}```\n",
-               read_text_file((folder_of(repro) / "upstream.py").string()));
+    const std::string script = read_text_file((folder_of(repro) / "upstream.py").string());
+    print_text("\n### Minimal code\n\n```python\n" + script + "```\n");
   }
-  fmt::print("\n{}", links_and_versions(repro));
+  print_text("\n" + links_and_versions(repro));
   return 0;
 }
 
 int lay_new(const std::string& name, const std::string& run_folder) {
   const std::filesystem::path folder = new_repro(name, run_folder, "repro");
-  fmt::print("{}: README.md and issue.md, with what the run knows\n", folder.string());
+  say("{}: README.md and issue.md, with what the run knows\n", folder.string());
   return 0;
 }
 
@@ -205,13 +206,13 @@ int upstream(const std::vector<std::string>& names, const std::string& python) {
     if (names.empty() && !has_upstream_script(*repro)) continue;
     rows.push_back({repro->name, ask_upstream(upstream_script(*repro), python)});
   }
-  fmt::print("{}", upstream_table(rows));
+  print_text(upstream_table(rows));
   return 0;
 }
 
 int print_matrix() {
   const DetectorMatrix matrix = detector_matrix();
-  fmt::print("{}", matrix.markdown());
+  print_text(matrix.markdown());
   return matrix.missed().empty() && matrix.false_alarms().empty() ? 0 : 1;
 }
 
@@ -232,7 +233,7 @@ int bundle(const std::string& name, const std::string& python, const std::string
   const std::filesystem::path folder = out.empty() ? "out/" + name : out;
   const std::filesystem::path repro_folder = upstream_script(repro).parent_path();
   write_bundle(repro, repro_folder, actual_of(repro, python), folder);
-  fmt::print("{}: README.md and upstream.py, which need nothing of samebits\n", folder.string());
+  say("{}: README.md and upstream.py, which need nothing of samebits\n", folder.string());
   return 0;
 }
 

@@ -2,8 +2,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <array>
-#include <iostream>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -12,8 +10,73 @@
 #include "harness/core/environment.h"
 #include "harness/core/error.h"
 #include "harness/core/file.h"
+#include "harness/core/output.h"
 
 namespace samebits {
+namespace {
+
+// Shows the figures as they come and keeps them as JSON. The library's own file would be opened,
+// and emptied, before anything is measured.
+class Reporter : public benchmark::BenchmarkReporter {
+ public:
+  Reporter() {
+    console_.SetOutputStream(&shown_);
+    console_.SetErrorStream(&notes_);
+    json_.SetOutputStream(&kept_);
+    json_.SetErrorStream(&notes_);
+    SetErrorStream(&notes_);  // the library's own complaint would be a second line beside ours
+  }
+
+  bool ReportContext(const Context& context) override {
+    const bool goes_on = console_.ReportContext(context);
+    print_shown();
+    return json_.ReportContext(context) && goes_on;
+  }
+  void ReportRuns(const std::vector<Run>& runs) override {
+    console_.ReportRuns(runs);
+    print_shown();
+    json_.ReportRuns(runs);
+  }
+  void Finalize() override {
+    console_.Finalize();
+    print_shown();
+    json_.Finalize();
+  }
+
+  std::string notes() const { return notes_.str(); }
+  std::string json() const { return kept_.str() + "\n"; }
+
+ private:
+  void print_shown() {
+    print_text(shown_.str());
+    shown_.str("");
+  }
+
+  std::ostringstream shown_, kept_, notes_;
+  benchmark::ConsoleReporter console_{benchmark::ConsoleReporter::OO_None};
+  benchmark::JSONReporter json_;
+};
+
+int run_bench(const std::vector<std::string>& names, const std::string& out) {
+  if (!out.empty()) check_output(out);
+  std::string program = "samebits bench";
+  char* argv[] = {program.data()};
+  int argc = 1;
+  benchmark::Initialize(&argc, argv);
+  for (const auto& [name, value] : environment_report()) benchmark::AddCustomContext(name, value);
+  const std::string filter =
+      names.empty() ? "all" : fmt::format("^({})(/|$)", fmt::join(names, "|"));
+  Reporter reporter;
+  if (benchmark::RunSpecifiedBenchmarks(&reporter, nullptr, filter) == 0) {
+    throw InputError("bench", fmt::format("{}", fmt::join(names, " ")),
+                     "names of benchmarks, such as linear");
+  }
+  print_text(reporter.notes());
+  if (!out.empty()) write_text_file(out, reporter.json());
+  return 0;
+}
+
+}  // namespace
 
 void add_bench_command(CLI::App& app, Action& action) {
   CLI::App* command =
@@ -25,32 +88,8 @@ void add_bench_command(CLI::App& app, Action& action) {
       "with CUDA also cuda, kernels and numerics, or a longer start of a name; all by default");
   const auto out = std::make_shared<std::string>();
   command->add_option("--out", *out, "also write the figures there, as JSON");
-  command->callback([names, out, &action] {
-    action = [names, out] {
-      // The library ends the process, with a code of its own, where it cannot write.
-      if (!out->empty()) write_text_file(*out, "");
-      std::string program = "samebits bench";
-      std::string file = "--benchmark_out=" + *out;
-      std::array<char*, 2> argv = {program.data(), file.data()};
-      int argc = out->empty() ? 1 : 2;
-      benchmark::Initialize(&argc, argv.data());
-      for (const auto& [name, value] : environment_report()) {
-        benchmark::AddCustomContext(name, value);
-      }
-      const std::string filter =
-          names->empty() ? "all" : fmt::format("^({})(/|$)", fmt::join(*names, "|"));
-      // The library's own complaint would be a second line beside ours.
-      std::ostringstream notes;
-      benchmark::BenchmarkReporter* reporter = benchmark::CreateDefaultDisplayReporter();
-      reporter->SetErrorStream(&notes);
-      if (benchmark::RunSpecifiedBenchmarks(reporter, nullptr, filter) == 0) {
-        throw InputError("bench", fmt::format("{}", fmt::join(*names, " ")),
-                         "names of benchmarks, such as linear");
-      }
-      std::cerr << notes.str();
-      return 0;
-    };
-  });
+  command->callback(
+      [names, out, &action] { action = [names, out] { return run_bench(*names, *out); }; });
 }
 
 }  // namespace samebits

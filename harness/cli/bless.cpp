@@ -6,6 +6,7 @@
 
 #include "harness/cli/commands.h"
 #include "harness/core/error.h"
+#include "harness/core/output.h"
 #include "harness/observe/manifest.h"
 #include "harness/observe/run_folder.h"
 
@@ -28,7 +29,7 @@ int run_bless(const BlessFlags& flags) {
   check_markers(recordings, *manifest);
   const Provenance provenance{manifest->command, flags.reason, manifest->environment};
   for (const std::string& line : bless(flags.golden, c, recordings, provenance)) {
-    fmt::print("{}\n", line);
+    say("{}\n", line);
   }
   return 0;
 }

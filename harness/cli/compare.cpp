@@ -4,6 +4,7 @@
 #include "harness/compare/evidence.h"
 #include "harness/compare/verdict.h"
 #include "harness/core/error.h"
+#include "harness/core/output.h"
 
 namespace samebits {
 namespace {
@@ -17,16 +18,15 @@ struct CompareFlags {
 };
 
 void print_counts(const CompareFlags& flags, const PairComparison& comparison) {
-  fmt::print("{} against {}, {}: {} observations compared, {} differ", flags.a, flags.b,
-             flags.relation, comparison.compared, comparison.different);
+  say("{} against {}, {}: {} observations compared, {} differ", flags.a, flags.b, flags.relation,
+      comparison.compared, comparison.different);
   if (comparison.only_a + comparison.only_b > 0) {
-    fmt::print(", {} only in the first, {} only in the second", comparison.only_a,
-               comparison.only_b);
+    say(", {} only in the first, {} only in the second", comparison.only_a, comparison.only_b);
   }
   if (comparison.unknown > 0) {
-    fmt::print(", {} tensors whose digests differ were not compared", comparison.unknown);
+    say(", {} tensors whose digests differ were not compared", comparison.unknown);
   }
-  fmt::print("\n");
+  say("\n");
 }
 
 int run_compare(const CompareFlags& flags) {
@@ -38,15 +38,15 @@ int run_compare(const CompareFlags& flags) {
   const Nonfinite nonfinite = flags.accepts_nonfinite ? Nonfinite::kAccept : Nonfinite::kRefuse;
   const bool holds = does_hold(relation, comparison, nonfinite);
   print_counts(flags, comparison);
-  if (comparison.first) fmt::print("first: {}\n", comparison.first->text());
-  if (comparison.compared == 0) fmt::print("nothing was compared, so nothing holds\n");
+  if (comparison.first) say("first: {}\n", comparison.first->text());
+  if (comparison.compared == 0) say("nothing was compared, so nothing holds\n");
   if (comparison.nonfinite > 0 && !flags.accepts_nonfinite) {
-    fmt::print("{} values are NaN or infinite in both, which is no agreement; first: {}\n",
-               comparison.nonfinite, place_text(*comparison.first_nonfinite));
+    say("{} values are NaN or infinite in both, which is no agreement; first: {}\n",
+        comparison.nonfinite, place_text(*comparison.first_nonfinite));
   }
-  if (!a.finished) fmt::print("{} was cut off\n", flags.a);
-  if (!b.finished) fmt::print("{} was cut off\n", flags.b);
-  fmt::print("{}\n", holds ? "holds" : "FAILS");
+  if (!a.finished) say("{} was cut off\n", flags.a);
+  if (!b.finished) say("{} was cut off\n", flags.b);
+  say("{}\n", holds ? "holds" : "FAILS");
   return holds ? 0 : 1;
 }
 

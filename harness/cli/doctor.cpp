@@ -5,6 +5,7 @@
 
 #include "harness/cli/commands.h"
 #include "harness/core/environment.h"
+#include "harness/core/output.h"
 #include "harness/kernels/cpu/isa.h"
 #include "harness/kernels/device.h"
 
@@ -16,7 +17,7 @@ namespace {
 int run_doctor() {
   bool healthy = true;
   const auto line = [](const std::string& key, const std::string& value) {
-    fmt::print("{:<18}{}\n", key, value);
+    say("{:<18}{}\n", key, value);
   };
   for (const auto& [key, value] : environment_report()) line(key, value);
   line("kernels",

@@ -1,8 +1,12 @@
-#include <fmt/format.h>
+#include <cmath>
 
 #include "harness/cli/commands.h"
 #include "harness/cli/model_flags.h"
+#include "harness/core/error.h"
+#include "harness/core/json.h"
+#include "harness/core/output.h"
 #include "harness/workload/grpo.h"
+#include "harness/workload/workload.h"
 
 namespace samebits {
 namespace {
@@ -14,9 +18,20 @@ struct GenerateFlags {
                     /*top_p=*/1.0};
 };
 
+// The library's ranges let pass what is no number.
+void require_number(const char* flag, double value, const char* expected) {
+  if (!std::isfinite(value)) throw InputError(flag, shortest_text(value), expected);
+}
+
 int run_generate(const GenerateFlags& flags) {
+  require_number("--temperature", flags.sampling.temperature, "a number of at least 0");
+  require_number("--top-p", flags.sampling.top_p, "a number above 0, at most 1");
   Arm arm = flags.model.arm();
+  arm.workload.kind = WorkloadKind::kDecode;  // nothing is trained
   arm.workload.prompts = {{flags.prompt, ""}};
+  arm.workload.group = 1;
+  arm.workload.max_new_tokens = flags.sampling.max_new_tokens;
+  check_arm(arm);
   const Tokenizer tokenizer = Tokenizer::from_folder(arm.model);
   const std::vector<int64_t> prompt = encode_prompts(arm, tokenizer).front();
   const std::unique_ptr<Qwen3> model = make_model(arm, make_parallel(arm));
@@ -25,8 +40,8 @@ int run_generate(const GenerateFlags& flags) {
                   static_cast<int64_t>(prompt.size()) + flags.sampling.max_new_tokens);
   const std::vector<Completion> completions =
       engine->generate({{/*id=*/0, prompt, {}}}, flags.sampling);
-  fmt::print("{}{}\n", flags.prompt,
-             tokenizer.decode(completions.front().tokens, /*skip_special=*/true));
+  print_text(flags.prompt + tokenizer.decode(completions.front().tokens, /*skip_special=*/true) +
+             "\n");
   return 0;
 }
 

@@ -2,23 +2,23 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "harness/cli/commands.h"
 #include "harness/cli/model_flags.h"
+#include "harness/cli/token_ids.h"
 #include "harness/core/error.h"
 #include "harness/core/file.h"
+#include "harness/core/output.h"
 #include "harness/core/safetensors.h"
 #include "harness/kernels/device.h"
 #include "harness/model/attention.h"
 #include "harness/observe/tensor_observation.h"
+#include "harness/workload/memory_plan.h"
 #include "harness/workload/workload.h"
 
 namespace samebits {
 namespace {
-
-using nlohmann::json;
 
 struct LogprobsFlags {
   ModelFlags model;
@@ -26,36 +26,6 @@ struct LogprobsFlags {
   std::string out;
   bool logits = false;
 };
-
-std::vector<std::vector<int64_t>> read_ids(const std::string& file, int64_t vocab_size) {
-  json root;
-  try {
-    root = json::parse(read_text_file(file));
-  } catch (const json::parse_error& error) {
-    throw InputError(fmt::format("{}: byte {}", file, error.byte), "broken JSON",
-                     "a list of lists of token ids");
-  }
-  if (!root.is_array()) throw InputError(file, root.type_name(), "a list of lists of token ids");
-  std::vector<std::vector<int64_t>> sequences;
-  for (size_t i = 0; i < root.size(); ++i) {
-    const std::string where = fmt::format("{}: [{}]", file, i);
-    if (!root[i].is_array()) throw InputError(where, root[i].type_name(), "a list of token ids");
-    if (root[i].empty()) throw InputError(where, "an empty sequence", "one token or more");
-    std::vector<int64_t> sequence;
-    for (size_t j = 0; j < root[i].size(); ++j) {
-      const json& id = root[i][j];
-      const bool known =
-          id.is_number_integer() && id.get<int64_t>() >= 0 && id.get<int64_t>() < vocab_size;
-      if (!known) {
-        throw InputError(fmt::format("{}[{}]", where, j), id.dump().substr(0, 40),
-                         fmt::format("a token id below {}", vocab_size));
-      }
-      sequence.push_back(id.get<int64_t>());
-    }
-    sequences.push_back(std::move(sequence));
-  }
-  return sequences;
-}
 
 TensorView view_of(std::string name, const at::Tensor& tensor) {
   return {std::move(name),
@@ -65,16 +35,20 @@ TensorView view_of(std::string name, const at::Tensor& tensor) {
 }
 
 int run_logprobs(const LogprobsFlags& flags) {
+  check_output(flags.out);
   const c10::NoGradGuard no_grad;
-  const Arm arm = flags.model.arm();
+  Arm arm = flags.model.arm();
+  arm.workload.kind = WorkloadKind::kPrefill;  // nothing is trained, and no page is held
+  const Qwen3Config config = qwen3_config_from_folder(arm.model);
+  check_memory(arm, plan_memory(arm, config, /*sequences=*/0, /*longest=*/0), free_memory(arm));
   const std::unique_ptr<Qwen3> model = make_model(arm, make_parallel(arm));
   const int64_t vocab = model->config().vocab_size;
   std::vector<std::pair<std::string, at::Tensor>> results;
-  const auto sequences = read_ids(flags.ids, vocab);
+  const auto sequences = parse_token_ids(read_text_file(flags.ids), flags.ids, vocab);
   for (size_t i = 0; i < sequences.size(); ++i) {
     const int64_t length = static_cast<int64_t>(sequences[i].size());
     if (length > model->config().max_position_embeddings) {
-      throw InputError(fmt::format("{}: [{}]", flags.ids, i), fmt::format("{} tokens", length),
+      throw InputError(fmt::format("{}: {}", flags.ids, i), fmt::format("{} tokens", length),
                        fmt::format("at most {}", model->config().max_position_embeddings));
     }
     const c10::Device device = model->device();
@@ -95,7 +69,7 @@ int run_logprobs(const LogprobsFlags& flags) {
                          logits.narrow(2, 0, vocab).reshape({length, vocab}).cpu().contiguous()});
     }
     throw_device_fault();
-    fmt::print("sequence {}: {} tokens\n", i, length);
+    say("sequence {}: {} tokens\n", i, length);
   }
   std::vector<TensorView> views;
   for (const auto& [name, tensor] : results) views.push_back(view_of(name, tensor));

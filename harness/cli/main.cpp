@@ -4,14 +4,17 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <new>
+#include <sstream>
 
 #include "harness/cli/commands.h"
 #include "harness/core/device_error.h"
 #include "harness/core/environment.h"
 #include "harness/core/error.h"
+#include "harness/core/file.h"
+#include "harness/core/output.h"
 #include "harness/kernels/device.h"
 
 namespace {
@@ -20,7 +23,7 @@ constexpr int kBadInput = 2;
 constexpr int kRunBroke = 3;
 
 int complain(int code, const std::string& line) {
-  fmt::print(stderr, "samebits: {}\n", line);
+  samebits::complain(line);
   return code;
 }
 
@@ -40,14 +43,24 @@ std::string command_line(int argc, char** argv) {
   return line;
 }
 
-}  // namespace
+// What a file system refuses is the doing of a path that was given, unless the disk itself fails.
+int code_of(const std::filesystem::filesystem_error& error) {
+  const int number = error.code().value();
+  return number == ENOSPC || number == EDQUOT || number == EIO ? kRunBroke : kBadInput;
+}
 
-int main(int argc, char** argv) {
-  wait_without_spinning(argv);
-  CLI::App app("Runs the same Qwen3 workload in several arms and compares them bit for bit.",
-               "samebits");
-  app.require_subcommand(1);
-  app.set_version_flag("--version", samebits::version_text());
+// --help is not an error; everything else is bad usage.
+int usage(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() != 0) {
+    return complain(kBadInput, fmt::format("{}; see --help", error.what()));
+  }
+  std::ostringstream help, nothing;
+  app.exit(error, help, nothing);
+  samebits::print_text(help.str());
+  return 0;
+}
+
+int run(CLI::App& app, int argc, char** argv) {
   std::string certificates;
   app.add_option("--certificates", certificates,
                  "remembers, from run to run, which algorithms of cuBLASLt gave our kernels' bytes")
@@ -63,18 +76,39 @@ int main(int argc, char** argv) {
   samebits::add_doctor_command(app, action);
   samebits::add_repro_command(app, action);
   samebits::add_check_command(app, action);
+  int code = 0;
   try {
     app.parse(argc, argv);
-    if (!certificates.empty()) samebits::use_certificates(certificates);
-    return action();
+    if (!certificates.empty()) {
+      samebits::check_output(certificates);  // rather than when the first is to be added
+      samebits::use_certificates(certificates);
+    }
+    code = action();
   } catch (const CLI::ParseError& error) {
-    // --help is not an error; everything else is bad usage.
-    if (error.get_exit_code() == 0) return app.exit(error);
-    return complain(kBadInput, fmt::format("{}; see --help", error.what()));
+    code = usage(app, error);
+  }
+  samebits::finish_output();
+  return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  wait_without_spinning(argv);
+  samebits::prepare_streams();
+  try {
+    CLI::App app("Runs the same Qwen3 workload in several arms and compares them bit for bit.",
+                 "samebits");
+    app.require_subcommand(1);
+    app.set_version_flag("--version", samebits::version_text());
+    return run(app, argc, argv);
   } catch (const samebits::InputError& error) {
     return complain(kBadInput, error.what());
   } catch (const samebits::RunError& error) {
     return complain(kRunBroke, error.what());
+  } catch (const std::filesystem::filesystem_error& error) {
+    return complain(code_of(error),
+                    fmt::format("{}: {}", error.path1().string(), error.code().message()));
   } catch (const std::bad_alloc&) {
     return complain(kRunBroke, "out of memory");
   } catch (const c10::Error& error) {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "harness/cli/commands.h"
+#include "harness/core/output.h"
 #include "harness/report/writers.h"
 
 namespace samebits {
@@ -23,8 +24,8 @@ void add_report_command(CLI::App& app, Action& action) {
   command->callback([flags, &action] {
     action = [flags] {
       const ReportRecord record = record_from_folder(flags->folder);
-      fmt::print("{}", flags->is_brief ? console_summary(record)
-                                       : report_in_format(record, flags->format));
+      print_text(flags->is_brief ? console_summary(record)
+                                 : report_in_format(record, flags->format));
       return record.holds ? 0 : 1;
     };
   });

@@ -6,6 +6,7 @@
 #include "harness/cli/commands.h"
 #include "harness/core/error.h"
 #include "harness/core/file.h"
+#include "harness/core/output.h"
 #include "harness/observe/run_files.h"
 #include "harness/report/writers.h"
 #include "harness/run/run_case.h"
@@ -13,12 +14,11 @@
 namespace samebits {
 namespace {
 
-constexpr char kGoldenFolder[] = "golden";
-
 struct RunFlags {
   std::string case_file;
   std::string out;
-  std::string golden;
+  std::string golden = "golden";
+  bool is_golden_given = false;
   std::string junit;
   std::vector<std::string> arms;
   std::vector<std::string> overrides;
@@ -33,19 +33,10 @@ struct RunFlags {
 
 // A folder that was asked for must be there; without the flag, no folder means no goldens.
 std::filesystem::path golden_folder(const RunFlags& flags) {
-  if (flags.golden.empty()) return kGoldenFolder;
-  if (!std::filesystem::is_directory(flags.golden)) {
+  if (flags.is_golden_given && !std::filesystem::is_directory(flags.golden)) {
     throw InputError("--golden", quoted(flags.golden), "a folder of blessed streams");
   }
   return flags.golden;
-}
-
-void check_junit(const std::string& file) {
-  if (file.empty()) return;
-  const std::filesystem::path folder = std::filesystem::path(file).parent_path();
-  if (!folder.empty() && !std::filesystem::is_directory(folder)) {
-    throw InputError("--junit", quoted(file), "a file in a folder that exists");
-  }
 }
 
 int run(const RunFlags& flags) {
@@ -59,14 +50,14 @@ int run(const RunFlags& flags) {
   if (flags.resume) options.existing = Existing::kResume;
   if (flags.force) options.existing = Existing::kReplace;
   options.command = flags.command;
-  check_junit(flags.junit);
+  if (!flags.junit.empty()) check_output(flags.junit);
 
   Progress progress(isatty(STDOUT_FILENO) == 1);
   const ReportRecord record = run_case(c, options, progress);
   if (!flags.junit.empty()) write_text_file(flags.junit, junit_report(record));
-  if (flags.is_verbose) fmt::print("\n{}", console_details(record));
-  fmt::print("\n{}\nreport: {}\n", console_summary(record),
-             (options.out / run_files::kReport).string());
+  if (flags.is_verbose) print_text("\n" + console_details(record));
+  print_text("\n" + console_summary(record));
+  say("\nreport: {}\n", (options.out / run_files::kReport).string());
   const bool is_only_recorded =
       flags.record && !record.has_comparison && record.failures.size() == 1;
   return record.holds || is_only_recorded ? 0 : 1;
@@ -80,8 +71,8 @@ void add_run_command(CLI::App& app, const std::string& typed, Action& action) {
   flags->command = typed;
   command->add_option("case", flags->case_file, "a file of cases/")->required();
   command->add_option("--out", flags->out, "the run's folder (default: out/NAME)");
-  command->add_option("--golden", flags->golden,
-                      std::string("folder of blessed streams (default: ") + kGoldenFolder + ")");
+  CLI::Option* golden =
+      command->add_option("--golden", flags->golden, "folder of blessed streams (default: golden)");
   command->add_option("--junit", flags->junit, "write the verdicts to this file too, as JUnit");
   command->add_option("--arm", flags->arms, "run this arm only; may be repeated");
   command->add_option("--set", flags->overrides, "key=value, or ARM.key=value; may be repeated");
@@ -95,7 +86,10 @@ void add_run_command(CLI::App& app, const std::string& typed, Action& action) {
   command->add_flag("--record", flags->record,
                     "exit 0 where arms were recorded and nothing was there to compare them with");
   command->add_flag("-v,--verbose", flags->is_verbose, "print every table, not only the verdict");
-  command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
+  command->callback([flags, golden, &action] {
+    flags->is_golden_given = golden->count() > 0;
+    action = [flags] { return run(*flags); };
+  });
 }
 
 }  // namespace samebits

@@ -6,8 +6,9 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
+
+#include "harness/core/output.h"
 
 namespace samebits {
 namespace {
@@ -62,9 +63,8 @@ void Watchdog::watch(double seconds) {
   std::unique_lock lock(mutex_);
   const auto limit = std::chrono::duration<double>(seconds);
   if (ended_.wait_for(lock, limit, [this] { return is_ended_; })) return;
-  fmt::print(stderr, "samebits: {}: still running after timeout_s, {:g} s; its stream is kept\n",
-             activity_.text(), seconds);
-  std::fflush(stderr);
+  complain(fmt::format("{}: still running after timeout_s, {:g} s; its stream is kept",
+                       activity_.text(), seconds));
   std::_Exit(kRunBroke);
 }
 

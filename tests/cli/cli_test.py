@@ -75,7 +75,7 @@ class CliTest(unittest.TestCase):
     def test_token_ids_outside_the_vocabulary_and_empty_prompts_are_refused(self):
         ids = self.folder / "ids.json"
         scoring = ("logprobs", "--model", "cases/models/tiny", "--ids", ids, "--out", self.folder / "o")
-        for text, naming in (("[[1, 5000]]", ["[0][1]", "5000"]), ("[[]]", ["empty"]), ("[[1,", ["byte"]),
+        for text, naming in (("[[1, 5000]]", ["0.1", "5000"]), ("[[]]", ["0: ", "at least 1"]), ("[[1,", ["line 1, column 5"]),
                              ("{}", ["list of lists"])):
             ids.write_text(text)
             self.refused(*scoring, naming=naming)

@@ -19,7 +19,7 @@ TEST(Progress, IsALineEachInAFile) {
 }
 
 TEST(Progress, IsOneLineThatIsRewrittenAndClearedOnATerminal) {
-  EXPECT_EQ(printed(true), "\reager: step 1 of 2\033[K\reager: step 2 of 2\033[K\r\033[K");
+  EXPECT_EQ(printed(true), "\reager: step 1 of 2\033[K\reager: step 2 of 2\033[K\r\033[K\r");
 }
 
 }  // namespace
