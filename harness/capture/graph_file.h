@@ -4,10 +4,12 @@
 #include <ATen/core/ivalue.h>
 
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 
 #include "harness/capture/ir/graph.h"
+#include "harness/core/json.h"
 
 namespace samebits {
 
@@ -19,22 +21,29 @@ namespace samebits {
 //   {"op":"samebits::rms_norm","args":{"x":"%0","weight":"%c1","eps":1e-06,"fused_rounding":false},
 //    "results":[{"name":"%1","dtype":"BFloat16","sizes":[1,"s0",256],"site":"norm#0"}]}
 //
+// `model` tells what the graph was traced for: an object of any keys, where there is one.
+//
 // Arguments stand under their names in the schema. null, true, 3 and 3.0 are what they are in JSON,
 // a string names a value, and the rest is an object of one key: {"str": "R"}, {"dtype": "Float"},
 // {"device": "cpu"}, {"size": "2*s0"}, {"sizes": [1, "s0"]}, {"tensors": ["%0", "%1"]},
 // {"optional_tensors": [null, "%0"]}, {"ints": []}, {"doubles": []}, {"bools": []}, {"strs": []},
 // {"object": "mesh"}, {"double_bits": "7ff8000000000000"} (not finite).
 
-// Names for what a file does not hold. Both may throw.
+// What decides a graph besides its constants: settings as JSON, by key.
+using GraphModel = std::map<std::string, Json>;
+
+// Names for what a file does not hold. Both functions may throw.
 struct GraphNames {
   std::function<std::string(const at::Tensor& constant)> constant;
   std::function<std::string(const c10::IValue& object)> object;
+  GraphModel model = {};  // may be empty
 };
 
 // What the names stand for; an undefined tensor or None: there is no such name.
 struct GraphReferences {
   std::function<at::Tensor(const std::string& name)> constant;
   std::function<c10::IValue(const std::string& name)> object;
+  GraphModel model = {};  // that the graph is to serve
 };
 
 // Throws InputError where a symbol's name could not be read back, NotImplementedError for an
@@ -42,11 +51,16 @@ struct GraphReferences {
 std::string save_graph(const ir::Graph& graph, const GraphNames& names);
 
 // The graph of a text of save_graph(). It prints alike and gives the same bits. Everything is
-// checked, and what does not fit is an InputError of one line that names `file` and the key or byte
-// offset: text that is no JSON, another version of the format or of LibTorch, an operator that this
-// program does not have, arguments and results that its schema does not have, a value that is used
-// before it is defined or defined twice, a name without a tensor, a tensor of another shape.
+// checked, and what does not fit is an InputError of one line that names `file` and the key, or
+// line and column: text that is no JSON, another version of the format or of LibTorch, a graph of
+// another model (a file from before the key `model` existed does not tell), an operator that this
+// program does not have or that no graph may call (graph_check.h), arguments and results that its
+// schema does not have or that are not what its shape rule gives, a value that is used before it is
+// defined or defined twice, a name without a tensor, a tensor of another shape.
 ir::Graph load_graph(std::string_view text, const GraphReferences& references,
                      const std::string& file);
+
+// As far as this is known without tensors. For a file that is run from only later.
+void check_graph_text(std::string_view text, const std::string& file);
 
 }  // namespace samebits

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "harness/capture/abstract_call.h"
+#include "harness/capture/graph_check.h"
 #include "harness/capture/graph_file.h"
 #include "harness/capture/graph_format.h"
 #include "harness/capture/graph_text.h"
@@ -52,6 +53,9 @@ c10::OperatorHandle operator_from(const JsonReader& reader) {
   const std::string overload = dot == std::string::npos ? "" : name.substr(dot + 1);
   const auto op = c10::Dispatcher::singleton().findSchema({name.substr(0, dot), overload});
   if (!op) reader.fail("operator " + quoted(name), "one that this program has");
+  if (!may_be_called(*op)) {
+    reader.fail("operator " + quoted(name), "one that a graph may call, which has a shape rule");
+  }
   return *op;
 }
 
@@ -228,12 +232,29 @@ void Resolver::node(const GraphText::Node& text) {
 }
 
 // ---- The file ----------------------------------------------------------------------------------
-ir::Graph Resolver::resolve() {
-  const JsonReader libtorch = text_.file.required("libtorch");
+void check_libtorch(const GraphText& text) {
+  const JsonReader libtorch = text.file.required("libtorch");
   if (libtorch.string() != graph_format::libtorch_version()) {
     libtorch.fail(libtorch.shown(), quoted(graph_format::libtorch_version()) +
                                         ", the LibTorch of this program; trace it again");
   }
+}
+
+void check_model(const GraphText& text, const GraphModel& wanted) {
+  const auto model = text.file.optional("model");
+  if (!model) return;
+  for (const std::string& key : model->keys()) {
+    const JsonReader found = model->required(key);
+    const auto expected = wanted.find(key);
+    if (expected == wanted.end()) found.fail(found.shown(), "no such key");
+    if (found.value() == expected->second) continue;
+    found.fail(found.shown(), expected->second.dump() + ", as the model has it; trace it again");
+  }
+}
+
+ir::Graph Resolver::resolve() {
+  check_libtorch(text_);
+  check_model(text_, references_.model);
   for (size_t i = 0; i < text_.symbols.size(); ++i) {
     const GraphText::Symbol& symbol = text_.symbols[i];
     graph_.symbols.push_back({symbol.name, symbol.hint, symbol.at_least});
@@ -251,6 +272,9 @@ ir::Graph Resolver::resolve() {
     graph_.guards.push_back({guard.condition, guard.file, guard.line, guard.during});
   }
   ir::check(graph_);
+  if (const auto mismatch = find_mismatch(graph_)) {
+    text_.nodes[mismatch->node].where.fail(mismatch->found, mismatch->expected);
+  }
   return std::move(graph_);
 }
 
@@ -260,6 +284,12 @@ ir::Graph load_graph(std::string_view text, const GraphReferences& references,
                      const std::string& file) {
   const GraphText parsed = parse_graph_text(text, file);
   return Resolver(parsed, references).resolve();
+}
+
+void check_graph_text(std::string_view text, const std::string& file) {
+  const GraphText parsed = parse_graph_text(text, file);
+  check_libtorch(parsed);
+  for (const GraphText::Node& node : parsed.nodes) operator_from(node.where.required("op"));
 }
 
 }  // namespace samebits

@@ -251,6 +251,7 @@ std::string Writer::write() const {
   text += fmt::format("  \"format\": \"{}\",\n", kGraphFormat);
   text += fmt::format("  \"version\": {},\n", kGraphVersion);
   text += fmt::format("  \"libtorch\": \"{}\",\n", graph_format::libtorch_version());
+  if (!names_.model.empty()) text += fmt::format("  \"model\": {},\n", line(names_.model));
   text += section("symbols", symbols()) + ",\n";
   text += section("inputs", inputs()) + ",\n";
   text += section("constants", constants()) + ",\n";

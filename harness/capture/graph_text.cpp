@@ -241,7 +241,7 @@ GraphText Parser::parse() {
   if (version.integer() != kGraphVersion) {
     version.fail(version.shown(), std::to_string(kGraphVersion));
   }
-  file.object({"format", "version", "libtorch", "symbols", "inputs", "constants", "nodes",
+  file.object({"format", "version", "libtorch", "model", "symbols", "inputs", "constants", "nodes",
                "outputs", "guards"});
   const std::vector<JsonReader> symbols = file.required("symbols").array();
   for (const JsonReader& each : symbols) symbol(each);

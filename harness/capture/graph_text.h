@@ -83,7 +83,7 @@ struct GraphText {
       : json(std::move(json)), file(*this->json, name) {}
 
   std::shared_ptr<const Json> json;  // what the readers read
-  JsonReader file;                   // the whole; its "libtorch" is still to be read
+  JsonReader file;                   // the whole; its "libtorch" and "model" are still to be read
   std::vector<Symbol> symbols;
   std::vector<Value> values;
   int inputs = 0;     // the first values
@@ -93,7 +93,7 @@ struct GraphText {
   std::vector<Guard> guards;
 };
 
-// Throws InputError of one line that names `file` and the key or byte offset.
+// Throws InputError of one line that names `file` and the key, or line and column.
 GraphText parse_graph_text(std::string_view text, const std::string& file);
 
 }  // namespace samebits

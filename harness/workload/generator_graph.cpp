@@ -34,6 +34,27 @@ std::vector<std::pair<std::string, at::Tensor>> named_constants(const Qwen3& mod
   return constants;
 }
 
+// What of a model stands in its graphs, or decides what they compute.
+GraphModel graph_model(const Qwen3& model) {
+  const Qwen3Config& config = model.config();
+  const Numerics& numerics = model.numerics();
+  return {{"vocab_size", config.vocab_size},
+          {"hidden_size", config.hidden_size},
+          {"num_hidden_layers", config.num_hidden_layers},
+          {"num_attention_heads", config.num_attention_heads},
+          {"num_key_value_heads", config.num_key_value_heads},
+          {"head_dim", config.head_dim},
+          {"intermediate_size", config.intermediate_size},
+          {"max_position_embeddings", config.max_position_embeddings},
+          {"rms_norm_eps", config.rms_norm_eps},
+          {"rope_theta", config.rope_theta},
+          {"tie_word_embeddings", config.tie_word_embeddings},
+          {"numerics.batch_invariant", numerics.contract},
+          {"numerics.flash", numerics.flash},
+          {"numerics.tp_invariant", numerics.tp_invariant},
+          {"numerics.fused_rounding", numerics.fused_rounding}};
+}
+
 passes::PassResult run_pass(GraphPass pass, const ir::Graph& graph) {
   switch (pass) {
     case GraphPass::kCommonSubexpressions:
@@ -66,6 +87,7 @@ std::string save_generator_graph(const ir::Graph& graph, const Qwen3& model, con
                 " that is no parameter, table or cache of its model");
   };
   names.object = [](const c10::IValue&) { return std::string("mesh"); };
+  names.model = graph_model(model);
   return save_graph(graph, names);
 }
 
@@ -83,6 +105,7 @@ ir::Graph load_generator_graph(const std::filesystem::path& file, const Qwen3& m
     const auto& mesh = model.parallel().mesh();
     return name == "mesh" && mesh ? c10::IValue(mesh) : c10::IValue();
   };
+  references.model = graph_model(model);
   return load_graph(read_text_file(file.string()), references, file.string());
 }
 

@@ -12,7 +12,8 @@ namespace samebits {
 
 // What is done to a captured generator's graph besides running it: passes, and keeping it as a file
 // (capture/graph_file.h). A file names what it takes from the program: parameters by their names in
-// the checkpoint, "rope.cos", "rope.sin", "k_cache[layer,rank]", "v_cache[layer,rank]", "mesh".
+// the checkpoint, "rope.cos", "rope.sin", "k_cache[layer,rank]", "v_cache[layer,rank]", "mesh"; and
+// it tells which sizes, constants and numerics the model had.
 
 ir::Graph run_passes(ir::Graph graph, const std::vector<GraphPass>& passes);
 

@@ -268,7 +268,7 @@ TEST_F(BadGraphFile, IsReadWhereNothingIsSpoilt) {
 
 TEST_F(BadGraphFile, WithoutItsEndIsRefused) {
   for (size_t size = 0; size + 2 < text_.size(); size += 7) {
-    EXPECT_THAT(load_error(text_.substr(0, size)), testing::StartsWith("g.json: byte ")) << size;
+    EXPECT_THAT(load_error(text_.substr(0, size)), testing::StartsWith("g.json: line ")) << size;
   }
 }
 
@@ -281,8 +281,8 @@ TEST_F(BadGraphFile, OfAnotherVersionIsRefused) {
             "program; trace it again");
   EXPECT_EQ(error("\"outputs\"", "\"output\""),
             "g.json: found unknown key \"output\", expected one of \"format\", \"version\", "
-            "\"libtorch\", \"symbols\", \"inputs\", \"constants\", \"nodes\", \"outputs\", "
-            "\"guards\" (did you mean \"outputs\"?)");
+            "\"libtorch\", \"model\", \"symbols\", \"inputs\", \"constants\", \"nodes\", "
+            "\"outputs\", \"guards\" (did you mean \"outputs\"?)");
 }
 
 TEST_F(BadGraphFile, WithAnotherOperatorOrArityIsRefused) {
@@ -301,6 +301,68 @@ TEST_F(BadGraphFile, WithAnotherOperatorOrArityIsRefused) {
   EXPECT_EQ(error("\"results\":[\"%c1\"]", "\"results\":[\"%c0\"]"),
             "g.json: nodes.1.results.0: found \"%c0\", expected \"%c1\", which the operator writes "
             "and gives back");
+}
+
+// A file is data. What it may call computes with tensors and reaches nothing else.
+TEST_F(BadGraphFile, ThatCallsWhatHasNoShapeRuleIsRefused) {
+  const std::string end = "\", expected one that a graph may call, which has a shape rule";
+  for (const char* op : {"aten::from_file", "aten::zero_", "aten::save", "aten::set_.source_Tensor",
+                         "aten::resize_", "samebits_test::without_rule"}) {
+    const std::string found = error("samebits_test::affine", op);
+    const bool is_known = found.find("one that this program has") == std::string::npos;
+    if (is_known) EXPECT_EQ(found, "g.json: nodes.0.op: found operator \"" + std::string(op) + end);
+  }
+  EXPECT_EQ(error("samebits_test::affine", "aten::from_file"),
+            "g.json: nodes.0.op: found operator \"aten::from_file" + end);
+}
+
+TEST_F(BadGraphFile, ThatIsReadWithoutItsTensorsIsRefusedAlike) {
+  check_graph_text(text_, "g.json");
+  std::string evil = text_;
+  evil.replace(evil.find("samebits_test::affine"), 21, "aten::from_file");
+  EXPECT_THAT(error_of([&] { check_graph_text(evil, "g.json"); }),
+              HasSubstr("nodes.0.op: found operator \"aten::from_file\""));
+  EXPECT_THAT(error_of([&] { check_graph_text("{}", "g.json"); }), HasSubstr("format"));
+}
+
+TEST_F(BadGraphFile, ThatPromisesOtherResultsThanItsOperatorsGiveIsRefused) {
+  EXPECT_EQ(error("{\"name\":\"%0\",\"dtype\":\"Float\",\"sizes\":[\"s0\",3]}",
+                  "{\"name\":\"%0\",\"dtype\":\"Float\",\"sizes\":[\"s0\",4]}"),
+            "g.json: nodes.0: found %0, a Float[s0, 4], expected a Float[s0, 3]");
+  EXPECT_EQ(error("{\"name\":\"%0\",\"dtype\":\"Float\"", "{\"name\":\"%0\",\"dtype\":\"Long\""),
+            "g.json: nodes.0: found %0, a Long[s0, 3], expected a Float[s0, 3]");
+  EXPECT_EQ(error("\"hint\":6", "\"hint\":1"),
+            "g.json: nodes.2: found arguments refused: demanding: fewer than two rows, expected "
+            "what samebits_test::demanding accepts");
+}
+
+TEST_F(GraphFile, AListOfAnotherLengthIsRefused) {
+  const auto graph =
+      traced([](const Tensors& in) { return Tensors{test_ops::halves(in[0])[0]}; }, {rows(6)}, {});
+  std::string text = save_graph(*graph, store_.names());
+  const std::string second = ",{\"name\":\"%1\",\"dtype\":\"Float\",\"sizes\":[3,3]}";
+  ASSERT_NE(text.find(second), std::string::npos) << text;
+  text.erase(text.find(second), second.size());
+  EXPECT_EQ(error_of([&] { load_graph(text, store_.references(), "g.json"); }),
+            "g.json: nodes.0: found 1 results, expected 2 results");
+}
+
+TEST_F(GraphFile, OfAnotherModelIsRefusedByKey) {
+  const auto graph = traced(
+      [&](const Tensors& in) { return Tensors{affine(in[0], weight(), 0.5)}; }, {rows(6)}, {});
+  GraphNames names = store_.names();
+  GraphReferences references = store_.references();
+  names.model = references.model = {{"eps", 1e-6}, {"layers", 4}, {"tied", true}};
+  const std::string text = save_graph(*graph, names);
+  EXPECT_NO_THROW(load_graph(text, references, "g.json"));
+  references.model["eps"] = 1e-5;
+  EXPECT_EQ(error_of([&] { load_graph(text, references, "g.json"); }),
+            "g.json: model.eps: found 1e-06, expected 1e-05, as the model has it; trace it again");
+  references.model.erase("eps");
+  EXPECT_EQ(error_of([&] { load_graph(text, references, "g.json"); }),
+            "g.json: model.eps: found 1e-06, expected no such key");
+  // A file from before the key existed does not tell.
+  EXPECT_NO_THROW(load_graph(save_graph(*graph, store_.names()), references, "g.json"));
 }
 
 TEST_F(BadGraphFile, WithAnArgumentOfAnotherTypeIsRefused) {
@@ -347,7 +409,9 @@ TEST_F(BadGraphFile, WithSizesThatMakeNoSenseIsRefused) {
     return error("{\"size\":\"s0\"}", "{\"size\":\"" + text + "\"}");
   };
   const std::string where = "g.json: nodes.3.args.times.size: found ";
-  EXPECT_EQ(times("s0*2 - s0//3"), "no error");
+  EXPECT_EQ(times("s0*2 - s0//3"),
+            "g.json: nodes.3: found %2, a Float[s0*s0, 3], expected a Float[2*s0*s0 - s0*(s0//3), "
+            "3]");
   EXPECT_EQ(times("s1"), where + "\"s1\", expected a number, a symbol or \"(\" at character 0");
   EXPECT_EQ(times("s0 s0"), where + "\"s0 s0\", expected an operator or the end at character 3");
   EXPECT_EQ(times("(s0"), where + "\"(s0\", expected \")\" at character 3");

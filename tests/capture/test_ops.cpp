@@ -90,6 +90,8 @@ TensorMeta with_rows(const at::Tensor& x, const c10::SymInt& rows) {
 
 std::vector<TensorMeta> same_as_first(Args args) { return {like(args[0].toTensor())}; }
 
+std::vector<TensorMeta> nothing(Args) { return {}; }
+
 std::vector<TensorMeta> repeat_rows_rule(Args args) {
   const at::Tensor& x = args[0].toTensor();
   return {with_rows(x, x.sym_size(0) * args[1].toSymInt())};
@@ -124,6 +126,8 @@ SAMEBITS_SHAPE_RULE("samebits_test::make", make_rule);
 SAMEBITS_SHAPE_RULE("samebits_test::halves", halves_rule);
 SAMEBITS_SHAPE_RULE("samebits_test::join", join_rule);
 SAMEBITS_SHAPE_RULE("samebits_test::demanding", demanding_rule);
+SAMEBITS_SHAPE_RULE("samebits_test::accumulate_", same_as_first);
+SAMEBITS_SHAPE_RULE("samebits_test::store", nothing);
 
 // ---- Calls
 // ---------------------------------------------------------------------------------------

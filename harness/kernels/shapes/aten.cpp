@@ -234,6 +234,8 @@ Metas split(Args args) {
   const int64_t size = x.sym_sizes()[dim].guard_int(__FILE__, __LINE__);
   const int64_t part = args[1].toSymInt().guard_int(__FILE__, __LINE__);
   TORCH_CHECK(part > 0 || size == 0, "split: found a split size of ", part);
+  constexpr int64_t kMostParts = 1 << 20;  // a saved graph may ask for any number
+  TORCH_CHECK(size == 0 || size / part < kMostParts, "split: found more than ", kMostParts, " parts");
   Metas metas;
   int64_t start = 0;
   do {
