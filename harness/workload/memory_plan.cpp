@@ -2,51 +2,93 @@
 
 #include <fmt/format.h>
 
+#include <initializer_list>
+#include <limits>
+
 #include "harness/core/error.h"
+#include "harness/core/memory.h"
+#include "harness/kernels/device.h"
 #include "harness/model/qwen3.h"
-#include "harness/workload/engine.h"
 
 namespace samebits {
 namespace {
 
 constexpr int64_t kFloatBytes = 4;
+constexpr int64_t kTooMany = std::numeric_limits<int64_t>::max();
+
+// Sums and products stay at the largest int64_t where they would pass it: a case or a config.json
+// may ask for anything.
+int64_t sum(std::initializer_list<int64_t> terms) {
+  int64_t total = 0;
+  for (const int64_t term : terms) {
+    if (__builtin_add_overflow(total, term, &total)) return kTooMany;
+  }
+  return total;
+}
+
+int64_t product(std::initializer_list<int64_t> factors) {
+  int64_t total = 1;
+  for (const int64_t factor : factors) {
+    if (factor == 0) return 0;
+    if (total != kTooMany && __builtin_mul_overflow(total, factor, &total)) total = kTooMany;
+  }
+  return total;
+}
 
 // Of one model's parameters, all ranks together. Vectors are on every rank; the vocabulary is
 // padded as Qwen3 pads it.
-int64_t parameter_elements(const Qwen3Config& config, int64_t ranks) {
+int64_t elements_of_layers(Qwen3Config config, int64_t layers, int64_t ranks) {
   constexpr int64_t kSlices = Numerics::kSlices;
+  config.num_hidden_layers = layers;
   int64_t elements = 0;
   for (const auto& [name, shape] : qwen3_weight_shapes(config)) {
     if (shape.size() == 1) {
-      elements += shape[0] * ranks;
+      elements = sum({elements, product({shape[0], ranks})});
     } else {
       const bool is_vocabulary = shape[0] == config.vocab_size;
       const int64_t rows = is_vocabulary ? (shape[0] + kSlices - 1) / kSlices * kSlices : shape[0];
-      elements += rows * shape[1];
+      elements = sum({elements, product({rows, shape[1]})});
     }
   }
   return elements;
 }
 
+// Layers are alike, so that a config.json of a billion of them is answered at once.
+int64_t parameter_elements(const Qwen3Config& config, int64_t ranks) {
+  const int64_t one = elements_of_layers(config, 1, ranks);
+  const int64_t two = elements_of_layers(config, 2, ranks);
+  return sum({one, product({config.num_hidden_layers - 1, two - one})});
+}
+
+int64_t blocks_of(int64_t longest, int64_t block_size) {
+  return longest / block_size + (longest % block_size == 0 ? 0 : 1);
+}
+
 }  // namespace
+
+int64_t MemoryPlan::total() const { return sum({weights, kv_pages, gradients, optimizer}); }
 
 MemoryPlan plan_memory(const Arm& arm, const Qwen3Config& config, int64_t sequences,
                        int64_t longest) {
   const int64_t element = arm.numerics.dtype == Dtype::float32 ? 4 : 2;
   const int64_t parameters = parameter_elements(config, arm.mesh.tp);
-  const int64_t rope = config.max_position_embeddings * config.head_dim * kFloatBytes;
+  const int64_t rope = product({config.max_position_embeddings, config.head_dim, kFloatBytes});
   const bool is_trained = arm.workload.kind == WorkloadKind::kGrpo;
   const int64_t block_size = arm.workload.block_size;
   MemoryPlan plan;
-  plan.weights = (is_trained ? 2 : 1) * (parameters * element + rope);
-  plan.kv_pages = config.num_hidden_layers * 2 * sequences *
-                  Engine::blocks_for(longest, block_size) * block_size * config.kv_size() * element;
+  plan.weights = product({is_trained ? 2 : 1, sum({product({parameters, element}), rope})});
+  plan.kv_pages = product({config.num_hidden_layers, 2, sequences, blocks_of(longest, block_size),
+                           block_size, config.num_key_value_heads, config.head_dim, element});
   if (is_trained) {
     const bool has_master = arm.workload.optimizer.master;
-    plan.gradients = parameters * (element + (has_master ? kFloatBytes : element));
-    plan.optimizer = parameters * kFloatBytes * (has_master ? 3 : 2);
+    plan.gradients = product({parameters, element + (has_master ? kFloatBytes : element)});
+    plan.optimizer = product({parameters, kFloatBytes, has_master ? 3 : 2});
   }
   return plan;
+}
+
+int64_t free_memory(const Arm& arm) {
+  return arm.device == DeviceKind::kCuda ? free_device_memory() : available_memory();
 }
 
 void check_memory(const Arm& arm, const MemoryPlan& plan, int64_t free) {
@@ -55,10 +97,10 @@ void check_memory(const Arm& arm, const MemoryPlan& plan, int64_t free) {
     return static_cast<double>(bytes) / static_cast<double>(int64_t{1} << 30);
   };
   throw InputError(fmt::format(
-      "arm {}: needs {:.2f} GiB on its card and room for activations (weights {:.2f}, KV pages "
-      "{:.2f}, gradients {:.2f}, optimizer state {:.2f}), {:.2f} GiB are free",
+      "arm {}: needs {:.2f} GiB of memory and room for activations (weights {:.2f}, KV pages "
+      "{:.2f}, gradients {:.2f}, optimizer state {:.2f}), {:.2f} GiB are free on its {}",
       arm.name, gib(plan.total()), gib(plan.weights), gib(plan.kv_pages), gib(plan.gradients),
-      gib(plan.optimizer), gib(free)));
+      gib(plan.optimizer), gib(free), arm.device == DeviceKind::kCuda ? "card" : "machine"));
 }
 
 }  // namespace samebits

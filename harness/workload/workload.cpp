@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "harness/capture/graph_file.h"
 #include "harness/core/error.h"
+#include "harness/core/file.h"
 #include "harness/kernels/device.h"
 #include "harness/mesh/device_mesh.h"
 #include "harness/model/checkpoint.h"
@@ -60,26 +62,24 @@ void check_arm(const Arm& arm) {
         to_string(arm.generator) + " with plain LibTorch operators, which replays do not serve",
         "numerics.batch_invariant true and numerics.attention \"flash\"");
   }
-  if (!arm.graph.empty() && !std::filesystem::is_regular_file(arm.graph)) {
-    throw InputError(fmt::format("arm {}: graph", arm.name), "no file " + arm.graph.string(),
-                     "a graph that a run has saved");
+  if (!arm.graph.empty()) {
+    check_graph_text(read_text_file(arm.graph.string()), arm.graph.string());
   }
   const auto prompts = encode_prompts(arm, Tokenizer::from_folder(arm.model));
   int64_t longest = 0;
   for (const auto& prompt : prompts) {
-    const int64_t length = static_cast<int64_t>(prompt.size()) + arm.workload.max_new_tokens;
-    if (length > config.max_position_embeddings) {
+    const auto length = static_cast<int64_t>(prompt.size());
+    // Compared so that no sum can overflow.
+    if (arm.workload.max_new_tokens > config.max_position_embeddings - length) {
       throw InputError(
           fmt::format("arm {}: workload.prompts", arm.name),
-          fmt::format("{} tokens with max_new_tokens", length),
+          fmt::format("{} tokens and max_new_tokens {}", length, arm.workload.max_new_tokens),
           fmt::format("at most max_position_embeddings, {}", config.max_position_embeddings));
     }
-    longest = std::max(longest, length);
+    longest = std::max(longest, length + arm.workload.max_new_tokens);
   }
-  if (arm.device == DeviceKind::kCuda) {
-    const int64_t sequences = static_cast<int64_t>(prompts.size()) * arm.workload.group;
-    check_memory(arm, plan_memory(arm, config, sequences, longest), free_device_memory());
-  }
+  const int64_t sequences = static_cast<int64_t>(prompts.size()) * arm.workload.group;
+  check_memory(arm, plan_memory(arm, config, sequences, longest), free_memory(arm));
 }
 
 std::unique_ptr<Workload> make_workload(const Arm& arm) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "harness/core/error.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/kernels/device_rules.h"
@@ -13,6 +15,7 @@
 namespace samebits {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 const char* const kModel = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
@@ -91,8 +94,32 @@ TEST(MemoryPlanTest, TooLittleMemoryIsSaidInOneLine) {
   plan.optimizer = int64_t{1} << 30;
   check_memory(arm, plan, plan.total());
   EXPECT_EQ(message_of<InputError>([&] { check_memory(arm, plan, plan.total() - 1); }),
-            "arm a: needs 2.50 GiB on its card and room for activations (weights 1.50, KV pages "
-            "0.00, gradients 0.00, optimizer state 1.00), 2.50 GiB are free");
+            "arm a: needs 2.50 GiB of memory and room for activations (weights 1.50, KV pages "
+            "0.00, gradients 0.00, optimizer state 1.00), 2.50 GiB are free on its machine");
+}
+
+// A config.json and a case may ask for anything; the answer comes at once and is no small number.
+TEST(MemoryPlanTest, AsksForTooMuchWithoutOverflow) {
+  Arm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
+  Qwen3Config config = qwen3_config_from_folder(kModel);
+  constexpr int64_t kMost = int64_t{1} << 31;  // of any key of config.json
+  config.num_hidden_layers = config.hidden_size = config.intermediate_size = kMost;
+  config.head_dim = config.num_key_value_heads = config.max_position_embeddings = kMost;
+  arm.workload.block_size = 1'000'000;
+  const MemoryPlan plan = plan_memory(arm, config, /*sequences=*/int64_t{1} << 40, kMost);
+  EXPECT_EQ(plan.total(), std::numeric_limits<int64_t>::max());
+  EXPECT_EQ(plan.kv_pages, std::numeric_limits<int64_t>::max());
+  EXPECT_THROW(check_memory(arm, plan, int64_t{1} << 60), InputError);
+}
+
+TEST(MemoryPlanTest, AnArmThatItsMachineCannotHoldIsRefusedByCheckArm) {
+  Arm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
+  arm.workload.prompts = {{"a", "b"}};
+  check_arm(arm);
+  arm.workload.group = 1'000'000;
+  arm.workload.block_size = 1'000'000;
+  EXPECT_THAT(message_of<InputError>([&] { check_arm(arm); }),
+              AllOf(HasSubstr("arm a: needs "), HasSubstr(" GiB are free on its machine")));
 }
 
 TEST(DeviceRulesTest, OnlyACardOfAMeasuredStepIsUsed) {
