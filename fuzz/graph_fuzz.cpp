@@ -1,22 +1,14 @@
 // Any text is a graph without its operators, or an InputError of one line; in a graph every value
 // is there before it is used, and a size prints as a text that reads back as the same size.
 
-#include <cstddef>
-#include <cstdint>
-#include <cstdlib>
-#include <string>
-
+#include "fuzz/property.h"
 #include "harness/capture/graph_text.h"
 #include "harness/capture/parse_expr.h"
-#include "harness/core/error.h"
 
 namespace {
 
 using samebits::GraphText;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
+using samebits::fuzz::require;
 
 void check_refs(const GraphText::Arg& arg, int defined) {
   if (const auto* ref = std::get_if<GraphText::Ref>(&arg.data)) {
@@ -58,11 +50,7 @@ void check(const GraphText& graph) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const std::string text(reinterpret_cast<const char*>(data), size);
-  try {
+  return samebits::fuzz::reads_or_refuses(data, size, [](const std::string& text) {
     check(samebits::parse_graph_text(text, "fuzz.json"));
-  } catch (const samebits::InputError& error) {
-    require(std::string(error.what()).find('\n') == std::string::npos);
-  }
-  return 0;
+  });
 }

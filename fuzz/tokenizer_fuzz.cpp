@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/error.h"
+#include "fuzz/property.h"
 #include "harness/core/json.h"
 #include "harness/workload/tokenizer/byte_alphabet.h"
 #include "harness/workload/tokenizer/tokenizer.h"
@@ -46,7 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const std::string_view patch = input.substr(0, input.find('\0'));
   const std::string_view text = input.substr(std::min(patch.size() + 1, input.size()));
-  try {
+  return samebits::fuzz::reads_or_refuses(data, size, [&](const std::string&) {
     Json json = base;
     json.merge_patch(samebits::parse_json(patch, "patch"));
     const std::string file = json.dump();
@@ -55,7 +55,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::vector<int64_t> ids = tokenizer.encode(text);
     tokenizer.decode(ids, true);
     tokenizer.decode(ids, false);
-  } catch (const samebits::InputError&) {
-  }
-  return 0;
+  });
 }
