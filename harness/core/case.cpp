@@ -73,7 +73,7 @@ const Names<Holds>& relations() {
 
 const Names<TensorRule>& tensors() {
   static const Names<TensorRule> names = {{"must_match", TensorRule::kMustMatch},
-                                       {"not_compared", TensorRule::kNotCompared}};
+                                          {"not_compared", TensorRule::kNotCompared}};
   return names;
 }
 
@@ -137,6 +137,8 @@ std::string to_string(Baseline value) {
   return case_names::name_of(case_names::baselines(), value);
 }
 std::string to_string(Holds value) { return case_names::name_of(case_names::relations(), value); }
-std::string to_string(TensorRule value) { return case_names::name_of(case_names::tensors(), value); }
+std::string to_string(TensorRule value) {
+  return case_names::name_of(case_names::tensors(), value);
+}
 
 }  // namespace samebits

@@ -177,7 +177,7 @@ std::vector<Failure> failures_of(const ReportRecord& record, const RecordedRun& 
   if (!manifest && failures.empty()) {
     failures.push_back({"the run was cut off: it has no manifest", {}, {}});
   }
-  if (failures.empty() && !record.has_comparison) {
+  if (failures.empty() && !record.has_comparison && !manifest->is_recording) {
     failures.push_back(
         {"nothing was compared: no relation ties two of these arms, and no golden "
          "was compared",
@@ -189,6 +189,9 @@ std::vector<Failure> failures_of(const ReportRecord& record, const RecordedRun& 
 
 std::string headline_of(const ReportRecord& record, const ArmRecording& first) {
   std::string text;
+  if (record.failures.empty() && !record.has_comparison) {
+    return "Recorded. Nothing was compared: no relation ties two of these arms, and no golden was.";
+  }
   if (record.failures.empty()) {
     for (const std::string& fact : facts_of(record, first)) {
       text += (text.empty() ? "" : "; ") + fact;

@@ -143,6 +143,43 @@ class CliTest(unittest.TestCase):
         self.assertEqual(samebits("compare", out / "eager", out / "fused").returncode, 1)
         for form in ("console", "md", "json", "junit"):
             self.assertEqual(samebits("report", out, "--format", form).returncode, 0)
+        # A control is compared as what it is.
+        self.assertEqual(samebits("compare", out / "eager", out / "fused", "--relation", "must_diverge").returncode, 0)
+        self.assertEqual(samebits("compare", out / "eager", out / "piecewise", "--relation", "must_diverge").returncode, 1)
+        # What was recorded and changed since is no evidence, whoever asks.
+        (out / "eager" / "steps.jsonl").write_text("")
+        self.assertEqual(samebits("report", out).returncode, 1)
+        self.refused("compare", out / "eager", out / "captured-tp2", naming=["steps.jsonl"])
+
+    def test_a_run_says_what_it_was_asked_for_in_junit_and_replaces_what_it_may(self):
+        out, junit = self.folder / "out", self.folder / "verdicts.xml"
+        small = ("run", CASE, "--steps", "1", "--arm", "eager", "--out", out)
+        result = samebits(*small, "--junit", junit)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn('name="golden eager"', junit.read_text())
+        self.refused(*small, naming=["--resume", "--force"])
+        self.assertEqual(samebits(*small, "--force").returncode, 0)
+        self.refused(*small, "--force", "--resume", naming=["--resume"])
+        self.refused(*small, "--force", "--golden", self.folder / "nosuch", naming=["nosuch"])
+        # Other settings: nothing is compared any more, which is no pass.
+        other = (*small, "--force", "--set", "seed=7", "--junit", junit)
+        result = samebits(*other)
+        self.assertEqual(result.returncode, 1, result.stdout)
+        self.assertIn("nothing was compared", result.stdout)
+        self.assertIn("<skipped", junit.read_text())
+        self.assertEqual(samebits(*other, "--record").returncode, 0)
+        self.assertEqual(samebits(*other, "--record", "--set", "golden=required").returncode, 1)
+        self.assertRegex(samebits("--version").stdout, r"^samebits \d")
+
+    def test_the_last_screen_of_a_failure_says_who_where_and_what_next(self):
+        result = samebits("run", CASE, "--steps", "1", "--arm", "eager", "--arm", "piecewise", "--set",
+                          "piecewise.numerics.fused_rounding=true", "--out", self.folder / "out")
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        last = result.stdout[result.stdout.index("grpo-tiny\nFAILED"):]
+        for line in ("eager and piecewise diverge", "  where     step 0, rollout, ", "  values    ", "  operator  step 0, rollout, ",
+                     "  next      samebits report "):
+            self.assertIn(line, last)
+        self.assertLess(len(last.splitlines()), 30)
 
     def test_a_killed_run_is_read_and_resumes_to_the_same_bits(self):
         arguments = ("run", CASE, "--steps", "2", "--arm", "eager", "--arm", "captured-tp2")

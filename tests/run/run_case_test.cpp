@@ -77,6 +77,12 @@ TEST_F(RunCase, ArmAloneIsNothingComparedUntilItHasAGolden) {
   EXPECT_FALSE(record.holds);
   EXPECT_FALSE(record.has_comparison);
   EXPECT_THAT(record.headline, HasSubstr("nothing was compared"));
+  RunOptions recording = options(Existing::kReplace);
+  recording.is_recording = true;
+  const ReportRecord recorded = run(alone, recording);
+  EXPECT_TRUE(recorded.holds);
+  EXPECT_THAT(recorded.headline, HasSubstr("Nothing was compared"));
+  EXPECT_TRUE(record_from_folder(recording.out).holds);
   bless(options().golden, alone, {read_arm(options().out / "a")}, {"samebits run", "", {}});
   EXPECT_TRUE(run(alone, options(Existing::kReplace)).holds);
 }
