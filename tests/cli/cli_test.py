@@ -213,7 +213,7 @@ class CliTest(unittest.TestCase):
             out = self.folder / isa
             result = samebits("run", CASE, "--steps", "1", "--arm", "eager", "--out", out,
                               environment={"SAMEBITS_CPU": isa})
-            if "supported" in result.stderr:
+            if "this processor supports" in result.stderr:
                 continue  # not on this processor
             self.assertEqual(result.returncode, 0, isa + result.stdout + result.stderr)
             manifest = json.loads((out / "manifest.json").read_text())
