@@ -121,12 +121,15 @@ function(samebits_executable name)
   endif()
 endfunction()
 
-# samebits_test(NAME [TORCH] SOURCES ... DEPENDS ... [LABEL name])
+# samebits_test(NAME [TORCH] SOURCES ... DEPENDS ... [LABEL name] [FIXTURE name])
 # Every test sees SAMEBITS_SOURCE_DIR, the checkout, for its cases and oracle data.
 function(samebits_test name)
-  cmake_parse_arguments(arg "TORCH" "LABEL" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(arg "TORCH" "LABEL;FIXTURE" "SOURCES;DEPENDS" ${ARGN})
   if(NOT arg_LABEL)
     set(arg_LABEL cpu)
+  endif()
+  if(arg_FIXTURE)
+    set(arg_FIXTURE FIXTURES_REQUIRED ${arg_FIXTURE})
   endif()
   if(arg_TORCH)
     samebits_executable(${name} TORCH SOURCES ${arg_SOURCES} DEPENDS ${arg_DEPENDS})
@@ -138,5 +141,6 @@ function(samebits_test name)
   # Two threads each: enough to run in parallel, and ctest -j does not drown a machine of many cores.
   # One value a property: a list would be taken for more properties.
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
-                       PROPERTIES LABELS ${arg_LABEL} ENVIRONMENT OMP_NUM_THREADS=2)
+                       PROPERTIES LABELS ${arg_LABEL} ENVIRONMENT OMP_NUM_THREADS=2
+                                  ${arg_FIXTURE})
 endfunction()

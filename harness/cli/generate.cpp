@@ -57,7 +57,9 @@ void add_generate_command(CLI::App& app, Action& action) {
   command->add_option("--temperature", flags->sampling.temperature, "0: greedy")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--top-k", flags->sampling.top_k, "0: off")->check(CLI::NonNegativeNumber);
-  command->add_option("--top-p", flags->sampling.top_p, "1: off")->check(CLI::Range(1e-6, 1.0));
+  command
+      ->add_option("--top-p", flags->sampling.top_p, "1: off; counts all ids, also beside --top-k")
+      ->check(CLI::Range(1e-6, 1.0));
   command->add_option("--seed", flags->sampling.seed, "of the sampler");
   command->callback([flags, &action] { action = [flags] { return run_generate(*flags); }; });
 }

@@ -80,7 +80,7 @@ struct WorkloadSettings {
   int64_t max_new_tokens = 20;  // a sample
   double temperature = 1.0;     // 0: greedy
   int64_t top_k = 0;            // 0: off
-  double top_p = 1.0;           // in (0, 1]; 1: off
+  double top_p = 1.0;           // in (0, 1]; 1: off; of all probabilities, also beside top_k
   std::vector<PromptSettings> prompts = reference_prompts();
   int64_t max_batch_tokens = 256;  // tokens of one engine step
   int64_t block_size = 16;         // tokens of a KV page
@@ -118,7 +118,7 @@ struct Relation {
   double rtol = 0;      // kAllclose
   double atol = 0;
   TensorRule tensors = TensorRule::kMustMatch;  // under kUlp and kAllclose
-  std::string reason;                     // why this relation, or this bound; required with a bound
+  std::string reason;  // why this relation, or this bound; required with a bound
 };
 
 struct Case {

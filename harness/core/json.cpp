@@ -8,6 +8,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/file.h"
+#include "harness/core/lfs_pointer.h"
 #include "harness/core/nearest.h"
 
 namespace samebits {
@@ -158,6 +159,7 @@ Json parse(std::string_view text, const std::string& file, bool is_line) {
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& file) {
+  refuse_lfs_pointer(text, file);
   return parse(text, file, /*is_line=*/false);
 }
 

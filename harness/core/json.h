@@ -75,6 +75,8 @@ class JsonReader {
 
   const Json& value() const { return *value_; }
   std::string where() const;
+  // The key path alone, "" at the top.
+  const std::string& path() const { return path_; }
 
   // `one of "a", "b"`, and, where one is near to `found`, `(did you mean "a"?)`.
   static std::string one_of_text(const std::vector<std::string>& names, const std::string& found);

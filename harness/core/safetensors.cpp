@@ -9,6 +9,7 @@
 #include "harness/core/error.h"
 #include "harness/core/file.h"
 #include "harness/core/json.h"
+#include "harness/core/lfs_pointer.h"
 #include "harness/core/nearest.h"
 #include "harness/core/text.h"
 
@@ -90,6 +91,7 @@ SafetensorsFile::SafetensorsFile(std::span<const std::byte> bytes, const std::st
 }
 
 void SafetensorsFile::parse(std::span<const std::byte> bytes) {
+  refuse_lfs_pointer({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path_);
   if (bytes.size() < kLengthBytes) {
     throw InputError(path_, count_of_bytes(bytes.size()), "at least 8 for the header's length");
   }

@@ -23,12 +23,15 @@
 // the first top_k; top_p < 1 keeps the shortest beginning whose cumulative probability, summed in
 // that order in float32, is at least top_p. Where both are given, both must keep an id. The
 // probability is exp(z[i] - max z) / (strided sum of those over the vocabulary), the sum as in
-// log_softmax.h; it is not renormalised between the filters. The first id is always kept.
+// log_softmax.h. It is not renormalised between the filters: the two are joint, as SGLang's are. In
+// Transformers and in vLLM's own sampler top_p counts of what top_k left, so that with both filters
+// they may keep fewer ids. The first id is always kept.
 //
 // logprob is log_softmax_gather's at the token, under the logits as they are, with the same bits.
 //
-// Source of the semantics: temperature, top-k and top-p as in vLLM's sampler; the Gumbel-max trick
-// in place of a draw along the cumulative sum, because it needs no sum over the vocabulary.
+// Source of the semantics: temperature, top-k alone and top-p alone as in Transformers, vLLM and
+// SGLang, both together as in SGLang's joint order; the Gumbel-max trick in place of a draw along
+// the cumulative sum, because it needs no sum over the vocabulary.
 namespace samebits {
 
 // Keeps these draws apart from any other use of the same seed.

@@ -4,18 +4,23 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstring>
-#include <memory>
-#include <nlohmann/json.hpp>
-#include <set>
+#include <deque>
+#include <map>
+#include <optional>
 
 #include "harness/core/error.h"
-#include "harness/core/file.h"
 #include "harness/core/nearest.h"
 #include "harness/core/safetensors.h"
+#include "harness/model/folder/model_files.h"
 
 namespace samebits {
 namespace {
+
+constexpr std::string_view kEmbedding = "model.embed_tokens.weight";
+constexpr std::string_view kHead = "lm_head.weight";
+constexpr std::string_view kPrefix = "model.";
 
 at::ScalarType scalar_type_of(const TensorView& view, const std::string& where) {
   switch (view.dtype) {
@@ -32,68 +37,105 @@ at::ScalarType scalar_type_of(const TensorView& view, const std::string& where) 
   }
 }
 
-// The files that hold the weights, in the order of their names.
-std::vector<std::filesystem::path> weight_files(const std::filesystem::path& folder) {
-  const std::filesystem::path index = folder / "model.safetensors.index.json";
-  if (!std::filesystem::exists(index)) return {folder / "model.safetensors"};
-  const nlohmann::json root =
-      nlohmann::json::parse(read_text_file(index.string()), nullptr, /*allow_exceptions=*/false);
-  if (!root.is_object() || !root.contains("weight_map") || !root["weight_map"].is_object()) {
-    throw InputError(index.string() + ": weight_map", "no object", "an object of tensor: file");
-  }
-  std::set<std::string> names;
-  for (const auto& [tensor, file] : root["weight_map"].items()) {
-    const std::string name = file.is_string() ? file.get<std::string>() : "";
-    // A shard lies in the folder itself: an index must not reach outside it.
-    if (name.empty() || name.find('/') != std::string::npos || name == "..") {
-      throw InputError(fmt::format("{}: weight_map.{}", index.string(), tensor), file.dump(),
-                       "the name of a file in the same folder");
+// A tensor of a file, under the name that the model gives it.
+struct StoredTensor {
+  std::string name;
+  std::string where;
+  const TensorView* view;
+};
+
+class CheckpointReader {
+ public:
+  explicit CheckpointReader(const Qwen3Config& config)
+      : config_(config),
+        shapes_(qwen3_weight_shapes(config)),
+        by_name_(shapes_.begin(), shapes_.end()) {}
+
+  void read(const SafetensorsFile& file) {
+    for (const TensorView& view : file.tensors()) {
+      put({name_of(view.name), fmt::format("{}: {}", file.path(), view.name), &view});
     }
-    names.insert(name);
   }
-  std::vector<std::filesystem::path> files;
-  for (const std::string& name : names) files.push_back(folder / name);
-  return files;
-}
+
+  // Throws InputError, naming `where`, for a weight that no file held.
+  Weights take(const std::string& where) {
+    for (const auto& [name, shape] : shapes_) {
+      if (!weights_.contains(name)) {
+        throw InputError(where, "no tensor " + name,
+                         fmt::format("one of shape [{}]", fmt::join(shape, ", ")));
+      }
+    }
+    check_tied_head();
+    return std::move(weights_);
+  }
+
+ private:
+  // A backbone alone, as embedding models are, is stored without the prefix; Transformers reads
+  // both.
+  std::string name_of(const std::string& stored) const {
+    const std::string prefixed = std::string(kPrefix) + stored;
+    return !by_name_.contains(stored) && by_name_.contains(prefixed) ? prefixed : stored;
+  }
+
+  void put(const StoredTensor& stored) {
+    const bool is_tied_head = config_.tie_word_embeddings && stored.name == kHead;
+    if (weights_.contains(stored.name) || (is_tied_head && tied_head_)) {
+      throw InputError(stored.where, "a tensor that another file holds too", "each weight once");
+    }
+    if (is_tied_head) {
+      tied_head_ = stored;
+      return;
+    }
+    check(stored);
+    at::Tensor weight = at::empty(stored.view->shape, scalar_type_of(*stored.view, stored.where));
+    std::memcpy(weight.mutable_data_ptr(), stored.view->data.data(), stored.view->data.size());
+    weights_.emplace(stored.name, std::move(weight));
+    if (stored.name == kEmbedding) embedding_ = stored;
+  }
+
+  void check(const StoredTensor& stored) const {
+    const auto shape = by_name_.find(stored.name);
+    if (shape == by_name_.end()) {
+      std::vector<std::string> known;
+      for (const auto& [name, unused] : shapes_) known.push_back(name);
+      throw InputError(stored.where, "a tensor that this model does not have",
+                       fmt::format("one of its {} weights, such as {}", shapes_.size(),
+                                   nearest_word(stored.name, known).value_or(known.front())));
+    }
+    if (stored.view->shape != shape->second) {
+      throw InputError(stored.where, fmt::format("shape [{}]", fmt::join(stored.view->shape, ", ")),
+                       fmt::format("[{}]", fmt::join(shape->second, ", ")));
+    }
+  }
+
+  // A tied model computes with the embedding. A head of its own would be dropped without a word.
+  void check_tied_head() const {
+    if (!tied_head_) return;
+    const TensorView& head = *tied_head_->view;
+    const TensorView& embedding = *embedding_->view;
+    const bool is_same = head.dtype == embedding.dtype && head.shape == embedding.shape &&
+                         std::equal(head.data.begin(), head.data.end(), embedding.data.begin());
+    if (!is_same) {
+      throw InputError(tied_head_->where, "a head that is not the embedding",
+                       "its bits, since config.json says tie_word_embeddings, or no such tensor");
+    }
+  }
+
+  const Qwen3Config& config_;
+  const std::vector<std::pair<std::string, std::vector<int64_t>>> shapes_;
+  const std::map<std::string, std::vector<int64_t>> by_name_;
+  Weights weights_;
+  std::optional<StoredTensor> embedding_, tied_head_;
+};
 
 }  // namespace
 
 Weights load_checkpoint(const std::filesystem::path& folder, const Qwen3Config& config) {
-  const auto shapes = qwen3_weight_shapes(config);
-  const std::map<std::string, std::vector<int64_t>> expected(shapes.begin(), shapes.end());
-  std::vector<std::string> known;
-  for (const auto& [name, shape] : shapes) known.push_back(name);
-
-  Weights weights;
-  for (const std::filesystem::path& path : weight_files(folder)) {
-    const SafetensorsFile file(path.string());
-    for (const TensorView& view : file.tensors()) {
-      const std::string where = fmt::format("{}: {}", path.string(), view.name);
-      if (config.tie_word_embeddings && view.name == "lm_head.weight") continue;
-      const auto shape = expected.find(view.name);
-      if (shape == expected.end()) {
-        throw InputError(where, "a tensor that this model does not have",
-                         fmt::format("one of its {} weights, such as {}", shapes.size(),
-                                     nearest_word(view.name, known).value_or(known.front())));
-      }
-      if (view.shape != shape->second) {
-        throw InputError(where, fmt::format("shape [{}]", fmt::join(view.shape, ", ")),
-                         fmt::format("[{}]", fmt::join(shape->second, ", ")));
-      }
-      at::Tensor weight = at::empty(view.shape, scalar_type_of(view, where));
-      std::memcpy(weight.mutable_data_ptr(), view.data.data(), view.data.size());
-      if (!weights.emplace(view.name, std::move(weight)).second) {
-        throw InputError(where, "a tensor that another file holds too", "each weight once");
-      }
-    }
-  }
-  for (const auto& [name, shape] : shapes) {
-    if (weights.count(name) == 0) {
-      throw InputError((folder / "model.safetensors").string(), "no tensor " + name,
-                       fmt::format("one of shape [{}]", fmt::join(shape, ", ")));
-    }
-  }
-  return weights;
+  std::deque<SafetensorsFile> files;
+  for (const std::filesystem::path& path : weight_files(folder)) files.emplace_back(path.string());
+  CheckpointReader reader(config);
+  for (const SafetensorsFile& file : files) reader.read(file);
+  return reader.take(files.front().path());
 }
 
 }  // namespace samebits

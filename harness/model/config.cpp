@@ -2,145 +2,127 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
+#include <algorithm>
 
 #include "harness/core/error.h"
-#include "harness/core/json.h"
-#include "harness/model/numerics.h"
+#include "harness/model/config_keys.h"
+#include "harness/model/ends_of_text.h"
+#include "harness/model/folder/known_keys.h"
+#include "harness/model/folder/model_files.h"
 
 namespace samebits {
 namespace {
 
-using nlohmann::json;
+constexpr const char* kConfig = "config.json";
 
-// One config.json, with errors that name the file and the key.
-class ConfigReader {
- public:
-  explicit ConfigReader(const std::filesystem::path& file) : file_(file.string()) {
-    root_ = read_json_file(file);
-    if (!root_.is_object()) throw InputError(file_, root_.type_name(), "an object");
-  }
-
-  const json& root() const { return root_; }
-
-  int64_t positive(const char* key) const {
-    const json value = root_.value(key, json());
-    if (!value.is_number_integer() || value.get<int64_t>() <= 0) {
-      fail(key, value, "a positive integer");
+void check_architecture(const ConfigKeys& keys) {
+  keys.only("model_type", {"qwen3"}, /*may_be_absent=*/false);
+  keys.only("attention_bias", {false});
+  keys.only("hidden_act", {"silu", "swish"});
+  // The base model's name stands in folders of embedding models.
+  if (const auto names = keys.find("architectures")) {
+    for (const JsonReader& name : names->array()) {
+      const std::string found = name.string();
+      if (found != "Qwen3ForCausalLM" && found != "Qwen3Model") {
+        name.fail(name.shown(), "\"Qwen3ForCausalLM\"");
+      }
     }
-    // Keeps every product of two of these inside 64 bits.
-    if (value.get<int64_t>() > (int64_t{1} << 31)) fail(key, value, "at most 2^31");
-    return value.get<int64_t>();
   }
-
-  double positive_number(const json& object, const char* key) const {
-    const json value = object.value(key, json());
-    if (!value.is_number() || !(value.get<double>() > 0)) fail(key, value, "a positive number");
-    return value.get<double>();
-  }
-
-  // Refuses `key` unless it is absent, null or one of `accepted`.
-  void only(const json& object, const char* key, std::initializer_list<json> accepted) const {
-    const json value = object.value(key, json());
-    if (value.is_null()) return;
-    for (const json& each : accepted) {
-      if (value == each) return;
-    }
-    std::string expected;
-    for (const json& each : accepted) expected += (expected.empty() ? "" : " or ") + each.dump();
-    fail(key, value, expected.empty() ? "null" : expected);
-  }
-
-  [[noreturn]] void fail(const std::string& key, const json& found,
-                         const std::string& expected) const {
-    throw InputError(fmt::format("{}: {}", file_, key),
-                     found.is_null() ? "nothing" : found.dump().substr(0, 80), expected);
-  }
-
- private:
-  std::string file_;
-  json root_;
-};
-
-std::vector<int64_t> eos_ids(const ConfigReader& reader, int64_t vocab_size) {
-  const json value = reader.root().value("eos_token_id", json());
-  std::vector<int64_t> ids;
-  if (value.is_null()) return ids;
-  for (const json& id : value.is_array() ? value : json::array({value})) {
-    if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() >= vocab_size) {
-      reader.fail("eos_token_id", id, fmt::format("a token id below {}", vocab_size));
-    }
-    ids.push_back(id.get<int64_t>());
-  }
-  return ids;
 }
 
-double rope_theta(const ConfigReader& reader) {
-  const json& root = reader.root();
-  reader.only(root, "rope_scaling", {});
-  const json parameters = root.value("rope_parameters", json());
-  if (parameters.is_null()) return reader.positive_number(root, "rope_theta");
-  if (!parameters.is_object()) reader.fail("rope_parameters", parameters, "an object");
-  reader.only(parameters, "rope_type", {"default"});
-  return reader.positive_number(parameters, "rope_theta");
+// Refuses layers that look back over a window. Transformers takes the kinds of layers from
+// layer_types, and else from the three keys of the window.
+void check_layer_types(const ConfigKeys& keys, int64_t layers) {
+  const bool is_used = keys.boolean("use_sliding_window", false);
+  const auto window = keys.find_or_null("sliding_window");
+  const bool has_window = is_used && !(window && window->value().is_null());
+  const int64_t first = keys.integer("max_window_layers", 0, 28);
+  const auto types = keys.find("layer_types");
+  if (!types) {
+    if (!has_window || first >= layers) return;
+    keys.fail("use_sliding_window", "true, with max_window_layers " + std::to_string(first),
+              "false (samebits has no sliding windows)");
+  }
+  const std::vector<JsonReader> each = types->array();
+  if (static_cast<int64_t>(each.size()) != layers) {
+    types->fail(fmt::format("{} layers", each.size()),
+                fmt::format("num_hidden_layers, {}", layers));
+  }
+  for (const JsonReader& type : each) {
+    if (type.string() != "full_attention" && type.string() != "attention") {
+      type.fail(type.shown(), "\"full_attention\" (samebits has no other layers)");
+    }
+  }
+}
+
+// What Transformers makes of the old keys and the new: rope_scaling comes before rope_parameters, a
+// theta in that object before the one at the top.
+double rope_theta(const ConfigKeys& keys) {
+  const double at_the_top = keys.positive_number("rope_theta", 10000.0);
+  auto object = keys.find("rope_scaling");
+  if (!object || object->value().empty()) object = keys.find("rope_parameters");
+  // Where both are there the second is not read, but must not say what samebits has not either.
+  for (const char* name : {"rope_scaling", "rope_parameters"}) {
+    const auto parameters = keys.find(name);
+    if (!parameters) continue;
+    for (const char* key : {"rope_type", "type"}) {
+      ConfigKeys(*parameters).only(key, {"default"});
+    }
+    check_keys(*parameters, {"rope_parameters"}, {"rope_type", "type", "rope_theta"});
+  }
+  return object ? ConfigKeys(*object).positive_number("rope_theta", at_the_top) : at_the_top;
 }
 
 }  // namespace
 
 Qwen3Config qwen3_config_from_folder(const std::filesystem::path& folder) {
-  const ConfigReader reader(folder / "config.json");
-  const json& root = reader.root();
-  if (root.value("model_type", json()) != "qwen3") {
-    reader.fail("model_type", root.value("model_type", json()), "\"qwen3\"");
-  }
-  reader.only(root, "attention_bias", {false});
-  reader.only(root, "use_sliding_window", {false});
-  reader.only(root, "hidden_act", {"silu"});
+  refuse_foreign_files(folder);
+  const Json json = read_json_file(folder / kConfig);
+  const JsonReader root(json, (folder / kConfig).string());
+  const ConfigKeys keys(root);
+  check_architecture(keys);
+  check_keys(root, {kConfig, "generation_config.json"},
+             {"model_type",          "architectures",
+              "vocab_size",          "hidden_size",
+              "num_hidden_layers",   "num_attention_heads",
+              "num_key_value_heads", "head_dim",
+              "intermediate_size",   "max_position_embeddings",
+              "rms_norm_eps",        "rope_theta",
+              "rope_scaling",        "rope_parameters",
+              "tie_word_embeddings", "hidden_act",
+              "attention_bias",      "use_sliding_window",
+              "sliding_window",      "max_window_layers",
+              "layer_types",         "eos_token_id",
+              "pad_token_id",        "tokenizer_class"});
 
+  // An absent key has Transformers' default.
   Qwen3Config config;
-  config.vocab_size = reader.positive("vocab_size");
-  config.hidden_size = reader.positive("hidden_size");
-  config.num_hidden_layers = reader.positive("num_hidden_layers");
-  config.num_attention_heads = reader.positive("num_attention_heads");
-  config.num_key_value_heads = reader.positive("num_key_value_heads");
-  config.head_dim = root.contains("head_dim") ? reader.positive("head_dim")
-                                              : config.hidden_size / config.num_attention_heads;
-  config.intermediate_size = reader.positive("intermediate_size");
-  config.max_position_embeddings = reader.positive("max_position_embeddings");
-  config.rms_norm_eps = reader.positive_number(root, "rms_norm_eps");
-  config.rope_theta = rope_theta(reader);
-  reader.only(root, "tie_word_embeddings", {true, false});
-  config.tie_word_embeddings = root.value("tie_word_embeddings", json()).is_null()
-                                   ? false
-                                   : root["tie_word_embeddings"].get<bool>();
-  config.eos_token_ids = eos_ids(reader, config.vocab_size);
+  config.vocab_size = keys.integer("vocab_size", 1, 151936);
+  config.hidden_size = keys.integer("hidden_size", 1, 4096);
+  config.num_hidden_layers = keys.integer("num_hidden_layers", 1, 32, /*max=*/1 << 16);
+  config.num_attention_heads = keys.integer("num_attention_heads", 1, 32);
+  const auto kv_heads = keys.find_or_null("num_key_value_heads");
+  config.num_key_value_heads = kv_heads && kv_heads->value().is_null()
+                                   ? config.num_attention_heads
+                                   : keys.integer("num_key_value_heads", 1, 32);
+  config.head_dim = keys.integer("head_dim", 1, 128);
+  config.intermediate_size = keys.integer("intermediate_size", 1, 22016);
+  config.max_position_embeddings = keys.integer("max_position_embeddings", 1, 32768);
+  config.rms_norm_eps = keys.positive_number("rms_norm_eps", 1e-6);
+  config.rope_theta = rope_theta(keys);
+  config.tie_word_embeddings = keys.boolean("tie_word_embeddings", false);
+  config.eos_token_ids = ends_of_text(folder, root, config.vocab_size);
+  config.padding_id = keys.token_id("pad_token_id", config.vocab_size);
+  check_layer_types(keys, config.num_hidden_layers);
 
   if (config.num_attention_heads % config.num_key_value_heads != 0) {
-    reader.fail("num_key_value_heads", config.num_key_value_heads,
-                fmt::format("a divisor of num_attention_heads ({})", config.num_attention_heads));
+    keys.fail("num_key_value_heads", std::to_string(config.num_key_value_heads),
+              fmt::format("a divisor of num_attention_heads ({})", config.num_attention_heads));
   }
-  if (config.head_dim % 2 != 0) reader.fail("head_dim", config.head_dim, "an even number");
+  if (config.head_dim % 2 != 0) {
+    keys.fail("head_dim", std::to_string(config.head_dim), "an even number");
+  }
   return config;
-}
-
-void check_tensor_parallel(const Qwen3Config& config, int64_t tp, bool tp_invariant) {
-  const auto divides = [](const char* key, int64_t size, int64_t by, const char* what) {
-    if (size % by != 0) {
-      throw InputError(fmt::format("config.json: {}", key), std::to_string(size),
-                       fmt::format("a multiple of {} ({})", by, what));
-    }
-  };
-  divides("num_attention_heads", config.num_attention_heads, tp, "mesh.tp");
-  divides("num_key_value_heads", config.num_key_value_heads, tp, "mesh.tp");
-  divides("intermediate_size", config.intermediate_size, tp, "mesh.tp");
-  if (!tp_invariant) return;
-  if (Numerics::kSlices % tp != 0) {
-    throw InputError("mesh.tp", std::to_string(tp), "1, 2, 4 or 8, as numerics.tp_invariant asks");
-  }
-  const char* slices = "the K-slices of numerics.tp_invariant";
-  divides("num_attention_heads * head_dim", config.q_size(), Numerics::kSlices, slices);
-  divides("num_key_value_heads * head_dim", config.kv_size(), Numerics::kSlices, slices);
-  divides("intermediate_size", config.intermediate_size, Numerics::kSlices, slices);
 }
 
 }  // namespace samebits

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,14 +23,19 @@ struct Qwen3Config {
   double rope_theta = 1e6;
   bool tie_word_embeddings = false;
   std::vector<int64_t> eos_token_ids;  // empty: only the length ends a completion
+  // A token whose row of the embedding gets no gradient where it is read, as Transformers trains.
+  std::optional<int64_t> padding_id;
 
+  bool operator==(const Qwen3Config&) const = default;
   int64_t q_size() const { return num_attention_heads * head_dim; }
   int64_t kv_size() const { return num_key_value_heads * head_dim; }
 };
 
 // Reads FOLDER/config.json, in the older form (rope_theta at the top) and the newer
-// (rope_parameters). Throws InputError for another architecture and for what this Qwen3 has not:
-// attention biases, sliding windows, scaled RoPE, another activation.
+// (rope_parameters), and the ends of a text from generation_config.json; absent keys have the
+// defaults of Transformers. Throws InputError for another architecture, for what this Qwen3 has not
+// (attention biases, sliding windows, scaled RoPE, another activation), and for every key that is
+// neither read nor in the list of folder/without_effect.h.
 Qwen3Config qwen3_config_from_folder(const std::filesystem::path& folder);
 
 // What a tensor-parallel degree asks of a model. Throws InputError naming the key of config.json

@@ -19,6 +19,20 @@ void observe_logprobs(Observer& observer, size_t sample, const std::vector<float
   }
 }
 
+// Transformers gives the padding token's row of the embedding no gradient where the token is read;
+// samebits has no such row. Which tokens are read is only known once they are sampled.
+void refuse_padding(const std::vector<Sample>& samples, std::optional<int64_t> padding_id) {
+  if (!padding_id) return;
+  for (const Sample& sample : samples) {
+    const auto last = sample.tokens.end() - 1;  // predicted, but never read
+    if (std::find(sample.tokens.begin(), last, *padding_id) != last) {
+      throw InputError("config.json: pad_token_id", fmt::format("{} within a text", *padding_id),
+                       "no such token in what is trained on, or no pad_token_id: Transformers "
+                       "gives its embedding no gradient");
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<std::vector<int64_t>> encode_prompts(const Arm& arm, const Tokenizer& tokenizer) {
@@ -139,6 +153,7 @@ std::vector<Sample> Grpo::rollout(int64_t step, Observer& observer, std::string&
 }
 
 void Grpo::train(const std::vector<Sample>& samples, Observer& observer) {
+  refuse_padding(samples, trained_->config().padding_id);
   observer.begin_phase("train");
   const TrainResult result = trainer_->accumulate(samples);
   for (size_t i = 0; i < result.logprobs.size(); ++i) {

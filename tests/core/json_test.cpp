@@ -11,8 +11,10 @@
 namespace samebits {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::message_of;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 std::string error_of(const std::string& text) {
@@ -56,6 +58,11 @@ TEST(ParseJson, WhatPythonWritesIsCalledSo) {
             "f.json: line 1, column 2: found NaN, which Python writes, expected valid JSON");
   EXPECT_EQ(error_of("[-Infinity]"),
             "f.json: line 1, column 2: found Infinity, which Python writes, expected valid JSON");
+}
+
+TEST(ParseJson, AGitLfsPointerIsCalledSo) {
+  EXPECT_THAT(error_of("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"),
+              HasSubstr("a Git LFS pointer"));
 }
 
 TEST(ParseJson, ANumberWithoutEndIsShown) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "harness/core/error.h"
 #include "harness/core/file.h"
 #include "harness/core/safetensors.h"
@@ -86,6 +88,47 @@ TEST_F(CheckpointTest, NamesAMissingExtraOrMisshapenTensor) {
   other["model.norm.weight"] = at::zeros({32}, at::kLong);
   write("model.safetensors", other);
   EXPECT_THAT(refusal(), HasSubstr("floating-point"));
+}
+
+TEST_F(CheckpointTest, ASingleFileComesBeforeAnIndex) {
+  write("model.safetensors", weights_);
+  write("old.safetensors", random_weights(config_, 2));
+  write_text_file(folder_ / "model.safetensors.index.json",
+                  R"({"weight_map": {"model.norm.weight": "old.safetensors"}})");
+  const Weights read = load_checkpoint(folder_.path(), config_);
+  EXPECT_TRUE(same_bits(read.at("model.norm.weight"), weights_.at("model.norm.weight")));
+}
+
+TEST_F(CheckpointTest, ATiedModelMayHoldItsEmbeddingTwiceAndNoOtherHead) {
+  Weights more = weights_;
+  more["lm_head.weight"] = weights_.at("model.embed_tokens.weight").clone();
+  write("model.safetensors", more);
+  EXPECT_EQ(load_checkpoint(folder_.path(), config_).size(), weights_.size());
+  more["lm_head.weight"].view(at::kShort)[3][2] += 1;  // the smallest change
+  write("model.safetensors", more);
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("lm_head.weight"), HasSubstr("tie_word_embeddings")));
+}
+
+TEST_F(CheckpointTest, ReadsTheNamesOfABackboneAlone) {
+  Weights bare;
+  for (const auto& [name, weight] : weights_)
+    bare[name.substr(std::string("model.").size())] = weight;
+  write("model.safetensors", bare);
+  const Weights read = load_checkpoint(folder_.path(), config_);
+  ASSERT_EQ(read.size(), weights_.size());
+  for (const auto& [name, weight] : weights_) EXPECT_TRUE(same_bits(read.at(name), weight)) << name;
+  bare["model.norm.weight"] = weights_.at("model.norm.weight");
+  write("model.safetensors", bare);
+  EXPECT_THAT(refusal(), HasSubstr("each weight once"));
+}
+
+TEST_F(CheckpointTest, NamesAFileThatIsNotTheFile) {
+  write_text_file(folder_ / "model.safetensors",
+                  "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n");
+  EXPECT_THAT(refusal(), HasSubstr("a Git LFS pointer"));
+  std::filesystem::remove(folder_ / "model.safetensors");
+  write_text_file(folder_ / "pytorch_model.bin", "PK");
+  EXPECT_THAT(refusal(), HasSubstr("pytorch_model.bin"));
 }
 
 TEST_F(CheckpointTest, RefusesAFolderWithoutAFileAndAnIndexThatLeavesTheFolder) {

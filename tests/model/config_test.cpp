@@ -69,11 +69,35 @@ TEST_F(ConfigTest, NamesTheKeyThatIsWrong) {
   EXPECT_THAT(refusal("attention_bias", true), names("attention_bias"));
   EXPECT_THAT(refusal("hidden_act", "gelu"), names("hidden_act"));
   EXPECT_THAT(refusal("rope_scaling", {{"type", "yarn"}}), names("rope_scaling"));
-  EXPECT_THAT(refusal("use_sliding_window", true), names("use_sliding_window"));
   EXPECT_THAT(refusal("rms_norm_eps", 0), names("rms_norm_eps"));
   EXPECT_THAT(refusal("num_key_value_heads", 5), names("num_key_value_heads"));
   EXPECT_THAT(refusal("head_dim", 15), names("head_dim"));
   EXPECT_THAT(refusal("eos_token_id", 1003), names("eos_token_id"));
+  EXPECT_THAT(refusal("num_hidden_layers", 1 << 20), names("num_hidden_layers"));
+}
+
+TEST_F(ConfigTest, ReadsWindowsThatNoLayerHas) {
+  json config = good_config();
+  config["use_sliding_window"] = true;
+  config["max_window_layers"] = 2;
+  EXPECT_EQ(read(config), read(good_config()));
+  config["max_window_layers"] = 1;
+  EXPECT_THAT(message_of<InputError>([&] { read(config); }), HasSubstr("use_sliding_window"));
+  config["layer_types"] = {"full_attention", "full_attention"};
+  EXPECT_EQ(read(config), read(good_config()));
+  config["layer_types"] = {"full_attention", "sliding_attention"};
+  EXPECT_THAT(message_of<InputError>([&] { read(config); }), HasSubstr("layer_types.1"));
+}
+
+TEST_F(ConfigTest, TakesTheEndsOfTextFromTheGenerationConfigWhereThereIsOne) {
+  const std::string file = folder_ / "generation_config.json";
+  write_text_file(file, R"({"eos_token_id": [7, -1, 9]})");
+  EXPECT_EQ(read(good_config()).eos_token_ids, (std::vector<int64_t>{7, 9}));
+  write_text_file(file, R"({"temperature": 0.6})");
+  EXPECT_TRUE(read(good_config()).eos_token_ids.empty());
+  write_text_file(file, R"({"eos_token_id": 1003})");
+  EXPECT_THAT(message_of<InputError>([&] { read(good_config()); }),
+              AllOf(HasSubstr("generation_config.json"), HasSubstr("eos_token_id")));
 }
 
 TEST_F(ConfigTest, RefusesWhatIsNoJsonAndNoFile) {

@@ -10,6 +10,9 @@
 
 namespace samebits {
 
+// No file may say a larger id.
+inline constexpr int64_t kLargestId = (int64_t{1} << 31) - 1;
+
 // A token that is looked for in the text before anything else; the fields are those of
 // tokenizer.json.
 struct AddedToken {

@@ -5,20 +5,23 @@
 #include <unordered_set>
 
 #include "harness/core/text.h"
+#include "harness/model/folder/known_keys.h"
+#include "harness/workload/tokenizer/added_tokens.h"
 #include "harness/workload/tokenizer/byte_alphabet.h"
 
 namespace samebits {
 namespace {
 
 using Ids = std::unordered_map<std::string, uint32_t>;
-constexpr int64_t kLargestId = (int64_t{1} << 31) - 1;
 
 // These options change the arithmetic of merging; no byte-level tokenizer sets them.
 void check_options(const JsonReader& model) {
-  model.object({"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
-                "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges"});
-  const JsonReader type = model.required("type");
-  if (type.string() != "BPE") type.fail(type.shown(), "\"BPE\"");
+  check_keys(model, {"tokenizer.json: model"},
+             {"type", "dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges",
+              "vocab", "merges"});
+  // Older files have no type; merges tell a BPE.
+  const auto type = model.optional("type");
+  if (type && type->string() != "BPE") type->fail(type->shown(), "\"BPE\"");
   const auto dropout = model.optional("dropout");
   if (dropout && !dropout->value().is_null() && dropout->number() != 0) {
     dropout->fail(dropout->shown(), "null (with dropout the ids would be random)");

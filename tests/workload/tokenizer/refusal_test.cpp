@@ -26,12 +26,12 @@ std::string refusal_of(const Json& json) {
 
 constexpr Refusal kRefusals[] = {
     {"/version", R"("2.0")", R"(version: found "2.0", expected "1.0")"},
-    {"/truncation", R"({"max_length":4})", R"(truncation: found {"max_length":4}, expected null)"},
-    {"/padding", R"({})", "padding: found {}, expected null"},
-    {"/normaliser", "null", R"(unknown key "normaliser")"},
+    {"/normaliser", "null", "normaliser: found a key that samebits does not know"},
     {"/normalizer", R"({"type":"NFKC"})",
      R"(normalizer: found type "NFKC", expected "NFC" or null)"},
     {"/normalizer", R"({"type":"Lowercase"})", R"(found type "Lowercase")"},
+    {"/normalizer", R"({"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"NFKC"}]})",
+     R"(normalizer.normalizers.1: found type "NFKC")"},
     {"/normalizer", R"([])", "normalizer: found [], expected an object"},
     {"/pre_tokenizer", "null", "pre_tokenizer: found null, expected an object"},
     {"/pre_tokenizer", R"({"type":"Metaspace"})",
@@ -40,8 +40,10 @@ constexpr Refusal kRefusals[] = {
      "pre_tokenizer.pretokenizers: found an array of 0"},
     {"/pre_tokenizer/pretokenizers/1", R"({"type":"Digits"})",
      R"(pre_tokenizer.pretokenizers.1: found type "Digits", expected "ByteLevel")"},
-    {"/pre_tokenizer/pretokenizers/0", R"({"type":"Digits"})",
-     R"(pre_tokenizer.pretokenizers.0: found type "Digits", expected "Split")"},
+    {"/pre_tokenizer/pretokenizers/0", R"({"type":"Punctuation"})",
+     R"(pre_tokenizer.pretokenizers.0: found type "Punctuation", expected "Split")"},
+    {"/pre_tokenizer/pretokenizers/0", R"({"type":"Digits"})", R"(no key "individual_digits")"},
+    {"/pre_tokenizer/pretokenizers/1/cut", "1", "cut: found a key that samebits does not know"},
     {"/pre_tokenizer/pretokenizers/0/behavior", R"("Isolate")", R"(found "Isolate")"},
     {"/pre_tokenizer/pretokenizers/0/invert", "1", "expected true or false"},
     {"/pre_tokenizer/pretokenizers/0/pattern", R"({"Regex":"(a"})", "missing closing parenthesis"},
@@ -50,6 +52,9 @@ constexpr Refusal kRefusals[] = {
     {"/pre_tokenizer/pretokenizers/0/pattern", R"({"Glob":"*"})", R"(unknown key "Glob")"},
     {"/pre_tokenizer/pretokenizers/0/pattern", R"({"String":""})", "a string that is not empty"},
     {"/decoder", "null", "decoder: found null, expected a \"ByteLevel\" decoder"},
+    {"/decoder", R"({"type":"Sequence","decoders":[{"type":"ByteLevel"},{"type":"Fuse"}]})",
+     "decoder: found 2 decoders, expected one"},
+    {"/decoder", R"({"type":"ByteLevel","cleanup":true})", "decoder.cleanup: found a key"},
     {"/decoder", R"({"type":"WordPiece"})", R"(decoder: found type "WordPiece")"},
     {"/post_processor", R"({"type":"BertProcessing"})", R"(found type "BertProcessing")"},
     {"/post_processor", R"({"type":"Sequence","processors":[{"type":"Sequence"}]})",
@@ -129,20 +134,33 @@ std::string refusal_of_config(const std::string& config) {
 }
 
 TEST(TokenizerRefusal, ConfigIsCheckedToo) {
-  EXPECT_EQ(refusal_of_config(R"({"eos_token":"<eos>"})"),
-            "tokenizer_config.json: eos_token: found \"<eos>\", expected a token of the "
-            "vocabulary");
+  EXPECT_EQ(refusal_of_config(R"({"tokenizer_class":"LlamaTokenizer"})"),
+            "tokenizer_config.json: tokenizer_class: found \"LlamaTokenizer\", expected "
+            "\"Qwen2Tokenizer\" or \"PreTrainedTokenizerFast\"");
+  EXPECT_THAT(refusal_of_config(R"({"split_special_tokens":true})"),
+              HasSubstr("split_special_tokens: found true, expected nothing or null or false"));
+  EXPECT_THAT(refusal_of_config(R"({"lowercase":false})"),
+              HasSubstr("lowercase: found a key that samebits does not know"));
+  EXPECT_THAT(refusal_of_config(R"({"extra_special_tokens":["<a>"],)"
+                                R"("additional_special_tokens":["<b>"]})"),
+              HasSubstr("additional_special_tokens: found [\"<b>\"]"));
   EXPECT_THAT(refusal_of_config(R"({"eos_token":7})"), HasSubstr("eos_token: found 7"));
   EXPECT_THAT(refusal_of_config(R"({"added_tokens_decoder":{"x":{}}})"),
               HasSubstr("key \"x\", expected a token id"));
   const std::string flags =
       R"("single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true)";
+  const auto refusal_of_five = [&](const std::string& content) {
+    return refusal_of_config(R"({"tokenizer_class":"TokenizersBackend","added_tokens_decoder":)"
+                             R"({"5":{"content":")" +
+                             content + R"(",)" + flags + "}}}");
+  };
+  EXPECT_THAT(refusal_of_five("<|im_end|>"),
+              HasSubstr("expected the id that tokenizer.json gives it, 802"));
+  EXPECT_THAT(refusal_of_five("<new>"), HasSubstr("found id 5 for \"<new>\", expected 810"));
+  // The class of Qwen2 takes the added tokens from here alone.
   EXPECT_THAT(
-      refusal_of_config(R"({"added_tokens_decoder":{"5":{"content":"<|im_end|>",)" + flags + "}}}"),
-      HasSubstr("expected the id that tokenizer.json gives it, 802"));
-  EXPECT_THAT(
-      refusal_of_config(R"({"added_tokens_decoder":{"5":{"content":"<new>",)" + flags + "}}}"),
-      HasSubstr("found id 5 for \"<new>\", expected 810"));
+      refusal_of_config(R"({"tokenizer_class":"Qwen2Tokenizer","added_tokens_decoder":{}})"),
+      HasSubstr("added_tokens_decoder: found no entry 800 for \"<|endoftext|>\""));
 }
 
 TEST(TokenizerRefusal, MissingFilesAreNamed) {

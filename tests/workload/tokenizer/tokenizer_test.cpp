@@ -17,7 +17,8 @@ TEST(Tokenizer, FolderGivesNamesSizesAndTheEndToken) {
   const TemporaryFolder folder;
   write_text_file(folder / "tokenizer.json", oracle_json("small.json").dump());
   write_text_file(folder / "tokenizer_config.json",
-                  R"({"eos_token":{"content":"<|im_end|>"},"added_tokens_decoder":{"810":
+                  R"({"tokenizer_class":"PreTrainedTokenizerFast","eos_token":
+                     {"__type":"AddedToken","content":"<|im_end|>"},"added_tokens_decoder":{"810":
                      {"content":"<new>","single_word":false,"lstrip":false,"rstrip":false,
                       "normalized":false,"special":true}}})");
   const Tokenizer tokenizer = Tokenizer::from_folder(folder.path());
