@@ -158,9 +158,11 @@ const std::set<std::string>& running() {
       "aten::new_zeros", "aten::zeros", "aten::zeros_like",
       // The contract's operators of a generator step.
       "samebits::digest_rows", "samebits::embedding", "samebits::linear",
-      "samebits::log_softmax_gather", "samebits::mark", "samebits::paged_attention",
-      "samebits::residual_add", "samebits::residual_rms_norm", "samebits::rms_norm",
-      "samebits::rms_norm_rope", "samebits::rms_norm_rope_write_kv_", "samebits::rope",
+      "samebits::linear_residual_add", "samebits::log_softmax_gather", "samebits::mark",
+      "samebits::paged_attention", "samebits::residual_add", "samebits::residual_rms_norm",
+      "samebits::rms_norm", "samebits::rms_norm_linear_qkv", "samebits::rms_norm_linear_silu_mul",
+      "samebits::rms_norm_rope", "samebits::rms_norm_rope_paged_attention_",
+      "samebits::rms_norm_rope_qk_write_kv_", "samebits::rms_norm_rope_write_kv_", "samebits::rope",
       "samebits::sample", "samebits::silu_mul", "samebits::write_kv",
       // On and off a mesh: built of the operators above.
       "samebits::from_local", "samebits::full_tensor", "samebits::redistribute",

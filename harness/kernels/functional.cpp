@@ -119,6 +119,34 @@ std::tuple<at::Tensor, at::Tensor> residual_rms_norm(const at::Tensor& x, const 
   return op.call(x, y, weight, eps);
 }
 
+std::tuple<at::Tensor, at::Tensor> linear_residual_add(const at::Tensor& x,
+                                                       const at::Tensor& weight, int64_t slice,
+                                                       at::ScalarType out_dtype,
+                                                       const at::Tensor& residual) {
+  static const auto op = find<std::tuple<at::Tensor, at::Tensor>(
+      const at::Tensor&, const at::Tensor&, int64_t, at::ScalarType, const at::Tensor&)>(
+      "samebits::linear_residual_add");
+  return op.call(x, weight, slice, out_dtype, residual);
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> rms_norm_linear_qkv(
+    const at::Tensor& x, const at::Tensor& norm_weight, double eps, const at::Tensor& wq,
+    const at::Tensor& wk, const at::Tensor& wv, at::ScalarType out_dtype) {
+  static const auto op = find<std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>(
+      const at::Tensor&, const at::Tensor&, double, const at::Tensor&, const at::Tensor&,
+      const at::Tensor&, at::ScalarType)>("samebits::rms_norm_linear_qkv");
+  return op.call(x, norm_weight, eps, wq, wk, wv, out_dtype);
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> rms_norm_linear_silu_mul(
+    const at::Tensor& x, const at::Tensor& norm_weight, double eps, const at::Tensor& gate_weight,
+    const at::Tensor& up_weight, at::ScalarType out_dtype) {
+  static const auto op = find<std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>(
+      const at::Tensor&, const at::Tensor&, double, const at::Tensor&, const at::Tensor&,
+      at::ScalarType)>("samebits::rms_norm_linear_silu_mul");
+  return op.call(x, norm_weight, eps, gate_weight, up_weight, out_dtype);
+}
+
 at::Tensor embedding(const at::Tensor& ids, const at::Tensor& weight, int64_t first_row) {
   static const auto op =
       find<at::Tensor(const at::Tensor&, const at::Tensor&, int64_t)>("samebits::embedding");
@@ -176,6 +204,35 @@ std::tuple<at::Tensor, at::Tensor> rms_norm_rope_write_kv_(
       const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
       const at::Tensor&)>("samebits::rms_norm_rope_write_kv_");
   return op.call(x, weight, eps, cos, sin, positions, k_cache, v_cache, v, slots);
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> rms_norm_rope_qk_write_kv_(
+    const at::Tensor& q, const at::Tensor& q_weight, const at::Tensor& k,
+    const at::Tensor& k_weight, double eps, const at::Tensor& cos, const at::Tensor& sin,
+    const at::Tensor& positions, const at::Tensor& k_cache, const at::Tensor& v_cache,
+    const at::Tensor& v, const at::Tensor& slots) {
+  static const auto op = find<std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor>(
+      const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, double,
+      const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+      const at::Tensor&, const at::Tensor&)>("samebits::rms_norm_rope_qk_write_kv_");
+  return op.call(q, q_weight, k, k_weight, eps, cos, sin, positions, k_cache, v_cache, v, slots);
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor>
+rms_norm_rope_paged_attention_(const at::Tensor& q, const at::Tensor& q_weight, const at::Tensor& k,
+                               const at::Tensor& k_weight, double eps, const at::Tensor& cos,
+                               const at::Tensor& sin, const at::Tensor& positions,
+                               const at::Tensor& k_cache, const at::Tensor& v_cache,
+                               const at::Tensor& v, const at::Tensor& slots,
+                               const at::Tensor& block_table, const at::Tensor& cu_seqlens,
+                               const at::Tensor& seq_lens, double scale) {
+  using T = const at::Tensor&;
+  static const auto op =
+      find<std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor>(
+          T, T, T, T, double, T, T, T, T, T, T, T, T, T, T, double)>(
+          "samebits::rms_norm_rope_paged_attention_");
+  return op.call(q, q_weight, k, k_weight, eps, cos, sin, positions, k_cache, v_cache, v, slots,
+                 block_table, cu_seqlens, seq_lens, scale);
 }
 
 std::tuple<at::Tensor, at::Tensor> log_softmax_gather(const at::Tensor& logits,

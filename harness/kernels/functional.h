@@ -37,6 +37,17 @@ at::Tensor residual_add(const at::Tensor& x, const at::Tensor& y);
 std::tuple<at::Tensor, at::Tensor> residual_rms_norm(const at::Tensor& x, const at::Tensor& y,
                                                      const at::Tensor& weight, double eps);
 
+std::tuple<at::Tensor, at::Tensor> linear_residual_add(const at::Tensor& x,
+                                                       const at::Tensor& weight, int64_t slice,
+                                                       at::ScalarType out_dtype,
+                                                       const at::Tensor& residual);
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> rms_norm_linear_qkv(
+    const at::Tensor& x, const at::Tensor& norm_weight, double eps, const at::Tensor& wq,
+    const at::Tensor& wk, const at::Tensor& wv, at::ScalarType out_dtype);
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> rms_norm_linear_silu_mul(
+    const at::Tensor& x, const at::Tensor& norm_weight, double eps, const at::Tensor& gate_weight,
+    const at::Tensor& up_weight, at::ScalarType out_dtype);
+
 at::Tensor embedding(const at::Tensor& ids, const at::Tensor& weight, int64_t first_row);
 at::Tensor embedding_wgrad(const at::Tensor& dy, const at::Tensor& ids, const at::Tensor& weight,
                            int64_t first_row);
@@ -56,6 +67,20 @@ std::tuple<at::Tensor, at::Tensor> rms_norm_rope_write_kv_(
     const at::Tensor& x, const at::Tensor& weight, double eps, const at::Tensor& cos,
     const at::Tensor& sin, const at::Tensor& positions, const at::Tensor& k_cache,
     const at::Tensor& v_cache, const at::Tensor& v, const at::Tensor& slots);
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> rms_norm_rope_qk_write_kv_(
+    const at::Tensor& q, const at::Tensor& q_weight, const at::Tensor& k,
+    const at::Tensor& k_weight, double eps, const at::Tensor& cos, const at::Tensor& sin,
+    const at::Tensor& positions, const at::Tensor& k_cache, const at::Tensor& v_cache,
+    const at::Tensor& v, const at::Tensor& slots);
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor>
+rms_norm_rope_paged_attention_(const at::Tensor& q, const at::Tensor& q_weight, const at::Tensor& k,
+                               const at::Tensor& k_weight, double eps, const at::Tensor& cos,
+                               const at::Tensor& sin, const at::Tensor& positions,
+                               const at::Tensor& k_cache, const at::Tensor& v_cache,
+                               const at::Tensor& v, const at::Tensor& slots,
+                               const at::Tensor& block_table, const at::Tensor& cu_seqlens,
+                               const at::Tensor& seq_lens, double scale);
 
 std::tuple<at::Tensor, at::Tensor> log_softmax_gather(const at::Tensor& logits,
                                                       const at::Tensor& targets, int64_t vocab);

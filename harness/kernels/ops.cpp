@@ -42,6 +42,23 @@ TORCH_LIBRARY(samebits, m) {
       "residual_rms_norm(Tensor x, Tensor y, Tensor weight, float eps) -> (Tensor sum, Tensor "
       "normed)");
 
+  // linear_residual_add.h: x [..., K], weight [N, K], residual [..., N] -> both [..., N].
+  m.def(
+      "linear_residual_add(Tensor x, Tensor weight, int slice, ScalarType out_dtype, Tensor "
+      "residual) -> (Tensor y, Tensor sum)");
+
+  // rms_norm_linear_qkv.h: x [..., D], norm_weight [D], weights [N, D] -> [..., D], [..., N] each.
+  m.def(
+      "rms_norm_linear_qkv(Tensor x, Tensor norm_weight, float eps, Tensor wq, Tensor wk, Tensor "
+      "wv, ScalarType out_dtype) -> (Tensor normed, Tensor q, Tensor k, Tensor v)");
+
+  // rms_norm_linear_silu_mul.h: x [..., D], norm_weight [D], weights [F, D] -> [..., D] and
+  // [..., F] each.
+  m.def(
+      "rms_norm_linear_silu_mul(Tensor x, Tensor norm_weight, float eps, Tensor gate_weight, "
+      "Tensor up_weight, ScalarType out_dtype) -> (Tensor normed, Tensor gate, Tensor up, Tensor "
+      "y)");
+
   // embedding.h: ids int64 [1, T], weight [rows, C] -> [1, T, C]. `first_row` is the id of the
   // weight's first row; ids outside give rows of -0, the identity of addition.
   m.def("embedding(Tensor ids, Tensor weight, int first_row) -> Tensor");
@@ -69,6 +86,22 @@ TORCH_LIBRARY(samebits, m) {
       "rms_norm_rope_write_kv_(Tensor x, Tensor weight, float eps, Tensor cos, Tensor sin, Tensor "
       "positions, Tensor(a!) k_cache, Tensor(b!) v_cache, Tensor v, Tensor slots) -> (Tensor "
       "normed, Tensor rotated)");
+
+  // rms_norm_rope_qk_write_kv.h: both norms and rotations, q [1, T, H, D] and k [1, T, G, D], and
+  // the write of what k became.
+  m.def(
+      "rms_norm_rope_qk_write_kv_(Tensor q, Tensor q_weight, Tensor k, Tensor k_weight, float eps, "
+      "Tensor cos, Tensor sin, Tensor positions, Tensor(a!) k_cache, Tensor(b!) v_cache, Tensor v, "
+      "Tensor slots) -> (Tensor q_normed, Tensor q_rotated, Tensor k_normed, Tensor k_rotated)");
+
+  // rms_norm_rope_paged_attention.h: rms_norm_rope_qk_write_kv_, then paged_attention of what q
+  // became.
+  m.def(
+      "rms_norm_rope_paged_attention_(Tensor q, Tensor q_weight, Tensor k, Tensor k_weight, float "
+      "eps, Tensor cos, Tensor sin, Tensor positions, Tensor(a!) k_cache, Tensor(b!) v_cache, "
+      "Tensor v, Tensor slots, Tensor block_table, Tensor cu_seqlens, Tensor seq_lens, float "
+      "scale) -> (Tensor q_normed, Tensor q_rotated, Tensor k_normed, Tensor k_rotated, Tensor "
+      "out)");
 
   // log_softmax.h: logits [..., V], targets int64 [...] -> logprob float32 [...], lse float32
   // [...], over the first `vocab` columns.

@@ -138,6 +138,27 @@ std::map<std::string, std::function<Args()>> examples(const Sizes& n, at::Scalar
        [=] {
          return Args{x, x, norm, 1e-6};
        }},
+      {"samebits::linear_residual_add",
+       [=] {
+         return Args{x, weight, 0, dtype, y};
+       }},
+      {"samebits::rms_norm_linear_qkv",
+       [=] { return Args{x, norm, 1e-6, weight, weight, weight, dtype}; }},
+      {"samebits::rms_norm_linear_silu_mul",
+       [=] { return Args{x, norm, 1e-6, weight, weight, dtype}; }},
+      {"samebits::rms_norm_rope_paged_attention_",
+       [=] {
+         return Args{q,    head_norm, k,           head_norm,     1e-6,
+                     cos,  cos,       positions,   cache.clone(), cache.clone(),
+                     k,    targets,   block_table, cu_seqlens,    seq_lens,
+                     scale};
+       }},
+      {"samebits::rms_norm_rope_qk_write_kv_",
+       [=] {
+         return Args{q,   head_norm, k,         head_norm,     1e-6,
+                     cos, cos,       positions, cache.clone(), cache.clone(),
+                     k,   targets};
+       }},
       {"samebits::embedding",
        [=] {
          return Args{ids, table, 0};

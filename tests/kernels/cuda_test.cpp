@@ -329,6 +329,124 @@ TEST_F(CudaTest, PagedAttention) {
   });
 }
 
+// Fused operators where a card has kernels of their own: at model sizes, few rows and many, widths
+// that fill the last block and that do not.
+TEST_F(CudaTest, FusedProducts) {
+  for_both_makes([](Make make, const std::string& what) {
+    struct Shape {
+      int64_t rows, dim;
+      std::vector<int64_t> widths;  // of q, k, v; gate and up take the first
+    };
+    for (const auto& [rows, dim, widths] : std::vector<Shape>{{1, 1024, {2048, 1024, 1024}},
+                                                              {8, 1024, {3072, 1024, 1024}},
+                                                              {16, 1024, {300, 8, 1}},
+                                                              {17, 512, {264, 64, 64}},
+                                                              {40, 1024, {2048, 24, 40}},
+                                                              {48, 80, {100, 16, 24}},
+                                                              {49, 128, {64, 32, 32}},
+                                                              {5, 2048, {96, 96, 96}},
+                                                              {3, 36, {32, 8, 8}}}) {
+      const auto dtype = at::kBFloat16;
+      const Tensors in{make({rows, dim}, dtype, 1),      make({dim}, dtype, 2),
+                       make({widths[0], dim}, dtype, 3), make({widths[1], dim}, dtype, 4),
+                       make({widths[2], dim}, dtype, 5), make({widths[0], dim}, dtype, 6),
+                       make({rows, widths[0]}, dtype, 7)};
+      EXPECT_TRUE(agrees(
+          [&, dim = dim](const Tensors& x) {
+            Tensors out = list(ops::rms_norm_linear_qkv(x[0], x[1], 1e-6, x[2], x[3], x[4], dtype));
+            for (const at::Tensor& each :
+                 list(ops::rms_norm_linear_silu_mul(x[0], x[1], 1e-6, x[2], x[5], dtype))) {
+              out.push_back(each);
+            }
+            for (const int64_t slice : {int64_t{0}, dim / 8}) {
+              for (const at::Tensor& each :
+                   list(ops::linear_residual_add(x[0], x[2], slice, dtype, x[6]))) {
+                out.push_back(each);
+              }
+            }
+            return out;
+          },
+          in))
+          << fmt::format("{}, {} rows of {} by {}", what, rows, dim, widths[0]);
+    }
+  });
+}
+
+TEST_F(CudaTest, FusedQueriesAndKeys) {
+  for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
+    for (const int64_t dim : {16, 64, 128}) {
+      const int64_t tokens = 9;
+      EXPECT_TRUE(agrees(
+          [](const Tensors& x) {
+            Tensors out = list(ops::rms_norm_rope_qk_write_kv_(
+                x[0], x[1], x[2], x[3], 1e-6, x[4], x[5], x[6], x[7], x[8], x[9], x[10]));
+            out.push_back(x[7]);
+            out.push_back(x[8]);
+            return out;
+          },
+          {make({1, tokens, 6, dim}, dtype, 1), make({dim}, dtype, 2),
+           make({1, tokens, 3, dim}, dtype, 3), make({dim}, dtype, 4),
+           make({20, dim / 2}, at::kFloat, 5), make({20, dim / 2}, at::kFloat, 6),
+           (at::arange(tokens) * 7 % 20).view({1, tokens}), make({4, 8, 3, dim}, dtype, 7),
+           make({4, 8, 3, dim}, dtype, 8), make({1, tokens, 3, dim}, dtype, 9),
+           at::tensor({5, -1, 31, 0, 2, 9, 17, -1, 30}).to(at::kLong)}))
+          << what << ", head size " << dim;
+    }
+  });
+}
+
+// Few sequences of one token, for which there is a kernel of its own, and more: slots that are the
+// last keys of their sequences, others' older keys, and nowhere; pages that a table has twice.
+TEST_F(CudaTest, FusedDecodeSteps) {
+  for_both_makes([](Make make, const std::string& what) {
+    struct Shape {
+      int64_t tokens, heads, kv_heads, dim, pages;
+    };
+    for (const auto [tokens, heads, kv_heads, dim, pages] :
+         std::vector<Shape>{{1, 16, 8, 128, 19},
+                            {3, 16, 8, 128, 19},
+                            {8, 16, 8, 128, 19},
+                            {9, 16, 8, 128, 19},
+                            {2, 4, 2, 64, 40},
+                            {1, 6, 2, 128, 120},
+                            {1, 2, 1, 128, 300},
+                            {8, 16, 8, 128, 70},
+                            {4, 16, 1, 64, 3},
+                            {5, 2, 1, 128, 1},
+                            {2, 40, 2, 128, 10}}) {
+      const auto dtype = at::kBFloat16;
+      const int64_t cache = tokens * pages + 2;
+      const auto ints = at::TensorOptions().dtype(at::kInt);
+      const at::Tensor table = at::randint(cache, {tokens, pages}, testing::seeded(7), ints);
+      const at::Tensor lengths = at::randint(1, pages * 16 + 1, {tokens}, testing::seeded(8), ints);
+      const at::Tensor last = (lengths - 1).to(at::kLong);
+      at::Tensor slots =
+          table.to(at::kLong).gather(1, last.div(16, "floor").unsqueeze(1)).squeeze(1) * 16 +
+          last % 16;
+      if (tokens > 2) slots[2] = -1;
+      if (tokens > 3) slots[3] = table[0][0].item<int64_t>() * 16 + 1;
+      EXPECT_TRUE(agrees(
+          [](const Tensors& x) {
+            Tensors out = list(ops::rms_norm_rope_paged_attention_(
+                x[0], x[1], x[2], x[3], 1e-6, x[4], x[5], x[6], x[7], x[8], x[9], x[10], x[11],
+                x[12], x[13], 0.09));
+            out.push_back(x[7]);
+            out.push_back(x[8]);
+            return out;
+          },
+          {make({1, tokens, heads, dim}, dtype, 1), make({dim}, dtype, 2),
+           make({1, tokens, kv_heads, dim}, dtype, 3), make({dim}, dtype, 4),
+           make({50, dim / 2}, at::kFloat, 5), make({50, dim / 2}, at::kFloat, 6),
+           (at::arange(tokens) * 7 % 50).view({1, tokens}),
+           make({cache, 16, kv_heads, dim}, dtype, 7), make({cache, 16, kv_heads, dim}, dtype, 8),
+           make({1, tokens, kv_heads, dim}, dtype, 9), slots, table,
+           at::arange(tokens + 1).to(at::kInt), lengths}))
+          << fmt::format("{}, {} tokens, {} heads of {}, {} pages", what, tokens, heads, dim,
+                         pages);
+    }
+  });
+}
+
 // Steps of one token a sequence have kernels of their own: at the ends of tiles, of several chunks
 // of tiles and of more chunks than a block has weights of at once, with groups of heads of any
 // size, and with padding.

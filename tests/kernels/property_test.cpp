@@ -32,7 +32,7 @@ uint64_t number_from(const char* variable, uint64_t otherwise) {
   const char* text = std::getenv(variable);
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
-uint64_t cases() { return number_from("SAMEBITS_PROPERTY_CASES", 290); }  // seconds on two cores
+uint64_t cases() { return number_from("SAMEBITS_PROPERTY_CASES", 340); }  // seconds on two cores
 uint64_t first_seed() { return number_from("SAMEBITS_PROPERTY_SEED", 1); }
 
 Tensors copies(const Tensors& tensors) {

@@ -103,6 +103,51 @@ RandomCall silu_mul_backward(Draw& d) {
           [](const Tensors& x) { return list(ops::silu_mul_backward(x[0], x[1], x[2])); }};
 }
 
+// ---- products and their neighbours -------------------------------------------------------------
+// Half of the shapes are those that a card's kernels of few rows take, the others any.
+struct FusedSizes {
+  explicit FusedSizes(Draw& d)
+      : rows(d.size(20, 70)),
+        dim(d.coin() ? 64 * d.between(1, d.is_large() ? 40 : 4) : d.size(300, 2000)),
+        dtype(d.coin() ? at::kBFloat16 : d.dtype()),
+        out(d.between(0, 3) == 0 ? d.dtype() : dtype) {}
+  int64_t width(Draw& d) const { return d.coin() ? 8 * d.between(1, 60) : d.size(100, 3000); }
+  // x, the norm's weight.
+  Tensors inputs(Draw& d) const { return {d.values({rows, dim}, dtype), d.values({dim}, dtype)}; }
+  int64_t rows, dim;
+  at::ScalarType dtype, out;
+};
+
+RandomCall linear_residual_add(Draw& d) {
+  const FusedSizes size(d);
+  const int64_t width = size.width(d);
+  const auto slice = d.one_of<int64_t>({0, size.dim / 8, size.dim / 8, d.between(1, size.dim)});
+  return {{d.values({size.rows, size.dim}, size.dtype), d.values({width, size.dim}, size.dtype),
+           d.values({size.rows, width}, size.out)},
+          [=](const Tensors& x) {
+            return list(ops::linear_residual_add(x[0], x[1], slice, size.out, x[2]));
+          }};
+}
+
+RandomCall rms_norm_linear_qkv(Draw& d) {
+  const FusedSizes size(d);
+  Tensors inputs = size.inputs(d);
+  for (int i = 0; i < 3; ++i) inputs.push_back(d.values({size.width(d), size.dim}, size.dtype));
+  return {inputs, [eps = epsilon(d), out = size.out](const Tensors& x) {
+            return list(ops::rms_norm_linear_qkv(x[0], x[1], eps, x[2], x[3], x[4], out));
+          }};
+}
+
+RandomCall rms_norm_linear_silu_mul(Draw& d) {
+  const FusedSizes size(d);
+  Tensors inputs = size.inputs(d);
+  const int64_t width = size.width(d);
+  for (int i = 0; i < 2; ++i) inputs.push_back(d.values({width, size.dim}, size.dtype));
+  return {inputs, [eps = epsilon(d), out = size.out](const Tensors& x) {
+            return list(ops::rms_norm_linear_silu_mul(x[0], x[1], eps, x[2], x[3], out));
+          }};
+}
+
 // ---- heads -------------------------------------------------------------------------------------
 struct Heads {
   explicit Heads(Draw& d)
@@ -173,6 +218,26 @@ RandomCall rms_norm_rope_write_kv_(Draw& d) {
   return {inputs, [eps = epsilon(d)](const Tensors& x) {
             Tensors results = list(ops::rms_norm_rope_write_kv_(x[6], x[8], eps, x[3], x[4], x[5],
                                                                 x[0], x[1], x[7], x[2]));
+            results.push_back(x[0]);
+            results.push_back(x[1]);
+            return results;
+          }};
+}
+
+RandomCall rms_norm_rope_qk_write_kv_(Draw& d) {
+  Heads size(d);
+  if (d.coin()) size.dim = d.one_of<int64_t>({64, 128});
+  Tensors inputs = caches(d, size);
+  for (const at::Tensor& each : size.rotation(d)) inputs.push_back(each);
+  inputs.push_back(size.values(d));
+  inputs.push_back(size.values(d));
+  inputs.push_back(d.values({size.dim}, size.dtype));
+  const int64_t q_heads = size.heads * d.between(1, 3);
+  inputs.push_back(d.values({1, size.tokens, q_heads, size.dim}, size.dtype));
+  inputs.push_back(d.values({size.dim}, size.dtype));
+  return {inputs, [eps = epsilon(d)](const Tensors& x) {
+            Tensors results = list(ops::rms_norm_rope_qk_write_kv_(
+                x[9], x[10], x[6], x[8], eps, x[3], x[4], x[5], x[0], x[1], x[7], x[2]));
             results.push_back(x[0]);
             results.push_back(x[1]);
             return results;
@@ -252,6 +317,49 @@ RandomCall paged_attention(Draw& d) {
        boundaries(queries), at::tensor(keys).to(at::kInt)},
       [scale = size.scale](const Tensors& x) {
         return Tensors{ops::paged_attention(x[0], x[1], x[2], x[3], x[4], x[5], scale)};
+      }};
+}
+
+// Attention that reads what the same call writes: slots are anywhere in the cache.
+RandomCall rms_norm_rope_paged_attention_(Draw& d) {
+  AttentionSizes size(d);
+  size.dim = d.coin() ? d.one_of<int64_t>({64, 128}) : 2 * d.between(1, 64);
+  const bool is_decode = d.between(0, 3) != 0;
+  const int64_t page = d.one_of<int64_t>({1, 8, 16});
+  std::vector<int64_t> queries;
+  std::vector<int64_t> keys;
+  int64_t tokens = 0;
+  int64_t width = 1;
+  for (int64_t left = d.between(1, 6); left > 0; --left) {
+    queries.push_back(is_decode ? 1 : d.between(0, 5));
+    keys.push_back(queries.back() + d.size(150, 600) - 1);
+    tokens += queries.back();
+    width = std::max(width, (keys.back() + page - 1) / page);
+  }
+  const auto sequences = static_cast<int64_t>(queries.size());
+  const int64_t pages = std::max(width * d.between(1, 3), tokens);
+  const int64_t table = d.size(40, 300);
+  // None twice, which a card may write in any order; some nowhere.
+  const at::Tensor slots = d.permutation(pages * page).narrow(0, 0, tokens);
+  const at::Tensor is_padding = d.integers({tokens}, 0, 7) == 0;
+  const auto heads = [&](int64_t count) {
+    return d.values({1, tokens, count, size.dim}, size.dtype);
+  };
+  const std::vector<int64_t> cache{pages, page, size.kv_heads, size.dim};
+  return {
+      {heads(size.heads), d.values({size.dim}, size.dtype), heads(size.kv_heads),
+       d.values({size.dim}, size.dtype), d.values({table, size.dim / 2}, at::kFloat),
+       d.values({table, size.dim / 2}, at::kFloat), d.integers({1, tokens}, 0, table - 1),
+       d.values(cache, size.dtype), d.values(cache, size.dtype), heads(size.kv_heads),
+       slots.masked_fill(is_padding, -1), d.integers({sequences, width}, 0, pages - 1).to(at::kInt),
+       boundaries(queries), at::tensor(keys).to(at::kInt)},
+      [eps = epsilon(d), scale = size.scale](const Tensors& x) {
+        Tensors results = list(
+            ops::rms_norm_rope_paged_attention_(x[0], x[1], x[2], x[3], eps, x[4], x[5], x[6], x[7],
+                                                x[8], x[9], x[10], x[11], x[12], x[13], scale));
+        results.push_back(x[7]);
+        results.push_back(x[8]);
+        return results;
       }};
 }
 
@@ -446,6 +554,7 @@ const std::vector<RandomOperator>& random_operators() {
       {"grpo_loss_backward", grpo_loss_backward},
       {"linear", linear},
       {"linear_dgrad", linear_dgrad},
+      {"linear_residual_add", linear_residual_add},
       {"linear_wgrad", linear_wgrad},
       {"log_softmax_gather", log_softmax_gather},
       {"log_softmax_gather_backward", log_softmax_gather_backward},
@@ -454,7 +563,11 @@ const std::vector<RandomOperator>& random_operators() {
       {"residual_rms_norm", residual_rms_norm},
       {"rms_norm", rms_norm},
       {"rms_norm_dgrad", rms_norm_dgrad},
+      {"rms_norm_linear_qkv", rms_norm_linear_qkv},
+      {"rms_norm_linear_silu_mul", rms_norm_linear_silu_mul},
       {"rms_norm_rope", rms_norm_rope},
+      {"rms_norm_rope_paged_attention_", rms_norm_rope_paged_attention_},
+      {"rms_norm_rope_qk_write_kv_", rms_norm_rope_qk_write_kv_},
       {"rms_norm_rope_write_kv_", rms_norm_rope_write_kv_},
       {"rms_norm_wgrad", rms_norm_wgrad},
       {"rope", rope},

@@ -72,11 +72,36 @@ OpSharding rms_norm_rope_write_kv(const OpCall& call) {
   return {{heads, whole, whole, whole, whole, heads, heads, heads, whole}, {heads, heads}, {}};
 }
 
+OpSharding rms_norm_rope_qk_write_kv(const OpCall& call) {
+  const Placement heads = placement_of_caches("rms_norm_rope_qk_write_kv_", call, 7);
+  const Placement whole = replicate();
+  // q, weight; k, weight; cos, sin, positions; k_cache, v_cache, v; slots
+  return {{heads, whole, heads, whole, whole, whole, whole, heads, heads, heads, whole},
+          {heads, heads, heads, heads},
+          {}};
+}
+
+OpSharding rms_norm_rope_paged_attention(const OpCall& call) {
+  OpSharding sharding = rms_norm_rope_qk_write_kv(call);
+  const Placement heads = sharding.outputs[0];
+  const at::Tensor& q = call.args[0].toTensor();
+  TORCH_CHECK(!heads.is_shard() || heads_divide(call, q, call.args[2].toTensor()),
+              "rms_norm_rope_paged_attention_: the caches are ", heads.text(), ", and the ",
+              q.sym_size(kHeads), " heads of q or those of k do not divide by ", call.mesh->size(),
+              " ranks");
+  // block_table, cu_seqlens, seq_lens; out
+  sharding.inputs.insert(sharding.inputs.end(), 3, replicate());
+  sharding.outputs.push_back(heads);
+  return sharding;
+}
+
 SAMEBITS_STRATEGY("samebits::flash_attention", flash_attention);
 SAMEBITS_STRATEGY("samebits::flash_attention_backward", flash_attention_backward);
 SAMEBITS_STRATEGY("samebits::paged_attention", paged_attention);
 SAMEBITS_STRATEGY("samebits::write_kv", write_kv);
 SAMEBITS_STRATEGY("samebits::rms_norm_rope_write_kv_", rms_norm_rope_write_kv);
+SAMEBITS_STRATEGY("samebits::rms_norm_rope_qk_write_kv_", rms_norm_rope_qk_write_kv);
+SAMEBITS_STRATEGY("samebits::rms_norm_rope_paged_attention_", rms_norm_rope_paged_attention);
 
 }  // namespace
 }  // namespace samebits

@@ -24,6 +24,13 @@ OpSharding residual_rms_norm(const OpCall& call) {
   return {{rows, rows, replicate()}, {rows, rows}, {}};
 }
 
+// What a graph is given where nothing is split (capture/passes/fuse.h): on a mesh, whole
+// everywhere.
+template <size_t kOutputs>
+OpSharding whole(const OpCall& call) {
+  return all_replicate(call, kOutputs);
+}
+
 OpSharding rms_norm_dgrad(const OpCall& call) {
   const Placement rows = common_rows(call, 2, call.args[0].toTensor().dim());
   return {{rows, rows, replicate()}, {rows}, {}};
@@ -97,6 +104,9 @@ SAMEBITS_STRATEGY("samebits::silu_mul", elementwise<1>);
 SAMEBITS_STRATEGY("samebits::silu_mul_backward", elementwise<2>);
 SAMEBITS_STRATEGY("samebits::residual_add", elementwise<1>);
 SAMEBITS_STRATEGY("samebits::residual_rms_norm", residual_rms_norm);
+SAMEBITS_STRATEGY("samebits::linear_residual_add", whole<2>);
+SAMEBITS_STRATEGY("samebits::rms_norm_linear_qkv", whole<4>);
+SAMEBITS_STRATEGY("samebits::rms_norm_linear_silu_mul", whole<4>);
 SAMEBITS_STRATEGY("samebits::embedding", embedding);
 SAMEBITS_STRATEGY("samebits::embedding_wgrad", embedding_wgrad);
 

@@ -5,12 +5,11 @@
 #include <torch/library.h>
 
 #include "harness/core/launch.h"
+#include "harness/kernels/cpu/block.h"
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {
-namespace {
-
-at::Tensor residual_add(const at::Tensor& x_in, const at::Tensor& y_in) {
+at::Tensor cpu::residual_add(const at::Tensor& x_in, const at::Tensor& y_in) {
   check_like("residual_add", "y", y_in, x_in);
   const at::Tensor x = x_in.contiguous();
   const at::Tensor y = y_in.contiguous();
@@ -27,7 +26,6 @@ at::Tensor residual_add(const at::Tensor& x_in, const at::Tensor& y_in) {
   return out;
 }
 
-TORCH_LIBRARY_IMPL(samebits, CPU, m) { m.impl("residual_add", residual_add); }
+TORCH_LIBRARY_IMPL(samebits, CPU, m) { m.impl("residual_add", cpu::residual_add); }
 
-}  // namespace
 }  // namespace samebits

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "harness/core/launch.h"
+#include "harness/kernels/cpu/block.h"
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {
@@ -18,28 +19,6 @@ int64_t row_length(const char* op, const at::Tensor& x) {
   TORCH_CHECK(x.dim() >= 1 && x.size(-1) >= 1, op, ": x has shape ", x.sizes(),
               ", expected a last dimension of at least 1");
   return x.size(-1);
-}
-
-at::Tensor rms_norm(const at::Tensor& x_in, const at::Tensor& weight_in, double eps,
-                    bool fused_rounding) {
-  const int64_t dim = row_length("rms_norm", x_in);
-  check_sizes("rms_norm", "weight", weight_in, {dim});
-  check_dtype("rms_norm", "weight", weight_in, x_in.scalar_type());
-  const at::Tensor x = x_in.contiguous();
-  const at::Tensor weight = weight_in.contiguous();
-  at::Tensor y = at::empty(x.sizes(), x.options());
-  with_element("rms_norm", x, [&](auto element) {
-    using T = decltype(element);
-    launch("rms_norm", [kernel = row_kernels<T>().rms_norm, from = elements<T>(x),
-                        scale = elements<T>(weight), to = mutable_elements<T>(y),
-                        rows = x.numel() / dim, dim, eps = static_cast<float>(eps),
-                        fused_rounding] {
-      at::parallel_for(0, rows, row_grain(dim), [&](int64_t begin, int64_t end) {
-        kernel(from + begin * dim, scale, to + begin * dim, end - begin, dim, eps, fused_rounding);
-      });
-    });
-  });
-  return y;
 }
 
 at::Tensor rms_norm_dgrad(const at::Tensor& dy_in, const at::Tensor& x_in,
@@ -93,11 +72,34 @@ at::Tensor rms_norm_wgrad(const at::Tensor& dy_in, const at::Tensor& x_in, doubl
   return dweight;
 }
 
+}  // namespace
+
+at::Tensor cpu::rms_norm(const at::Tensor& x_in, const at::Tensor& weight_in, double eps,
+                         bool fused_rounding) {
+  const int64_t dim = row_length("rms_norm", x_in);
+  check_sizes("rms_norm", "weight", weight_in, {dim});
+  check_dtype("rms_norm", "weight", weight_in, x_in.scalar_type());
+  const at::Tensor x = x_in.contiguous();
+  const at::Tensor weight = weight_in.contiguous();
+  at::Tensor y = at::empty(x.sizes(), x.options());
+  with_element("rms_norm", x, [&](auto element) {
+    using T = decltype(element);
+    launch("rms_norm", [kernel = row_kernels<T>().rms_norm, from = elements<T>(x),
+                        scale = elements<T>(weight), to = mutable_elements<T>(y),
+                        rows = x.numel() / dim, dim, eps = static_cast<float>(eps),
+                        fused_rounding] {
+      at::parallel_for(0, rows, row_grain(dim), [&](int64_t begin, int64_t end) {
+        kernel(from + begin * dim, scale, to + begin * dim, end - begin, dim, eps, fused_rounding);
+      });
+    });
+  });
+  return y;
+}
+
 TORCH_LIBRARY_IMPL(samebits, CPU, m) {
-  m.impl("rms_norm", rms_norm);
+  m.impl("rms_norm", cpu::rms_norm);
   m.impl("rms_norm_dgrad", rms_norm_dgrad);
   m.impl("rms_norm_wgrad", rms_norm_wgrad);
 }
 
-}  // namespace
 }  // namespace samebits

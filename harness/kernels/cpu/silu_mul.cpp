@@ -5,28 +5,11 @@
 #include <torch/library.h>
 
 #include "harness/core/launch.h"
+#include "harness/kernels/cpu/block.h"
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {
 namespace {
-
-at::Tensor silu_mul(const at::Tensor& gate_in, const at::Tensor& up_in, bool fused_rounding) {
-  check_like("silu_mul", "up", up_in, gate_in);
-  const at::Tensor gate = gate_in.contiguous();
-  const at::Tensor up = up_in.contiguous();
-  at::Tensor y = at::empty(gate.sizes(), gate.options());
-  with_element("silu_mul", gate, [&](auto element) {
-    using T = decltype(element);
-    launch("silu_mul",
-           [kernel = row_kernels<T>().silu_mul, gate = elements<T>(gate), up = elements<T>(up),
-            to = mutable_elements<T>(y), count = gate.numel(), fused_rounding] {
-             at::parallel_for(0, count, row_grain(1), [&](int64_t begin, int64_t end) {
-               kernel(gate + begin, up + begin, to + begin, end - begin, fused_rounding);
-             });
-           });
-  });
-  return y;
-}
 
 std::tuple<at::Tensor, at::Tensor> silu_mul_backward(const at::Tensor& dy_in,
                                                      const at::Tensor& gate_in,
@@ -50,10 +33,29 @@ std::tuple<at::Tensor, at::Tensor> silu_mul_backward(const at::Tensor& dy_in,
   return {dgate, dup};
 }
 
+}  // namespace
+
+at::Tensor cpu::silu_mul(const at::Tensor& gate_in, const at::Tensor& up_in, bool fused_rounding) {
+  check_like("silu_mul", "up", up_in, gate_in);
+  const at::Tensor gate = gate_in.contiguous();
+  const at::Tensor up = up_in.contiguous();
+  at::Tensor y = at::empty(gate.sizes(), gate.options());
+  with_element("silu_mul", gate, [&](auto element) {
+    using T = decltype(element);
+    launch("silu_mul",
+           [kernel = row_kernels<T>().silu_mul, gate = elements<T>(gate), up = elements<T>(up),
+            to = mutable_elements<T>(y), count = gate.numel(), fused_rounding] {
+             at::parallel_for(0, count, row_grain(1), [&](int64_t begin, int64_t end) {
+               kernel(gate + begin, up + begin, to + begin, end - begin, fused_rounding);
+             });
+           });
+  });
+  return y;
+}
+
 TORCH_LIBRARY_IMPL(samebits, CPU, m) {
-  m.impl("silu_mul", silu_mul);
+  m.impl("silu_mul", cpu::silu_mul);
   m.impl("silu_mul_backward", silu_mul_backward);
 }
 
-}  // namespace
 }  // namespace samebits

@@ -41,14 +41,15 @@ __device__ inline SequencePart find_part(const Attention& size, int scale, int r
   return {-1, 0, 0, 0};
 }
 
-// The sequence of one token; `part` is the token's place in it.
+// The sequence of one token; `part` is the token's place in it. Reads past the processor's own
+// cache (launch.cuh), as page() below does.
 __device__ inline SequencePart find_token(const Attention& size, int64_t token, Fault* fault) {
   // Where each sequence has one token there is nothing to look for.
-  const bool is_own = token < size.sequences && size.cu_seqlens[token] == token &&
-                      size.cu_seqlens[token + 1] == token + 1;
+  const bool is_own = token < size.sequences && __ldcg(size.cu_seqlens + token) == token &&
+                      __ldcg(size.cu_seqlens + token + 1) == token + 1;
   for (int64_t s = is_own ? token : 0; s < size.sequences; ++s) {
-    const int64_t start = size.cu_seqlens[s];
-    const int64_t end = size.cu_seqlens[s + 1];
+    const int64_t start = __ldcg(size.cu_seqlens + s);
+    const int64_t end = __ldcg(size.cu_seqlens + s + 1);
     if (start < 0 || end < start || end > size.tokens) {
       raise(fault, FaultKind::kSequences, s, end, size.tokens);
       break;
@@ -86,7 +87,7 @@ struct Keys {
 
   __device__ int32_t page(int64_t key) const {
     if (pages.block_table == nullptr) return 0;
-    return page_index(key) < pages.table_width ? pages.block_table[entry(key)] : kBeyond;
+    return page_index(key) < pages.table_width ? __ldcg(pages.block_table + entry(key)) : kBeyond;
   }
 
   // Which row of all keys, or -1.

@@ -124,7 +124,6 @@ __device__ void find_scores(const Attention& size, const Pages& pages, const Dec
 }
 
 // ---- weights and values ------------------------------------------------------------------------
-constexpr int kChunkTiles = 4;  // between two waits of a block
 constexpr int kChunk = kChunkTiles * kAttentionTile;
 constexpr int kStages = 4;         // chunks in shared memory: one at work, the others on their way
 constexpr int kWeights = 1 << 14;  // of all rows that a block has at once
@@ -177,46 +176,18 @@ __device__ void find_weights(const DecodeRows& rows, const Attention& size, cons
     const int row = part % rows.rows;
     const int chunk = part / rows.rows;  // of the segment
     const int own = chunk * kChunkTiles + lane / 8;
-    const int first_tile = (segment.first + chunk) * kChunkTiles;
-    const int tile = first_tile + lane / 8;
     const int64_t at = (rows.first_row(size) + row) * from.tiles;
-    const int64_t first_key = static_cast<int64_t>(tile) * kAttentionTile + lane % 8;
-    float p[kAttentionTile / 8];
+    const ChunkWeights found = weights_of_chunk(
+        rows.keys, rows.tiles(), (segment.first + chunk) * kChunkTiles, lane,
+        [&](int64_t key) { return from.scores[at * kAttentionTile + key]; },
+        [&](int tile) { return largest_of(from.maxima[at + tile]); });
 #pragma unroll
     for (int j = 0; j < kAttentionTile / 8; ++j) {
-      const bool is_there = first_key + j * 8 < rows.keys;
-      p[j] = is_there ? from.scores[at * kAttentionTile + first_key + j * 8] : 0.0f;
-    }
-    float before = -INFINITY;
-#pragma unroll 4
-    for (int t = lane; t < first_tile; t += 32) {
-      before = larger(before, largest_of(from.maxima[at + t]));
-    }
-    const float largest = tile < rows.tiles() ? largest_of(from.maxima[at + tile]) : -INFINITY;
-    for (int width = 16; width > 0; width /= 2) {
-      before = larger(before, __shfl_xor_sync(0xffffffffu, before, width));
-    }
-#pragma unroll
-    for (int t = 0; t + 1 < kChunkTiles; ++t) {
-      const float other = __shfl_sync(0xffffffffu, largest, t * 8);
-      if (t < lane / 8) before = larger(before, other);
-    }
-    const float m = larger(before, largest);
-    // In ascending order, then the residues by the tree.
-    float sum = 0.0f;
-#pragma unroll
-    for (int j = 0; j < kAttentionTile / 8; ++j) {
-      const bool is_there = first_key + j * 8 < rows.keys;
-      p[j] = is_there ? exp_f32(p[j] - m) : 0.0f;
-      if (is_there) sum = sum + p[j];
-      to.p[segment.weight(row, own * kAttentionTile + j * 8 + lane % 8)] = f32_to_bf16(p[j]);
-    }
-    for (int width = 1; width <= 4; width *= 2) {
-      sum = sum + __shfl_xor_sync(0xffffffffu, sum, width);
+      to.p[segment.weight(row, own * kAttentionTile + j * 8 + lane % 8)] = found.p[j];
     }
     if (lane % 8 == 0) {
-      to.alphas[segment.tile(row, own)] = exp_f32(before - m);
-      to.sums[segment.tile(row, own)] = sum;
+      to.alphas[segment.tile(row, own)] = found.alpha;
+      to.sums[segment.tile(row, own)] = found.sum;
     }
   }
 }
@@ -363,8 +334,9 @@ __global__ void __launch_bounds__(kThreads)
   const int head_dim = static_cast<int>(size.head_dim);
   const int first_column = static_cast<int>(blockIdx.x) * kColumns;
   const int columns = max(min(head_dim - first_column, kColumns), 0);
-  wait_for_earlier_kernels();
+  if (!pages.tables_are_settled) wait_for_earlier_kernels();
   const DecodeRows rows = rows_of_token(size, pages, blockIdx.z, blockIdx.y, fault);
+  if (pages.tables_are_settled) wait_for_earlier_kernels();
   const int64_t first_row = rows.first_row(size);
   const int tiles = rows.sequence < 0 ? 0 : rows.tiles();
   const int chunks = (tiles + kChunkTiles - 1) / kChunkTiles;

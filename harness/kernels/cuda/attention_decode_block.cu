@@ -134,7 +134,7 @@ __global__ void __launch_bounds__(kThreads)
   extern __shared__ __align__(128) char memory[];
   auto& shared = *reinterpret_cast<Shared<kDim, kStages>*>(memory);
   constexpr int kColumns = kDim / kWarps;  // of O, for a warp
-  wait_for_earlier_kernels();
+  if (!pages.tables_are_settled) wait_for_earlier_kernels();
   const int thread = static_cast<int>(threadIdx.x);
   const int lane = thread % 32;
   const int warp = thread / 32;
@@ -167,6 +167,7 @@ __global__ void __launch_bounds__(kThreads)
     const int tile = i / kAttentionTile;
     note_place(tile, i % kAttentionTile, page_of(tile, i % kAttentionTile));
   }
+  if (pages.tables_are_settled) wait_for_earlier_kernels();
   const Queries<kDim> queries(rows, size, q, lane);
   // Rows that are not there stay as they are, finite.
   for (int i = thread; i < kRows * kAttentionTile; i += kThreads) {

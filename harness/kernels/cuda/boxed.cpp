@@ -67,6 +67,11 @@ bool Call::all_settled() const {
   });
 }
 
+bool Call::settled(std::initializer_list<size_t> arguments) const {
+  return std::all_of(arguments.begin(), arguments.end(),
+                     [&](size_t i) { return is_settled(tensor(i)); });
+}
+
 void Call::finish(const c10::FunctionSchema& schema) const {
   if (begin_.capture == 0) return;
   const CapturePlace end = place_of(stream_);
@@ -100,7 +105,13 @@ Rotation rotation_of(const Call& call, size_t cos) {
           call.data<float>(cos + 1),
           call.data<int64_t>(cos + 2),
           call.is_bf16(0),
-          call.all_settled()};
+          call.all_settled(),
+          call.settled({cos, cos + 1, cos + 2})};
+}
+
+NormedHeads heads_of(const Call& call, size_t x, size_t result) {
+  return {call.tensor(x).size(2), call.data(x), call.data(x + 1), call.result(result),
+          call.result(result + 1)};
 }
 
 Call::Call(std::string op, std::vector<c10::IValue> args)

@@ -7,6 +7,7 @@
 #include <torch/library.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,6 +69,7 @@ class Call {
   // the host is slower than the card anyway.
   bool is_settled(const at::Tensor& x) const;
   bool all_settled() const;  // tensor arguments
+  bool settled(std::initializer_list<size_t> arguments) const;
   // The kernels were, or may have been, early ones.
   void began_early() { began_early_ = true; }
   // Notes what was written, for those after it.
@@ -85,6 +87,8 @@ class Call {
 
 // Rows of x, argument 0, and the table and positions from argument `cos` on.
 Rotation rotation_of(const Call& call, size_t cos);
+// Argument x and the next, its norm's weight, and results `result` and the next.
+NormedHeads heads_of(const Call& call, size_t x, size_t result);
 
 // Takes the arguments off the stack and leaves the results. Arguments first ... first + kUncopied
 // are written, or too large to copy unnoticed: what is not contiguous among them is refused here,

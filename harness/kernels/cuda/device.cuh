@@ -15,6 +15,8 @@ namespace samebits::cuda {
 // ---- Elements ----------------------------------------------------------------------------------
 __device__ inline float load(const Bf16& x) { return bf16_to_f32(x.bits); }
 __device__ inline float load(const float& x) { return x; }
+__device__ inline float load_past_cache(const float* x) { return __ldcg(x); }
+__device__ inline Bf16 load_past_cache(const Bf16* x) { return {__ldcg(&x->bits)}; }
 __device__ inline void store(float x, Bf16& out) { out.bits = f32_to_bf16(x); }
 __device__ inline void store(float x, float& out) { out = canonical_nan_f32(x); }
 // Two elements that lie side by side.

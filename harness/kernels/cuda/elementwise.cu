@@ -5,6 +5,7 @@
 #include "harness/kernels/cuda/device.cuh"
 #include "harness/kernels/cuda/launch.cuh"
 #include "harness/kernels/cuda/launchers.h"
+#include "harness/kernels/cuda/silu_mul.cuh"
 
 namespace samebits::cuda {
 namespace {
@@ -35,9 +36,7 @@ struct SiluMul {
   T* y;
   bool fused_rounding;
   __device__ void operator()(int64_t i) const {
-    const float g = load(gate[i]);
-    const float s = g / (1.0f + exp_f32(-g));
-    store((fused_rounding ? s : round_as<T>(s)) * load(up[i]), y[i]);
+    store(silu_mul_element<T>(load(gate[i]), load(up[i]), fused_rounding), y[i]);
   }
 };
 

@@ -221,6 +221,8 @@ Problem problem_of(const Gemm& call) {
   p.bf16_out = call.bf16_out;
   p.a_is_settled = call.a_is_settled;
   p.b_is_settled = call.b_is_settled;
+  p.residual = static_cast<const Bf16*>(call.residual);
+  p.sum = static_cast<Bf16*>(call.sum);
   return p;
 }
 
@@ -252,6 +254,11 @@ int64_t gemm_workspace(const Gemm& call) {
   const Problem p = with_longer_side_first(problem_of(call));
   const bool joins_itself = large_problem(call) || (call.bf16 && is_skinny(p));
   return p.slices == 1 || joins_itself ? 0 : p.slices * p.m * p.n;
+}
+
+bool gemm_adds(const Gemm& call) {
+  return call.bf16 && call.bf16_out && !large_problem(call) &&
+         is_skinny(with_longer_side_first(problem_of(call)));
 }
 
 void gemm(const Gemm& call, cudaStream_t stream) {

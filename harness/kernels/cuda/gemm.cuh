@@ -21,6 +21,10 @@ struct Problem {
   bool bf16_out;
   bool a_is_settled;  // no kernel that may still run writes it (launch.cuh)
   bool b_is_settled;
+  // Where there is a residual, what it and the rounded result add up to goes to `sum`; both are
+  // bf16 and laid out as the result is.
+  const Bf16* residual;
+  Bf16* sum;
 };
 
 __device__ inline void write(const Problem& p, int64_t slice, int64_t row, int64_t column,
@@ -110,7 +114,8 @@ __device__ float join_slices(int64_t slices, Part part) {
 // ---- gemm_skinny.cu: few rows on one side ------------------------------------------------------
 // Whether gemm_skinny takes a problem of bf16 operands.
 bool is_skinny(const Problem& p);
-// Slices are joined within a block: nothing goes to a workspace.
+// Slices are joined within a block: nothing goes to a workspace. The one kernel that knows the
+// residual.
 void gemm_skinny(const Problem& p, cudaStream_t stream);
 
 // ---- gemm_large.cu: many rows on both sides ----------------------------------------------------

@@ -10,17 +10,13 @@
 
 #include <algorithm>
 
-#include "harness/kernels/cuda/gemm.cuh"
+#include "harness/kernels/cuda/gemm_skinny.cuh"
 #include "harness/kernels/cuda/launch.cuh"
-#include "harness/kernels/cuda/tma.cuh"
 
 namespace samebits::cuda {
 namespace {
 
-constexpr int kTile = 8;
 constexpr int kMaxSlices = 8;
-constexpr int kMaxWarps = 9;
-constexpr int kMaxStages = 4;
 
 // What the boxes of a stage hold: a slab's rows, then the short side's, of each slice.
 struct Layout {
@@ -46,68 +42,16 @@ struct Layout {
   }
 };
 
-// What a warp reads for two steps.
-template <int kShortTiles>
-struct TwoSteps {
-  uint32_t few[2][kShortTiles][4];
-  uint32_t many[4];
-};
-
-// A warp's place in a stage's boxes.
-template <int kShortTiles>
-struct Lines {
-  int many;
-  int few[kShortTiles];
-  int lane;
-
-  __device__ Lines(const Layout& layout, int tile, int slice, int lane) : lane(lane) {
-    many = slice * layout.long_rows + tile * kTile + lane % 8;
-    // Rows that are not there read the last one; their results are not written.
-    for (int t = 0; t < kShortTiles; ++t) {
-      few[t] = slice * layout.short_rows + min(t * 16 + lane % 16, layout.short_rows - 1);
-    }
-  }
-
-  // Steps 2 * pair and the next of a box.
-  __device__ void read(TwoSteps<kShortTiles>& to, char* long_box, char* short_box, int pair) const {
-    load_matrices(to.many, box_chunk(long_box, many, pair * 4 + lane / 8));
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-#pragma unroll
-      for (int t = 0; t < kShortTiles; ++t) {
-        load_matrices(to.few[i][t], box_chunk(short_box, few[t], pair * 4 + i * 2 + lane / 16));
-      }
-    }
-  }
-};
-
-// At most `left` steps of a warp's chain, over the boxes of a stage.
-template <int kShortTiles, int kBoxes>
-__device__ void chain(const Layout& layout, const Lines<kShortTiles>& lines, char* stage, int left,
-                      float (&c)[kShortTiles][4]) {
-  constexpr int kPairs = kBoxes * 2;
-  TwoSteps<kShortTiles> pairs[2];
-  const auto read = [&](int i) {
-    lines.read(pairs[i % 2], layout.long_box(stage, i / 2), layout.short_box(stage, i / 2), i % 2);
-  };
-  read(0);
-#pragma unroll
-  for (int i = 0; i < kPairs; ++i) {
-    if (i + 1 < kPairs) read(i + 1);
-    const TwoSteps<kShortTiles>& pair = pairs[i % 2];
-#pragma unroll
-    for (int j = 0; j < 2; ++j) {
-      if (2 * i + j >= left) continue;
-#pragma unroll
-      for (int t = 0; t < kShortTiles; ++t) {
-        step(c[t], pair.few[j][t], pair.many[2 * j], pair.many[2 * j + 1]);
-      }
-    }
-  }
-}
-
 // See launch.cuh.
 __device__ bool is_early(const Problem& p) { return p.a_is_settled && p.b_is_settled; }
+
+__device__ Bf16 residual_at(const Problem& p, int64_t row, int64_t column) {
+  return load_past_cache(p.residual + row * p.out_row + column * p.out_column);
+}
+__device__ void add_residual(const Problem& p, int64_t row, int64_t column, float value,
+                             const Bf16& residual) {
+  store(load(residual) + round_to_bf16(value), p.sum[row * p.out_row + column * p.out_column]);
+}
 
 struct Ring {
   char* stages;
@@ -145,25 +89,13 @@ __device__ void fill_ring(const Problem& p, const Layout& layout, const Ring& ri
   }
 }
 
-// f(row of the short side, row of eight, value)
-template <int kShortTiles, typename F>
-__device__ void for_each_result(const float (&c)[kShortTiles][4], int lane, F f) {
-#pragma unroll
-  for (int t = 0; t < kShortTiles; ++t) {
-#pragma unroll
-    for (int e = 0; e < 4; ++e) {
-      f(t * 16 + lane / 4 + e / 2 * 8, lane % 4 * 2 + e % 2, c[t][e]);
-    }
-  }
-}
-
 template <int kShortTiles, int kBoxes>
-__global__ void __launch_bounds__(kMaxWarps * 32)
+__global__ void __launch_bounds__(kSkinnyWarps * 32)
     skinny_kernel(Problem p, Layout layout, const __grid_constant__ CUtensorMap long_side,
                   const __grid_constant__ CUtensorMap short_side) {
   extern __shared__ __align__(1024) char memory[];
-  __shared__ uint64_t full[kMaxStages];
-  __shared__ uint64_t empty[kMaxStages];
+  __shared__ uint64_t full[kSkinnyStages];
+  __shared__ uint64_t empty[kSkinnyStages];
   const Ring ring{memory, full, empty};
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int warp = static_cast<int>(threadIdx.x / 32);
@@ -189,30 +121,50 @@ __global__ void __launch_bounds__(kMaxWarps * 32)
 
   const int slice = warp % layout.slices;
   const int tile = warp / layout.slices;
-  const Lines<kShortTiles> lines(layout, tile, slice, lane);
+  const Lines<kShortTiles> lines(layout.long_rows, layout.short_rows, tile, slice, lane);
   float c[kShortTiles][4] = {};
+  Bf16 read_ahead{};  // the residual of this thread's first result
+  if (p.sum != nullptr) {
+    wait_before_writing();  // the kernel before may have written it
+    const int own = min(static_cast<int>(threadIdx.x), layout.short_rows * kSkinnyTile - 1);
+    read_ahead = residual_at(p, min(first_row + own % kSkinnyTile, static_cast<int>(p.m) - 1),
+                             own / kSkinnyTile);
+  }
   for (int stage = 0; stage < stages; ++stage) {
     const int slot = stage % layout.stages;
     wait_phase(&full[slot], stage / layout.stages);
-    chain<kShortTiles, kBoxes>(layout, lines, memory + slot * layout.stage_bytes(),
-                               static_cast<int>(p.width / 16) - stage * (kDepth / 16), c);
+    char* const boxes = memory + slot * layout.stage_bytes();
+    chain<kShortTiles, kBoxes>(
+        lines, static_cast<int>(p.width / 16) - stage * (kDepth / 16),
+        [&](int box) { return layout.long_box(boxes, box); },
+        [&](int box) { return layout.short_box(boxes, box); }, c);
     if (lane == 0) arrive(&empty[slot]);
   }
   if (is_early(p)) wait_before_writing();
   if (p.slices > 1) {
-    constexpr int kResults = 16 * kShortTiles * kTile;
+    constexpr int kResults = 16 * kShortTiles * kSkinnyTile;
     __shared__ float parts[kMaxSlices * kResults];  // [slice][row of the short side][row of eight]
     for_each_result<kShortTiles>(c, lane, [&](int few, int many, float value) {
-      parts[slice * kResults + few * kTile + many] = value;
+      parts[slice * kResults + few * kSkinnyTile + many] = value;
     });
     __syncthreads();
-    for (int i = static_cast<int>(threadIdx.x); i < layout.short_rows * kTile; i += warps * 32) {
+    int own = 0;
+    for (int i = static_cast<int>(threadIdx.x); i < layout.short_rows * kSkinnyTile;
+         i += warps * 32) {
       const float sum = join_slices(p.slices, [&](int64_t s) { return parts[s * kResults + i]; });
-      write(p, 0, first_row + i % kTile, i / kTile, sum);
+      const int64_t row = first_row + i % kSkinnyTile;
+      write(p, 0, row, i / kSkinnyTile, sum);
+      if (p.sum == nullptr || row >= p.m) continue;
+      add_residual(p, row, i / kSkinnyTile, sum,
+                   own == 0 ? read_ahead : residual_at(p, row, i / kSkinnyTile));
+      ++own;
     }
   } else {
     for_each_result<kShortTiles>(c, lane, [&](int few, int many, float value) {
-      write(p, 0, first_row + tile * kTile + many, few, value);
+      const int64_t row = first_row + tile * kSkinnyTile + many;
+      write(p, 0, row, few, value);
+      if (p.sum == nullptr || row >= p.m || few >= p.n) return;
+      add_residual(p, row, few, value, residual_at(p, row, few));
     });
   }
 }
@@ -220,10 +172,10 @@ __global__ void __launch_bounds__(kMaxWarps * 32)
 // `stages`: of the ring, or fewer where they do not fit.
 template <int kShortTiles, int kBoxes>
 void launch_skinny(const Problem& p, int tiles, int stages, cudaStream_t stream) {
-  constexpr int kMostBytes = 208 << 10;
   const auto slices = static_cast<int>(p.slices);
-  Layout layout{tiles * kTile, static_cast<int>(p.n), slices, kBoxes, stages};
-  layout.stages = std::min(stages, kMostBytes / layout.stage_bytes());
+  Layout layout{tiles * kSkinnyTile, static_cast<int>(p.n), slices, kBoxes, stages};
+  const auto needed = static_cast<int>((p.width + kBoxes * kBoxDepth - 1) / (kBoxes * kBoxDepth));
+  layout.stages = std::min({stages, needed, kSkinnyBytes / layout.stage_bytes()});
   const auto bytes = static_cast<size_t>(layout.stages * layout.stage_bytes());
   const auto map = [&](const Operand& x, int64_t rows, int box_rows) {
     return map_boxes({x.data, p.width, rows, p.slices, x.row_stride, p.width}, box_rows, p.slices);
@@ -241,10 +193,10 @@ template <int kShortTiles>
 void launch_for(const Problem& p, cudaStream_t stream) {
   constexpr int64_t kProcessors = 132;
   constexpr int64_t kFew = 4;
-  if (p.slices > 1) return launch_skinny<kShortTiles, 1>(p, 1, kMaxStages, stream);
-  const int64_t tiles = (p.m + kTile * kProcessors - 1) / (kTile * kProcessors);
+  if (p.slices > 1) return launch_skinny<kShortTiles, 1>(p, 1, kSkinnyStages, stream);
+  const int64_t tiles = (p.m + kSkinnyTile * kProcessors - 1) / (kSkinnyTile * kProcessors);
   if (tiles <= kFew) {
-    return launch_skinny<kShortTiles, 4>(p, static_cast<int>(tiles), kMaxStages, stream);
+    return launch_skinny<kShortTiles, 4>(p, static_cast<int>(tiles), kSkinnyStages, stream);
   }
   kShortTiles == 1 ? launch_skinny<kShortTiles, 4>(p, 4, 3, stream)
                    : launch_skinny<kShortTiles, 4>(p, 8, 2, stream);

@@ -36,10 +36,15 @@ struct Gemm {
   // No kernel that may still run when this one begins writes it (launch.cuh).
   bool a_is_settled = false;
   bool b_is_settled = false;
+  // bf16 [m, n], where gemm_adds(): sum = out + residual, once out is rounded.
+  const void* residual = nullptr;
+  void* sum = nullptr;
 };
 
 int64_t gemm_workspace(const Gemm& call);  // of a call without one
 void gemm(const Gemm& call, cudaStream_t stream);
+// Whether gemm() takes a residual with this call.
+bool gemm_adds(const Gemm& call);
 
 // ---- what certified_gemm.h needs ---------------------------------------------------------------
 // Numbers whose sums show their order, and some of any bits.
@@ -67,6 +72,27 @@ void rms_norm_wgrad(const Rows& size, const void* dy, const void* x, void* dweig
 void residual_rms_norm(const Rows& size, const void* x, const void* y, const void* weight,
                        void* sum, void* normed, float eps, cudaStream_t stream);
 
+// A norm and products of it with matrices [widths, dim], one chain each, and what the first two
+// make as gate and up where there is `gated`. All bf16.
+constexpr int kMostMatrices = 3;
+struct NormLinears {
+  Rows size;  // of x
+  float eps;
+  const void* x;
+  const void* norm_weight;
+  void* normed;
+  int matrices;
+  const void* weights[kMostMatrices];
+  int64_t widths[kMostMatrices];  // where there is `gated`, both alike
+  void* outs[kMostMatrices];
+  void* gated;               // or null
+  bool weights_are_settled;  // no kernel that may still run writes one (launch.cuh)
+};
+
+// Whether there are so few rows that norm_linears() knows the call.
+bool takes_norm_linears(const NormLinears& call);
+void norm_linears(const NormLinears& call, cudaStream_t stream);
+
 struct Rotation {
   int64_t tokens, heads, dim;
   int64_t table;  // positions that cos and sin [table, dim / 2] hold
@@ -74,7 +100,17 @@ struct Rotation {
   const float* sin;
   const int64_t* positions;  // [tokens]
   bool bf16;
-  bool is_settled;  // no kernel that may still run writes an operand (launch.cuh)
+  bool is_settled;                  // no kernel that may still run writes an operand (launch.cuh)
+  bool tables_are_settled = false;  // nor any that does not come of the tokens
+};
+
+// x [tokens, heads, dim], normed by weight [dim] and rotated.
+struct NormedHeads {
+  int64_t heads;
+  const void* x;
+  const void* weight;
+  void* normed;
+  void* rotated;
 };
 
 // Where rows of keys and values go: row t of v, and of the keys beside it, into row slots[t] of the
@@ -90,9 +126,10 @@ struct KvWrite {
 };
 
 void rope(const Rotation& call, const void* x, void* y, bool inverse, cudaStream_t stream);
-// `write`: of `rotated`, or null.
-void rms_norm_rope(const Rotation& call, const void* x, const void* weight, float eps, void* normed,
-                   void* rotated, const KvWrite* write, cudaStream_t stream);
+// `second`: other heads of the same tokens, or null. `write`: of what was rotated last, or null.
+// Rotation::heads is not read.
+void rms_norm_rope(const Rotation& call, const NormedHeads& first, const NormedHeads* second,
+                   float eps, const KvWrite* write, cudaStream_t stream);
 
 // ---- element by element ------------------------------------------------------------------------
 void silu_mul(int64_t n, bool bf16, const void* gate, const void* up, void* y, bool fused_rounding,
@@ -220,6 +257,8 @@ struct Pages {
   int64_t table_width;
   int64_t pages;
   int64_t page_rows;
+  // No kernel that may still run writes the three tables, cu_seqlens included (launch.cuh).
+  bool tables_are_settled = false;
 };
 
 // lse: [tokens, H] or null, which it is over pages. workspace: decode_workspace() floats over
@@ -227,6 +266,22 @@ struct Pages {
 void flash_attention(const Attention& size, const Pages& pages, const void* q, const void* k,
                      const void* v, void* out, float* lse, float* workspace, cudaStream_t stream);
 int64_t decode_workspace(const Attention& size, const Pages& pages);
+// One token of each sequence, whose queries and keys are normed and rotated first, and whose keys
+// and values are written to the cache that attention reads.
+struct DecodeStep {
+  Attention size;
+  Pages pages;
+  Rotation rotation;  // heads is not read
+  KvWrite write;
+  NormedHeads queries, keys;
+  float eps;
+  void* out;
+  bool cache_is_settled;  // no kernel that may still run writes it (launch.cuh)
+};
+
+// Whether there are so few sequences, and so short a page table, that decode_step() knows the call.
+bool takes_decode_step(const DecodeStep& call);
+void decode_step(const DecodeStep& call, cudaStream_t stream);
 // delta: workspace [tokens, H].
 void flash_attention_backward(const Attention& size, const void* dout, const void* q, const void* k,
                               const void* v, const void* out, const float* lse, float* delta,

@@ -57,24 +57,46 @@ void flash_attention_backward(Call& call) {
                                  call.result(1), call.result(2), call.stream());
 }
 
-void paged_attention(Call& call) {
-  const at::Tensor block_table = call.as_int32(3, "block_table");
-  const at::Tensor cu_seqlens = call.as_int32(4, "cu_seqlens");
-  const at::Tensor seq_lens = call.as_int32(5, "seq_lens");
-  const at::Tensor& cache = call.tensor(1);
-  const Attention size = attention(call, 0, 1, cu_seqlens, 6);
-  TORCH_CHECK(block_table.size(0) == size.sequences,
-              "samebits::paged_attention: block_table has sizes ", block_table.sizes(),
-              ", expected [", size.sequences, ", pages], as cu_seqlens has");
-  TORCH_CHECK(seq_lens.dim() == 1, "samebits::paged_attention: seq_lens has sizes ",
+// Queries, argument 0, over the pages of a cache: arguments `cache` and the next. block_table,
+// cu_seqlens and seq_lens are arguments `tables` and on, the scale comes next.
+struct Paged {
+  Paged(const Call& call, size_t cache, size_t tables);
+
+  at::Tensor block_table, cu_seqlens, seq_lens;  // int32
+  Attention size;
+  Pages pages;
+};
+
+Paged::Paged(const Call& call, size_t cache, size_t tables)
+    : block_table(call.as_int32(tables, "block_table")),
+      cu_seqlens(call.as_int32(tables + 1, "cu_seqlens")),
+      seq_lens(call.as_int32(tables + 2, "seq_lens")),
+      size(attention(call, 0, cache, cu_seqlens, tables + 3)) {
+  const at::Tensor& keys = call.tensor(cache);
+  TORCH_CHECK(block_table.size(0) == size.sequences, "samebits::", call.op(),
+              ": block_table has sizes ", block_table.sizes(), ", expected [", size.sequences,
+              ", pages], as cu_seqlens has");
+  TORCH_CHECK(seq_lens.dim() == 1, "samebits::", call.op(), ": seq_lens has sizes ",
               seq_lens.sizes(), ", expected [", size.sequences, "], as cu_seqlens has");
-  TORCH_CHECK(cache.size(1) > 0, "samebits::paged_attention: the cache has sizes ", cache.sizes(),
+  TORCH_CHECK(keys.size(1) > 0, "samebits::", call.op(), ": the cache has sizes ", keys.sizes(),
               ", expected pages of at least one row");
-  const Pages pages{block_table.const_data_ptr<int32_t>(), seq_lens.const_data_ptr<int32_t>(),
-                    block_table.size(1), cache.size(0), cache.size(1)};
-  cuda::flash_attention(size, pages, call.data(0), call.data(1), call.data(2), call.result(0),
-                        /*lse=*/nullptr, call.workspace(decode_workspace(size, pages)),
+  pages = {block_table.const_data_ptr<int32_t>(),
+           seq_lens.const_data_ptr<int32_t>(),
+           block_table.size(1),
+           keys.size(0),
+           keys.size(1),
+           call.settled({tables, tables + 1, tables + 2})};
+}
+
+// `q`: the queries as they are now.
+void attend(Call& call, const Paged& paged, size_t cache, const void* q, void* out) {
+  cuda::flash_attention(paged.size, paged.pages, q, call.data(cache), call.data(cache + 1), out,
+                        /*lse=*/nullptr, call.workspace(decode_workspace(paged.size, paged.pages)),
                         call.stream());
+}
+
+void paged_attention(Call& call) {
+  attend(call, Paged(call, /*cache=*/1, /*tables=*/3), /*cache=*/1, call.data(0), call.result(0));
 }
 
 // Argument v, and keys laid out like it, into the caches, arguments k_cache and the next.
@@ -104,10 +126,49 @@ void rms_norm_rope_write_kv_(Call& call) {
   call.expect_like(6, "k_cache", 0);
   const at::Tensor slots = call.tensor(9).to(at::kLong);
   const KvWrite write = write_of(call, /*v=*/8, /*k_cache=*/6, slots);
-  const Rotation rotation = rotation_of(call, 3);
-  cuda::rms_norm_rope(rotation, call.data(0), call.data(1), call.real(2), call.result(0),
-                      call.result(1), &write, call.stream());
+  Rotation rotation = rotation_of(call, 3);
+  rotation.tables_are_settled = rotation.tables_are_settled && call.settled({1, 9});
+  cuda::rms_norm_rope(rotation, heads_of(call, /*x=*/0, /*result=*/0), /*second=*/nullptr,
+                      call.real(2), &write, call.stream());
   if (rotation.is_settled) call.began_early();
+}
+
+void rms_norm_rope_qk_write_kv_(Call& call) {
+  for (const size_t i : {1, 2, 3}) call.expect_like(i, "a weight or k", 0);
+  call.expect_like(8, "k_cache", 0);
+  const at::Tensor slots = call.tensor(11).to(at::kLong);
+  const KvWrite write = write_of(call, /*v=*/10, /*k_cache=*/8, slots);
+  Rotation rotation = rotation_of(call, 5);
+  rotation.tables_are_settled = rotation.tables_are_settled && call.settled({1, 3, 11});
+  const NormedHeads keys = heads_of(call, /*x=*/2, /*result=*/2);
+  cuda::rms_norm_rope(rotation, heads_of(call, /*x=*/0, /*result=*/0), &keys, call.real(4), &write,
+                      call.stream());
+  if (rotation.is_settled) call.began_early();
+}
+
+void rms_norm_rope_paged_attention_(Call& call) {
+  for (const size_t i : {1, 2, 3}) call.expect_like(i, "a weight or k", 0);
+  call.expect_like(8, "k_cache", 0);
+  const at::Tensor slots = call.tensor(11).to(at::kLong);
+  const Paged paged(call, /*cache=*/8, /*tables=*/12);
+  Rotation rotation = rotation_of(call, 5);
+  const bool tables_are_settled = rotation.tables_are_settled && call.settled({1, 3, 11});
+  rotation.tables_are_settled = tables_are_settled;
+  DecodeStep step{paged.size,
+                  paged.pages,
+                  rotation,
+                  write_of(call, /*v=*/10, /*k_cache=*/8, slots),
+                  heads_of(call, /*x=*/0, /*result=*/0),
+                  heads_of(call, /*x=*/2, /*result=*/2),
+                  call.real(4),
+                  call.result(4),
+                  tables_are_settled && call.settled({8, 9})};
+  if (takes_decode_step(step)) return decode_step(step, call.stream());
+  // The norms' kernel may be early where it is one; attention's never is.
+  step.rotation.is_settled = false;
+  cuda::rms_norm_rope(step.rotation, step.queries, &step.keys, step.eps, &step.write,
+                      call.stream());
+  attend(call, paged, /*cache=*/8, call.result(1), call.result(4));
 }
 
 TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
@@ -115,6 +176,10 @@ TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
   m.impl("flash_attention_backward", kernel<flash_attention_backward>());
   m.impl("paged_attention", kernel<paged_attention, /*first=*/1, /*uncopied=*/2>());
   m.impl("write_kv", kernel<write_kv, /*first=*/0, /*uncopied=*/2>());
+  m.impl("rms_norm_rope_paged_attention_",
+         kernel<rms_norm_rope_paged_attention_, /*first=*/8, /*uncopied=*/2>());
+  m.impl("rms_norm_rope_qk_write_kv_",
+         kernel<rms_norm_rope_qk_write_kv_, /*first=*/8, /*uncopied=*/2>());
   m.impl("rms_norm_rope_write_kv_", kernel<rms_norm_rope_write_kv_, /*first=*/6, /*uncopied=*/2>());
 }
 

@@ -2,9 +2,10 @@
 // kRmsNormLanes neighbouring threads, one for each partial sum.
 
 #include "harness/kernels/cuda/device.cuh"
+#include "harness/kernels/cuda/head_row.cuh"
 #include "harness/kernels/cuda/launch.cuh"
 #include "harness/kernels/cuda/launchers.h"
-#include "harness/kernels/rms_norm.h"
+#include "harness/kernels/cuda/rms_norm.cuh"
 
 namespace samebits::cuda {
 namespace {
@@ -27,23 +28,9 @@ unsigned blocks_for(int64_t rows) {
   return static_cast<unsigned>((rows + kRowsPerBlock - 1) / kRowsPerBlock);
 }
 
-// The strided sum of term(i), i < n, to every lane of the row. All threads of a warp take part,
-// those without a row with n = 0.
-template <typename Term>
-__device__ float row_sum(int64_t n, int lane, Term term) {
-  float partial = 0.0f;
-#pragma unroll 16  // loads go ahead of the additions, which wait for each other
-  for (int64_t i = lane; i < n; i += kLanes) partial = partial + term(i);
-  return __shfl_sync(0xffffffffu, fold_lanes<kLanes>(partial), 0, kLanes);
-}
-
 template <typename T>
 __device__ float inverse_rms(const T* x, int64_t n, int64_t dim, int lane, float eps) {
-  const float squares = row_sum(n, lane, [x](int64_t i) {
-    const float value = load(x[i]);
-    return value * value;
-  });
-  return 1.0f / sqrtf(squares / static_cast<float>(dim) + eps);
+  return inverse_rms_of(n, dim, lane, eps, [x](int64_t i) { return load(x[i]); });
 }
 
 template <typename T>
@@ -51,8 +38,7 @@ __device__ void write_norm(const T* x, const T* weight, T* y, int64_t n, int lan
                            bool fused_rounding) {
 #pragma unroll 8
   for (int64_t i = lane; i < n; i += kLanes) {
-    const float scaled = load(x[i]) * r;
-    store(load(weight[i]) * (fused_rounding ? scaled : round_as<T>(scaled)), y[i]);
+    store(normed_element<T>(load(x[i]) * r, load(weight[i]), fused_rounding), y[i]);
   }
 }
 
@@ -136,8 +122,7 @@ __global__ void __launch_bounds__(kWideThreads)
   const float r = shared_r;
 #pragma unroll 8
   for (int64_t i = thread; i < dim; i += kWideThreads) {
-    const float scaled = values[i] * r;
-    store(weights[i] * (fused_rounding ? scaled : round_as<T>(scaled)), normed[first + i]);
+    store(normed_element<T>(values[i] * r, weights[i], fused_rounding), normed[first + i]);
   }
 }
 
@@ -244,82 +229,59 @@ __global__ void rms_norm_rope_kernel(Rotation call, const T* x, const T* weight,
   rotate(call, at.row, at.lane, normed + first, rotated + first, /*inverse=*/false);
 }
 
-__device__ float load_past_cache(const float* x) { return __ldcg(x); }
-__device__ Bf16 load_past_cache(const Bf16* x) { return {__ldcg(&x->bits)}; }
+// Heads of one weight or of two, those of the second in blocks of their own.
+struct TwoHeads {
+  NormedHeads of[2];
+  unsigned first_blocks;  // of the first
+};
 
-// The same where a lane has both elements of every pair that it rotates: heads of 32 * kPairs
-// elements. Everything is read before anything waits for the sum. `write`: slots is null where keys
-// and values go nowhere. May be early (launch.cuh).
+// The same, with a HeadRow's lanes. Everything is read before anything waits for the sum, and what
+// no kernel before can be writing, before the wait for those. `write`: slots is null where keys and
+// values go nowhere. May be early (launch.cuh).
 template <typename T, int kPairs>
-__global__ void paired_rms_norm_rope_kernel(Rotation call, const T* x, const T* weight, float eps,
-                                            T* normed, T* rotated, KvWrite write, Fault* fault) {
-  constexpr int kDim = 2 * kPairs * kLanes;
-  call.is_settled ? let_next_kernel_begin() : wait_for_earlier_kernels();
-  const Place at = place();
-  const bool has_row = at.row < call.tokens * call.heads;
-  const int64_t row = has_row ? at.row : 0;
-  const int64_t token = row / call.heads;
-  const int64_t position = __ldcg(call.positions + token);
-  const bool is_there = position >= 0 && position < call.table;
-  const int64_t turn = (is_there ? position : 0) * (kDim / 2) + at.lane;
-  const int64_t first = row * kDim + at.lane;
-  float values[2 * kPairs];
-  float weights[2 * kPairs];
-  float cosines[kPairs];
-  float sines[kPairs];
-  T kept[2 * kPairs];  // of v
+__global__ void paired_rms_norm_rope_kernel(Rotation call, TwoHeads both, float eps, KvWrite write,
+                                            Fault* fault) {
+  using Head = HeadRow<T, kPairs>;
+  if (call.is_settled) let_next_kernel_begin();
+  if (!call.tables_are_settled) wait_for_earlier_kernels();
+  const bool is_second = blockIdx.x >= both.first_blocks;
+  const NormedHeads heads = both.of[is_second ? 1 : 0];
+  const bool writes = write.slots != nullptr && (is_second || both.of[1].heads == 0);
+  const int lane = place().lane;
+  const int64_t own_row = place().row - (is_second ? both.first_blocks * kRowsPerBlock : 0);
+  const bool has_row = own_row < call.tokens * heads.heads;
+  const int64_t row = has_row ? own_row : 0;
+  const int64_t token = row / heads.heads;
+  const bool tells = has_row && lane == 0 && row % heads.heads == 0;
+  const auto part = [&](auto* of_all_rows) {
+    return static_cast<T*>(const_cast<void*>(static_cast<const void*>(of_all_rows))) +
+           row * Head::kDim;
+  };
+  Head head;
+  head.load_tables(call, heads.weight, token, lane);
+  const int64_t slot = writes ? find_slot(write, token, tells, fault) : -1;
+  if (call.tables_are_settled && !call.is_settled) wait_for_earlier_kernels();
+  head.load_values(part(heads.x), lane);
+  T kept[Head::kOwn];  // of v
+  if (writes) {
 #pragma unroll
-  for (int j = 0; j < 2 * kPairs; ++j) {
-    values[j] = load(load_past_cache(x + first + j * kLanes));
-    weights[j] = load(weight[j * kLanes + at.lane]);
-  }
-#pragma unroll
-  for (int j = 0; j < kPairs; ++j) {
-    cosines[j] = call.cos[turn + j * kLanes];
-    sines[j] = call.sin[turn + j * kLanes];
-  }
-  int64_t slot = -1;
-  if (write.slots != nullptr) {
-    slot = find_slot(write, token, has_row && at.lane == 0 && row % call.heads == 0, fault);
-#pragma unroll
-    for (int j = 0; j < 2 * kPairs; ++j) {
-      kept[j] = load_past_cache(static_cast<const T*>(write.v) + first + j * kLanes);
+    for (int j = 0; j < Head::kOwn; ++j) {
+      kept[j] = load_past_cache(part(write.v) + j * kLanes + lane);
     }
   }
-  float partial = 0.0f;
-#pragma unroll
-  for (int j = 0; j < 2 * kPairs; ++j) partial = partial + values[j] * values[j];
-  const float squares = __shfl_sync(0xffffffffu, fold_lanes<kLanes>(partial), 0, kLanes);
-  const float r = 1.0f / sqrtf(squares / static_cast<float>(kDim) + eps);
-  T turned[2 * kPairs];
-  T rounded[2 * kPairs];
-#pragma unroll
-  for (int j = 0; j < 2 * kPairs; ++j) {
-    store(weights[j] * round_as<T>(values[j] * r), rounded[j]);
-    values[j] = load(rounded[j]);
-  }
-#pragma unroll
-  for (int j = 0; j < kPairs; ++j) {
-    const float x1 = values[j];
-    const float x2 = values[j + kPairs];
-    store(x1 * cosines[j] - x2 * sines[j], turned[j]);
-    store(x2 * cosines[j] + x1 * sines[j], turned[j + kPairs]);
-  }
+  head.norm_and_rotate(eps);
   if (call.is_settled) wait_before_writing();
   if (!has_row) return;
-  check_position(call, row, at.lane, fault);
-#pragma unroll
-  for (int j = 0; j < 2 * kPairs; ++j) normed[first + j * kLanes] = rounded[j];
-  if (!is_there) return;
-#pragma unroll
-  for (int j = 0; j < 2 * kPairs; ++j) rotated[first + j * kLanes] = turned[j];
-  if (slot < 0) return;
-  const int64_t to = (slot * call.heads + row % call.heads) * kDim + at.lane;
-#pragma unroll
-  for (int j = 0; j < 2 * kPairs; ++j) {
-    static_cast<T*>(write.k_cache)[to + j * kLanes] = turned[j];
-    static_cast<T*>(write.v_cache)[to + j * kLanes] = kept[j];
+  if (tells && !head.is_there) {
+    raise(fault, FaultKind::kRopePosition, token, head.position, call.table);
   }
+  Head::write(head.normed, part(heads.normed), lane);
+  if (!head.is_there) return;
+  Head::write(head.rotated, part(heads.rotated), lane);
+  if (slot < 0) return;
+  const int64_t to = (slot * heads.heads + row % heads.heads) * Head::kDim;
+  Head::write(head.rotated, static_cast<T*>(write.k_cache) + to, lane);
+  Head::write(kept, static_cast<T*>(write.v_cache) + to, lane);
 }
 
 }  // namespace
@@ -403,22 +365,31 @@ void rope(const Rotation& call, const void* x, void* y, bool inverse, cudaStream
   });
 }
 
-void rms_norm_rope(const Rotation& call, const void* x, const void* weight, float eps, void* normed,
-                   void* rotated, const KvWrite* write, cudaStream_t stream) {
-  const int64_t rows = call.tokens * call.heads;
-  if (rows == 0) return;
+void rms_norm_rope(const Rotation& call, const NormedHeads& first, const NormedHeads* second,
+                   float eps, const KvWrite* write, cudaStream_t stream) {
+  if (call.tokens == 0) return;
+  const auto blocks = [&](const NormedHeads& heads) {
+    return blocks_for(call.tokens * heads.heads);
+  };
+  const TwoHeads both{{first, second == nullptr ? NormedHeads{} : *second}, blocks(first)};
   with_element(call.bf16, [&](auto element) {
     using T = decltype(element);
-    const auto run = [&](auto kernel, auto... more) {
-      launch(kernel, dim3(blocks_for(rows)), kThreads, 0, stream, call, static_cast<const T*>(x),
-             static_cast<const T*>(weight), eps, static_cast<T*>(normed), static_cast<T*>(rotated),
-             more..., fault_record());
+    const auto run_paired = [&](auto kernel) {
+      launch(kernel, dim3(both.first_blocks + blocks(both.of[1])), kThreads, 0, stream, call, both,
+             eps, write == nullptr ? KvWrite{} : *write, fault_record());
     };
-    const KvWrite to = write == nullptr ? KvWrite{} : *write;
-    if (call.dim == 64) return run(paired_rms_norm_rope_kernel<T, 2>, to);
-    if (call.dim == 128) return run(paired_rms_norm_rope_kernel<T, 4>, to);
-    run(rms_norm_rope_kernel<T>);
-    if (write != nullptr) write_kv(*write, rotated, stream);
+    if (call.dim == 64) return run_paired(paired_rms_norm_rope_kernel<T, 2>);
+    if (call.dim == 128) return run_paired(paired_rms_norm_rope_kernel<T, 4>);
+    for (const NormedHeads& heads : both.of) {
+      Rotation rotation = call;
+      rotation.heads = heads.heads;
+      launch(rms_norm_rope_kernel<T>, dim3(blocks(heads)), kThreads, 0, stream, rotation,
+             static_cast<const T*>(heads.x), static_cast<const T*>(heads.weight), eps,
+             static_cast<T*>(heads.normed), static_cast<T*>(heads.rotated), fault_record());
+    }
+    if (write != nullptr) {
+      write_kv(*write, second == nullptr ? first.rotated : second->rotated, stream);
+    }
   });
 }
 

@@ -152,6 +152,33 @@ Metas residual_rms_norm(Args args) {
   return {like(x), like(x)};
 }
 
+Metas linear_residual_add(Args args) {
+  const auto& residual = args[4].toTensor();
+  const c10::IValue as_linear[] = {args[0], args[1], args[2], /*dgrad_slice=*/0, args[3]};
+  const TensorMeta y = linear(as_linear)[0];
+  check_same_sizes("linear_residual_add", "a size of residual", residual.sym_sizes(), y.sizes);
+  return {y, like(residual)};
+}
+
+// The norm of args[0], and its products with `weights` of the arguments from 3 on.
+Metas rms_norm_linears(Args args, size_t weights) {
+  Metas metas = rms_norm(args.slice(0, 2));
+  for (size_t i = 3; i < 3 + weights; ++i) {
+    const c10::IValue as_linear[] = {args[0], args[i], 0, 0, args[3 + weights]};
+    metas.push_back(linear(as_linear)[0]);
+  }
+  return metas;
+}
+
+Metas rms_norm_linear_qkv(Args args) { return rms_norm_linears(args, 3); }
+
+Metas rms_norm_linear_silu_mul(Args args) {
+  Metas metas = rms_norm_linears(args, 2);
+  check_same_sizes("rms_norm_linear_silu_mul", "a size of up", metas[2].sizes, metas[1].sizes);
+  metas.push_back(metas[1]);
+  return metas;
+}
+
 Metas embedding(Args args) {
   const auto& weight = args[1].toTensor();
   check_rank("embedding", "weight", weight, 2);
@@ -230,6 +257,23 @@ Metas rms_norm_rope_write_kv(Args args) {
   const c10::IValue as_write[] = {args[6], args[7], args[0], args[8], args[9]};
   write_kv(as_write);
   return rms_norm_rope(args.slice(0, 6));
+}
+
+Metas rms_norm_rope_qk_write_kv(Args args) {
+  const c10::IValue as_q[] = {args[0], args[1], args[4], args[5], args[6], args[7]};
+  Metas metas = rms_norm_rope(as_q);
+  const c10::IValue as_k[] = {args[2], args[3], args[4], args[5],  args[6],
+                              args[7], args[8], args[9], args[10], args[11]};
+  for (TensorMeta& meta : rms_norm_rope_write_kv(as_k)) metas.push_back(std::move(meta));
+  return metas;
+}
+
+Metas rms_norm_rope_paged_attention(Args args) {
+  Metas metas = rms_norm_rope_qk_write_kv(args.slice(0, 12));
+  const c10::IValue as_attention[] = {args[0],  args[8],  args[9], args[12],
+                                      args[13], args[14], args[15]};
+  metas.push_back(paged_attention(as_attention)[0]);
+  return metas;
 }
 
 Metas log_softmax_gather(Args args) {
@@ -338,6 +382,11 @@ SAMEBITS_SHAPE_RULE("samebits::silu_mul", silu_mul);
 SAMEBITS_SHAPE_RULE("samebits::silu_mul_backward", silu_mul_backward);
 SAMEBITS_SHAPE_RULE("samebits::residual_add", residual_add);
 SAMEBITS_SHAPE_RULE("samebits::residual_rms_norm", residual_rms_norm);
+SAMEBITS_SHAPE_RULE("samebits::linear_residual_add", linear_residual_add);
+SAMEBITS_SHAPE_RULE("samebits::rms_norm_linear_qkv", rms_norm_linear_qkv);
+SAMEBITS_SHAPE_RULE("samebits::rms_norm_linear_silu_mul", rms_norm_linear_silu_mul);
+SAMEBITS_SHAPE_RULE("samebits::rms_norm_rope_paged_attention_", rms_norm_rope_paged_attention);
+SAMEBITS_SHAPE_RULE("samebits::rms_norm_rope_qk_write_kv_", rms_norm_rope_qk_write_kv);
 SAMEBITS_SHAPE_RULE("samebits::embedding", embedding);
 SAMEBITS_SHAPE_RULE("samebits::embedding_wgrad", embedding_wgrad);
 SAMEBITS_SHAPE_RULE("samebits::flash_attention", flash_attention);
