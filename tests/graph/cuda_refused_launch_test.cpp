@@ -15,6 +15,7 @@
 #include "harness/kernels/cuda/boxed.h"
 #include "harness/kernels/device.h"
 #include "harness/kernels/shape_rule.h"
+#include "tests/support/replay_pools.h"
 
 namespace samebits {
 namespace {
@@ -74,8 +75,7 @@ class RefusedLaunchTest : public ::testing::TestWithParam<bool /* overlaps */> {
     EXPECT_EQ(call_filled(x_, /*shared_bytes=*/1024, GetParam(), /*allows=*/false).item<float>(),
               7);
     StaticGraph graph = graph_of(1024, /*allows=*/false);
-    graph.replay();
-    EXPECT_EQ(graph.graph().output(0).item<float>(), 7);
+    EXPECT_EQ(testing::replay_with(graph, {x_})[0].item<float>(), 7);
   }
 
   at::Tensor x_;

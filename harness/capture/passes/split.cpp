@@ -74,7 +74,8 @@ std::string describe(size_t index, const Stretch& stretch, const Piece& piece) {
 
 const std::vector<std::string>& attention_operators() {
   static const std::vector<std::string> names{"samebits::flash_attention",
-                                              "samebits::paged_attention"};
+                                              "samebits::paged_attention",
+                                              "samebits::rms_norm_rope_paged_attention_"};
   return names;
 }
 

@@ -287,6 +287,133 @@ TEST(Fuse, LeavesAWriteThatWouldPassWhatTouchesItsMemory) {
             1u);
 }
 
+// Changes of one program, of which the first is none.
+struct Projections {
+  std::vector<at::Tensor> weights{values(8, 20)[0], values(8, 21)[0], values(16, 22)[0]};
+  int64_t slice = 0;
+  bool fused_rounding = false;
+  bool is_gated = false;
+  at::ScalarType last_dtype = at::kBFloat16;
+
+  // The norm of in0, its products, and what two of them make.
+  Tensors operator()(const Tensors& in) const {
+    const at::Tensor normed = ops::rms_norm(in[0], weight_, kEps, fused_rounding);
+    ops::mark(normed, "normed#0");
+    Tensors found{normed};
+    for (size_t i = 0; i < weights.size(); ++i) {
+      const bool is_last = i + 1 == weights.size();
+      found.push_back(ops::linear(normed, weights[i], slice, /*dgrad_slice=*/4,
+                                  is_last ? last_dtype : at::kBFloat16));
+    }
+    if (is_gated) found.push_back(ops::silu_mul(found[1], found[2], /*fused_rounding=*/false));
+    return found;
+  }
+
+ private:
+  at::Tensor weight_ = norm_weight();
+};
+
+TEST(Fuse, GivesOneNodeForANormAndThreeProducts) {
+  const Projections program;
+  PassResult result = fuse(*traced(program, {values(6, 1)}, {{0, 1, "t"}}));
+  EXPECT_THAT(
+      to_string(result.graph),
+      HasSubstr("nodes:\n"
+                "  %0: bf16[1, t, 48], %1: bf16[1, t, 8], %2: bf16[1, t, 8], %3: bf16[1, t, "
+                "16] = samebits::rms_norm_linear_qkv(%in0, %c0, eps=1e-06, %c1, %c2, %c3, "
+                "out_dtype=bf16)   # normed#0\n"
+                "  samebits::mark(%0, site=\"normed#0\")\n"
+                "return %0, %1, %2, %3\n"));
+  Executor executor = executor_of(std::move(result));
+  for (const int64_t n : {0, 1, 17}) {
+    const Tensors in{values(n, 3)};
+    const Tensors expected = program(in);
+    const Tensors got = executor.run(in);
+    for (size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(same_bits(got[i], expected[i])) << n;
+  }
+}
+
+TEST(Fuse, GivesOneNodeForANormTwoProductsAndTheirGate) {
+  Projections program;
+  program.weights.pop_back();
+  program.is_gated = true;
+  PassResult result = fuse(*traced(program, {values(6, 1)}, {{0, 1, "t"}}));
+  EXPECT_THAT(to_string(result.graph),
+              HasSubstr("= samebits::rms_norm_linear_silu_mul(%in0, %c0, eps=1e-06, %c1, %c2, "
+                        "out_dtype=bf16)"));
+  EXPECT_EQ(result.graph.nodes.size(), 2u);  // and the mark
+  Executor executor = executor_of(std::move(result));
+  for (const int64_t n : {0, 1, 17}) {
+    const Tensors in{values(n, 3)};
+    const Tensors expected = program(in);
+    const Tensors got = executor.run(in);
+    for (size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(same_bits(got[i], expected[i])) << n;
+  }
+}
+
+TEST(Fuse, LeavesProductsThatTheFusedOperatorWouldChange) {
+  const auto fusions = [](auto change) {
+    Projections program;
+    change(program);
+    return fused(program, {values(6, 1)});
+  };
+  EXPECT_EQ(fusions([](Projections&) {}), 1u);
+  EXPECT_EQ(fusions([](Projections& p) { p.weights.pop_back(); }), 0u);
+  EXPECT_EQ(fusions([](Projections& p) { p.slice = 6; }), 0u);
+  EXPECT_EQ(fusions([](Projections& p) { p.fused_rounding = true; }), 0u);
+  EXPECT_EQ(fusions([](Projections& p) { p.last_dtype = at::kFloat; }), 0u);
+}
+
+TEST(Fuse, GivesOneNodeForAProductAndItsSum) {
+  const at::Tensor weight = values(8, 20)[0];
+  const auto program = [&](bool is_first) {
+    return [&weight, is_first](const Tensors& in) {
+      const at::Tensor y = ops::linear(in[0], weight, /*slice=*/6, 0, at::kBFloat16);
+      ops::mark(y, "y#0");
+      return Tensors{y, is_first ? ops::residual_add(y, in[1]) : ops::residual_add(in[1], y)};
+    };
+  };
+  const Tensors in{values(6, 1), values(6, 2).narrow(2, 0, 8).contiguous()};
+  PassResult result = fuse(*traced(program(false), in, {}));
+  EXPECT_THAT(
+      to_string(result.graph),
+      HasSubstr("= samebits::linear_residual_add(%in0, %c0, slice=6, out_dtype=bf16, %in1)"));
+  const Tensors expected = program(false)(in);
+  const Tensors got = executor_of(std::move(result)).run(in);
+  EXPECT_TRUE(same_bits(got[0], expected[0]));
+  EXPECT_TRUE(same_bits(got[1], expected[1]));
+  EXPECT_EQ(fused(program(true), in), 0u);
+}
+
+// Queries beside the keys that are written, which may have other positions.
+TEST(Fuse, GivesOneNodeForQueriesAndKeys) {
+  const auto fusions = [](double q_eps, bool late_keys) {
+    const auto program = [=, keys = KvWrite(),
+                          q_weight = values(1, 30)[0][0].clone()](const Tensors& in) {
+      const at::Tensor normed = ops::rms_norm(in[4], q_weight, q_eps, /*fused_rounding=*/false);
+      const at::Tensor rotated = ops::rope(normed, keys.cos, keys.sin, in[1], /*inverse=*/false);
+      const at::Tensor x = late_keys ? ops::silu_mul(in[0], in[0], false) : in[0];
+      Tensors found = keys({x, in[1], in[2], in[3]});
+      found.push_back(normed);
+      found.push_back(rotated);
+      found.push_back(keys.k_cache.clone());
+      keys.k_cache.zero_();
+      return found;
+    };
+    Tensors in = keys_and_values(6);
+    in.push_back(values(6 * 5, 31).view({1, 6, 5, kDim}));
+    PassResult result = fuse(*traced(program, in, {}));
+    const size_t count = result.log.size();
+    const Tensors expected = program(in);
+    const Tensors got = executor_of(std::move(result)).run(in);
+    for (size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(same_bits(got[i], expected[i])) << i;
+    return count;
+  };
+  EXPECT_EQ(fusions(kEps, false), 4u);
+  EXPECT_EQ(fusions(0.1, false), 3u);
+  EXPECT_EQ(fusions(kEps, true), 3u);
+}
+
 TEST(Fuse, TakesOneNormOfASum) {
   const at::Tensor weight = norm_weight();
   const Program program = [&](const Tensors& in) {
