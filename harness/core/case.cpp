@@ -26,7 +26,8 @@ const Names<Execution>& executions() {
   static const Names<Execution> names = {{"eager", Execution::kEager},
                                          {"captured", Execution::kCaptured},
                                          {"piecewise", Execution::kPiecewise},
-                                         {"full_graph", Execution::kFullGraph}};
+                                         {"full_graph", Execution::kFullGraph},
+                                         {"persistent", Execution::kPersistent}};
   return names;
 }
 const Names<GraphPass>& graph_passes() {

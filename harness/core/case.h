@@ -14,7 +14,14 @@ namespace samebits {
 
 enum class DeviceKind { kCpu, kCuda };
 enum class AttentionKernel { kFlash, kSdpa };  // samebits's own, or LibTorch's
-enum class Execution { kEager, kCaptured, kPiecewise, kFullGraph };
+enum class Execution { kEager, kCaptured, kPiecewise, kFullGraph, kPersistent };
+// Whether a generator's decode steps are replays, of one graph each or of its pieces.
+constexpr bool is_replayed_whole(Execution e) {
+  return e == Execution::kFullGraph || e == Execution::kPersistent;
+}
+constexpr bool is_replayed(Execution e) {
+  return e == Execution::kPiecewise || is_replayed_whole(e);
+}
 enum class GraphPass { kCommonSubexpressions, kDeadCode, kDropRoundings, kFuse };
 enum class GuardPolicy { kKeep, kDrop };
 // What an all-gather of a shard is taken to hold (dtensor.h, redistribute).

@@ -155,7 +155,7 @@ WorkloadSettings read_workload(const JsonReader& json) {
 
 Execution read_trainer(const JsonReader& json) {
   const std::string name = json.string();
-  if (name == "piecewise" || name == "full_graph") {
+  if (name == "piecewise" || name == "full_graph" || name == "persistent") {
     json.fail(quoted(name), "\"eager\" or \"captured\" (a " + name + " trainer is not there yet)");
   }
   return json.one_of<Execution>({{"eager", Execution::kEager}, {"captured", Execution::kCaptured}});
@@ -184,9 +184,9 @@ void check_largest_bucket(const JsonReader& json, const Arm& arm) {
               "at least " + std::to_string(least) + ", " + what);
   };
   const bool decodes_all = sequences <= workload.max_batch_tokens;
-  if (arm.generator == Execution::kFullGraph && decodes_all) {
+  if (is_replayed_whole(arm.generator) && decodes_all) {
     require(sequences, "the sequences that decode at once");
-  } else if (arm.generator == Execution::kPiecewise || arm.generator == Execution::kFullGraph) {
+  } else if (is_replayed(arm.generator)) {
     require(workload.max_batch_tokens, "the workload's max_batch_tokens");
   }
 }
@@ -195,7 +195,7 @@ void check_largest_bucket(const JsonReader& json, const Arm& arm) {
 void require_graph(const JsonReader& json, const Arm& arm) {
   if (arm.generator != Execution::kEager) return;
   json.fail(json.shown() + " with a generator that is eager",
-            "generator \"captured\", \"piecewise\" or \"full_graph\"");
+            "generator \"captured\", \"piecewise\", \"full_graph\" or \"persistent\"");
 }
 
 // A path as a case writes it: absolute, or relative to the folder of the case's file.

@@ -157,7 +157,7 @@ const std::set<std::string>& running() {
       "aten::empty", "aten::empty_like", "aten::empty_strided", "aten::new_empty",
       "aten::new_zeros", "aten::zeros", "aten::zeros_like",
       // The contract's operators of a generator step.
-      "samebits::digest_rows", "samebits::embedding", "samebits::linear",
+      "samebits::decode_stages", "samebits::digest_rows", "samebits::embedding", "samebits::linear",
       "samebits::linear_residual_add", "samebits::log_softmax_gather", "samebits::mark",
       "samebits::paged_attention", "samebits::residual_add", "samebits::residual_rms_norm",
       "samebits::rms_norm", "samebits::rms_norm_linear_qkv", "samebits::rms_norm_linear_silu_mul",

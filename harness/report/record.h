@@ -42,7 +42,7 @@ struct ReportRecord {
   struct ArmRecord {
     std::string name;
     std::string mode;       // "TP 1, eager", "TP 2, captured, no guards"
-    std::string generator;  // "eager", "captured", "full_graph"
+    std::string generator;  // "eager", "captured", "full_graph", ...
     std::string trainer;
     std::optional<LogprobGap> gap;
     std::vector<GuardRecord> guards;

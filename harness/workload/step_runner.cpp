@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "harness/capture/passes/split.h"
+#include "harness/capture/persistent/lower.h"
 #include "harness/capture/print.h"
 #include "harness/core/error.h"
 #include "harness/graph/make_pool.h"
@@ -90,10 +91,10 @@ std::vector<at::Tensor> on(c10::Device device, std::vector<at::Tensor> tensors) 
 StepRunner::StepRunner(const Qwen3& model, const KvCache& cache, const GeneratorMode& mode,
                        int64_t max_tokens)
     : model_(model), cache_(cache), mode_(mode), max_tokens_(max_tokens), parameters_(model) {
-  const bool is_replayed =
-      mode.execution == Execution::kPiecewise || mode.execution == Execution::kFullGraph;
-  if (!is_replayed) return;
+  if (!is_replayed(mode.execution)) return;
   pool_ = make_pool(model.device());
+  if (mode.execution != Execution::kPersistent) return;
+  progress_ = at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(model.device()));
 }
 
 Program StepRunner::program(const Selection& selection) const {
@@ -150,11 +151,17 @@ CapturedProgram StepRunner::make_captured(const Selection& selection) const {
 Replayer StepRunner::make_replayer(CapturedProgram& program, const Selection& selection) {
   const int64_t pages =
       (model_.config().max_position_embeddings + cache_.block_size() - 1) / cache_.block_size();
-  const bool is_full = mode_.execution == Execution::kFullGraph;
-  return Replayer(is_full ? "decode graph" : "step in pieces", program,
-                  graph_inputs(is_full, std::min(pages, cache_.blocks()), selection.forced),
-                  mode_.buckets.empty() ? Buckets::up_to(max_tokens_) : Buckets(mode_.buckets),
-                  pool_, is_full ? std::vector<std::string>() : passes::attention_operators());
+  const bool is_full = is_replayed_whole(mode_.execution);
+  Replayer replayer(is_full ? "decode graph" : "step in pieces", program,
+                    graph_inputs(is_full, std::min(pages, cache_.blocks()), selection.forced),
+                    mode_.buckets.empty() ? Buckets::up_to(max_tokens_) : Buckets(mode_.buckets),
+                    pool_, is_full ? std::vector<std::string>() : passes::attention_operators());
+  if (progress_.defined()) {
+    replayer.set_lowering([progress = progress_](const ir::Graph& graph) {
+      return passes::lower_decode(graph, progress).graph;
+    });
+  }
+  return replayer;
 }
 
 StepRunner::Captured& StepRunner::captured_for(const Selection& selection) {
@@ -183,14 +190,14 @@ std::vector<at::Tensor> StepRunner::run_captured(const StepInputs& inputs,
                                                  const Selection& selection, Observer* observer) {
   parameters_.check();
   Captured& captured = captured_for(selection);
-  const bool is_replayed = mode_.execution == Execution::kPiecewise ||
-                           (mode_.execution == Execution::kFullGraph && is_decode(inputs));
+  const bool is_replay = mode_.execution == Execution::kPiecewise ||
+                         (is_replayed_whole(mode_.execution) && is_decode(inputs));
   // Tracing enters the model's code without computing; every other entry would be eager work.
   const int64_t traces = captured.program.witness().traces;
   const int64_t before = model_.forward_calls();
   std::vector<at::Tensor> outputs =
-      is_replayed ? replay(*captured.replayer, inputs, observer)
-                  : captured.program(on(model_.device(), list_from_inputs(inputs)));
+      is_replay ? replay(*captured.replayer, inputs, observer)
+                : captured.program(on(model_.device(), list_from_inputs(inputs)));
   eager_calls_ += model_.forward_calls() - before - (captured.program.witness().traces - traces);
   return outputs;
 }
@@ -225,6 +232,10 @@ std::vector<std::pair<std::string, int64_t>> StepRunner::witness() const {
   counters.emplace_back("generator.eager_operators", replays.eager_operators);
   counters.emplace_back("generator.replay_dispatcher_calls", replays.dispatcher_calls);
   counters.emplace_back("generator.replay_allocations", replays.allocations);
+  if (!progress_.defined()) return counters;
+  const at::Tensor progress = progress_.cpu();
+  counters.emplace_back("generator.persistent_steps", progress.const_data_ptr<int64_t>()[0]);
+  counters.emplace_back("generator.stages", progress.const_data_ptr<int64_t>()[1]);
   return counters;
 }
 

@@ -60,8 +60,9 @@ struct GeneratorMode {
 // Runs engine steps in an arm's mode: the model's own code, or the graph that was captured of it.
 // Token count, sequence count, block-table width and wanted rows are symbolic, so one graph serves
 // every step. Under full_graph, a step of one token a sequence is a replay of the graph's launches
-// (graph/), padded to a bucket; any other step runs captured. Under piecewise, every step is one,
-// in pieces between its attentions, which run eagerly.
+// (graph/), padded to a bucket; any other step runs captured. Under persistent likewise, of the
+// graph lowered to stages (capture/persistent/), which a card runs as one kernel. Under piecewise,
+// every step is one, in pieces between its attentions, which run eagerly.
 class StepRunner {
  public:
   // Borrows both; they must outlive the runner. `max_tokens`: of one step.
@@ -76,7 +77,8 @@ class StepRunner {
   // Counters, cumulative: eager_calls (times that the model's code computed), and of a captured arm
   // traces, runs, nodes, guards checked and guards found false; of a replayed one also captures and
   // replays of graphs, launches, operators between pieces, and what replays should not do:
-  // dispatcher calls and allocations.
+  // dispatcher calls and allocations; of a persistent one steps and stages, as whoever ran them
+  // counted.
   std::vector<std::pair<std::string, int64_t>> witness() const;
 
   // Memory that replays took for themselves; 0 without.
@@ -109,6 +111,7 @@ class StepRunner {
   int64_t max_tokens_;
   std::vector<std::unique_ptr<Captured>> captured_;
   std::shared_ptr<ReplayPool> pool_;  // of all graphs; null without replays
+  at::Tensor progress_;  // of persistent steps (capture/persistent/lower.h); else undefined
   HeldParameters parameters_;
   int64_t eager_calls_ = 0;
 };

@@ -35,6 +35,10 @@ std::string witness_failure(const Arm& arm, const Counters& growth) {
     const int64_t replays = counted("generator.replays");
     const int64_t beside =
         counted("generator.replay_dispatcher_calls") + counted("generator.replay_allocations");
+    if (arm.generator == Execution::kPersistent && counted("generator.stages") == 0) {
+      return "its generator should run stages, but none ran in " + std::to_string(replays) +
+             " replays";
+    }
     if (replays > 0 && eager == 0 && beside == 0) return "";
     return "its generator should replay graphs, but " + std::to_string(replays) + " replays, " +
            std::to_string(eager) + " eager calls and, during replays, " + std::to_string(beside) +

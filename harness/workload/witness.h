@@ -17,8 +17,8 @@ Counters growth_of(const Counters& before, const Counters& after);
 
 // Why what a step counted does not prove that the arm ran in its mode: a captured generator that
 // executed no node or let model code compute outside its graph, one that replays graphs and
-// replayed none or did anything but launches in a replay, an eager one that ran none; a trainer or
-// an optimizer likewise. "" when it does prove it.
+// replayed none or did anything but launches in a replay, a persistent one that ran no stage, an
+// eager one that ran none; a trainer or an optimizer likewise. "" when it does prove it.
 std::string witness_failure(const Arm& arm, const Counters& growth);
 
 }  // namespace samebits

@@ -54,13 +54,15 @@ void check_arm(const Arm& arm) {
   const Qwen3Config config = qwen3_config_from_folder(arm.model);
   check_tensor_parallel(config, arm.mesh.tp, arm.numerics.tp_invariant);
   const Numerics numerics = numerics_from_settings(arm.numerics);
-  const bool is_replayed =
-      arm.generator == Execution::kFullGraph || arm.generator == Execution::kPiecewise;
-  if (is_replayed && !(numerics.contract && numerics.flash)) {
+  if (is_replayed(arm.generator) && !(numerics.contract && numerics.flash)) {
     throw InputError(
         fmt::format("arm {}: generator", arm.name),
         to_string(arm.generator) + " with plain LibTorch operators, which replays do not serve",
         "numerics.batch_invariant true and numerics.attention \"flash\"");
+  }
+  if (arm.generator == Execution::kPersistent && arm.mesh.tp != 1) {
+    throw InputError(fmt::format("arm {}: generator", arm.name),
+                     fmt::format("persistent with mesh.tp {}", arm.mesh.tp), "mesh.tp 1");
   }
   if (!arm.graph.empty()) {
     check_graph_text(read_text_file(arm.graph.string()), arm.graph.string());

@@ -190,7 +190,8 @@ TEST_F(CaseSchema, BothAcceptEveryKey) {
     "buckets": [1, 2, 6],
     "arms": {"a": {"generator": "captured", "trainer": "captured", "guards": "drop", "model": "x"},
              "b": {"generator": "full_graph", "passes": ["fuse"], "buckets": [4]},
-             "d": {"generator": "piecewise", "passes": ["dead_code"], "graph": "g.json"}},
+             "d": {"generator": "piecewise", "passes": ["dead_code"], "graph": "g.json"},
+             "e": {"generator": "persistent"}},
     "relations": []})";
   EXPECT_TRUE(schema_accepts(text));
   EXPECT_TRUE(parser_accepts(text));

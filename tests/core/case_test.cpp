@@ -89,6 +89,7 @@ TEST(ParseCase, WhatIsNotThereYetIsRefusedByName) {
   EXPECT_THAT(error_of({"mesh.kind=nccl"}), HasSubstr("not there yet"));
   EXPECT_THAT(error_of({"workload.name=train"}), HasSubstr("train is not there yet"));
   EXPECT_THAT(error_of({"eager.trainer=full_graph"}), HasSubstr("not there yet"));
+  EXPECT_THAT(error_of({"eager.trainer=persistent"}), HasSubstr("not there yet"));
   EXPECT_THAT(error_of({"eager.command=[\"x\"]"}), HasSubstr("not there yet"));
   EXPECT_THAT(error_of({"numerics.platform=sm80"}), HasSubstr("expected \"sm90\""));
 }
@@ -113,6 +114,8 @@ TEST(ParseCase, BucketsAreAscendingAndHoldEveryStep) {
   EXPECT_EQ(error_of({"other.generator=full_graph", "other.buckets=[19]"}),
             "cases/c.json: arms.other.buckets: found a largest bucket of 19, expected at least "
             "20, the sequences that decode at once");
+  EXPECT_THAT(error_of({"other.generator=persistent", "other.buckets=[19]"}),
+              HasSubstr("at least 20, the sequences that decode at once"));
   EXPECT_THAT(
       error_of({"other.generator=full_graph", "other.buckets=[7]", "workload.max_batch_tokens=8"}),
       HasSubstr("at least 8, the workload's max_batch_tokens"));
@@ -126,7 +129,7 @@ TEST(ParseCase, PassesAndSavedGraphsWantAGraph) {
   for (const char* setting : {"other.passes=[\"fuse\"]", "other.graph=g.json"}) {
     EXPECT_THAT(error_of({setting, "other.generator=eager"}),
                 HasSubstr("with a generator that is eager, expected generator \"captured\""));
-    for (const char* mode : {"captured", "piecewise", "full_graph"}) {
+    for (const char* mode : {"captured", "piecewise", "full_graph", "persistent"}) {
       EXPECT_NO_THROW(read({setting, std::string("other.generator=") + mode})) << mode;
     }
   }

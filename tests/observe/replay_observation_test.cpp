@@ -105,6 +105,12 @@ TEST(ReplayObservationTest, EveryModeAndTpDegreeShowsEagersOperators) {
   }
 }
 
+TEST(ReplayObservationTest, APersistentStepShowsEagersOperators) {
+  const Seen run = observe(1, mode(Execution::kPersistent), 9);
+  EXPECT_EQ(first_difference(run, observe(1, mode(Execution::kEager), 9)), "");
+  EXPECT_GT(run.replays, 0);
+}
+
 TEST(ReplayObservationTest, AFaultWithinReplaysIsNamedAtItsOperator) {
   const Seen eager = observe(1, mode(Execution::kEager), 1);
   for (const Execution execution : {Execution::kPiecewise, Execution::kFullGraph}) {

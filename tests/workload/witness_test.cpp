@@ -43,5 +43,18 @@ TEST(WitnessTest, AnEagerTrainerNeedsAnEagerOptimizer) {
   EXPECT_THAT(witness_failure(arm, counters(0, 0, 1, 0)), HasSubstr("its trainer"));
 }
 
+TEST(WitnessTest, APersistentGeneratorNeedsStages) {
+  Arm arm;
+  arm.workload.kind = WorkloadKind::kDecode;
+  arm.generator = Execution::kPersistent;
+  const auto counted = [](int64_t replays, int64_t stages) {
+    return Counters{
+        {"generator.eager_calls", 0}, {"generator.replays", replays}, {"generator.stages", stages}};
+  };
+  EXPECT_EQ(witness_failure(arm, counted(3, 36)), "");
+  EXPECT_THAT(witness_failure(arm, counted(3, 0)), HasSubstr("none ran in 3 replays"));
+  EXPECT_THAT(witness_failure(arm, counted(0, 36)), HasSubstr("should replay graphs"));
+}
+
 }  // namespace
 }  // namespace samebits

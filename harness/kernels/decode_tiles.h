@@ -1,0 +1,57 @@
+#pragma once
+
+#include <stdint.h>
+
+#include "harness/kernels/cpu/math.h"
+
+// How a decode step that runs as one kernel is shared out among a card's processors. Plain
+// arithmetic, so that the kernel, the CPU that interprets the same stages, and tests agree.
+//
+// A product out = x W^T is cut into tiles of kTileRows rows of W. Of a step's processors the last
+// few hold keys and values and compute attention; the others have the tiles. All of them take part
+// in the last product, the model's head.
+namespace samebits {
+
+constexpr int kTileRows = 8;
+constexpr int kDecodeProcessors = 132;  // of an H100 or H200
+constexpr int kDecodeTokens = 8;        // that one launch takes
+
+// A processor's tiles of a product: first, first + stride, ..., `count` of them.
+struct TileShare {
+  int first;
+  int stride;
+  int count;
+};
+
+// `offset`: tiles that were dealt out before, so that what is left over of each product goes to
+// different processors.
+SAMEBITS_MATH TileShare share_of(int tiles, int offset, int processor, int processors) {
+  int first = processor - offset % processors;
+  if (first < 0) first += processors;
+  const int count = first < tiles ? (tiles - first + processors - 1) / processors : 0;
+  return {first, processors, count};
+}
+
+// Processors for attention, where each key-value head of each token is a unit of work.
+SAMEBITS_MATH int attention_processors(int units) {
+  const int most = units <= 8 ? 8 : 64;
+  return units < most ? units : most;
+}
+
+// Widths of a layer's activations.
+struct DecodeWidths {
+  int64_t hidden;
+  int64_t qkv;        // queries, keys and values
+  int64_t attention;  // all heads
+  int64_t inner;      // of the gated product
+};
+
+// What processors leave each other: 64-bit words of two bf16 and a tag, for two layers in turn,
+// after a head of counters.
+constexpr int64_t kExchangeHead = 64;
+SAMEBITS_MATH int64_t exchange_words(DecodeWidths widths) {
+  const int64_t pairs = widths.hidden + (widths.qkv + widths.attention + widths.inner) / 2;
+  return kExchangeHead + 2 * kDecodeTokens * pairs;
+}
+
+}  // namespace samebits
