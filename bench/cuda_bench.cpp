@@ -90,11 +90,17 @@ BENCHMARK_CAPTURE(decode, full_graph, Execution::kFullGraph, {})
 BENCHMARK_CAPTURE(decode, full_graph_fused, Execution::kFullGraph, {GraphPass::kFuse})
     ->Name("cuda/decode/0.6B/full_graph_fused")
     ->Apply(batches);
+BENCHMARK_CAPTURE(decode, persistent, Execution::kPersistent, {})
+    ->Name("cuda/decode/0.6B/persistent")
+    ->Apply(batches);
 BENCHMARK_CAPTURE(decode, piecewise_observed, Execution::kPiecewise, {}, true)
     ->Name("cuda/decode/0.6B/piecewise_observed")
     ->Apply(batches);
 BENCHMARK_CAPTURE(decode, full_graph_observed, Execution::kFullGraph, {}, true)
     ->Name("cuda/decode/0.6B/full_graph_observed")
+    ->Apply(batches);
+BENCHMARK_CAPTURE(decode, persistent_observed, Execution::kPersistent, {}, true)
+    ->Name("cuda/decode/0.6B/persistent_observed")
     ->Apply(batches);
 }  // namespace
 }  // namespace samebits

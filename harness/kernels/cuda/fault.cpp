@@ -62,6 +62,19 @@ void throw_fault() {
     case FaultKind::kDigestedRows:
       TORCH_CHECK(false, "digest_rows: value ", i, " has ", limit, " rows, found a size of ",
                   found);
+    case FaultKind::kDecodeSlot:
+      TORCH_CHECK(false, "decode_stages: token ", i, " writes slot ", found, ", expected ", limit,
+                  ", where its sequence reads it");
+    case FaultKind::kDecodeRow:
+      TORCH_CHECK(false, "decode_stages: rows[", i, "] is ", found,
+                  ", expected one of the 8 tokens from ", limit, " on");
+    case FaultKind::kDecodeWait: {
+      static constexpr const char* kStages[] = {"attention norm and q, k, v", "attention", "wo",
+                                                "ffn norm, gate and up",      "down",      "head",
+                                                "the ring of weights",        "?"};
+      TORCH_CHECK(false, "decode_stages: layer ", i / 8, ", ", kStages[i % 8], ": processor ",
+                  found, " waited for more than ", limit, " cycles");
+    }
   }
   TORCH_INTERNAL_ASSERT(false, "a fault of unknown kind ", kind);
 }

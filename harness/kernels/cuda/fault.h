@@ -21,6 +21,9 @@ enum class FaultKind : int {
   kPage,
   kSlot,
   kDigestedRows,
+  kDecodeSlot,
+  kDecodeRow,
+  kDecodeWait,
 };
 
 struct Fault {
