@@ -1,8 +1,9 @@
 #include "harness/core/say_once.h"
 
-#include <cstdio>
 #include <mutex>
 #include <set>
+
+#include "harness/core/output.h"
 
 namespace samebits {
 
@@ -10,7 +11,7 @@ void say_once(const std::string& line) {
   static std::mutex mutex;
   static std::set<std::string> said;
   const std::lock_guard lock(mutex);
-  if (said.insert(line).second) std::fprintf(stderr, "samebits: %s\n", line.c_str());
+  if (said.insert(line).second) complain(line);
 }
 
 }  // namespace samebits

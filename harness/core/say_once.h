@@ -4,8 +4,8 @@
 
 namespace samebits {
 
-// Prints "samebits: LINE" on stderr, the first time that a process says this line: for what a user
-// should know of a folder that is read, by each arm anew.
+// Complains of a line (output.h) the first time that a process says it: for what a user should know
+// of a folder that is read, by each arm anew.
 void say_once(const std::string& line);
 
 }  // namespace samebits
