@@ -310,7 +310,9 @@ TEST_F(BadGraphFile, ThatCallsWhatHasNoShapeRuleIsRefused) {
                          "aten::resize_", "samebits_test::without_rule"}) {
     const std::string found = error("samebits_test::affine", op);
     const bool is_known = found.find("one that this program has") == std::string::npos;
-    if (is_known) EXPECT_EQ(found, "g.json: nodes.0.op: found operator \"" + std::string(op) + end);
+    if (is_known) {
+      EXPECT_EQ(found, "g.json: nodes.0.op: found operator \"" + std::string(op) + end);
+    }
   }
   EXPECT_EQ(error("samebits_test::affine", "aten::from_file"),
             "g.json: nodes.0.op: found operator \"aten::from_file" + end);

@@ -8,6 +8,7 @@
 #include "harness/kernels/device.h"
 #include "harness/observe/step_observer.h"
 #include "harness/workload/engine.h"
+#include "tests/observe/graphless_workload.h"
 #include "tests/support/random_model.h"
 
 namespace samebits {
@@ -19,7 +20,7 @@ using testing::small_config;
 constexpr int64_t kSites = 1 + 2 * 17 + 2;  // of a step of two layers
 
 // Generates, and observes nothing but what the model marks.
-class Rollout : public Workload {
+class Rollout : public testing::GraphlessWorkload {
  public:
   Rollout(Engine& engine, const std::vector<Request>& requests)
       : engine_(engine), requests_(requests) {}

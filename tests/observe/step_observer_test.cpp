@@ -13,6 +13,7 @@
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
 #include "tests/core/message_of.h"
+#include "tests/observe/graphless_workload.h"
 
 namespace samebits {
 namespace {
@@ -27,7 +28,7 @@ class Memory : public ObservationSink {
 };
 
 // Observes a loss, then fails.
-class Failing : public Workload {
+class Failing : public testing::GraphlessWorkload {
  public:
   explicit Failing(std::function<void()> fail) : fail_(std::move(fail)) {}
   StepOutcome step(int64_t, Observer& observer) override {
@@ -118,7 +119,7 @@ TEST(StepObserverTest, BadInputStaysBadInput) {
 }
 
 // A captured program below autograd, as trainers are.
-class Captured : public Workload {
+class Captured : public testing::GraphlessWorkload {
  public:
   StepOutcome step(int64_t, Observer& observer) override {
     observer.begin_phase("train");
@@ -149,7 +150,7 @@ TEST(StepObserverTest, ATraceKeepsItsMarksForWhenItRuns) {
 }
 
 // Observes one tensor on a card, beside a larger one that is gone by then.
-class OnACard : public Workload {
+class OnACard : public testing::GraphlessWorkload {
  public:
   explicit OnACard(at::Tensor value) : value_(std::move(value)) {}
   StepOutcome step(int64_t, Observer& observer) override {

@@ -101,7 +101,9 @@ class FolderForms : public ::testing::Test {
     const Read read(form);
     const std::string stderr_text = ::testing::internal::GetCapturedStderr();
     EXPECT_THAT(stderr_text, HasSubstr(said));
-    if (said.empty()) EXPECT_EQ(stderr_text, "");
+    if (said.empty()) {
+      EXPECT_EQ(stderr_text, "");
+    }
 
     const Json& model = reference_["models"].at(recorded["model"].get<size_t>());
     EXPECT_LE(distance_in_bounds(logprobs_of(*read.model), model), 1.0);
