@@ -18,7 +18,7 @@ namespace {
 
 using cuda::DecodeLayer;
 using cuda::DecodeOutputs;
-using cuda::DecodeStep;
+using cuda::PersistentStep;
 using Tensors = std::vector<at::Tensor>;
 
 // How long a wait within the kernel may take: SAMEBITS_DECODE_WAIT_S seconds, or 2.
@@ -29,7 +29,7 @@ int64_t patience() {
   return static_cast<int64_t>((seconds > 0 ? seconds : 2.0) * kCyclesASecond);
 }
 
-// Fills a DecodeStep. Every shape is checked against the first one seen.
+// Fills a PersistentStep. Every shape is checked against the first one seen.
 class CardStep {
  public:
   CardStep(const StageList& list, const Tensors& operands, const Tensors& caches,
@@ -51,7 +51,7 @@ class CardStep {
     fill();
   }
 
-  const DecodeStep& step() const { return step_; }
+  const PersistentStep& step() const { return step_; }
   Tensors results() const {
     Tensors results;
     for (const int id : list_.results) results.push_back(made_.at(id));
@@ -261,12 +261,12 @@ class CardStep {
   const StageList& list_;
   std::map<int, at::Tensor> values_;
   std::map<int, at::Tensor> made_;
-  DecodeStep step_{};
+  PersistentStep step_{};
 };
 
 // The step's tokens from `first` on.
-DecodeStep group_of(const DecodeStep& whole, int first) {
-  DecodeStep step = whole;
+PersistentStep group_of(const PersistentStep& whole, int first) {
+  PersistentStep step = whole;
   step.first = first;
   step.tokens = std::min(whole.all_tokens - first, kDecodeTokens);
   for (const int64_t** each : {&step.ids, &step.positions, &step.slots, &step.rows}) *each += first;

@@ -174,7 +174,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
   extern __shared__ __align__(1024) char memory[];
   __shared__ DecodeShared<kMost> shared;
   const auto tid = static_cast<int>(threadIdx.x);
-  const DecodeStep& p = plan.step;
+  const PersistentStep& p = plan.step;
   if (tid == 0) {
     shared.pause = 0;
     shared.is_over = 0;
@@ -194,7 +194,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
 }
 
 template <int kMost, bool kObserved, typename Shape>
-cudaError_t launch_decode(const DecodeStep& step, cudaStream_t stream) {
+cudaError_t launch_decode(const PersistentStep& step, cudaStream_t stream) {
   const DecodePlan plan(step, kMost);
   const auto bytes = static_cast<size_t>(plan.memory.bytes);
   allow_shared_memory(decode_kernel<kMost, kObserved, Shape>, bytes);
@@ -212,7 +212,7 @@ cudaError_t launch_decode(const DecodeStep& step, cudaStream_t stream) {
 }
 
 template <typename Shape>
-bool has_shape(const DecodeStep& step) {
+bool has_shape(const PersistentStep& step) {
   return step.hidden == Shape::kHidden && step.heads == Shape::kHeads &&
          step.kv_heads == Shape::kKvHeads && step.head_dim == Shape::kHeadDim &&
          step.inner == Shape::kInner;
@@ -220,7 +220,7 @@ bool has_shape(const DecodeStep& step) {
 
 }  // namespace
 
-const char* why_not_decode(const DecodeStep& step) {
+const char* why_not_decode(const PersistentStep& step) {
   const auto in = [](int value, int low, int high) { return value >= low && value <= high; };
   const int group = step.kv_heads == 0 ? 0 : step.heads / step.kv_heads;
   const int attention = step.heads * step.head_dim;
@@ -244,7 +244,7 @@ const char* why_not_decode(const DecodeStep& step) {
   return "";
 }
 
-cudaError_t decode_step(const DecodeStep& step, cudaStream_t stream) {
+cudaError_t decode_step(const PersistentStep& step, cudaStream_t stream) {
   if (step.is_observed) {
     return step.tokens == 1 ? launch_decode<1, true, AnyShape>(step, stream)
                             : launch_decode<kDecodeTokens, true, AnyShape>(step, stream);

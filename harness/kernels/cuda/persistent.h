@@ -50,7 +50,7 @@ struct DecodeOutputs {
   uint16_t* ffn_sum;
 };
 
-struct DecodeStep {
+struct PersistentStep {
   // Tokens of the step, from `first` on; all of them have attention's inputs, and what is written
   // [tokens] below has only these.
   int tokens;  // 1 to kDecodeTokens
@@ -94,9 +94,9 @@ struct DecodeStep {
 };
 
 // Why the kernel cannot run a step of these sizes; "" where it can.
-const char* why_not_decode(const DecodeStep& step);
+const char* why_not_decode(const PersistentStep& step);
 
 // Returns what the launch returned. Faults: fault.h.
-cudaError_t decode_step(const DecodeStep& step, cudaStream_t stream);
+cudaError_t decode_step(const PersistentStep& step, cudaStream_t stream);
 
 }  // namespace samebits::cuda

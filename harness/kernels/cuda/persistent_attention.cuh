@@ -28,7 +28,7 @@ struct AttentionMemory {
   int norms;   // bf16 [layers][2][head_dim]: weights of queries and keys
   int end;
 
-  AttentionMemory(const DecodeStep& step, int begin, int tiles) {
+  AttentionMemory(const PersistentStep& step, int begin, int tiles) {
     const int group = step.heads / step.kv_heads;
     int at = begin;
     const auto take = [&at](int bytes) {
@@ -51,7 +51,7 @@ struct AttentionMemory {
     end = at;
   }
   // As many tiles as there is room for.
-  static AttentionMemory that_fits(const DecodeStep& step, int begin, int end) {
+  static AttentionMemory that_fits(const PersistentStep& step, int begin, int end) {
     constexpr int kMostTiles = 16;
     int tiles = kMostTiles;
     while (tiles > 1 && AttentionMemory(step, begin, tiles).end > end) --tiles;
@@ -61,13 +61,13 @@ struct AttentionMemory {
 
 // What a launch is told: the step, and what follows from its sizes.
 struct DecodePlan {
-  DecodeStep step;
+  PersistentStep step;
   DecodeMemory memory;
   AttentionMemory attention;
   Exchanges exchanges;
 
   // `most`: tokens that the kernel is built for.
-  DecodePlan(const DecodeStep& step, int most)
+  DecodePlan(const PersistentStep& step, int most)
       : step(step),
         memory(DecodeMemory::of(step, most)),
         attention(AttentionMemory::that_fits(step, memory.ring, memory.bytes)),

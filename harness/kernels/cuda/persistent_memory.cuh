@@ -21,7 +21,7 @@ struct Qwen3Of600Million {
 // kMost: tokens that fit.
 template <int kMost, typename Shape>
 struct DecodeSizes {
-  const DecodeStep& p;
+  const PersistentStep& p;
 
   __device__ int tokens() const { return kMost == 1 ? 1 : p.tokens; }
   __device__ int hidden() const { return Shape::kHidden ? Shape::kHidden : p.hidden; }
@@ -61,7 +61,7 @@ struct DecodeMemory {
   static __host__ __device__ int squares_line(int hidden) { return hidden / 16 + 4; }  // floats
 
   // `most`: tokens that the kernel is built for.
-  static DecodeMemory of(const DecodeStep& p, int most) {
+  static DecodeMemory of(const PersistentStep& p, int most) {
     const auto up = [](int bytes) { return (bytes + 127) / 128 * 128; };
     DecodeMemory at{};
     at.rope = 0;

@@ -22,7 +22,7 @@ struct Shares {
   int processors;  // that have tiles of a layer
   TileShare qkv, wo, gate_up, down;
 
-  __device__ void deal(const DecodeStep& p, int processor) {
+  __device__ void deal(const PersistentStep& p, int processor) {
     processors = kDecodeProcessors - attention_processors(p.tokens * p.kv_heads);
     int offset = 0;
     const auto next = [&](int rows) {

@@ -86,7 +86,7 @@ struct Exchanges {
   uint64_t* words;
   int qkv, attention, inner, hidden;  // words of a token
 
-  explicit Exchanges(const DecodeStep& p)
+  explicit Exchanges(const PersistentStep& p)
       : epoch(reinterpret_cast<uint32_t*>(p.exchanges)),
         done(epoch + 1),
         words(reinterpret_cast<uint64_t*>(p.exchanges) + kExchangeHead),
