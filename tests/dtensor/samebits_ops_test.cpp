@@ -273,6 +273,71 @@ TEST_P(SamebitsOpsTest, FusedKeysFollowTheirCaches) {
               HasSubstr("k_cache is S(2), v_cache is R; expected the same placement"));
 }
 
+// What a graph is given where nothing is split: whole on every rank, however it comes.
+TEST_P(SamebitsOpsTest, FusedProductsAreWholeEverywhere) {
+  const at::Tensor x = at::randn({1, 5, 8});
+  const at::Tensor norm = at::randn({8});
+  const at::Tensor w = at::randn({6, 8});
+  const at::Tensor residual = at::randn({1, 5, 6});
+  const auto run = [&](const at::Tensor& rows, const at::Tensor& weight) {
+    const auto [normed, q, k, v] =
+        ops::rms_norm_linear_qkv(rows, norm, 1e-6, weight, w, weight, at::kFloat);
+    const auto [again, gate, up, gated] =
+        ops::rms_norm_linear_silu_mul(rows, norm, 1e-6, weight, w, at::kFloat);
+    const auto [y, sum] = ops::linear_residual_add(rows, weight, 2, at::kFloat, residual);
+    return std::vector<at::Tensor>{normed, q, k, v, again, gate, up, gated, y, sum};
+  };
+  const std::vector<at::Tensor> expected = run(x, w);
+  for (const Placement a : placements_of_rank(3)) {
+    for (const Placement b : placements_of_rank(2)) {
+      if (a.is_partial() || b.is_partial()) continue;  // random summands are not exact
+      const std::vector<at::Tensor> found = run(at_placement(x, a), at_placement(w, b));
+      for (size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_TRUE(same_value(found[i], expected[i])) << a << b << i;
+        EXPECT_EQ(spec_of(found[i]).placement, Placement::replicate());
+      }
+    }
+  }
+}
+
+TEST_P(SamebitsOpsTest, FusedAttentionFollowsItsCaches) {
+  const auto run = [](int64_t kv_heads, const at::Tensor& q, const at::Tensor& cache) {
+    const at::Tensor norm = at::ones({8});
+    const at::Tensor angles = at::arange(36, at::kFloat).view({9, 4});
+    const at::Tensor k = at::arange(3 * kv_heads * 8, at::kFloat).sin().view({1, 3, kv_heads, 8});
+    const at::Tensor ends = at::tensor({0, 1, 3}, at::kInt);
+    const at::Tensor table = at::tensor({0, 1, 2, 3}, at::kInt).view({2, 2});
+    const auto [q_normed, q_rotated, k_normed, k_rotated, out] =
+        ops::rms_norm_rope_paged_attention_(q, norm, k, norm, 1e-6, angles.cos(), angles.sin(),
+                                            at::arange(3).view({1, 3}), cache, cache.clone(), k,
+                                            at::tensor({1, 4, 5}, at::kLong), table, ends,
+                                            at::tensor({2, 2}, at::kInt), 0.3);
+    return std::vector<at::Tensor>{q_normed, q_rotated, k_normed, k_rotated, out, cache};
+  };
+  const int64_t heads = 2 * n_;
+  const at::Tensor q = at::randn({1, 3, 2 * heads, 8});
+  const at::Tensor cache = at::randn({4, 2, heads, 8});
+  const auto expected = run(heads, q, cache.clone());
+  EXPECT_FALSE(same_value(expected[5], cache)) << "nothing was written";
+  for (const Placement a : {Placement::shard(2), Placement::replicate()}) {
+    for (const Placement b : placements_of_rank(4)) {
+      if (b.is_partial()) continue;
+      const auto found = run(heads, at_placement(q, b), at_placement(cache, a));
+      for (size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_TRUE(same_value(found[i], expected[i])) << a << b << i;
+        EXPECT_EQ(spec_of(found[i]).placement, a);
+      }
+    }
+  }
+  if (n_ == 1) return;
+  // Heads that do not divide: a rank would take queries to another group's keys.
+  EXPECT_THAT(error_of([&] {
+                run(n_ + 1, at::randn({1, 3, 2 * n_ + 2, 8}),
+                    at_placement(at::randn({4, 2, n_ + 1, 8}), Placement::shard(2)));
+              }),
+              HasSubstr("do not divide by"));
+}
+
 TEST_P(SamebitsOpsTest, LossAndSamplerSeeTheWhole) {
   const at::Tensor logprobs = at::randn({7});
   const at::Tensor reference = at::randn({7});
