@@ -105,7 +105,7 @@ TEST_F(ConfigTest, RefusesWhatIsNoJsonAndNoFile) {
               HasSubstr("config.json"));
   write_text_file(folder_ / "config.json", "{\"model_type\": ");
   EXPECT_THAT(message_of<InputError>([&] { qwen3_config_from_folder(folder_.path()); }),
-              HasSubstr("byte"));
+              HasSubstr("config.json: line 1, column "));
 }
 
 TEST_F(ConfigTest, TensorParallelMustDivide) {

@@ -258,7 +258,7 @@ TEST_F(LoweredTest, WhatStandsBetweenStagesIsRefusedByName) {
     return message_of([&] { passes::lower_decode(refused, progress_); });
   };
   EXPECT_THAT(refusal(passes::fuse(graph).graph),
-              HasSubstr("lowering a decode step: found samebits::rms_norm_rope"));
+              HasSubstr("lowering a decode step: found samebits::rms_norm_linear_qkv"));
   EXPECT_THAT(refusal(passes::drop_roundings(graph).graph),
               HasSubstr("lowering a decode step: found samebits::rms_norm between"));
   EXPECT_THAT(refusal(ir::Graph()), HasSubstr("found a graph without stages"));

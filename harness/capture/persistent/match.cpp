@@ -226,7 +226,8 @@ class Matcher {
       if (!product || flow_.users(output(*product)).size() != 1) return std::nullopt;
       nodes.push_back(*cast);
     }
-    if (!product || !is_plain(i) || dtype(output(*product)) != at::kFloat) return std::nullopt;
+    // The product rounds its whole sum itself; one that is to be summed across ranks stays float32.
+    if (!product || !is_plain(i) || dtype(rounded) != dtype(output(i))) return std::nullopt;
     const c10::IValue* slice = constant_of(node(*product).args[2]);
     const int64_t n = tiled_rows(argument(*product, 1));
     if (!slice || slice->toInt() <= 0 || n < 0) return std::nullopt;
