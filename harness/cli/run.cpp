@@ -26,7 +26,6 @@ struct RunFlags {
   std::string level = "step";
   bool resume = false;
   bool force = false;
-  bool record = false;
   bool is_verbose = false;
   std::string command;  // as typed
 };
@@ -42,16 +41,13 @@ std::filesystem::path golden_folder(const RunFlags& flags) {
 int run(const RunFlags& flags) {
   std::vector<std::string> overrides = flags.overrides;
   if (flags.steps > 0) overrides.push_back(fmt::format("steps={}", flags.steps));
-  const Case whole = load_case(flags.case_file, overrides);
-  const Case c = select_arms(whole, flags.arms);
+  const Case c = select_arms(load_case(flags.case_file, overrides), flags.arms);
   RunOptions options;
   options.out = flags.out.empty() ? "out/" + c.name : flags.out;
   options.golden = golden_folder(flags);
   options.level = flags.level == "op" ? Level::kOp : Level::kStep;
   if (flags.resume) options.existing = Existing::kResume;
   if (flags.force) options.existing = Existing::kReplace;
-  // A case that states no relation asks for nothing else.
-  options.is_recording = flags.record || whole.relations.empty();
   options.command = flags.command;
   if (!flags.junit.empty()) check_output(flags.junit);
 
@@ -84,8 +80,6 @@ void add_run_command(CLI::App& app, const std::string& typed, Action& action) {
       command->add_flag("--resume", flags->resume, "take up a run that was cut off");
   command->add_flag("--force", flags->force, "replace the run that is in the folder")
       ->excludes(resume);
-  command->add_flag("--record", flags->record,
-                    "exit 0 where arms were recorded and nothing was there to compare them with");
   command->add_flag("-v,--verbose", flags->is_verbose, "print every table, not only the verdict");
   command->callback([flags, golden, &action] {
     flags->is_golden_given = golden->count() > 0;

@@ -40,7 +40,7 @@ decltype(auto) shown_argument(const T& value) {
   if constexpr (std::is_convertible_v<const T&, std::string_view>) {
     return shortened(value, /*longest=*/4000);
   } else {
-    return (value);
+    return (value);  // NOLINT(readability-redundant-parentheses): they make it a reference
   }
 }
 

@@ -23,7 +23,7 @@ std::vector<int64_t> ends_in(const JsonReader& root, int64_t vocab_size) {
 
 std::vector<int64_t> ends_of_text(const std::filesystem::path& folder, const JsonReader& config,
                                   int64_t vocab_size) {
-  const std::vector<int64_t> in_config = ends_in(config, vocab_size);  // checked in any case
+  std::vector<int64_t> in_config = ends_in(config, vocab_size);  // checked in any case
   const std::filesystem::path file = folder / kGeneration;
   if (!std::filesystem::exists(file)) return in_config;
   const Json json = read_json_file(file);

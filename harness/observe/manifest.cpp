@@ -85,7 +85,6 @@ void write_manifest(const std::filesystem::path& run_folder, const Manifest& man
                      {"verdicts", manifest.verdicts},
                      {"golden", manifest.golden},
                      {"golden_folder", manifest.golden_folder},
-                     {"recording", manifest.is_recording},
                      {"closer", std::move(closer)},
                      {"models", std::move(models)},
                      {"load", {manifest.load_before, manifest.load_after}}};
@@ -100,7 +99,7 @@ std::optional<Manifest> read_manifest(const std::filesystem::path& run_folder) {
   const Json parsed = read_json_file(file);
   const JsonReader json(parsed, file.string());
   json.object({"format", "command", "environment", "case", "arms", "verdicts", "golden",
-               "golden_folder", "recording", "operators", "closer", "models", "load"});
+               "golden_folder", "operators", "closer", "models", "load"});
   json.required("format").integer(Manifest::kFormat, Manifest::kFormat);
   Manifest manifest;
   manifest.command = json.required("command").string();
@@ -118,7 +117,6 @@ std::optional<Manifest> read_manifest(const std::filesystem::path& run_folder) {
     for (const JsonReader& line : key->array()) manifest.closer.push_back({.text = line.string()});
   }
   if (auto key = json.optional("golden_folder")) manifest.golden_folder = key->string();
-  if (auto key = json.optional("recording")) manifest.is_recording = key->boolean();
   if (auto key = json.optional("closer")) {
     for (const JsonReader& each : key->array()) manifest.closer.push_back(closer_from_json(each));
   }

@@ -46,7 +46,6 @@ struct Manifest {
   Json verdicts = Json::array();  // one object a relation (compare/verdict.h)
   Json golden = Json::array();    // one object an arm (compare/golden.h)
   std::string golden_folder;      // where the goldens were looked for
-  bool is_recording = false;      // recording was all that was wanted: the case states no relation
   std::vector<Closer> closer;
   std::vector<ModelEntry> models;
   double load_before = 0;  // load average of the machine; 0: not known

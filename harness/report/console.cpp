@@ -59,7 +59,7 @@ std::string console_details(const ReportRecord& record) {
   add_section(text, time_table(record));
   if (!record.load.empty()) text += record.load + "\n\n";
   for (const std::string& spot : record.blind_spots) text += wrapped(spot, 0) + "\n";
-  if (!record.blind_spots.empty()) text += "\n";
+  if (!record.blind_spots.empty()) text += '\n';
   add_section(text, memory_table(record));
   add_section(text, witness_table(record));
   add_section(text, guard_table(record));

@@ -30,8 +30,8 @@ std::string xml_escaped(const std::string& text) {
 struct JunitCase {
   std::string name;
   double seconds = 0;
-  std::string failure = "";  // "" where it did not fail
-  std::string skipped = "";  // why nothing was compared
+  std::string failure = {};  // "" where it did not fail
+  std::string skipped = {};  // why nothing was compared
 };
 
 std::string failure_of(const ReportRecord::ArmRecord& arm) {

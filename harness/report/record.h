@@ -66,7 +66,7 @@ struct ReportRecord {
   std::string command;
   std::filesystem::path folder;  // of the run, as it was named
   bool is_complete = false;      // the run has its manifest
-  bool holds = false;            // every relation, arm and golden, and something was compared
+  bool holds = false;            // every relation, arm and golden
   bool has_comparison = false;   // a relation ties two of the arms, or a golden was compared
   std::string headline;          // the verdict in one sentence
   std::vector<Failure> failures;

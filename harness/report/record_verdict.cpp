@@ -177,13 +177,6 @@ std::vector<Failure> failures_of(const ReportRecord& record, const RecordedRun& 
   if (!manifest && failures.empty()) {
     failures.push_back({"the run was cut off: it has no manifest", {}, {}});
   }
-  if (failures.empty() && !record.has_comparison && !manifest->is_recording) {
-    failures.push_back(
-        {"nothing was compared: no relation ties two of these arms, and no golden "
-         "was compared",
-         {},
-         {"samebits run ... --record, where recording is all that is wanted"}});
-  }
   return failures;
 }
 

@@ -91,7 +91,6 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
   manifest.settings = Json::parse(canonical_json(c));
   manifest.models = models_of(c);
   manifest.golden_folder = options.golden.string();
-  manifest.is_recording = options.is_recording;
   manifest.load_before = load_average();
 
   RunFolder folder = open_folder(c, options, origin);

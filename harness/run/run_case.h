@@ -19,8 +19,7 @@ struct RunOptions {
   std::filesystem::path golden;  // folder of blessed streams
   Level level = Level::kStep;
   Existing existing = Existing::kRefuse;
-  bool is_recording = false;  // a run in which nothing can be compared is no failure
-  std::string command;        // as typed, for the manifest
+  std::string command;  // as typed, for the manifest
 };
 
 // Runs the arms of a case, compares them with each other and with their goldens, looks closer at

@@ -71,20 +71,17 @@ TEST_F(RunCase, RequiredGoldenThatIsAbsentFails) {
   EXPECT_THAT(record.headline, HasSubstr("a needs a golden; b needs a golden"));
 }
 
-TEST_F(RunCase, ArmAloneIsNothingComparedUntilItHasAGolden) {
+TEST_F(RunCase, ArmAloneIsARecordingUntilItHasAGolden) {
   const Case alone = select_arms(small_case(), {"a"});
   const ReportRecord record = run(alone, options());
-  EXPECT_FALSE(record.holds);
+  EXPECT_TRUE(record.holds);
   EXPECT_FALSE(record.has_comparison);
-  EXPECT_THAT(record.headline, HasSubstr("nothing was compared"));
-  RunOptions recording = options(Existing::kReplace);
-  recording.is_recording = true;
-  const ReportRecord recorded = run(alone, recording);
-  EXPECT_TRUE(recorded.holds);
-  EXPECT_THAT(recorded.headline, HasSubstr("Nothing was compared"));
-  EXPECT_TRUE(record_from_folder(recording.out).holds);
+  EXPECT_THAT(record.headline, HasSubstr("Recorded. Nothing was compared"));
+  EXPECT_FALSE(
+      run(select_arms(small_case({"golden=required"}), {"a"}), options(Existing::kReplace)).holds);
   bless(options().golden, alone, {read_arm(options().out / "a")}, {"samebits run", "", {}});
-  EXPECT_TRUE(run(alone, options(Existing::kReplace)).holds);
+  const ReportRecord again = run(alone, options(Existing::kReplace));
+  EXPECT_TRUE(again.holds && again.has_comparison) << again.headline;
 }
 
 TEST_F(RunCase, FinishedRunWhoseFilesChangedIsNoEvidence) {
