@@ -19,6 +19,7 @@ void check_architecture(const ConfigKeys& keys) {
   keys.only("model_type", {"qwen3"}, /*may_be_absent=*/false);
   keys.only("attention_bias", {false});
   keys.only("hidden_act", {"silu", "swish"});
+  keys.only("tokenizer_class", {"Qwen2Tokenizer", "Qwen2TokenizerFast"});
   // The base model's name stands in folders of embedding models.
   if (const auto names = keys.find("architectures")) {
     for (const JsonReader& name : names->array()) {
@@ -53,6 +54,13 @@ void check_layer_types(const ConfigKeys& keys, int64_t layers) {
       type.fail(type.shown(), "\"full_attention\" (samebits has no other layers)");
     }
   }
+}
+
+// torch.nn.Embedding counts a negative index from the end.
+std::optional<int64_t> padding_id(const ConfigKeys& keys, int64_t vocab_size) {
+  const auto value = keys.find("pad_token_id");
+  if (!value) return std::nullopt;
+  return token_id_of(*value, vocab_size).value_or(vocab_size - 1);
 }
 
 // What Transformers makes of the old keys and the new: rope_scaling comes before rope_parameters, a
@@ -112,7 +120,7 @@ Qwen3Config qwen3_config_from_folder(const std::filesystem::path& folder) {
   config.rope_theta = rope_theta(keys);
   config.tie_word_embeddings = keys.boolean("tie_word_embeddings", false);
   config.eos_token_ids = ends_of_text(folder, root, config.vocab_size);
-  config.padding_id = keys.token_id("pad_token_id", config.vocab_size);
+  config.padding_id = padding_id(keys, config.vocab_size);
   check_layer_types(keys, config.num_hidden_layers);
 
   if (config.num_attention_heads % config.num_key_value_heads != 0) {

@@ -27,11 +27,6 @@ bool ConfigKeys::boolean(const char* key, bool absent) const {
   return value ? value->boolean() : absent;
 }
 
-std::optional<int64_t> ConfigKeys::token_id(const char* key, int64_t vocab_size) const {
-  const auto value = find(key);
-  return value ? token_id_of(*value, vocab_size) : std::nullopt;
-}
-
 void ConfigKeys::only(const char* key, std::initializer_list<Json> accepted,
                       bool may_be_absent) const {
   const auto value = find(key);

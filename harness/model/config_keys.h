@@ -25,9 +25,6 @@ class ConfigKeys {
   double positive_number(const char* key, double absent) const;
   bool boolean(const char* key, bool absent) const;
 
-  // A token's id; nullopt for an absent key and for -1, which older writers put for "none".
-  std::optional<int64_t> token_id(const char* key, int64_t vocab_size) const;
-
   // Refuses the key unless it is one of `accepted`.
   void only(const char* key, std::initializer_list<Json> accepted, bool may_be_absent = true) const;
 
@@ -38,7 +35,7 @@ class ConfigKeys {
   const JsonReader& object_;
 };
 
-// One token id of `value`, which may be -1 for none.
+// A token's id; nullopt for -1, which older writers put for "none".
 std::optional<int64_t> token_id_of(const JsonReader& value, int64_t vocab_size);
 
 }  // namespace samebits

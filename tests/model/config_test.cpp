@@ -73,6 +73,8 @@ TEST_F(ConfigTest, NamesTheKeyThatIsWrong) {
   EXPECT_THAT(refusal("num_key_value_heads", 5), names("num_key_value_heads"));
   EXPECT_THAT(refusal("head_dim", 15), names("head_dim"));
   EXPECT_THAT(refusal("eos_token_id", 1003), names("eos_token_id"));
+  EXPECT_THAT(refusal("pad_token_id", 1003), names("pad_token_id"));
+  EXPECT_THAT(refusal("tokenizer_class", "LlamaTokenizer"), names("tokenizer_class"));
   EXPECT_THAT(refusal("num_hidden_layers", 1 << 20), names("num_hidden_layers"));
 }
 

@@ -16,7 +16,7 @@ constexpr WithoutEffect kKeys[] = {
     // ---- config.json ----
     {"config.json",
      "transformers_version _name_or_path name_or_path _commit_hash unsloth_version unsloth_fixed "
-     "transformers.js_config",
+     "model_max_length transformers.js_config",
      kAny, "it tells who wrote the folder"},
     {"config.json", "dtype torch_dtype use_bfloat16", kAny, "the case says it: numerics.dtype"},
     {"config.json",
