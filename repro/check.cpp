@@ -1,5 +1,6 @@
 // samebits check: the detectors over a model of one's own.
 
+#include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -70,7 +70,9 @@ std::string console_details(const ReportRecord& record) {
 
 std::string console_summary(const ReportRecord& record) {
   std::string text = printable(title_of(record)) + "\n" + wrapped(record.headline, 0) + "\n";
-  const Table relations = relation_table(record);
+  Table relations = relation_table(record);
+  relations.columns.pop_back();  // reasons are sentences: the report has them
+  for (std::vector<std::string>& row : relations.rows) row.pop_back();
   if (!relations.rows.empty()) text += "\n" + relations.console();
   for (const ReportRecord::Failure& failure : record.failures) add_failure(text, failure);
   return text;
