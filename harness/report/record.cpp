@@ -1,8 +1,8 @@
 #include "harness/report/record.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
-#include <cstdlib>
 
 #include "harness/core/case_write.h"
 #include "harness/core/error.h"
@@ -38,7 +38,7 @@ std::string load_text(const Manifest& manifest) {
                 manifest.load_before, manifest.load_after);
   int64_t cores = 0;
   for (const auto& [key, value] : manifest.environment) {
-    if (key == "cores") cores = std::atoll(value.c_str());
+    if (key == "cores") std::from_chars(value.data(), value.data() + value.size(), cores);
   }
   std::string sentence = text;
   if (cores > 0) sentence += ", on " + std::to_string(cores) + " cores";
