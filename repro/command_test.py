@@ -50,7 +50,7 @@ class TableTest(Test):
         return code, printed.getvalue(), readme.read_text()
 
     def test_it_names_every_repro_once(self):
-        names = [line.split()[0] for line in repro("list").stdout.splitlines()]
+        names = [line.split()[0] for line in repro("list").stdout.splitlines()[1:]]
         rows = repro("list", "--format", "md").stdout.splitlines()[2:]
         self.assertEqual([row.split("]")[0] for row in rows], [f"| [{name}" for name in names])
 

@@ -51,8 +51,8 @@ std::optional<UpstreamRow> row_from_line(const std::string& line) {
 std::string upstream_table(const std::vector<UpstreamRow>& rows) {
   Table table = empty_upstream_table();
   for (const auto& [repro, state] : rows) {
-    table.rows.push_back(
-        {repro, markdown_text(state.torch), state.state, markdown_code(state.evidence)});
+    const std::string evidence = state.evidence.empty() ? "``" : markdown_code(state.evidence);
+    table.rows.push_back({repro, markdown_text(state.torch), state.state, evidence});
   }
   return table.markdown(Table::Cells::kMarkdown);
 }
