@@ -17,7 +17,9 @@ def bare_launches(path, text):
     if path == LAUNCHES:
         return []
     lines = enumerate(text.splitlines(), start=1)
-    return [f"{path}:{i}: {line.strip()}" for i, line in lines if BARE.search(line.split("//")[0])]
+    # A launch whose answer is returned is checked by whoever asked for it.
+    return [f"{path}:{i}: {line.strip()}" for i, line in lines
+            if BARE.search(line.split("//")[0]) and not line.strip().startswith("return cudaLaunchKernelEx(")]
 
 
 def unchecked_calls(path, text):
