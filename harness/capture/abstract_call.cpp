@@ -76,6 +76,16 @@ std::string placements_text(const at::Tensor& tensor) {
   return is_dtensor(tensor) ? spec_of(tensor).placement.text() : "";
 }
 
+ir::ValueMeta meta_of(const at::Tensor& tensor, const ShapeEnv& env) {
+  ir::ValueMeta meta;
+  for (const c10::SymInt& size : tensor.sym_sizes()) {
+    meta.sizes.push_back(env.expr_from_sym_int(size));
+  }
+  meta.dtype = tensor.scalar_type();
+  meta.placements = placements_text(tensor);
+  return meta;
+}
+
 bool returns_tensor_list(const c10::OperatorHandle& op) {
   const auto& returns = op.schema().returns();
   return returns.size() == 1 && returns[0].type()->kind() == c10::TypeKind::ListType;

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "harness/capture/ir/graph.h"
+
 namespace samebits {
 
 // What an operator would give for tensors of which only shapes, dtypes and placements are known.
@@ -20,6 +22,9 @@ bool is_abstract(const at::Tensor& tensor);
 
 // "S(2)", "R": the placements of a DTensor; "" for a plain tensor.
 std::string placements_text(const at::Tensor& tensor);
+
+// What a graph keeps of such a tensor; its sizes are of `env`.
+ir::ValueMeta meta_of(const at::Tensor& tensor, const ShapeEnv& env);
 
 // Whether the operator's one return is a list of tensors.
 bool returns_tensor_list(const c10::OperatorHandle& op);

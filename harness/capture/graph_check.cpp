@@ -39,7 +39,6 @@ class Walk {
   c10::IValue ivalue(const Arg& arg) const;
   c10::IValue ivalue(const Arg::List& list) const;
   std::optional<GraphMismatch> call(size_t index);
-  ir::ValueMeta meta_of(const at::Tensor& tensor) const;
 
   const ir::Graph& graph_;
   ShapeEnv env_;
@@ -85,16 +84,6 @@ at::Tensor Walk::abstract(const ir::ValueMeta& meta) const {
                                device_);
 }
 
-ir::ValueMeta Walk::meta_of(const at::Tensor& tensor) const {
-  ir::ValueMeta meta;
-  for (const c10::SymInt& size : tensor.sym_sizes()) {
-    meta.sizes.push_back(env_.expr_from_sym_int(size));
-  }
-  meta.dtype = tensor.scalar_type();
-  meta.placements = placements_text(tensor);
-  return meta;
-}
-
 c10::IValue Walk::ivalue(const Arg& arg) const {
   if (const auto* ref = std::get_if<Arg::Ref>(&arg.data)) return values_[ref->value];
   if (const auto* e = std::get_if<sym::Expr>(&arg.data)) return env_.sym_int_from_expr(*e);
@@ -121,7 +110,7 @@ std::optional<GraphMismatch> Walk::call(size_t index) {
     const ValueId id = node.outputs[i];
     if (values_[id].defined()) continue;  // written in place
     const std::string found = text_of(graph_.values[id].meta);
-    const std::string expected = text_of(meta_of(results[i]));
+    const std::string expected = text_of(meta_of(results[i], env_));
     if (found != expected) {
       return GraphMismatch{index, graph_.values[id].name + ", a " + found, "a " + expected};
     }

@@ -42,7 +42,6 @@ class Tracer final : public DispatchMode {
   ValueId value_of(const at::Tensor& tensor);
   std::optional<ValueId> known_value_of(const at::Tensor& tensor) const;
   ValueId add_result(const at::Tensor& tensor);
-  ir::ValueMeta meta_of(const at::Tensor& tensor) const;
   void name_value(const c10::IValue& tensor, const std::string& site);
   void track(const at::Tensor& tensor, ValueId id);
 
@@ -57,7 +56,7 @@ at::Tensor Tracer::add_input(const at::Tensor& example, const std::vector<sym::E
   std::vector<c10::SymInt> sym_sizes;
   for (const sym::Expr& size : sizes) sym_sizes.push_back(env_.sym_int_from_expr(size));
   at::Tensor fake = make_abstract_like(example, sym_sizes);
-  track(fake, graph_.add_input(meta_of(fake)));
+  track(fake, graph_.add_input(meta_of(fake, env_)));
   return fake;
 }
 
@@ -74,27 +73,17 @@ std::optional<ValueId> Tracer::known_value_of(const at::Tensor& tensor) const {
   return tag && tag->env == env_ ? std::optional(tag->id) : std::nullopt;
 }
 
-ir::ValueMeta Tracer::meta_of(const at::Tensor& tensor) const {
-  ir::ValueMeta meta;
-  for (const c10::SymInt& size : tensor.sym_sizes()) {
-    meta.sizes.push_back(env_.expr_from_sym_int(size));
-  }
-  meta.dtype = tensor.scalar_type();
-  meta.placements = placements_text(tensor);
-  return meta;
-}
-
 ValueId Tracer::value_of(const at::Tensor& tensor) {
   if (const auto known = known_value_of(tensor)) return *known;
   TORCH_CHECK(!is_abstract(tensor), "a traced tensor of another trace is used: ", tensor.sym_sizes());
-  const ValueId id = graph_.add_constant(tensor, meta_of(tensor));
+  const ValueId id = graph_.add_constant(tensor, meta_of(tensor, env_));
   constants_[tensor.unsafeGetTensorImpl()] = id;
   return id;
 }
 
 ValueId Tracer::add_result(const at::Tensor& tensor) {
   if (!is_abstract(tensor) || known_value_of(tensor)) return value_of(tensor);  // in place
-  const ValueId id = graph_.add_result(meta_of(tensor));
+  const ValueId id = graph_.add_result(meta_of(tensor, env_));
   track(tensor, id);
   return id;
 }

@@ -47,14 +47,6 @@ Groups groups_of(const Case& c) {
   return groups;
 }
 
-const ArmRecording& recording_of(const std::vector<ArmRecording>& recordings,
-                                 const std::string& arm) {
-  for (const ArmRecording& recording : recordings) {
-    if (recording.arm == arm) return recording;
-  }
-  throw InputError("arm " + arm, "no recorded stream", "a run of it");
-}
-
 void check_recording(const Arm& arm, const ArmRecording& recording) {
   const std::string where = "arm " + arm.name;
   if (!recording.finished) throw InputError(where, "a run that was cut off", "a finished one");

@@ -9,13 +9,6 @@
 namespace samebits {
 namespace {
 
-const ArmRecording& find(const std::vector<ArmRecording>& recordings, const std::string& arm) {
-  for (const ArmRecording& recording : recordings) {
-    if (recording.arm == arm) return recording;
-  }
-  throw InputError("arm " + arm, "no recorded stream", "a run of it");
-}
-
 Verdict::Pair judge_pair(const Relation& relation, const ArmRecording& first,
                          const ArmRecording& other, const PairRules& rules) {
   Verdict::Pair pair;
@@ -28,15 +21,6 @@ Verdict::Pair judge_pair(const Relation& relation, const ArmRecording& first,
           : compare_recordings(without_operators(first), without_operators(other), relation);
   pair.holds = does_hold(relation, pair.comparison, rules.nonfinite);
   return pair;
-}
-
-std::string names_text(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (i > 0) text += i + 1 == names.size() ? " and " : ", ";
-    text += names[i];
-  }
-  return text;
 }
 
 std::string distance_text(const PairComparison& comparison) {
@@ -113,13 +97,22 @@ Json json_from_pair(const Verdict::Pair& pair) {
 
 }  // namespace
 
+std::string list_text(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (i > 0) text += i + 1 == names.size() ? " and " : ", ";
+    text += names[i];
+  }
+  return text;
+}
+
 std::string Verdict::text() const {
   if (!holds) {
     for (const Pair& pair : pairs) {
       if (!pair.holds) return failure_text(relation, pair);
     }
   }
-  const std::string arms = names_text(relation.arms);
+  const std::string arms = list_text(relation.arms);
   switch (relation.holds) {
     case Holds::kBitExact:
       return arms + " are equal to the bit";
@@ -150,9 +143,9 @@ bool runs_same_operators(const Arm& a, const Arm& b) {
 Verdict judge_relation(const Relation& relation, const std::vector<ArmRecording>& recordings,
                        const RulesOfPair& rules) {
   Verdict verdict{relation, true, {}};
-  const ArmRecording& first = find(recordings, relation.arms.front());
+  const ArmRecording& first = recording_of(recordings, relation.arms.front());
   for (size_t i = 1; i < relation.arms.size(); ++i) {
-    const ArmRecording& other = find(recordings, relation.arms[i]);
+    const ArmRecording& other = recording_of(recordings, relation.arms[i]);
     verdict.pairs.push_back(
         judge_pair(relation, first, other, rules ? rules(first.arm, other.arm) : PairRules()));
     verdict.holds = verdict.holds && verdict.pairs.back().holds;

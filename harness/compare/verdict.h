@@ -26,6 +26,9 @@ struct Verdict {
   std::string text() const;
 };
 
+// "a, b and c".
+std::string list_text(const std::vector<std::string>& names);
+
 // Whether a relation holds of what a comparison found. One about nothing (no aligned observation)
 // does not. must_diverge holds when a value that both arms saw differs; what only one of them saw
 // proves nothing. Two NaNs are no agreement, unless `nonfinite` accepts them.

@@ -74,6 +74,14 @@ ArmRecording read_arm(const fs::path& arm_folder) {
   return recording;
 }
 
+const ArmRecording& recording_of(const std::vector<ArmRecording>& recordings,
+                                 const std::string& arm) {
+  for (const ArmRecording& recording : recordings) {
+    if (recording.arm == arm) return recording;
+  }
+  throw InputError("arm " + arm, "no recorded stream", "a run of it");
+}
+
 void check_markers(std::vector<ArmRecording>& recordings, const Manifest& manifest) {
   for (ArmRecording& recording : recordings) {
     for (const Manifest::ArmEntry& entry : manifest.arms) {

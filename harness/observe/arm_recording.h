@@ -30,6 +30,10 @@ ArmRecording read_arm(const std::filesystem::path& arm_folder);
 // The same, and InputError where the recording is damaged.
 ArmRecording read_whole_arm(const std::filesystem::path& arm_folder);
 
+// The recording of an arm. InputError where it is not among them.
+const ArmRecording& recording_of(const std::vector<ArmRecording>& recordings,
+                                 const std::string& arm);
+
 // Marks the recordings as damaged whose markers are not those that the run's manifest vouches for.
 void check_markers(std::vector<ArmRecording>& recordings, const Manifest& manifest);
 

@@ -5,7 +5,7 @@
 
 #include "harness/core/digest.h"
 #include "harness/core/error.h"
-#include "harness/core/file.h"
+#include "harness/core/mapped_file.h"
 
 namespace samebits::run_files {
 namespace {
@@ -80,9 +80,9 @@ std::string closer_folder(const std::string& a, const std::string& b) {
 }
 
 std::string digest_of_file(const fs::path& file) {
-  const std::string bytes = read_text_file(file.string());
-  const int64_t shape[] = {static_cast<int64_t>(bytes.size())};
-  return digest_of(Dtype::uint8, shape, bytes.data()).hex();
+  const MappedFile mapped(file.string());
+  const int64_t shape[] = {static_cast<int64_t>(mapped.bytes().size())};
+  return digest_of(Dtype::uint8, shape, mapped.bytes().data()).hex();
 }
 
 std::vector<std::string> of_arm(const fs::path& arm_folder) {

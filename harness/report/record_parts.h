@@ -22,7 +22,4 @@ std::vector<ReportRecord::Failure> failures_of(const ReportRecord& record, const
 // The verdict in one sentence, failures first.
 std::string headline_of(const ReportRecord& record, const ArmRecording& first);
 
-// "a, b and c".
-std::string list_text(const std::vector<std::string>& parts);
-
 }  // namespace samebits

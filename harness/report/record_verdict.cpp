@@ -147,15 +147,6 @@ std::vector<std::string> facts_of(const ReportRecord& record, const ArmRecording
 
 }  // namespace
 
-std::string list_text(const std::vector<std::string>& parts) {
-  std::string text;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    if (i > 0) text += i + 1 == parts.size() ? " and " : ", ";
-    text += parts[i];
-  }
-  return text;
-}
-
 std::vector<Failure> failures_of(const ReportRecord& record, const RecordedRun& run) {
   const std::optional<Manifest>& manifest = run.manifest;
   std::vector<Failure> failures;

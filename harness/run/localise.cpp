@@ -15,12 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const ArmRecording& recording_of(const std::vector<ArmRecording>& recordings,
-                                 const std::string& arm) {
-  return *std::find_if(recordings.begin(), recordings.end(),
-                       [&](const ArmRecording& each) { return each.arm == arm; });
-}
-
 ArmRecording first_steps(ArmRecording recording, int64_t steps) {
   for (StreamContents& rank : recording.ranks) {
     std::erase_if(rank.observations, [&](const Observation& each) { return each.step >= steps; });

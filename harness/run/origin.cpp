@@ -9,20 +9,13 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/digest.h"
 #include "harness/core/error.h"
-#include "harness/core/mapped_file.h"
+#include "harness/observe/run_files.h"
 
 namespace samebits {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string digest_of_bytes(const fs::path& file) {
-  const MappedFile mapped(file.string());
-  const int64_t shape[] = {static_cast<int64_t>(mapped.bytes().size())};
-  return digest_of(Dtype::uint8, shape, mapped.bytes().data()).hex();
-}
 
 // The build id of a loaded library; "" where the linker wrote none.
 std::string build_id_of(const dl_phdr_info& info) {
@@ -88,7 +81,9 @@ Json digests_of_model(const fs::path& folder) {
   if (error) throw InputError(folder.string(), error.message(), "the folder of a model");
   std::sort(files.begin(), files.end());
   Json digests = Json::object();
-  for (const fs::path& file : files) digests[file.filename().string()] = digest_of_bytes(file);
+  for (const fs::path& file : files) {
+    digests[file.filename().string()] = run_files::digest_of_file(file);
+  }
   return digests;
 }
 
@@ -100,10 +95,10 @@ Json origin_of(const Case& c, Level level) {
   for (const Arm& arm : c.arms) {
     const std::string model = Json::parse(arm.canonical).at("model").get<std::string>();
     if (!models.contains(model)) models[model] = digests_of_model(arm.model);
-    if (!arm.graph.empty()) graphs[arm.name] = digest_of_bytes(arm.graph);
+    if (!arm.graph.empty()) graphs[arm.name] = run_files::digest_of_file(arm.graph);
   }
   return {{"level", level == Level::kOp ? "op" : "step"},
-          {"samebits", digest_of_bytes("/proc/self/exe")},
+          {"samebits", run_files::digest_of_file("/proc/self/exe")},
           {"libraries", libraries()},
           {"models", std::move(models)},
           {"graphs", std::move(graphs)}};

@@ -67,8 +67,7 @@ std::vector<Manifest::ModelEntry> models_of(const Case& c) {
   std::vector<Manifest::ModelEntry> models;
   std::set<std::string> seen;
   for (const Arm& arm : c.arms) {
-    Manifest::ModelEntry model = model_of(arm);
-    if (seen.insert(model.name).second) models.push_back(std::move(model));
+    if (seen.insert(arm.model.string()).second) models.push_back(model_of(arm));
   }
   return models;
 }

@@ -126,19 +126,6 @@ struct Patience {
   }
 };
 
-__device__ inline bool is_phase_over(uint64_t* barrier, int phase) {
-  uint32_t is_done = 0;
-  asm volatile(
-      "{\n"
-      ".reg .pred done;\n"
-      "mbarrier.try_wait.parity.shared::cta.b64 done, [%1], %2;\n"
-      "selp.u32 %0, 1, 0, done;\n"
-      "}\n"
-      : "=r"(is_done)
-      : "r"(shared_address(barrier)), "r"(phase % 2)
-      : "memory");
-  return is_done != 0;
-}
 __device__ inline void wait_phase(uint64_t* barrier, int phase, const Patience& patience) {
   Patience::Wait wait;
   while (!is_phase_over(barrier, phase)) {

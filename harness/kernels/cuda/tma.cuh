@@ -68,19 +68,24 @@ __device__ inline void arrive_expecting(uint64_t* barrier, uint32_t bytes) {
       "r"(bytes)
       : "memory");
 }
-// Until phase `phase` (0, 1, 2, ...) has ended; at most one later one may have begun.
-__device__ inline void wait_phase(uint64_t* barrier, int phase) {
+// Whether phase `phase` (0, 1, 2, ...) has ended; at most one later one may have begun. Waits for a
+// while that the card chooses.
+__device__ inline bool is_phase_over(uint64_t* barrier, int phase) {
   uint32_t is_done = 0;
-  while (is_done == 0) {
-    asm volatile(
-        "{\n"
-        ".reg .pred done;\n"
-        "mbarrier.try_wait.parity.shared::cta.b64 done, [%1], %2;\n"
-        "selp.u32 %0, 1, 0, done;\n"
-        "}\n"
-        : "=r"(is_done)
-        : "r"(shared_address(barrier)), "r"(phase % 2)
-        : "memory");
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 done, [%1], %2;\n"
+      "selp.u32 %0, 1, 0, done;\n"
+      "}\n"
+      : "=r"(is_done)
+      : "r"(shared_address(barrier)), "r"(phase % 2)
+      : "memory");
+  return is_done != 0;
+}
+// Until that phase has ended.
+__device__ inline void wait_phase(uint64_t* barrier, int phase) {
+  while (!is_phase_over(barrier, phase)) {
   }
 }
 
