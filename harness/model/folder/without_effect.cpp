@@ -5,7 +5,7 @@
 namespace samebits {
 namespace {
 
-constexpr std::string_view kAny = "";
+constexpr std::string_view kAny;  // every value
 constexpr std::string_view kOnlyNull = "[]";
 constexpr std::string_view kOnlyFalse = "[false]";
 
