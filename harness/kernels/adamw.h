@@ -10,17 +10,18 @@
 //   adamw_(weight, master?, m, v, grad, scale float32 [], step int64 [], lr, beta1, beta2, eps,
 //          weight_decay)
 //
-// weight is bf16 or float32; grad has weight's dtype or float32; m, v and master are float32; all
-// have one shape and are contiguous. step counts from 1. What changes from step to step is a
-// tensor, so that a captured step does not keep the value that it was captured with. Element by
-// element, float32, one rounding an operation, in the order written, with the constants of
-// AdamwConstants:
+// weight is bf16 or float32; grad has weight's dtype or float32; m, v and master are float32, or m
+// and v bf16 beside a weight and a grad in bf16 and no master; all have one shape and are
+// contiguous. step counts from 1. What changes from step to step is a tensor, so that a captured
+// step does not keep the value that it was captured with. Element by element, float32, one rounding
+// an operation, in the order written, with the constants of AdamwConstants:
 //   p = master, or weight where there is none;   g = grad * scale
 //   p = p * decay
 //   m = m + one_minus_beta1 * (g - m)
 //   v = v * beta2 + (one_minus_beta2 * g) * g
 //   p = p - (step_size * m) / (sqrt(v) / sqrt_correction2 + eps)
-// then master = p (where there is one) and weight = round(p).
+// then master = p (where there is one) and weight = round(p). With moments in bf16 every statement
+// of torch's loop rounds to bf16, since each is a tensor there: adamw_bf16() below.
 //
 // Source of the semantics: torch.optim.AdamW, the single-tensor formula (decay before the moments;
 // eps outside the root). Constants are computed in double and rounded once.
@@ -67,6 +68,25 @@ SAMEBITS_MATH AdamwConstants adamw_constants(const AdamwSettings& settings, floa
           static_cast<float>(settings.lr / correction1),
           static_cast<float>(sqrt(correction2)),
           static_cast<float>(settings.eps)};
+}
+
+// Values of bfloat16.
+struct AdamwBf16 {
+  float p;
+  float m;
+  float v;
+};
+
+SAMEBITS_MATH AdamwBf16 adamw_bf16(AdamwBf16 x, float grad, const AdamwConstants& k) {
+  const float g = round_to_bf16(grad * k.scale);
+  const float p = round_to_bf16(x.p * k.decay);
+  const float m = round_to_bf16(x.m + k.one_minus_beta1 * (g - x.m));
+  const float decayed = round_to_bf16(x.v * k.beta2);
+  const float v = round_to_bf16(decayed + (k.one_minus_beta2 * g) * g);
+  const float root = round_to_bf16(sqrtf(v));
+  const float corrected = round_to_bf16(root / k.sqrt_correction2);
+  const float denominator = round_to_bf16(corrected + k.eps);
+  return {round_to_bf16(p - (k.step_size * m) / denominator), m, v};
 }
 
 }  // namespace samebits

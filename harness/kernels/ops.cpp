@@ -136,8 +136,8 @@ TORCH_LIBRARY(samebits, m) {
   m.def("clip_scale(Tensor[] squares, float clip_norm) -> (Tensor norm, Tensor scale)");
 
   // adamw.h: one step, in place. With `master` (float32) the weight is its rounding; without, the
-  // weight itself is updated. `scale` float32 [] multiplies the gradient first (clipping); `step`
-  // is int64 [].
+  // weight itself is updated, and m and v may be bf16 as it is. `scale` float32 [] multiplies the
+  // gradient first (clipping); `step` is int64 [].
   m.def(
       "adamw_(Tensor(a!) weight, Tensor(b!)? master, Tensor(c!) m, Tensor(d!) v, Tensor grad, "
       "Tensor scale, Tensor step, float lr, float beta1, float beta2, float eps, float "

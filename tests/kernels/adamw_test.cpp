@@ -120,6 +120,52 @@ TEST(Adamw, ConstantsDoNotUseTheLibrarysPow) {
   EXPECT_EQ(k.one_minus_beta2, static_cast<float>(1.0 - 0.999));
 }
 
+// torch.optim.AdamW's loop over parameters in bfloat16, statement by statement: each is a tensor,
+// so each rounds. LibTorch's own operators may fuse a product and a sum inside one of them, which
+// moves a rounding to bfloat16 once in many thousand elements.
+TEST(Adamw, MomentsInBfloat16RoundAsTorchsLoopDoes) {
+  constexpr int64_t kCount = 20000;
+  State s = fresh(random_tensor({kCount}, at::kBFloat16, 8), /*with_master=*/false);
+  s.m = s.m.to(at::kBFloat16);
+  s.v = s.v.to(at::kBFloat16);
+  at::Tensor p = s.weight.clone();
+  at::Tensor m = s.m.clone();
+  at::Tensor v = s.v.clone();
+  State in_float = fresh(p, /*with_master=*/false);
+  int64_t different = 0;
+  for (int64_t step = 1; step <= 8; ++step) {
+    const at::Tensor grad =
+        random_tensor({kCount}, at::kBFloat16, 300 + static_cast<uint64_t>(step));
+    step_once(s, grad, step);
+    step_once(in_float, grad, step);
+    const at::Tensor clipped = grad * kScale;
+    p.mul_(1 - kLr * kDecay);
+    m.lerp_(clipped, 1 - kBeta1);
+    v.mul_(kBeta2).addcmul_(clipped, clipped, 1 - kBeta2);
+    const auto power = static_cast<double>(step);
+    const at::Tensor denominator = (v.sqrt() / std::sqrt(1 - std::pow(kBeta2, power))).add_(kEps);
+    p.addcdiv_(m, denominator, -kLr / (1 - std::pow(kBeta1, power)));
+    for (const auto& [ours, theirs] : {std::pair(s.weight, p), {s.m, m}, {s.v, v}}) {
+      different += at::ne(ours, theirs).sum().item<int64_t>();
+      ours.copy_(theirs);  // a rounding that moved is counted once
+    }
+  }
+  EXPECT_LT(different, 3 * 8 * kCount / 2000);
+  EXPECT_GT(at::ne(s.weight, in_float.weight).sum().item<int64_t>(), kCount / 10)
+      << "moments in float32 must give other weights";
+}
+
+TEST(Adamw, MomentsInBfloat16WantNoMasterAndNoFloatGradient) {
+  State s = fresh(random_tensor({4}, at::kBFloat16, 9), /*with_master=*/false);
+  s.m = s.m.to(at::kBFloat16);
+  EXPECT_ANY_THROW(step_once(s, random_tensor({4}, at::kBFloat16, 1), 1)) << "v is float32";
+  s.v = s.v.to(at::kBFloat16);
+  EXPECT_ANY_THROW(step_once(s, random_tensor({4}, at::kFloat, 1), 1));
+  EXPECT_NO_THROW(step_once(s, random_tensor({4}, at::kBFloat16, 1), 1));
+  s.master = s.weight.to(at::kFloat);
+  EXPECT_ANY_THROW(step_once(s, random_tensor({4}, at::kBFloat16, 1), 1));
+}
+
 TEST(Adamw, TheWeightIsTheRoundingOfItsMaster) {
   const at::Tensor weight = random_tensor({33, 5}, at::kBFloat16, 6);
   const State with = fresh(weight, /*with_master=*/true);

@@ -490,13 +490,16 @@ RandomCall clip_scale(Draw& d) {
 
 RandomCall adamw_(Draw& d) {
   const int64_t n = d.size(700, 100000);
-  const at::ScalarType dtype = d.dtype();
-  const bool has_master = d.coin();
-  const at::Tensor square = d.values({n}, at::kFloat);
+  const bool bf16_state = d.coin() && d.coin();  // moments beside a weight and a gradient in bf16
+  const at::ScalarType dtype = bf16_state ? at::kBFloat16 : d.dtype();
+  const at::ScalarType state = bf16_state ? at::kBFloat16 : at::kFloat;
+  const bool has_master = !bf16_state && d.coin();
+  const bool has_float_grad = !bf16_state && d.coin();
+  const at::Tensor square = d.values({n}, state);
   const auto lr = d.one_of<double>({1e-6, 1e-3, 0.5});
   const auto decay = d.one_of<double>({0, 0.01});
-  return {{d.values({n}, dtype), d.values({n}, at::kFloat), d.values({n}, at::kFloat),
-           d.coin() ? square.abs() : square, d.values({n}, d.coin() ? dtype : at::kFloat),
+  return {{d.values({n}, dtype), d.values({n}, at::kFloat), d.values({n}, state),
+           d.coin() ? square.abs() : square, d.values({n}, has_float_grad ? at::kFloat : dtype),
            d.values({}, at::kFloat), at::scalar_tensor(d.between(1, 100000), at::kLong)},
           [=](const Tensors& x) {
             ops::adamw_(x[0], has_master ? std::optional(x[1]) : std::nullopt, x[2], x[3], x[4],

@@ -227,9 +227,10 @@ struct Adamw {
   bool bf16;        // of weight
   bool float_grad;  // grad is float32, else of weight's dtype
   void* weight;
-  float* master;  // or null
-  float* m;
-  float* v;
+  float* master;    // or null
+  bool bf16_state;  // m and v are bf16, as weight and grad are; no master
+  void* m;
+  void* v;
   const void* grad;
   const float* scale;
   const int64_t* step;

@@ -174,8 +174,8 @@ __global__ void square_sum_kernel(int64_t slices, float* slice_sums, float* out)
 template <typename T, typename G>
 __device__ void adamw_element(const Adamw& call, const AdamwConstants& k, int64_t i) {
   T* weight = static_cast<T*>(call.weight) + i;
-  float* m = call.m + i;
-  float* v = call.v + i;
+  float* m = static_cast<float*>(call.m) + i;
+  float* v = static_cast<float*>(call.v) + i;
   const float g = load(static_cast<const G*>(call.grad)[i]) * k.scale;
   float p = (call.master != nullptr ? call.master[i] : load(*weight)) * k.decay;
   const float m_new = *m + k.one_minus_beta1 * (g - *m);
@@ -187,8 +187,19 @@ __device__ void adamw_element(const Adamw& call, const AdamwConstants& k, int64_
   store(p, *weight);
 }
 
+__device__ void adamw_bf16_element(const Adamw& call, const AdamwConstants& k, int64_t i) {
+  Bf16* weight = static_cast<Bf16*>(call.weight) + i;
+  Bf16* m = static_cast<Bf16*>(call.m) + i;
+  Bf16* v = static_cast<Bf16*>(call.v) + i;
+  const AdamwBf16 x = adamw_bf16({load(*weight), load(*m), load(*v)},
+                                 load(static_cast<const Bf16*>(call.grad)[i]), k);
+  store(x.p, *weight);
+  store(x.m, *m);
+  store(x.v, *v);
+}
+
 // A step that counts from less than 1 changes nothing.
-template <typename T, typename G>
+template <typename T, typename G, bool kBf16State>
 __global__ void adamw_kernel(Adamw call, Fault* fault) {
   __shared__ AdamwConstants shared;
   const int64_t step = *call.step;
@@ -202,15 +213,20 @@ __global__ void adamw_kernel(Adamw call, Fault* fault) {
   const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < call.n;
        i += stride) {
-    adamw_element<T, G>(call, constants, i);
+    if constexpr (kBf16State) {
+      adamw_bf16_element(call, constants, i);
+    } else {
+      adamw_element<T, G>(call, constants, i);
+    }
   }
 }
 
-template <typename T, typename G>
+template <typename T, typename G, bool kBf16State = false>
 void launch_adamw(const Adamw& call, cudaStream_t stream) {
   const auto blocks =
       static_cast<unsigned>(std::min<int64_t>((call.n + kThreads - 1) / kThreads, 4096));
-  launch_in_order(adamw_kernel<T, G>, blocks, kThreads, 0, stream, call, fault_record());
+  launch_in_order(adamw_kernel<T, G, kBf16State>, blocks, kThreads, 0, stream, call,
+                  fault_record());
 }
 
 // ---- clip_scale --------------------------------------------------------------------------------
@@ -283,7 +299,9 @@ void sum_squares(const Squares& size, const void* x, float* out, float* workspac
 
 void adamw(const Adamw& call, cudaStream_t stream) {
   if (call.n == 0) return;
-  if (call.bf16 && !call.float_grad) {
+  if (call.bf16_state) {
+    launch_adamw<Bf16, Bf16, /*kBf16State=*/true>(call, stream);
+  } else if (call.bf16 && !call.float_grad) {
     launch_adamw<Bf16, Bf16>(call, stream);
   } else if (call.bf16) {
     launch_adamw<Bf16, float>(call, stream);

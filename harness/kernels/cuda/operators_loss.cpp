@@ -69,15 +69,18 @@ void clip_scale(Call& call) {
 
 void adamw(Call& call) {
   const bool has_master = call.arg(1).isTensor();
-  call.expect(2, "m", at::kFloat);
-  call.expect(3, "v", at::kFloat);
+  const bool bf16_state = call.is_bf16(2);
+  call.expect(2, "m", bf16_state ? at::kBFloat16 : at::kFloat);
+  call.expect(3, "v", bf16_state ? at::kBFloat16 : at::kFloat);
   if (has_master) call.expect(1, "master", at::kFloat);
   call.expect(5, "scale", at::kFloat);
   call.expect(6, "step", at::kLong);
   const bool float_grad = call.tensor(4).scalar_type() == at::kFloat;
   if (!float_grad) call.expect_like(4, "grad", 0);
+  TORCH_CHECK(!bf16_state || (call.is_bf16(0) && !float_grad && !has_master),
+              "adamw_: moments in BFloat16 want weight and grad in BFloat16, and no master");
   cuda::adamw({call.tensor(0).numel(), call.is_bf16(0), float_grad, call.data(0),
-               has_master ? call.data<float>(1) : nullptr, call.data<float>(2), call.data<float>(3),
+               has_master ? call.data<float>(1) : nullptr, bf16_state, call.data(2), call.data(3),
                call.data(4), call.data<float>(5), call.data<int64_t>(6),
                AdamwSettings{call.arg(7).toDouble(), call.arg(8).toDouble(), call.arg(9).toDouble(),
                              call.arg(10).toDouble(), call.arg(11).toDouble()}},
