@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <stdexcept>
+#include <string_view>
+#include <utility>
 
 #include "harness/kernels/functional.h"
 
@@ -31,7 +34,30 @@ at::Tensor padded_rows(const at::Tensor& weight) {
   return at::cat({weight, at::zeros({padding, weight.size(1)}, weight.options())});
 }
 
+// A layer's weights: in a checkpoint, and as their operators are called.
+constexpr std::pair<std::string_view, std::string_view> kSitesOfLayer[] = {
+    {"input_layernorm", "attention_norm"},    {"self_attn.q_proj", "attention.wq"},
+    {"self_attn.k_proj", "attention.wk"},     {"self_attn.v_proj", "attention.wv"},
+    {"self_attn.q_norm", "attention.q_norm"}, {"self_attn.k_norm", "attention.k_norm"},
+    {"self_attn.o_proj", "attention.wo"},     {"post_attention_layernorm", "ffn_norm"},
+    {"mlp.gate_proj", "feed_forward.w1"},     {"mlp.up_proj", "feed_forward.w3"},
+    {"mlp.down_proj", "feed_forward.w2"}};
+
 }  // namespace
+
+std::string site_of_weight(const std::string& name) {
+  if (name == "model.embed_tokens.weight") return "tok_embeddings.weight";
+  if (name == "model.norm.weight") return "norm.weight";
+  if (name == "lm_head.weight") return "output.weight";
+  const size_t layer = std::string_view("model.").size();
+  const size_t within = name.find('.', name.find('.', layer) + 1) + 1;  // after "layers.3."
+  for (const auto& [of_checkpoint, site] : kSitesOfLayer) {
+    if (name.substr(within) == std::string(of_checkpoint) + ".weight") {
+      return name.substr(layer, within - layer) + std::string(site) + ".weight";
+    }
+  }
+  throw std::logic_error("no weight of Qwen3: " + name);
+}
 
 std::vector<std::pair<std::string, std::vector<int64_t>>> qwen3_weight_shapes(
     const Qwen3Config& config) {
@@ -75,7 +101,7 @@ Qwen3::Qwen3(const Qwen3Config& config, const Numerics& numerics, const TensorPa
     at::Tensor whole =
         weights.at(name).detach().to(numerics_.dtype, /*non_blocking=*/false, /*copy=*/true);
     if (vocabulary) whole = padded_rows(whole);
-    parameters_.push_back({name,
+    parameters_.push_back({name, site_of_weight(name),
                            shard_dim ? parallel_.distribute_shard(whole, *shard_dim)
                                      : parallel_.distribute_replicate(whole),
                            shard_dim});

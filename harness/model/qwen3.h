@@ -17,9 +17,10 @@
 
 namespace samebits {
 
-// A weight with its name in the checkpoint and the dimension that tensor parallelism splits.
+// A weight with its names and the dimension that tensor parallelism splits.
 struct Parameter {
-  std::string name;
+  std::string name;  // in the checkpoint: "model.layers.3.self_attn.o_proj.weight"
+  std::string site;  // in a stream, as its operator is called: "layers.3.attention.wo.weight"
   at::Tensor tensor;
   std::optional<int64_t> shard_dim;
 };
@@ -92,5 +93,9 @@ class Qwen3 {
 // Every weight that a checkpoint of this configuration holds, with its shape.
 std::vector<std::pair<std::string, std::vector<int64_t>>> qwen3_weight_shapes(
     const Qwen3Config& config);
+
+// The site of a weight of that list: "layers.3.attention.wo.weight" of
+// "model.layers.3.self_attn.o_proj.weight".
+std::string site_of_weight(const std::string& name);
 
 }  // namespace samebits
