@@ -5,6 +5,7 @@
 #include "harness/compare/condense.h"
 #include "harness/compare/divergence.h"
 #include "harness/compare/evidence.h"
+#include "harness/compare/on_policy.h"
 #include "harness/compare/verdict.h"
 #include "harness/core/error.h"
 #include "harness/core/json_difference.h"
@@ -50,13 +51,15 @@ Groups groups_of(const Case& c) {
 void check_recording(const Arm& arm, const ArmRecording& recording) {
   const std::string where = "arm " + arm.name;
   if (!recording.finished) throw InputError(where, "a run that was cut off", "a finished one");
-  const Evidence evidence = evidence_of(arm, recording);
-  for (const std::string& failure : {evidence.damage, evidence.witness, evidence.nonfinite}) {
-    if (!failure.empty()) throw InputError(where, failure, "a run that proves something");
-  }
+  const std::string failure = evidence_of(arm, recording).first();
+  if (!failure.empty()) throw InputError(where, failure, "a run that proves something");
   for (const StreamContents& rank : recording.ranks) {
     const std::string reason = degeneracy(rank.observations);
     if (!reason.empty()) throw InputError(where, reason, "a stream that can show a difference");
+  }
+  const auto on_policy = on_policy_of(arm, recording);
+  if (on_policy && !on_policy->holds) {
+    throw InputError(where, on_policy->text(), "an arm whose generator and trainer agree");
   }
 }
 

@@ -3,6 +3,8 @@
 #include <set>
 
 #include "harness/compare/divergence.h"
+#include "harness/compare/repeated_steps.h"
+#include "harness/compare/sync_check.h"
 #include "harness/workload/witness.h"
 
 namespace samebits {
@@ -49,7 +51,29 @@ std::string first_nonfinite(const ArmRecording& recording) {
   return "";
 }
 
+std::string first_sync_failure(const std::vector<Observation>& observations) {
+  const std::vector<SyncCheck> syncs = sync_checks(observations);
+  for (const SyncCheck& sync : syncs) {
+    if (!sync.is_whole()) return sync.text();
+  }
+  return syncs.empty() ? "no weight was observed on either side of its sync" : "";
+}
+
+std::string first_repeat(const Arm& arm, const std::vector<Observation>& observations) {
+  for (const RepeatedStep& each : repeated_steps(arm, observations)) {
+    if (each.is_fault) return each.text();
+  }
+  return "";
+}
+
 }  // namespace
+
+std::string Evidence::first() const {
+  for (const std::string* each : {&damage, &witness, &nonfinite, &sync, &repeats}) {
+    if (!each->empty()) return *each;
+  }
+  return "";
+}
 
 std::string place_text(const Observation& observation) {
   std::string text = "step " + std::to_string(observation.step) + ", " + observation.phase;
@@ -63,6 +87,11 @@ Evidence evidence_of(const Arm& arm, const ArmRecording& recording) {
   if (evidence.damage.empty()) evidence.damage = missing_step(arm, recording);
   evidence.witness = first_witness_failure(arm, recording);
   if (arm.nonfinite == Nonfinite::kRefuse) evidence.nonfinite = first_nonfinite(recording);
+  if (arm.workload.kind == WorkloadKind::kGrpo && recording.finished && !recording.ranks.empty()) {
+    const std::vector<Observation>& observations = recording.ranks.front().observations;
+    if (arm.workload.sync.is_whole()) evidence.sync = first_sync_failure(observations);
+    evidence.repeats = first_repeat(arm, observations);
+  }
   return evidence;
 }
 

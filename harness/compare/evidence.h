@@ -13,13 +13,16 @@ struct Evidence {
   std::string damage;     // its files are not those that the run wrote, or are not all of them
   std::string witness;    // nothing proves that it ran in its mode
   std::string nonfinite;  // the first NaN or infinity of a loss, reward, logprob, norm or weight
+  std::string sync;       // weights that its sync did not bring over, though it was to
+  std::string repeats;    // a step that repeats the one before, though the case does not want it
 
-  bool holds() const { return damage.empty() && witness.empty() && nonfinite.empty(); }
+  // The first of them; "" where the recording is evidence.
+  std::string first() const;
 };
 
 // Looks at a recording by itself. Of a finished arm every step of the case must have observations
 // and a record, and every record must prove the arm's mode; of one that was cut off, those that are
-// there.
+// there. Of a loop with a weight sync, the weights on both sides of it must have been observed.
 Evidence evidence_of(const Arm& arm, const ArmRecording& recording);
 
 // The place of an observation, for a person: "step 3, train, loss".

@@ -59,6 +59,7 @@ Agreement judge(const Relation& relation, const Observation& a, const Observatio
       return allclose(a, b, relation.rtol, relation.atol);
     case Holds::kBitExact:
     case Holds::kMustDiverge:
+    case Holds::kNothing:
       break;
   }
   return bit_exact(a, b);

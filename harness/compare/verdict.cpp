@@ -123,6 +123,7 @@ std::string Verdict::text() const {
       return arms + " are close: rtol " + shortest_text(relation.rtol) + ", atol " +
              shortest_text(relation.atol) + unknown_text(pairs);
     case Holds::kMustDiverge:
+    case Holds::kNothing:
       break;
   }
   const PairComparison& comparison = pairs.front().comparison;

@@ -64,11 +64,37 @@ const Names<Baseline>& baselines() {
                                         {"group_mean", Baseline::kGroupMean}};
   return names;
 }
+const Names<Normalize>& normalizations() {
+  static const Names<Normalize> names = {
+      {"none", Normalize::kNone}, {"group", Normalize::kGroup}, {"batch", Normalize::kBatch}};
+  return names;
+}
+const Names<Draws>& draws() {
+  static const Names<Draws> names = {{"per_step", Draws::kPerStep},
+                                     {"same", Draws::kSame},
+                                     {"same_for_each_prompt", Draws::kSameForEachPrompt}};
+  return names;
+}
+const Names<UntiedHead>& untied_heads() {
+  static const Names<UntiedHead> names = {{"none", UntiedHead::kNone},
+                                          {"trainer", UntiedHead::kTrainer},
+                                          {"generator", UntiedHead::kGenerator}};
+  return names;
+}
 const Names<Holds>& relations() {
   static const Names<Holds> names = {{"bit_exact", Holds::kBitExact},
                                      {"ulp", Holds::kUlp},
                                      {"allclose", Holds::kAllclose},
                                      {"must_diverge", Holds::kMustDiverge}};
+  return names;
+}
+
+const Names<Holds>& on_policy_relations() {
+  static const Names<Holds> names = [] {
+    Names<Holds> all = relations();
+    all.emplace_back("none", Holds::kNothing);
+    return all;
+  }();
   return names;
 }
 
@@ -137,7 +163,16 @@ std::string to_string(WorkloadKind value) {
 std::string to_string(Baseline value) {
   return case_names::name_of(case_names::baselines(), value);
 }
-std::string to_string(Holds value) { return case_names::name_of(case_names::relations(), value); }
+std::string to_string(Normalize value) {
+  return case_names::name_of(case_names::normalizations(), value);
+}
+std::string to_string(Draws value) { return case_names::name_of(case_names::draws(), value); }
+std::string to_string(UntiedHead value) {
+  return case_names::name_of(case_names::untied_heads(), value);
+}
+std::string to_string(Holds value) {
+  return case_names::name_of(case_names::on_policy_relations(), value);
+}
 std::string to_string(TensorRule value) {
   return case_names::name_of(case_names::tensors(), value);
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,15 @@ enum class GatheredSize { kNarrow, kConditional };
 // accepted.
 enum class Nonfinite { kRefuse, kAccept };
 enum class WorkloadKind { kGrpo, kPrefill, kDecode };
-enum class Baseline { kMeanExp, kGroupMean };  // of the advantages
-enum class Holds { kBitExact, kUlp, kAllclose, kMustDiverge };
+enum class Baseline { kMeanExp, kGroupMean };    // of the advantages
+enum class Normalize { kNone, kGroup, kBatch };  // rewards, before the advantages
+// What keys a sample's random numbers beside the seed: its number in the run, its number in the
+// step, or its number in the group of its prompt.
+enum class Draws { kPerStep, kSame, kSameForEachPrompt };
+// Which of the models that share a checkpoint has an output head of its own, where the checkpoint
+// ties it to the embedding.
+enum class UntiedHead { kNone, kTrainer, kGenerator };
+enum class Holds { kBitExact, kUlp, kAllclose, kMustDiverge, kNothing };
 // A tensor whose digests differ, under a bound: a digest knows no distance. It fails, or is counted
 // as not compared.
 enum class TensorRule { kMustMatch, kNotCompared };
@@ -67,7 +75,8 @@ struct OptimizerSettings {
   double eps = 1e-8;
   double weight_decay = 0.01;
   double clip_norm = 1.0;
-  bool master = true;  // float32 master weights ("float32"), or none
+  bool master = true;            // float32 master weights ("float32"), or none
+  Dtype state = Dtype::float32;  // of the moments; bfloat16 only with a model in it and no master
 };
 
 struct LossSettings {
@@ -79,6 +88,17 @@ struct LossSettings {
 struct AdvantageSettings {
   double temperature = 0.1;
   Baseline baseline = Baseline::kMeanExp;
+  Normalize normalize = Normalize::kNone;
+};
+
+// When the trainer's weights reach the generator, and which of them. The default is the loop as it
+// should be; the others plant faults.
+struct SyncSettings {
+  bool is_on = true;                // false: "never"
+  int64_t late = 0;                 // steps that the weights come late
+  std::vector<std::string> except;  // patterns of weights that stay behind; * is any text
+
+  bool is_whole() const { return is_on && late == 0 && except.empty(); }
 };
 
 struct WorkloadSettings {
@@ -94,6 +114,27 @@ struct WorkloadSettings {
   OptimizerSettings optimizer;
   LossSettings loss;
   AdvantageSettings advantage;
+  int64_t updates = 1;  // optimizer steps over one rollout
+  SyncSettings sync;
+  Draws draws = Draws::kPerStep;
+  UntiedHead untied_head = UntiedHead::kNone;
+};
+
+// What must hold between some arms, or between the two sides of one.
+struct Relation {
+  std::vector<std::string> arms;  // at least two, all of the case, none twice; none of an arm's own
+  Holds holds = Holds::kBitExact;
+  int64_t max_ulp = 0;  // kUlp
+  double rtol = 0;      // kAllclose
+  double atol = 0;
+  TensorRule tensors = TensorRule::kMustMatch;  // under kUlp and kAllclose
+  std::string reason;  // why this relation, or this bound; required with a bound
+};
+
+// Why a case wants a step that repeats the one before; "": it does not, and such a step fails.
+struct Repeats {
+  std::string weights;   // "lr is 0"
+  std::string rollouts;  // completions and their logprobs: "greedy decoding"
 };
 
 // One way of executing the workload: every setting of the case, with this arm's overrides applied.
@@ -105,6 +146,10 @@ struct Arm {
   double timeout_s = 600;
   DeviceKind device = DeviceKind::kCpu;  // never decides a bit
   Nonfinite nonfinite = Nonfinite::kRefuse;
+  // Between what the generator and the trainer say of the same tokens. Absent: bit_exact where the
+  // numerics are batch-invariant, else nothing (compare/on_policy.h).
+  std::optional<Relation> on_policy;
+  Repeats repeats;
   NumericsSettings numerics;
   MeshSettings mesh;
   WorkloadSettings workload;
@@ -116,16 +161,6 @@ struct Arm {
   std::vector<int64_t>
       buckets;            // token counts that replays are captured for; none: graph/buckets.h
   std::string canonical;  // its settings as one line of JSON, model as the case writes it
-};
-
-struct Relation {
-  std::vector<std::string> arms;  // at least two, all of the case, none twice
-  Holds holds = Holds::kBitExact;
-  int64_t max_ulp = 0;  // kUlp
-  double rtol = 0;      // kAllclose
-  double atol = 0;
-  TensorRule tensors = TensorRule::kMustMatch;  // under kUlp and kAllclose
-  std::string reason;  // why this relation, or this bound; required with a bound
 };
 
 struct Case {
@@ -156,9 +191,9 @@ Case select_arms(const Case& whole, const std::vector<std::string>& names);
 // The resolved case as JSON (two spaces of indent): for the manifest.
 std::string canonical_json(const Case& c);
 
-// An arm's canonical settings without what never decides a bit: `steps`, `timeout_s`, `nonfinite`
-// and, where the contract's kernels serve every operator, `device`. LibTorch's own give other bits
-// on a card.
+// An arm's canonical settings without what never decides a bit: `steps`, `timeout_s`, `nonfinite`,
+// `on_policy`, `repeats` and, where the contract's kernels serve every operator, `device`.
+// LibTorch's own give other bits on a card.
 std::string deciding_settings(const std::string& canonical);
 
 // 32 hex digits over what decides an arm's bits (deciding_settings). The model enters as the case
@@ -178,6 +213,9 @@ std::string to_string(GatheredSize value);
 std::string to_string(Nonfinite value);
 std::string to_string(WorkloadKind value);
 std::string to_string(Baseline value);
+std::string to_string(Normalize value);
+std::string to_string(Draws value);
+std::string to_string(UntiedHead value);
 std::string to_string(Holds value);
 std::string to_string(TensorRule value);
 

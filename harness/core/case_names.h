@@ -22,7 +22,11 @@ const Names<GatheredSize>& gathered_sizes();
 const Names<Nonfinite>& nonfinites();
 const Names<WorkloadKind>& workloads();
 const Names<Baseline>& baselines();
+const Names<Normalize>& normalizations();
+const Names<Draws>& draws();
+const Names<UntiedHead>& untied_heads();
 const Names<Holds>& relations();
+const Names<Holds>& on_policy_relations();  // of an arm's own two sides: "none" too
 const Names<TensorRule>& tensors();
 
 template <class Enum>

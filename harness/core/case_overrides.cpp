@@ -89,8 +89,9 @@ void apply_one(Json& json, const std::string& text) {
 
 const std::vector<std::string>& case_keys() {
   static const std::vector<std::string> keys = {
-      "$schema",  "name", "model",    "seed",    "steps",  "timeout_s", "device",   "nonfinite",
-      "numerics", "mesh", "workload", "buckets", "golden", "arms",      "relations"};
+      "$schema",  "name",      "model",     "seed",    "steps",    "timeout_s",
+      "device",   "nonfinite", "on_policy", "repeats", "numerics", "mesh",
+      "workload", "buckets",   "golden",    "arms",    "relations"};
   return keys;
 }
 

@@ -83,7 +83,7 @@ std::vector<PromptSettings> read_prompts(const JsonReader& json) {
 }
 
 OptimizerSettings read_optimizer(const JsonReader& json) {
-  json.object({"lr", "betas", "eps", "weight_decay", "clip_norm", "master"});
+  json.object({"lr", "betas", "eps", "weight_decay", "clip_norm", "master", "state"});
   OptimizerSettings optimizer;
   if (auto key = json.optional("lr")) optimizer.lr = key->number_at_least(0);
   if (auto key = json.optional("betas")) {
@@ -98,6 +98,12 @@ OptimizerSettings read_optimizer(const JsonReader& json) {
   if (auto key = json.optional("master")) {
     optimizer.master = key->one_of<bool>({{"float32", true}, {"none", false}});
   }
+  if (auto key = json.optional("state")) {
+    optimizer.state = key->one_of(case_names::dtypes());
+    if (optimizer.state == Dtype::bfloat16 && optimizer.master) {
+      key->fail("bfloat16 beside master weights in float32", "master \"none\"");
+    }
+  }
   return optimizer;
 }
 
@@ -111,13 +117,33 @@ LossSettings read_loss(const JsonReader& json) {
 }
 
 AdvantageSettings read_advantage(const JsonReader& json) {
-  json.object({"temperature", "baseline"});
+  json.object({"temperature", "baseline", "normalize"});
   AdvantageSettings advantage;
   if (auto key = json.optional("temperature")) advantage.temperature = key->number_above(0);
   if (auto key = json.optional("baseline")) {
     advantage.baseline = key->one_of(case_names::baselines());
   }
+  if (auto key = json.optional("normalize")) {
+    advantage.normalize = key->one_of(case_names::normalizations());
+  }
   return advantage;
+}
+
+SyncSettings read_sync(const JsonReader& json) {
+  SyncSettings sync;
+  if (!json.value().is_object()) {
+    sync.is_on = json.one_of<bool>({{"every", true}, {"never", false}});
+    return sync;
+  }
+  json.object({"late", "except"});
+  if (json.keys().size() != 1) json.fail(json.shown(), R"("every", "never", "late" or "except")");
+  if (auto key = json.optional("late")) sync.late = key->integer(1, kMaxCount);
+  if (auto key = json.optional("except")) {
+    for (const JsonReader& pattern : key->array(/*min_size=*/1)) {
+      sync.except.push_back(pattern.non_empty_string());
+    }
+  }
+  return sync;
 }
 
 WorkloadKind read_workload_kind(const JsonReader& json) {
@@ -130,7 +156,8 @@ WorkloadKind read_workload_kind(const JsonReader& json) {
 
 WorkloadSettings read_workload(const JsonReader& json) {
   json.object({"name", "group", "max_new_tokens", "temperature", "top_k", "top_p", "prompts",
-               "max_batch_tokens", "block_size", "optimizer", "loss", "advantage"});
+               "max_batch_tokens", "block_size", "optimizer", "loss", "advantage", "updates",
+               "sync", "draws", "untied_head"});
   WorkloadSettings workload;
   if (auto key = json.optional("name")) workload.kind = read_workload_kind(*key);
   if (auto key = json.optional("group")) workload.group = key->integer(1, kMaxCount);
@@ -150,6 +177,12 @@ WorkloadSettings read_workload(const JsonReader& json) {
   if (auto key = json.optional("optimizer")) workload.optimizer = read_optimizer(*key);
   if (auto key = json.optional("loss")) workload.loss = read_loss(*key);
   if (auto key = json.optional("advantage")) workload.advantage = read_advantage(*key);
+  if (auto key = json.optional("updates")) workload.updates = key->integer(1, kMaxCount);
+  if (auto key = json.optional("sync")) workload.sync = read_sync(*key);
+  if (auto key = json.optional("draws")) workload.draws = key->one_of(case_names::draws());
+  if (auto key = json.optional("untied_head")) {
+    workload.untied_head = key->one_of(case_names::untied_heads());
+  }
   return workload;
 }
 
@@ -203,6 +236,53 @@ std::filesystem::path resolve_path(const std::string& path, const std::filesyste
   return (file.parent_path() / path).lexically_normal();
 }
 
+// `holds`, its bound and its reason; `others` are keys that the caller reads.
+Relation read_bound(const JsonReader& json, const case_names::Names<Holds>& names,
+                    std::vector<std::string> others) {
+  std::vector<std::string> known = std::move(others);
+  known.insert(known.end(), {"holds", "max_ulp", "rtol", "atol", "tensors", "reason"});
+  json.object(known);
+  Relation relation;
+  relation.holds = json.required("holds").one_of(names);
+  const bool has_bound = relation.holds == Holds::kUlp || relation.holds == Holds::kAllclose;
+  const auto allow_if = [&](bool is_allowed, const char* key) {
+    if (!is_allowed) std::erase(known, key);
+  };
+  allow_if(relation.holds == Holds::kUlp, "max_ulp");
+  allow_if(relation.holds == Holds::kAllclose, "rtol");
+  allow_if(relation.holds == Holds::kAllclose, "atol");
+  allow_if(has_bound, "tensors");
+  json.object(known);
+  if (auto key = json.optional("tensors")) relation.tensors = key->one_of(case_names::tensors());
+  if (relation.holds == Holds::kUlp) relation.max_ulp = json.required("max_ulp").integer(0);
+  if (relation.holds == Holds::kAllclose) {
+    relation.rtol = json.required("rtol").number_at_least(0);
+    relation.atol = json.required("atol").number_at_least(0);
+  }
+  if (has_bound || relation.holds == Holds::kNothing) {
+    relation.reason = json.required("reason").non_empty_string();
+  } else if (auto key = json.optional("reason")) {
+    relation.reason = key->non_empty_string();
+  }
+  return relation;
+}
+
+// Every tensor of it is a scalar, so there is no rule for others; whatever parts it must be meant.
+Relation read_on_policy(const JsonReader& json) {
+  Relation relation = read_bound(json, case_names::on_policy_relations(), {});
+  if (auto key = json.optional("tensors")) key->fail("tensors", "a rule for logprobs, all scalars");
+  if (relation.holds != Holds::kBitExact) json.required("reason");
+  return relation;
+}
+
+Repeats read_repeats(const JsonReader& json) {
+  json.object({"weights", "rollouts"});
+  Repeats repeats;
+  if (auto key = json.optional("weights")) repeats.weights = key->non_empty_string();
+  if (auto key = json.optional("rollouts")) repeats.rollouts = key->non_empty_string();
+  return repeats;
+}
+
 Arm read_arm(const JsonReader& json, const std::string& name, const std::filesystem::path& file) {
   Arm arm;
   arm.name = name;
@@ -213,9 +293,14 @@ Arm read_arm(const JsonReader& json, const std::string& name, const std::filesys
   if (auto key = json.optional("timeout_s")) arm.timeout_s = key->number_above(0);
   if (auto key = json.optional("device")) arm.device = key->one_of(case_names::devices());
   if (auto key = json.optional("nonfinite")) arm.nonfinite = key->one_of(case_names::nonfinites());
+  if (auto key = json.optional("on_policy")) arm.on_policy = read_on_policy(*key);
+  if (auto key = json.optional("repeats")) arm.repeats = read_repeats(*key);
   if (auto key = json.optional("numerics")) arm.numerics = read_numerics(*key);
   if (auto key = json.optional("mesh")) arm.mesh = read_mesh(*key);
   if (auto key = json.optional("workload")) arm.workload = read_workload(*key);
+  if (arm.workload.optimizer.state == Dtype::bfloat16 && arm.numerics.dtype != Dtype::bfloat16) {
+    json.fail("workload.optimizer.state bfloat16 of a model in float32", "numerics.dtype bfloat16");
+  }
   if (auto key = json.optional("generator")) arm.generator = key->one_of(case_names::executions());
   if (auto key = json.optional("trainer")) arm.trainer = read_trainer(*key);
   if (auto key = json.optional("guards")) arm.guards = key->one_of(case_names::guard_policies());
@@ -276,27 +361,7 @@ std::vector<Arm> read_arms(const JsonReader& json, const Json& base,
 }
 
 Relation read_relation(const JsonReader& json, const std::vector<Arm>& arms) {
-  json.object({"arms", "holds", "max_ulp", "rtol", "atol", "tensors", "reason"});
-  Relation relation;
-  relation.holds = json.required("holds").one_of(case_names::relations());
-  const bool has_bound = relation.holds == Holds::kUlp || relation.holds == Holds::kAllclose;
-  std::vector<std::string> known = {"arms", "holds", "reason"};
-  if (relation.holds == Holds::kUlp) known.push_back("max_ulp");
-  if (relation.holds == Holds::kAllclose) known.insert(known.end(), {"rtol", "atol"});
-  if (has_bound) known.push_back("tensors");
-  json.object(known);
-  if (auto key = json.optional("tensors")) relation.tensors = key->one_of(case_names::tensors());
-  if (relation.holds == Holds::kUlp) relation.max_ulp = json.required("max_ulp").integer(0);
-  if (relation.holds == Holds::kAllclose) {
-    relation.rtol = json.required("rtol").number_at_least(0);
-    relation.atol = json.required("atol").number_at_least(0);
-  }
-  if (has_bound) {
-    relation.reason = json.required("reason").non_empty_string();
-  } else if (auto key = json.optional("reason")) {
-    relation.reason = key->non_empty_string();
-  }
-
+  Relation relation = read_bound(json, case_names::relations(), {"arms"});
   const JsonReader names = json.required("arms");
   std::set<std::string> seen;
   std::vector<std::string> existing;

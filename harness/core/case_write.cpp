@@ -6,38 +6,58 @@
 namespace samebits {
 namespace {
 
+// A key that came after the first goldens is written only where it says something.
+
+Json json_from_sync(const SyncSettings& sync) {
+  if (!sync.is_on) return "never";
+  if (sync.late > 0) return {{"late", sync.late}};
+  return {{"except", sync.except}};
+}
+
 Json json_from_workload(const WorkloadSettings& workload) {
   Json prompts = Json::array();
   for (const PromptSettings& entry : workload.prompts) {
     prompts.push_back({{"prompt", entry.prompt}, {"answer", entry.answer}});
   }
   const OptimizerSettings& optimizer = workload.optimizer;
-  return {{"name", to_string(workload.kind)},
-          {"group", workload.group},
-          {"max_new_tokens", workload.max_new_tokens},
-          {"temperature", workload.temperature},
-          {"top_k", workload.top_k},
-          {"top_p", workload.top_p},
-          {"prompts", std::move(prompts)},
-          {"max_batch_tokens", workload.max_batch_tokens},
-          {"block_size", workload.block_size},
-          {"optimizer",
-           {{"lr", optimizer.lr},
-            {"betas", Json::array({optimizer.beta1, optimizer.beta2})},
-            {"eps", optimizer.eps},
-            {"weight_decay", optimizer.weight_decay},
-            {"clip_norm", optimizer.clip_norm},
-            {"master", optimizer.master ? "float32" : "none"}}},
-          {"loss",
-           {{"clip", workload.loss.clip},
-            {"entropy", workload.loss.entropy},
-            {"kl", workload.loss.kl}}},
-          {"advantage",
-           {{"temperature", workload.advantage.temperature},
-            {"baseline", to_string(workload.advantage.baseline)}}}};
+  Json json = {{"name", to_string(workload.kind)},
+               {"group", workload.group},
+               {"max_new_tokens", workload.max_new_tokens},
+               {"temperature", workload.temperature},
+               {"top_k", workload.top_k},
+               {"top_p", workload.top_p},
+               {"prompts", std::move(prompts)},
+               {"max_batch_tokens", workload.max_batch_tokens},
+               {"block_size", workload.block_size},
+               {"optimizer",
+                {{"lr", optimizer.lr},
+                 {"betas", Json::array({optimizer.beta1, optimizer.beta2})},
+                 {"eps", optimizer.eps},
+                 {"weight_decay", optimizer.weight_decay},
+                 {"clip_norm", optimizer.clip_norm},
+                 {"master", optimizer.master ? "float32" : "none"}}},
+               {"loss",
+                {{"clip", workload.loss.clip},
+                 {"entropy", workload.loss.entropy},
+                 {"kl", workload.loss.kl}}},
+               {"advantage",
+                {{"temperature", workload.advantage.temperature},
+                 {"baseline", to_string(workload.advantage.baseline)}}}};
+  if (workload.advantage.normalize != Normalize::kNone) {
+    json["advantage"]["normalize"] = to_string(workload.advantage.normalize);
+  }
+  if (optimizer.state != Dtype::float32) {
+    json["optimizer"]["state"] = std::string(dtype_name(optimizer.state));
+  }
+  if (workload.updates != 1) json["updates"] = workload.updates;
+  if (!workload.sync.is_whole()) json["sync"] = json_from_sync(workload.sync);
+  if (workload.draws != Draws::kPerStep) json["draws"] = to_string(workload.draws);
+  if (workload.untied_head != UntiedHead::kNone) {
+    json["untied_head"] = to_string(workload.untied_head);
+  }
+  return json;
 }
 
-// A key that came after the first goldens is written only where it says something.
 Json json_from_mesh(const MeshSettings& mesh) {
   Json json = {{"kind", mesh.kind}, {"tp", mesh.tp}};
   if (mesh.gathered_size != GatheredSize::kNarrow) {
@@ -68,6 +88,12 @@ Json json_from_arm(const Arm& arm, const std::string& model, const std::string& 
                {"guards", to_string(arm.guards)}};
   if (arm.device != DeviceKind::kCpu) json["device"] = to_string(arm.device);
   if (arm.nonfinite != Nonfinite::kRefuse) json["nonfinite"] = to_string(arm.nonfinite);
+  if (arm.on_policy) {
+    json["on_policy"] = json_from_relation(*arm.on_policy);
+    json["on_policy"].erase("arms");
+  }
+  if (!arm.repeats.weights.empty()) json["repeats"]["weights"] = arm.repeats.weights;
+  if (!arm.repeats.rollouts.empty()) json["repeats"]["rollouts"] = arm.repeats.rollouts;
   for (const GraphPass pass : arm.passes) {
     json["passes"].push_back(case_names::name_of(case_names::graph_passes(), pass));
   }
@@ -100,9 +126,9 @@ std::string canonical_json(const Case& c) {
 
 std::string deciding_settings(const std::string& canonical) {
   Json settings = Json::parse(canonical);
-  settings.erase("steps");
-  settings.erase("timeout_s");
-  settings.erase("nonfinite");
+  for (const char* key : {"steps", "timeout_s", "nonfinite", "on_policy", "repeats"}) {
+    settings.erase(key);
+  }
   const Json& numerics = settings["numerics"];
   if (numerics.at("batch_invariant") == true && numerics.at("attention") == "flash") {
     settings.erase("device");

@@ -55,11 +55,12 @@ std::string console_details(const ReportRecord& record) {
   std::string text;
   add_section(text, setup_table(record));
   add_section(text, step_table(record));
-  add_section(text, gap_table(record));
+  add_section(text, on_policy_table(record));
   add_section(text, time_table(record));
   if (!record.load.empty()) text += record.load + "\n\n";
   for (const std::string& spot : record.blind_spots) text += wrapped(spot, 0) + "\n";
-  if (!record.blind_spots.empty()) text += '\n';
+  for (const std::string& each : record.unexercised) text += wrapped(each, 0) + "\n";
+  if (!record.blind_spots.empty() || !record.unexercised.empty()) text += '\n';
   add_section(text, memory_table(record));
   add_section(text, witness_table(record));
   add_section(text, guard_table(record));

@@ -13,17 +13,30 @@ Json json_from_arm(const ReportRecord::ArmRecord& arm) {
   }
   Json witness = Json::object();
   for (const auto& [name, count] : arm.witness) witness[name] = count;
-  Json gap;
-  if (arm.gap) {
-    gap = {{"tokens", arm.gap->tokens},
-           {"different", arm.gap->different},
-           {"max_ulp", arm.gap->max_ulp}};
+  Json on_policy;
+  if (arm.on_policy) {
+    on_policy = {{"relation", to_string(arm.on_policy->rule.holds)},
+                 {"reason", arm.on_policy->rule.reason},
+                 {"holds", arm.on_policy->holds},
+                 {"tokens", arm.on_policy->tokens()},
+                 {"different", arm.on_policy->different()},
+                 {"text", arm.on_policy->text()}};
+  }
+  Json repeats = Json::array();
+  for (const RepeatedStep& each : arm.repeats) {
+    repeats.push_back({{"what", each.what},
+                       {"first", each.first},
+                       {"times", each.times},
+                       {"accepted", each.accepted},
+                       {"fails", each.is_fault}});
   }
   return {{"name", arm.name},
           {"mode", arm.mode},
           {"generator", arm.generator},
           {"trainer", arm.trainer},
-          {"gap", std::move(gap)},
+          {"on_policy", std::move(on_policy)},
+          {"sync", arm.sync},
+          {"repeats", std::move(repeats)},
           {"finished", arm.finished},
           {"steps", arm.steps},
           {"wall_seconds", arm.wall_seconds},
@@ -33,6 +46,8 @@ Json json_from_arm(const ReportRecord::ArmRecord& arm) {
           {"damage", arm.evidence.damage},
           {"witness_failure", arm.evidence.witness},
           {"nonfinite", arm.evidence.nonfinite},
+          {"sync_failure", arm.evidence.sync},
+          {"repeats_failure", arm.evidence.repeats},
           {"completion", arm.completion}};
 }
 
@@ -42,6 +57,8 @@ Json json_from_step(const ReportRecord& record, const ReportRecord::Step& step) 
     json[record.metrics[i].site] = step.values[i];
   }
   json["tokens"] = step.tokens;
+  json["on_policy"] = step.on_policy;
+  json["losses"] = step.losses;
   json["relations"] = Json::array();
   for (const ReportRecord::Cell& cell : step.cells) {
     json["relations"].push_back({{"equal", cell.equal}, {"text", cell.text}});
@@ -79,6 +96,7 @@ std::string json_report(const ReportRecord& record) {
                {"models", Json::array()},
                {"load", record.load},
                {"blind_spots", record.blind_spots},
+               {"unexercised", record.unexercised},
                {"environment", Json::object()},
                {"steps", Json::array()},
                {"verdicts", Json::array()},

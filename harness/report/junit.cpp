@@ -36,11 +36,17 @@ struct JunitCase {
 
 std::string failure_of(const ReportRecord::ArmRecord& arm) {
   if (!arm.finished) return "the arm was cut off";
-  for (const std::string& text :
-       {arm.evidence.damage, arm.evidence.witness, arm.evidence.nonfinite}) {
-    if (!text.empty()) return text;
+  return arm.evidence.first();
+}
+
+JunitCase on_policy_case(const std::string& arm, const OnPolicy& on_policy) {
+  JunitCase junit{.name = "on_policy " + arm};
+  if (!on_policy.holds) {
+    junit.failure = on_policy.text();
+  } else if (on_policy.rule.holds == Holds::kNothing) {
+    junit.skipped = "not judged: " + on_policy.rule.reason;
   }
-  return "";
+  return junit;
 }
 
 JunitCase golden_case(const GoldenCheck& check) {
@@ -63,6 +69,7 @@ std::vector<JunitCase> junit_cases(const ReportRecord& record) {
   for (const ReportRecord::ArmRecord& arm : record.arms) {
     cases.push_back(
         {.name = "arm " + arm.name, .seconds = arm.wall_seconds, .failure = failure_of(arm)});
+    if (arm.on_policy) cases.push_back(on_policy_case(arm.name, *arm.on_policy));
   }
   for (const GoldenCheck& check : record.golden) cases.push_back(golden_case(check));
   // What is no relation, arm or golden: a run that was cut off, an arm that parts from itself.

@@ -46,10 +46,12 @@ std::string markdown_report(const ReportRecord& record) {
               "Values of the first arm, and what each relation says of each step: a distance is "
               "the largest between the arms' values.",
               step_table(record));
-  add_section(text, "Generator against trainer",
+  add_details(text, "Losses of each arm", "Each step's loss as each arm has it.",
+              loss_table(record));
+  add_section(text, "On policy",
               "The same tokens scored twice in one arm, by the generator that sampled them and by "
-              "the trainer that learns from them.",
-              gap_table(record));
+              "the trainer that learns from them; and how the trainer's weights came back.",
+              on_policy_table(record));
   add_section(text, "Samples", "The first completion of the last step.", sample_table(record));
   add_section(text, "Time",
               "Seconds of wall clock and of processor time, all threads together, and the share of "
@@ -60,6 +62,8 @@ std::string markdown_report(const ReportRecord& record) {
               golden_table(record));
   text += "\n## What this run could not see\n\n";
   for (const std::string& spot : record.blind_spots) text += "- " + markdown_text(spot) + "\n";
+  text += "\n## What this run did not exercise\n\n";
+  for (const std::string& each : record.unexercised) text += "- " + markdown_text(each) + "\n";
   add_details(text, "Peak memory", "The most that tensors took at once on the card.",
               memory_table(record));
   add_details(text, "Witness: what proves the mode of each arm",

@@ -72,10 +72,26 @@ std::vector<std::string> blind_spots_of(const ReportRecord& record,
       }
     }
   }
+  for (const ReportRecord::ArmRecord& arm : record.arms) {
+    for (const RepeatedStep& each : arm.repeats) {
+      if (each.is_fault) continue;
+      spots.push_back(
+          arm.name + ": " + each.text() +
+          (each.accepted.empty() ? "." : ", as the case has it: " + each.accepted + "."));
+    }
+  }
   for (const GoldenCheck& check : record.golden) {
     if (check.is_skipped()) spots.push_back(check.arm + " was " + check.text + ".");
   }
   return spots;
+}
+
+// Whether an arm's own two sides were compared.
+bool has_policy(const std::vector<ReportRecord::ArmRecord>& arms) {
+  return std::any_of(arms.begin(), arms.end(), [](const ReportRecord::ArmRecord& arm) {
+    return arm.on_policy && arm.on_policy->rule.holds != Holds::kNothing &&
+           arm.on_policy->tokens() > 0;
+  });
 }
 
 bool has_equal_golden(const std::vector<GoldenCheck>& checks) {
@@ -125,10 +141,10 @@ ReportRecord record_from(const RecordedRun& run) {
   record.numerics = numerics_text(first.numerics);
   record.device = to_string(first.device);
   record.verdicts = judge_case(recorded, recordings);
-  add_steps(record, recordings);
   for (const ArmRecording& recording : recordings) {
     record.arms.push_back(arm_record(c.arm(recording.arm), recording));
   }
+  add_steps(record, recordings);
   if (manifest) {
     record.command = manifest->command;
     record.environment = manifest->environment;
@@ -139,8 +155,10 @@ ReportRecord record_from(const RecordedRun& run) {
       record.golden.push_back(golden_check_from_json(each));
     }
   }
-  record.has_comparison = !record.verdicts.empty() || has_equal_golden(record.golden);
+  record.has_comparison =
+      !record.verdicts.empty() || has_equal_golden(record.golden) || has_policy(record.arms);
   record.blind_spots = blind_spots_of(record, recordings);
+  record.unexercised = unexercised_by(c, recordings);
   record.failures = failures_of(record, run);
   record.holds = record.failures.empty();
   record.headline = headline_of(record, recordings.front());

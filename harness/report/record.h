@@ -9,9 +9,10 @@
 
 #include "harness/compare/evidence.h"
 #include "harness/compare/golden.h"
+#include "harness/compare/on_policy.h"
+#include "harness/compare/repeated_steps.h"
 #include "harness/compare/verdict.h"
 #include "harness/observe/manifest.h"
-#include "harness/report/gap.h"
 
 namespace samebits {
 
@@ -31,6 +32,8 @@ struct ReportRecord {
     std::vector<std::string> values;  // of the first arm, one a metric; "" where it has none
     int64_t tokens = 0;               // whose logprobs the first arm has
     std::vector<Cell> cells;          // one a relation
+    std::string on_policy;            // of the arms that are judged; "" where none is
+    std::vector<std::string> losses;  // of each arm; "" where it has none
   };
   struct PhaseTotal {
     std::string phase;
@@ -44,7 +47,9 @@ struct ReportRecord {
     std::string mode;       // "TP 1, eager", "TP 2, captured, no guards"
     std::string generator;  // "eager", "captured", "full_graph", ...
     std::string trainer;
-    std::optional<LogprobGap> gap;
+    std::optional<OnPolicy> on_policy;  // absent where it does not train
+    std::string sync;                   // what its weight syncs did, in one sentence; "" for none
+    std::vector<RepeatedStep> repeats;
     std::vector<GuardRecord> guards;
     bool finished = false;
     Evidence evidence;
@@ -67,14 +72,16 @@ struct ReportRecord {
   std::filesystem::path folder;  // of the run, as it was named
   bool is_complete = false;      // the run has its manifest
   bool holds = false;            // every relation, arm and golden
-  bool has_comparison = false;   // a relation ties two of the arms, or a golden was compared
-  std::string headline;          // the verdict in one sentence
+  // A relation ties two of the arms, an arm's two sides were compared, or a golden was.
+  bool has_comparison = false;
+  std::string headline;  // the verdict in one sentence
   std::vector<Failure> failures;
   std::string workload;  // "grpo, 5 prompts x 8 samples of at most 20 tokens, temperature 1"
   std::string numerics;  // "sm90, bfloat16, flash attention, batch and TP invariant"
   std::string device;    // "cpu"
   std::vector<Manifest::ModelEntry> models;
   std::vector<std::string> blind_spots;  // what this run could not have seen, a sentence each
+  std::vector<std::string> unexercised;  // what its case could have done and this run did not
   std::string load;  // a sentence on how busy the machine was; "" where that is not known
   std::vector<std::pair<std::string, std::string>> environment;
   std::vector<Metric> metrics;  // those that the first arm has

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "harness/compare/sync_check.h"
 #include "harness/report/record_parts.h"
 
 namespace samebits {
@@ -43,7 +44,12 @@ ReportRecord::ArmRecord arm_record(const Arm& arm, const ArmRecording& recording
   record.generator = to_string(arm.generator);
   record.trainer = to_string(arm.trainer);
   record.guards = recording.guards;
-  if (!recording.ranks.empty()) record.gap = logprob_gap(recording.ranks.front().observations);
+  if (!recording.ranks.empty()) {
+    const std::vector<Observation>& observations = recording.ranks.front().observations;
+    record.on_policy = on_policy_of(arm, recording);
+    record.sync = summary_text(sync_checks(observations));
+    record.repeats = repeated_steps(arm, observations);
+  }
   record.finished = recording.finished;
   record.evidence = evidence_of(arm, recording);
   record.steps = static_cast<int64_t>(recording.steps.size());

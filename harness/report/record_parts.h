@@ -9,11 +9,14 @@
 namespace samebits {
 
 // The step table: values of the first arm, and what each relation says of each step.
-// Needs the record's verdicts.
+// Needs the record's verdicts and arms.
 void add_steps(ReportRecord& record, const std::vector<ArmRecording>& recordings);
 
 // What an arm did: mode, evidence, times, witness.
 ReportRecord::ArmRecord arm_record(const Arm& arm, const ArmRecording& recording);
+
+// What the case of these recordings could have exercised and they did not, a sentence each.
+std::vector<std::string> unexercised_by(const Case& c, const std::vector<ArmRecording>& recordings);
 
 // Everything that failed, in the order in which a person should read it. Empty: the run holds.
 // Needs the record's arms, verdicts and goldens.

@@ -95,6 +95,26 @@ ReportRecord::Cell cell_of(const Verdict& verdict, const std::vector<const BySte
   return {false, joined};
 }
 
+// "equal", or the arms whose generator and trainer differ in this step; "" where none is judged.
+std::string on_policy_text(const std::vector<ReportRecord::ArmRecord>& arms, int64_t step) {
+  std::vector<std::string> different;
+  std::string tokens;
+  bool is_judged = false;
+  for (const ReportRecord::ArmRecord& arm : arms) {
+    if (!arm.on_policy || arm.on_policy->rule.holds == Holds::kNothing) continue;
+    for (const OnPolicy::Step& each : arm.on_policy->steps) {
+      if (each.step != step) continue;
+      is_judged = true;
+      if (each.different == 0) continue;
+      different.push_back(arm.name);
+      tokens = std::to_string(each.different) + " of " + std::to_string(each.tokens) + " tokens";
+    }
+  }
+  if (different.empty()) return is_judged ? "equal" : "";
+  if (different.size() == 1) return different[0] + " differs in " + tokens;
+  return std::to_string(different.size()) + " arms differ";
+}
+
 }  // namespace
 
 void add_steps(ReportRecord& record, const std::vector<ArmRecording>& recordings) {
@@ -118,7 +138,13 @@ void add_steps(ReportRecord& record, const std::vector<ArmRecording>& recordings
     if (is_there) record.metrics.push_back(metric);
   }
   for (const int64_t number : numbers) {
-    ReportRecord::Step row{number, {}, 0, {}};
+    ReportRecord::Step row{number, {}, 0, {}, on_policy_text(record.arms, number), {}};
+    for (const ArmRecording& recording : recordings) {
+      const BySteps& steps = arms[recording.arm];
+      const auto of_arm = steps.find(number);
+      const Observation* loss = of_arm == steps.end() ? nullptr : find_site(of_arm->second, "loss");
+      row.losses.push_back(loss == nullptr ? "" : scalar_text(*loss));
+    }
     const auto found = reference.find(number);
     for (const ReportRecord::Metric& metric : record.metrics) {
       const Observation* seen =

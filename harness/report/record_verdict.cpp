@@ -78,6 +78,33 @@ void add_unstable(std::vector<Failure>& failures, const std::optional<Manifest>&
   }
 }
 
+// An arm whose generator and trainer do not say the same, or whose weights did not arrive: one
+// block, since the second is why the first happened.
+void add_on_policy_failure(std::vector<Failure>& failures, const ReportRecord& record,
+                           const ReportRecord::ArmRecord& arm) {
+  // Two NaNs that agree are told as what they are, below.
+  const bool is_nan =
+      arm.on_policy && !arm.on_policy->comparison.first && !arm.evidence.nonfinite.empty();
+  const bool is_off = arm.on_policy && !arm.on_policy->holds && arm.finished && !is_nan;
+  if (!is_off && arm.evidence.sync.empty()) return;
+  Failure failure;
+  if (!is_off) {
+    failure.title = "the weight sync of " + arm.name + " is not whole";
+  } else if (arm.on_policy->rule.holds == Holds::kMustDiverge) {
+    failure.title = arm.name + " was to be off policy and is not: " + arm.on_policy->text();
+  } else {
+    failure.title = arm.name + " is off policy: " + arm.on_policy->text();
+    if (const auto& first = arm.on_policy->comparison.first) {
+      failure.facts.emplace_back("where", first->place());
+      failure.facts.emplace_back("values", first->values() + " (generator against trainer)");
+    }
+  }
+  if (!arm.sync.empty()) failure.facts.emplace_back("sync", arm.sync);
+  if (arm.sync.empty()) failure.facts.emplace_back("sync", arm.evidence.sync);
+  failure.next.push_back("samebits report " + run_name(record));
+  failures.push_back(std::move(failure));
+}
+
 void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record,
                       const std::optional<Manifest>& manifest) {
   for (const ReportRecord::ArmRecord& arm : record.arms) {
@@ -93,6 +120,14 @@ void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record
     if (!arm.evidence.witness.empty()) {
       failures.push_back(
           {arm.name + " did not run in its mode", {{"seen", arm.evidence.witness}}, {}});
+    }
+    add_on_policy_failure(failures, record, arm);
+    if (!arm.evidence.repeats.empty()) {
+      failures.push_back(
+          {arm.name + " repeats a step",
+           {{"seen", arm.evidence.repeats},
+            {"meaning", "steps that are copies of each other prove no more than one of them"}},
+           {}});
     }
     if (arm.evidence.nonfinite.empty()) continue;
     failures.push_back(
@@ -130,6 +165,32 @@ std::string golden_fact(const std::vector<GoldenCheck>& checks) {
   return skipped.empty() ? of : of + " (" + skipped + ")";
 }
 
+// What an arm's own two sides say, where they were judged, and where they differ unjudged.
+void add_on_policy_facts(std::vector<std::string>& facts,
+                         const std::vector<ReportRecord::ArmRecord>& arms) {
+  std::vector<std::string> equal;
+  std::vector<std::string> others;
+  int64_t tokens = 0;
+  for (const ReportRecord::ArmRecord& arm : arms) {
+    if (!arm.on_policy) continue;
+    const OnPolicy& on_policy = *arm.on_policy;
+    if (on_policy.different() == 0 && on_policy.rule.holds != Holds::kNothing) {
+      equal.push_back(arm.name);
+      tokens += on_policy.tokens();
+      continue;
+    }
+    const bool is_control = on_policy.rule.holds == Holds::kMustDiverge;
+    const bool is_judged = on_policy.rule.holds != Holds::kNothing;
+    others.push_back((is_control ? "control " : "") + arm.name + "'s " + on_policy.text() +
+                     (is_judged ? "" : ", which is not judged: " + on_policy.rule.reason));
+  }
+  if (!equal.empty()) {
+    facts.push_back("generator and trainer agree to the bit in " + list_text(equal) + " (" +
+                    std::to_string(tokens) + " tokens)");
+  }
+  facts.insert(facts.end(), others.begin(), others.end());
+}
+
 std::vector<std::string> facts_of(const ReportRecord& record, const ArmRecording& first) {
   std::vector<std::string> facts;
   for (const Verdict& verdict : record.verdicts) {
@@ -141,6 +202,7 @@ std::vector<std::string> facts_of(const ReportRecord& record, const ArmRecording
       facts.push_back((is_control ? "control " : "") + verdict.text());
     }
   }
+  add_on_policy_facts(facts, record.arms);
   if (!record.golden.empty()) facts.push_back(golden_fact(record.golden));
   return facts;
 }

@@ -56,6 +56,9 @@ Table step_table(const ReportRecord& record) {
     table.columns.push_back({metric.title, true});
   }
   table.columns.push_back({"tokens", true});
+  const bool is_judged = std::any_of(record.steps.begin(), record.steps.end(),
+                                     [](const auto& step) { return !step.on_policy.empty(); });
+  if (is_judged) table.columns.push_back({"on policy", false});
   for (size_t i = 0; i < record.verdicts.size(); ++i) {
     table.columns.push_back({column_title(record.verdicts[i].relation, i), false});
   }
@@ -63,7 +66,23 @@ Table step_table(const ReportRecord& record) {
     std::vector<std::string> row = {std::to_string(step.step)};
     row.insert(row.end(), step.values.begin(), step.values.end());
     row.push_back(std::to_string(step.tokens));
+    if (is_judged) row.push_back(step.on_policy);
     for (const ReportRecord::Cell& cell : step.cells) row.push_back(cell.text);
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+Table loss_table(const ReportRecord& record) {
+  Table table{{{"step", true}}, {}};
+  for (const ReportRecord::ArmRecord& arm : record.arms) table.columns.push_back({arm.name, true});
+  for (const ReportRecord::Step& step : record.steps) {
+    const auto has_loss = [](const std::string& loss) { return !loss.empty(); };
+    if (step.losses.size() < 2 || std::none_of(step.losses.begin(), step.losses.end(), has_loss)) {
+      continue;
+    }
+    std::vector<std::string> row = {std::to_string(step.step)};
+    row.insert(row.end(), step.losses.begin(), step.losses.end());
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -101,19 +120,30 @@ Table time_table(const ReportRecord& record) {
   return table;
 }
 
-Table gap_table(const ReportRecord& record) {
+Table on_policy_table(const ReportRecord& record) {
   Table table{{{"arm", false},
                {"generator", false},
                {"trainer", false},
-               {"tokens scored by both", true},
+               {"must hold", false},
+               {"", false},
+               {"tokens", true},
                {"differ", true},
-               {"largest gap", false}},
+               {"largest gap", false},
+               {"weight sync", false}},
               {}};
   for (const ReportRecord::ArmRecord& arm : record.arms) {
-    if (!arm.gap) continue;
-    table.rows.push_back({arm.name, arm.generator, arm.trainer, std::to_string(arm.gap->tokens),
-                          std::to_string(arm.gap->different),
-                          arm.gap->different == 0 ? "none" : ulp_text(arm.gap->max_ulp)});
+    if (!arm.on_policy) continue;
+    const OnPolicy& on_policy = *arm.on_policy;
+    const bool is_judged = on_policy.rule.holds != Holds::kNothing;
+    table.rows.push_back(
+        {arm.name, arm.generator, arm.trainer,
+         is_judged ? to_string(on_policy.rule.holds) : "nothing: " + on_policy.rule.reason,
+         !is_judged        ? ""
+         : on_policy.holds ? "holds"
+                           : "FAILS",
+         std::to_string(on_policy.tokens()), std::to_string(on_policy.different()),
+         on_policy.different() == 0 ? "none" : ulp_text(on_policy.comparison.max_logprob_ulp),
+         arm.sync});
   }
   return table;
 }

@@ -7,14 +7,15 @@
 namespace samebits {
 
 Table step_table(const ReportRecord& record);
+Table loss_table(const ReportRecord& record);  // of several arms; no rows where there is one
 Table relation_table(const ReportRecord& record);
 Table time_table(const ReportRecord& record);
-Table gap_table(const ReportRecord& record);      // of the arms that roll out and train
-Table memory_table(const ReportRecord& record);   // no rows where nothing was measured
-Table sample_table(const ReportRecord& record);   // no rows where no arm generates text
-Table setup_table(const ReportRecord& record);    // model, workload, numerics, device
-Table witness_table(const ReportRecord& record);  // no rows where no arm counts anything
-Table guard_table(const ReportRecord& record);    // no rows where no graph has a guard
+Table on_policy_table(const ReportRecord& record);  // of the arms that roll out and train
+Table memory_table(const ReportRecord& record);     // no rows where nothing was measured
+Table sample_table(const ReportRecord& record);     // no rows where no arm generates text
+Table setup_table(const ReportRecord& record);      // model, workload, numerics, device
+Table witness_table(const ReportRecord& record);    // no rows where no arm counts anything
+Table guard_table(const ReportRecord& record);      // no rows where no graph has a guard
 Table golden_table(const ReportRecord& record);
 Table environment_table(const ReportRecord& record);
 

@@ -8,7 +8,6 @@
 
 #include "harness/core/error.h"
 #include "harness/workload/rewards.h"
-#include "harness/workload/weight_sync.h"
 
 namespace samebits {
 namespace {
@@ -16,6 +15,15 @@ namespace {
 void observe_logprobs(Observer& observer, size_t sample, const std::vector<float>& logprobs) {
   for (size_t t = 0; t < logprobs.size(); ++t) {
     observer.observe(fmt::format("logprob[{},{}]", sample, t), at::scalar_tensor(logprobs[t]));
+  }
+}
+
+// `where`: "" for the trainer's after the optimizer, which arms are compared by.
+void observe_weights(Observer& observer, const Qwen3& model, const std::string& where) {
+  const c10::NoGradGuard no_grad;
+  for (const Parameter& parameter : model.parameters()) {
+    observer.observe(where.empty() ? parameter.site : fmt::format("{}[{}]", where, parameter.site),
+                     parameter.tensor.detach());
   }
 }
 
@@ -55,13 +63,13 @@ std::unique_ptr<Engine> make_engine(const Arm& arm, const Qwen3& model, int64_t 
   return std::make_unique<Engine>(model, settings);
 }
 
-Grpo::Grpo(const Arm& arm)
+Grpo::Grpo(const Arm& arm, const MakeSync& make_sync)
     : arm_(arm),
       tokenizer_(Tokenizer::from_folder(arm.model)),
       prompts_(encode_prompts(arm, tokenizer_)),
       parallel_(make_parallel(arm)),
-      generator_(make_model(arm, parallel_)),
-      trained_(make_model(arm, parallel_)) {
+      generator_(make_model(arm, parallel_, arm.workload.untied_head == UntiedHead::kGenerator)),
+      trained_(make_model(arm, parallel_, arm.workload.untied_head == UntiedHead::kTrainer)) {
   size_t longest = 0;
   for (const auto& prompt : prompts_) longest = std::max(longest, prompt.size());
   engine_ =
@@ -71,15 +79,15 @@ Grpo::Grpo(const Arm& arm)
   trainer_ = std::make_unique<Trainer>(*trained_, *optimizer_, arm.workload.loss,
                                        static_cast<int64_t>(prompts_.size()) * arm.workload.group,
                                        arm.trainer, arm.guards);
+  sync_ = make_sync(arm.workload.sync, *trained_, *generator_);
 }
 
 StepOutcome Grpo::step(int64_t step, Observer& observer) {
   StepOutcome outcome;
   const Counters before = witness();
   const std::vector<Sample> samples = rollout(step, observer, outcome.completion);
-  train(samples, observer);
-  observer.begin_phase("sync");
-  sync_weights(*trained_, *generator_);
+  for (int64_t update = 0; update < arm_.workload.updates; ++update) train(samples, observer);
+  sync(observer);
   outcome.witness = growth_of(before, witness());
   return outcome;
 }
@@ -106,14 +114,33 @@ std::vector<GuardRecord> Grpo::guards() const {
   return guards;
 }
 
+int64_t Grpo::sequences_of_step() const {
+  return static_cast<int64_t>(prompts_.size()) * arm_.workload.group;
+}
+
+// By default every sequence of a run has an id of its own, so no two share random numbers.
+int64_t Grpo::draw_id(int64_t step, int64_t sequence) const {
+  switch (arm_.workload.draws) {
+    case Draws::kPerStep:
+      return step * sequences_of_step() + sequence;
+    case Draws::kSame:
+      return sequence;
+    case Draws::kSameForEachPrompt:
+      return sequence % arm_.workload.group;
+  }
+  return 0;
+}
+
 std::vector<Sample> Grpo::rollout(int64_t step, Observer& observer, std::string& first_text) {
   observer.begin_phase("rollout");
   const WorkloadSettings& settings = arm_.workload;
-  const int64_t sequences = static_cast<int64_t>(prompts_.size()) * settings.group;
+  const int64_t sequences = sequences_of_step();
   std::vector<Request> requests;
   for (int64_t i = 0; i < sequences; ++i) {
-    // Every sequence of a run has an id of its own, so no two share random numbers.
-    requests.push_back({step * sequences + i, prompts_[i / settings.group], {}});
+    requests.push_back({draw_id(step, i), prompts_[i / settings.group], {}});
+  }
+  for (size_t i = 0; i < requests.size(); ++i) {
+    observer.observe(fmt::format("draw[{}]", i), at::tensor({arm_.seed, requests[i].id}));
   }
   const std::vector<Completion> completions = engine_->generate(
       requests,
@@ -121,32 +148,27 @@ std::vector<Sample> Grpo::rollout(int64_t step, Observer& observer, std::string&
       &observer);
 
   std::vector<Sample> samples;
+  std::vector<float> rewards;
   float reward_sum = 0.0f;
-  std::vector<float> group_rewards;
   for (size_t i = 0; i < completions.size(); ++i) {
     const Completion& completion = completions[i];
     const size_t prompt = i / settings.group;
     const std::string text = tokenizer_.decode(completion.tokens, /*skip_special=*/true);
-    const float reward = static_cast<float>(reward_of(text, settings.prompts[prompt].answer));
+    rewards.push_back(static_cast<float>(reward_of(text, settings.prompts[prompt].answer)));
+    reward_sum += rewards.back();
     if (i == 0) first_text = text;
     observer.observe(fmt::format("completion[{}]", i), at::tensor(completion.tokens));
     observe_logprobs(observer, i, completion.logprobs);
-    observer.observe(fmt::format("reward[{}]", i), at::scalar_tensor(reward));
-    reward_sum += reward;
+    observer.observe(fmt::format("reward[{}]", i), at::scalar_tensor(rewards.back()));
 
     std::vector<int64_t> tokens = prompts_[prompt];
     tokens.insert(tokens.end(), completion.tokens.begin(), completion.tokens.end());
     samples.push_back({std::move(tokens), static_cast<int64_t>(prompts_[prompt].size()),
                        completion.logprobs, 0.0f});
-    group_rewards.push_back(reward);
-    if (static_cast<int64_t>(group_rewards.size()) == settings.group) {
-      const std::vector<float> advantages = advantages_of(group_rewards, settings.advantage);
-      for (size_t j = 0; j < advantages.size(); ++j) {
-        samples[samples.size() - advantages.size() + j].advantage = advantages[j];
-      }
-      group_rewards.clear();
-    }
   }
+  const std::vector<float> advantages =
+      advantages_of_step(rewards, settings.group, settings.advantage);
+  for (size_t i = 0; i < samples.size(); ++i) samples[i].advantage = advantages[i];
   observer.observe("reward_mean",
                    at::scalar_tensor(reward_sum / static_cast<float>(completions.size())));
   return samples;
@@ -163,13 +185,22 @@ void Grpo::train(const std::vector<Sample>& samples, Observer& observer) {
   observer.observe("entropy", at::scalar_tensor(result.entropy));
   observer.observe("kl", at::scalar_tensor(result.kl));
   observer.observe("loss", at::scalar_tensor(result.loss));
+  observer.observe("clipped", at::scalar_tensor(result.clipped, at::kLong));
 
   observer.begin_phase("optimizer");
   observer.observe("grad_norm", optimizer_->step());
-  const c10::NoGradGuard no_grad;
-  for (const Parameter& parameter : trained_->parameters()) {
-    observer.observe(parameter.name, parameter.tensor.detach());
-  }
+}
+
+// What is seen of the weights has a phase of its own, so that a sync's time is that of the sync.
+void Grpo::sync(Observer& observer) {
+  observer.begin_phase("weights");
+  observe_weights(observer, *trained_, "");
+  observe_weights(observer, *generator_, "generator.before");
+  observer.begin_phase("sync");
+  sync_();
+  observer.begin_phase("weights");
+  observe_weights(observer, *generator_, "generator.after");
+  observe_weights(observer, *trained_, "trainer.after");
 }
 
 }  // namespace samebits

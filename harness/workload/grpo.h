@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,15 +10,22 @@
 #include "harness/workload/optimizer.h"
 #include "harness/workload/tokenizer/tokenizer.h"
 #include "harness/workload/trainer.h"
+#include "harness/workload/weight_sync.h"
 #include "harness/workload/workload.h"
 
 namespace samebits {
 
-// Group-relative policy optimisation as torchtitan's simple RL loop runs it: sample a group for
-// every prompt, score, one optimizer step over all sequences, sync the generator's weights.
+// Group-relative policy optimisation in the form of torchtitan's simple RL loop: sample a group for
+// every prompt, score, `updates` optimizer steps over all sequences, sync the generator's weights.
+//
+// Phase "weights" is no part of the loop: it observes the trainer's weights after the optimizer
+// (NAME), and the weights on both sides of the sync: generator.before[NAME], generator.after[NAME],
+// trainer.after[NAME]. draw[i] is what keys the random numbers of sample i: the seed and its id.
 class Grpo : public Workload {
  public:
-  explicit Grpo(const Arm& arm);
+  // `make_sync`: how weights reach the generator; tests plant faults there.
+  using MakeSync = std::function<WeightSync(const SyncSettings&, const Qwen3& from, Qwen3& to)>;
+  explicit Grpo(const Arm& arm, const MakeSync& make_sync = make_weight_sync);
   StepOutcome step(int64_t step, Observer& observer) override;
   std::vector<std::string> saved_graphs() const override {
     return engine_->runner().saved_graphs();
@@ -27,6 +35,9 @@ class Grpo : public Workload {
  private:
   std::vector<Sample> rollout(int64_t step, Observer& observer, std::string& first_text);
   void train(const std::vector<Sample>& samples, Observer& observer);
+  void sync(Observer& observer);
+  int64_t sequences_of_step() const;
+  int64_t draw_id(int64_t step, int64_t sequence) const;  // of a step's sequence
   Counters witness() const;
   std::vector<const ModedProgram*> training_programs() const;  // of a step, in its order
 
@@ -39,6 +50,7 @@ class Grpo : public Workload {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Trainer> trainer_;
+  WeightSync sync_;
 };
 
 // Token ids of the arm's prompts. Throws InputError for one that encodes to nothing.

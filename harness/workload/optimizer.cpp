@@ -22,8 +22,10 @@ Optimizer::Optimizer(Qwen3& model, const OptimizerSettings& settings, Execution 
     State state;
     if (settings.master)
       state.master = weight.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
-    state.m = at::zeros_like(weight, weight.options().dtype(at::kFloat));
-    state.v = at::zeros_like(weight, weight.options().dtype(at::kFloat));
+    const auto moments =
+        weight.options().dtype(settings.state == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat);
+    state.m = at::zeros_like(weight, moments);
+    state.v = at::zeros_like(weight, moments);
     states_.push_back(std::move(state));
     gradients_.push_back(at::zeros_like(weight, weight.options().dtype(sums)));
   }

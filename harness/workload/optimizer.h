@@ -13,8 +13,8 @@ namespace samebits {
 
 // AdamW with gradient accumulation and clipping by the global norm, over the parameters of one
 // model. With master weights, gradients are summed and weights are kept in float32 and the model
-// gets their rounding; without, both stay in the model's dtype, as in upstream's loop. The moments
-// are float32 either way.
+// gets their rounding; without, both stay in the model's dtype, as in upstream's loop, where the
+// moments are of that dtype too: OptimizerSettings::state.
 //
 // A step is one program: the norm of the sums, the scale that clips by it, the update of every
 // parameter, and the clearing of the sums. It runs as its own operators or from the graph that was

@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <array>
+#include <cmath>
 #include <string>
 
 #include "harness/kernels/cpu/math.h"
@@ -76,6 +77,38 @@ std::vector<float> advantages_of(const std::vector<float>& rewards,
   const float mean = sum / static_cast<float>(rewards.size());
   for (float& value : values) value = weighted ? value / mean - 1.0f : value - mean;
   return values;
+}
+
+std::vector<float> normalized(const std::vector<float>& rewards) {
+  const auto count = static_cast<float>(rewards.size());
+  float sum = 0.0f;
+  for (const float reward : rewards) sum += reward;
+  const float mean = sum / count;
+  std::vector<float> values;
+  float squares = 0.0f;
+  for (const float reward : rewards) {
+    values.push_back(reward - mean);
+    squares += values.back() * values.back();
+  }
+  const float deviation = rewards.size() > 1 ? std::sqrt(squares / (count - 1.0f)) : 0.0f;
+  if (deviation > 1e-8f) {
+    for (float& value : values) value /= deviation;
+  }
+  return values;
+}
+
+std::vector<float> advantages_of_step(const std::vector<float>& rewards, int64_t group,
+                                      const AdvantageSettings& settings) {
+  const std::vector<float> all =
+      settings.normalize == Normalize::kBatch ? normalized(rewards) : rewards;
+  std::vector<float> advantages;
+  for (auto begin = all.begin(); begin != all.end(); begin += group) {
+    std::vector<float> of_group(begin, begin + group);
+    if (settings.normalize == Normalize::kGroup) of_group = normalized(of_group);
+    const std::vector<float> values = advantages_of(of_group, settings);
+    advantages.insert(advantages.end(), values.begin(), values.end());
+  }
+  return advantages;
 }
 
 }  // namespace samebits

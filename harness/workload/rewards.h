@@ -19,4 +19,14 @@ double reward_of(std::string_view completion, std::string_view answer);
 std::vector<float> advantages_of(const std::vector<float>& rewards,
                                  const AdvantageSettings& settings);
 
+// (r - mean) / std, float32, one rounding an operation, sums in ascending order; std is without
+// bias, sqrt(sum((r - mean)^2) / (n - 1)). Only r - mean where it is at most 1e-8, or n is 1.
+// Source of the semantics: torchtitan's simple RL loop, which normalises before it weighs.
+std::vector<float> normalized(const std::vector<float>& rewards);
+
+// Advantages of a step, whose groups of `group` rewards follow each other. What `normalize` asks
+// for comes first, over a group or over them all.
+std::vector<float> advantages_of_step(const std::vector<float>& rewards, int64_t group,
+                                      const AdvantageSettings& settings);
+
 }  // namespace samebits

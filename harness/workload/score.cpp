@@ -55,7 +55,7 @@ StepOutcome Score::step(int64_t step, Observer& observer) {
 void Score::observe_weights(Observer& observer) const {
   observer.begin_phase("weights");
   for (const Parameter& parameter : model_->parameters()) {
-    observer.observe(parameter.name, parameter.tensor.detach());
+    observer.observe(parameter.site, parameter.tensor.detach());
   }
 }
 

@@ -129,6 +129,8 @@ TrainResult Trainer::accumulate(const std::vector<Sample>& samples) {
     result.pg += parts[3];
     result.entropy += parts[4];
     result.kl += parts[5];
+    const float clip = static_cast<float>(loss_.clip);
+    if (parts[2] < 1 - clip || parts[2] > 1 + clip) ++result.clipped;
     const float* values = outputs[2].const_data_ptr<float>();
     result.logprobs.emplace_back(values, values + outputs[2].numel());
   }

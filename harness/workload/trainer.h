@@ -24,6 +24,7 @@ struct TrainResult {
   float pg = 0;
   float entropy = 0;
   float kl = 0;
+  int64_t clipped = 0;  // sequences whose ratio left the range that the loss clips to
   std::vector<std::vector<float>> logprobs;
 };
 

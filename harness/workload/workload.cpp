@@ -7,12 +7,14 @@
 #include "harness/capture/graph_file.h"
 #include "harness/core/error.h"
 #include "harness/core/file.h"
+#include "harness/core/text.h"
 #include "harness/kernels/device.h"
 #include "harness/mesh/device_mesh.h"
 #include "harness/model/checkpoint.h"
 #include "harness/workload/grpo.h"
 #include "harness/workload/memory_plan.h"
 #include "harness/workload/score.h"
+#include "harness/workload/weight_sync.h"
 
 namespace samebits {
 
@@ -31,10 +33,14 @@ TensorParallel make_parallel(const Arm& arm) {
   return TensorParallel(make_local_mesh(arm.mesh.tp, arm.mesh.gathered_size));
 }
 
-std::unique_ptr<Qwen3> make_model(const Arm& arm, const TensorParallel& parallel) {
-  const Qwen3Config config = qwen3_config_from_folder(arm.model);
+std::unique_ptr<Qwen3> make_model(const Arm& arm, const TensorParallel& parallel, bool untie_head) {
+  Qwen3Config config = qwen3_config_from_folder(arm.model);
   check_tensor_parallel(config, arm.mesh.tp, arm.numerics.tp_invariant);
   Weights weights = load_checkpoint(arm.model, config);
+  if (untie_head) {
+    config.tie_word_embeddings = false;
+    weights["lm_head.weight"] = weights.at("model.embed_tokens.weight");
+  }
   if (arm.device == DeviceKind::kCuda) {
     for (auto& [name, weight] : weights) weight = weight.to(at::kCUDA);
   }
@@ -64,6 +70,12 @@ void check_arm(const Arm& arm) {
     throw InputError(fmt::format("arm {}: generator", arm.name),
                      fmt::format("persistent with mesh.tp {}", arm.mesh.tp), "mesh.tp 1");
   }
+  if (arm.workload.untied_head != UntiedHead::kNone && !config.tie_word_embeddings) {
+    throw InputError(fmt::format("arm {}: workload.untied_head", arm.name),
+                     quoted(to_string(arm.workload.untied_head)) + " of a model that ties nothing",
+                     "a checkpoint with tie_word_embeddings true");
+  }
+  check_sync(arm.workload.sync, config);
   if (!arm.graph.empty()) {
     check_graph_text(read_text_file(arm.graph.string()), arm.graph.string());
   }

@@ -49,8 +49,10 @@ std::unique_ptr<Workload> make_workload(const Arm& arm);
 // The arm's mesh: one for all of its models, so that weights can be copied between them.
 TensorParallel make_parallel(const Arm& arm);
 
-// A model as an arm asks for it, from the arm's folder.
-std::unique_ptr<Qwen3> make_model(const Arm& arm, const TensorParallel& parallel);
+// A model as an arm asks for it, from the arm's folder. `untie_head`: with an output head of its
+// own, a copy of the embedding, where the checkpoint ties the two.
+std::unique_ptr<Qwen3> make_model(const Arm& arm, const TensorParallel& parallel,
+                                  bool untie_head = false);
 Numerics numerics_from_settings(const NumericsSettings& settings);
 
 }  // namespace samebits

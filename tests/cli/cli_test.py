@@ -162,9 +162,14 @@ class CliTest(unittest.TestCase):
         self.assertEqual(samebits(*small, "--force").returncode, 0)
         self.refused(*small, "--force", "--resume", naming=["--resume"])
         self.refused(*small, "--force", "--golden", self.folder / "nosuch", naming=["nosuch"])
-        # Other settings: nothing is compared any more, which is said, is no pass, and fails where one was demanded.
+        # Other settings: no golden is compared any more, which is said, is no pass, and fails where one was demanded.
         other = (*small, "--force", "--set", "seed=7", "--junit", junit)
         result = samebits(*other)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertIn("0 of 1 arms equal their goldens (eager was not compared", " ".join(result.stdout.split()))
+        self.assertEqual(junit.read_text().count("<skipped"), 1)
+        # Nothing at all to compare: an arm that does not train, alone.
+        result = samebits(*other, "--set", "workload.name=decode")
         self.assertEqual(result.returncode, 0, result.stdout)
         self.assertIn("Recorded. Nothing was compared", result.stdout)
         self.assertNotIn("equal", result.stdout)

@@ -18,7 +18,7 @@ const Relation kBitExact = {.arms = {"a", "b"}, .reason = ""};
 TEST(CompareStreams, EqualStreamsAgree) {
   const PairComparison comparison = compare_streams(grpo_stream(3), grpo_stream(3), kBitExact);
   EXPECT_TRUE(comparison.agrees());
-  EXPECT_EQ(comparison.compared, 36);
+  EXPECT_EQ(comparison.compared, 72);
   EXPECT_EQ(comparison.different, 0);
   EXPECT_FALSE(comparison.first_different_step);
 }
@@ -33,7 +33,7 @@ TEST(CompareStreams, OneBitIsFoundWhereverItIs) {
     EXPECT_EQ(comparison.first->site, each.site);
     EXPECT_EQ(comparison.first->step, each.step);
     EXPECT_EQ(comparison.first->distance, 1u);
-    EXPECT_EQ(comparison.different, 1);
+    EXPECT_EQ(comparison.different, each.site.starts_with("logprob") ? 2 : 1);  // in both phases
   }
 }
 
@@ -43,7 +43,7 @@ TEST(CompareStreams, FirstDivergenceIsTheFirstInProgramOrder) {
   other = nudged(other, 1, "logprob[1,0]", 2);
   const PairComparison comparison = compare_streams(grpo_stream(3), other, kBitExact);
   EXPECT_EQ(comparison.first->text().substr(0, 29), "step 1, rollout, logprob[1,0]");
-  EXPECT_EQ(comparison.different, 3);
+  EXPECT_EQ(comparison.different, 4);  // the logprob in both phases
   EXPECT_EQ(comparison.first_different_step, 1);
   EXPECT_EQ(comparison.max_loss_ulp, 9u);
   EXPECT_EQ(comparison.max_logprob_ulp, 2u);

@@ -237,9 +237,10 @@ TEST_F(Golden, CondensingFoldsIndexedSitesAndKeepsTheRest) {
   for (const Observation& each : condense(recording("a", grpo_stream(1)))) {
     sites.push_back(each.site);
   }
-  EXPECT_THAT(sites,
-              ElementsAre("completion[*]", "logprob[*]", "reward[*]", "completion[*]", "logprob[*]",
-                          "reward[*]", "reward_mean", "loss", "kl", "grad_norm"));
+  EXPECT_THAT(sites, ElementsAre("completion[*]", "logprob[*]", "reward[*]", "completion[*]",
+                                 "logprob[*]", "reward[*]", "reward_mean", "logprob[*]", "loss",
+                                 "kl", "grad_norm", "norm.weight", "output.weight",
+                                 "generator.before[*]", "generator.after[*]", "trainer.after[*]"));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/core/case.h"
 #include "harness/observe/arm_recording.h"
 
 // Hand-written recordings.
@@ -19,7 +20,36 @@ inline Observation tokens(int64_t step, const std::string& site, std::vector<int
   return observe_tensor(step, "rollout", 0, site, Dtype::int64, {count}, ids.data());
 }
 
-// A small GRPO run: two samples of two tokens a step.
+// The arm of a case with these keys.
+inline Arm arm_of(const std::string& keys) {
+  return parse_case(R"({"name": "c", "model": "m", "arms": {"a": {)" + keys + "}}}", "c.json")
+      .arms[0];
+}
+
+// A weight of one element, as the phase "weights" observes it.
+inline Observation weight(int64_t step, const std::string& site, float value) {
+  return observe_tensor(step, "weights", 0, site, Dtype::float32, {1}, &value);
+}
+
+// Two weights on both sides of a sync that brings them over: each is its number and the step.
+inline void add_weights(std::vector<Observation>& stream, int64_t step) {
+  const std::vector<std::string> names = {"norm.weight", "output.weight"};
+  const auto value = [&](size_t i, int64_t moves) {
+    return static_cast<float>(10 * i) + static_cast<float>(moves);
+  };
+  const auto add = [&](const std::string& where, int64_t moves) {
+    for (size_t i = 0; i < names.size(); ++i) {
+      const std::string site = where.empty() ? names[i] : where + "[" + names[i] + "]";
+      stream.push_back(weight(step, site, value(i, moves)));
+    }
+  };
+  add("", step + 1);
+  add("generator.before", step);
+  add("generator.after", step + 1);
+  add("trainer.after", step + 1);
+}
+
+// A small GRPO run: two samples of two tokens a step, scored by both sides.
 inline std::vector<Observation> grpo_stream(int64_t steps) {
   std::vector<Observation> stream;
   for (int64_t step = 0; step < steps; ++step) {
@@ -35,9 +65,15 @@ inline std::vector<Observation> grpo_stream(int64_t steps) {
       stream.push_back(scalar(step, "rollout", "reward" + index, base));
     }
     stream.push_back(scalar(step, "rollout", "reward_mean", base));
+    for (const Observation& each : std::vector(stream)) {
+      if (each.step != step || !each.site.starts_with("logprob")) continue;
+      stream.push_back(each);
+      stream.back().phase = "train";
+    }
     stream.push_back(scalar(step, "train", "loss", 7.4252f / base));
     stream.push_back(scalar(step, "train", "kl", 0));
     stream.push_back(scalar(step, "train", "grad_norm", 1.5f * base));
+    add_weights(stream, step);
   }
   return stream;
 }
@@ -75,12 +111,17 @@ inline size_t at_site(const std::vector<Observation>& stream, int64_t step,
   return stream.size();
 }
 
-// The same stream with one scalar moved by one representable value.
+inline void nudge(Observation& moved, int64_t ulp = 1) {
+  const auto bits = static_cast<uint32_t>(*moved.bits + static_cast<uint64_t>(ulp));
+  moved = observe_tensor(moved.step, moved.phase, 0, moved.site, Dtype::float32, {}, &bits);
+}
+
+// The same stream with one scalar moved by one representable value, in each phase that has it.
 inline std::vector<Observation> nudged(std::vector<Observation> stream, int64_t step,
                                        const std::string& site, int64_t ulp = 1) {
-  Observation& moved = stream.at(at_site(stream, step, site));
-  const auto bits = static_cast<uint32_t>(*moved.bits + static_cast<uint64_t>(ulp));
-  moved = observe_tensor(step, moved.phase, 0, site, Dtype::float32, {}, &bits);
+  for (Observation& each : stream) {
+    if (each.step == step && each.site == site) nudge(each, ulp);
+  }
   return stream;
 }
 

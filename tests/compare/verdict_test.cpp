@@ -38,7 +38,7 @@ TEST(Verdict, OneBitInTheThirdArmFailsAndIsNamed) {
                       recording("c", nudged(grpo_stream(3), 1, "loss"))});
   EXPECT_FALSE(verdict.holds);
   EXPECT_THAT(verdict.text(), HasSubstr("a and c diverge at step 1, train, loss: 9.9"));
-  EXPECT_THAT(verdict.text(), HasSubstr("1 ULP (1 of 36 observations differ)"));
+  EXPECT_THAT(verdict.text(), HasSubstr("1 ULP (1 of 72 observations differ)"));
   EXPECT_THAT(json_from_verdict(verdict).dump(), HasSubstr("\"first_different_step\":1"));
 }
 
@@ -88,7 +88,7 @@ TEST(Verdict, BoundFailsOfATensorThatItCannotJudgeUnlessTheRelationSaysNotToComp
   close.tensors = TensorRule::kNotCompared;
   const Verdict verdict = judge_relation(close, arms);
   EXPECT_TRUE(verdict.holds);
-  EXPECT_EQ(verdict.pairs[0].comparison.compared, 36);
+  EXPECT_EQ(verdict.pairs[0].comparison.compared, 72);
   EXPECT_THAT(verdict.text(), HasSubstr("(1 tensors whose digests differ were not compared)"));
 }
 

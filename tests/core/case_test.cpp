@@ -21,6 +21,19 @@ const char* const kCase = R"({
                                   "generator": "captured", "guards": "drop"}},
   "relations": [{"arms": ["eager", "other"], "holds": "bit_exact"}]})";
 
+// Keys that came after the first goldens, each with a value that says something.
+const std::vector<std::pair<std::string, std::string>> kYoungerKeys = {
+    {"on_policy", R"(on_policy={"holds":"ulp","max_ulp":3,"reason":"r"})"},
+    {"repeats", R"(repeats={"rollouts":"r"})"},
+    {"sync", R"(workload.sync="never")"},
+    {"sync", R"(workload.sync={"late":2})"},
+    {"sync", R"(workload.sync={"except":["norm*"]})"},
+    {"draws", R"(workload.draws="same")"},
+    {"updates", R"(workload.updates=2)"},
+    {"untied_head", R"(workload.untied_head="trainer")"},
+    {"normalize", R"(workload.advantage.normalize="batch")"},
+    {"state", R"(workload.optimizer={"master":"none","state":"bfloat16"})"}};
+
 Case read(const std::vector<std::string>& overrides = {}) {
   return parse_case(kCase, "cases/c.json", overrides);
 }
@@ -156,11 +169,57 @@ TEST(ParseCase, MustDivergeWantsTwoArms) {
   EXPECT_THAT(message_of<InputError>([&] { parse_case(three, "c.json"); }), HasSubstr("exactly 2"));
 }
 
+TEST(ParseCase, WhatHoldsBetweenTheTwoSidesOfAnArm) {
+  EXPECT_FALSE(read().arms[0].on_policy);
+  const Case c = read({R"(on_policy={"holds": "ulp", "max_ulp": 3, "reason": "r"})"});
+  ASSERT_TRUE(c.arms[1].on_policy);
+  EXPECT_EQ(c.arms[1].on_policy->holds, Holds::kUlp);
+  EXPECT_EQ(c.arms[1].on_policy->max_ulp, 3);
+  EXPECT_EQ(
+      read({R"(other.on_policy={"holds": "none", "reason": "r"})"}).arm("other").on_policy->holds,
+      Holds::kNothing);
+  for (const char* bad :
+       {R"({"holds": "none"})", R"({"holds": "must_diverge"})", R"({"holds": "ulp", "max_ulp": 3})",
+        R"({"holds": "equal"})", R"({"holds": "bit_exact", "max_ulp": 3, "reason": "r"})",
+        R"({"holds": "bit_exact", "arms": ["eager"]})",
+        R"({"holds": "ulp", "max_ulp": 3, "reason": "r", "tensors": "must_match"})"}) {
+    EXPECT_NE(error_of({std::string("on_policy=") + bad}), "") << bad;
+  }
+  EXPECT_THAT(error_of({"relations.0.holds=none"}), HasSubstr("one of"));
+}
+
+TEST(ParseCase, LoopSettings) {
+  const WorkloadSettings plain = read().arms[0].workload;
+  EXPECT_TRUE(plain.sync.is_whole());
+  EXPECT_EQ(plain.updates, 1);
+  EXPECT_FALSE(read({"workload.sync=never"}).arms[0].workload.sync.is_on);
+  EXPECT_TRUE(read({"workload.sync=every"}).arms[0].workload.sync.is_whole());
+  EXPECT_EQ(read({R"(workload.sync={"late": 2})"}).arms[0].workload.sync.late, 2);
+  EXPECT_THAT(read({R"(workload.sync={"except": ["norm*"]})"}).arms[0].workload.sync.except,
+              ElementsAre("norm*"));
+  EXPECT_EQ(read({"workload.draws=same_for_each_prompt"}).arms[0].workload.draws,
+            Draws::kSameForEachPrompt);
+  EXPECT_EQ(read({"workload.advantage.normalize=batch"}).arms[0].workload.advantage.normalize,
+            Normalize::kBatch);
+  for (const char* bad :
+       {"sync=sometimes", R"(sync={})", R"(sync={"late": 0})", R"(sync={"except": []})",
+        R"(sync={"late": 1, "except": ["a"]})", "draws=random", "updates=0", "untied_head=both"}) {
+    EXPECT_NE(error_of({std::string("workload.") + bad}), "") << bad;
+  }
+}
+
 TEST(CanonicalJson, IsACaseOfTheSameMeaning) {
   const Case c = read({"other.seed=3"});
   const std::string text = canonical_json(c);
   EXPECT_EQ(canonical_json(parse_case(text, "cases/c.json")), text);
   EXPECT_NE(canonical_json(read()), text);
+  for (const auto& [key, override_text] : kYoungerKeys) {
+    SCOPED_TRACE(override_text);
+    const std::string young = canonical_json(read({override_text}));
+    EXPECT_NE(young, canonical_json(read()));
+    EXPECT_EQ(canonical_json(parse_case(young, "cases/c.json")), young);
+    EXPECT_THAT(canonical_json(read()), Not(HasSubstr('"' + key + '"')));
+  }
   EXPECT_THAT(text, Not(HasSubstr("buckets")));  // younger than the first goldens
   const std::string with_buckets = canonical_json(read({"buckets=[2,4]"}));
   EXPECT_EQ(canonical_json(parse_case(with_buckets, "cases/c.json")), with_buckets);
@@ -173,6 +232,10 @@ TEST(SettingsDigest, CoversWhatDecidesTheBits) {
   EXPECT_EQ(digest({}), digest({"steps=9"}));
   EXPECT_EQ(digest({}), digest({"timeout_s=9"}));
   EXPECT_EQ(digest({}), digest({"other.seed=9"}));
+  EXPECT_EQ(digest({}), digest({R"(on_policy={"holds": "none", "reason": "r"})"}));
+  EXPECT_EQ(digest({}), digest({R"(repeats={"weights": "r"})"}));
+  EXPECT_NE(digest({}), digest({"workload.sync=never"}));
+  EXPECT_NE(digest({}), digest({"workload.draws=same"}));
   for (const char* changed : {"seed=9", "mesh.tp=1", "numerics.fused_rounding=true", "model=x",
                               "workload.loss.kl=0.5", "eager.guards=drop", "buckets=[1]"}) {
     EXPECT_NE(digest({}), digest({changed})) << changed;

@@ -47,16 +47,16 @@ TEST_F(Writers, LastScreenOfAFailureSaysWhoWhereByHowMuchAndWhatToDo) {
   EXPECT_THAT(text, HasSubstr("\neager and captured-tp2 diverge\n"
                               "  where     step 2, train, loss\n"
                               "  values    7.4252 against 7.4252024, 5 ULP\n"
-                              "  compared  1 of 36 observations differ\n"
+                              "  compared  1 of 72 observations differ\n"
                               "  next      samebits report "));
   EXPECT_THAT(text, HasSubstr("samebits repro new NAME --from "));
 }
 
 TEST_F(Writers, MarkdownHasTheTableAndEscapesCells) {
   const std::string text = markdown_report(record_of({}));
-  EXPECT_THAT(text, HasSubstr("| step | loss | reward | grad norm | KL | tokens | [1] bit_exact "
-                              "| [2] fused |\n|---:|---:|"));
-  EXPECT_THAT(text, HasSubstr("| 0 | 14.8504 | 0.5 | 0.75 | 0 | 4 | equal | equal |\n"));
+  EXPECT_THAT(text, HasSubstr("| step | loss | reward | grad norm | KL | tokens | on policy | "
+                              "[1] bit_exact | [2] fused |\n|---:|---:|"));
+  EXPECT_THAT(text, HasSubstr("| 0 | 14.8504 | 0.5 | 0.75 | 0 | 4 | equal | equal | equal |\n"));
   EXPECT_THAT(text, HasSubstr("abc\\|def"));
   EXPECT_THAT(text, HasSubstr("`samebits run cases/grpo-tiny.json`"));
 }
@@ -71,11 +71,11 @@ TEST_F(Writers, JsonSaysTheSame) {
 
 TEST_F(Writers, JunitCountsFailures) {
   const std::string bad = junit_report(failed());
-  EXPECT_THAT(bad, HasSubstr("tests=\"7\" failures=\"2\" skipped=\"0\""));
+  EXPECT_THAT(bad, HasSubstr("tests=\"10\" failures=\"2\" skipped=\"0\""));
   EXPECT_THAT(bad, HasSubstr("<failure message=\"eager and captured-tp2 diverge at step 2"));
   std::filesystem::remove_all(folder_ / "run");
   const std::string good = junit_report(record_of({}));
-  EXPECT_THAT(good, HasSubstr("tests=\"7\" failures=\"0\" skipped=\"0\""));
+  EXPECT_THAT(good, HasSubstr("tests=\"10\" failures=\"0\" skipped=\"0\""));
   EXPECT_THAT(good, Not(HasSubstr("<failure")));
 }
 

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <map>
+
 #include "harness/compare/bless.h"
 #include "harness/core/error.h"
 #include "harness/observe/run_files.h"
@@ -26,6 +28,51 @@ TEST_F(RunCase, EqualArmsHoldAndLeaveAReportAndAManifest) {
   EXPECT_TRUE(read_manifest(options().out));
   ASSERT_EQ(record.models.size(), 1u);
   EXPECT_GT(record.models[0].parameters, 100'000);
+}
+
+// Both arms share the fault, so they are equal to each other.
+TEST_F(RunCase, TwoArmsWithTheSameBrokenSyncAreOffPolicy) {
+  const std::vector<std::string> trains = {"steps=2", "workload.optimizer.lr=0.01"};
+  std::vector<std::string> broken = trains;
+  broken.emplace_back("workload.sync=never");
+  const ReportRecord record = run(small_case(broken), options());
+  EXPECT_FALSE(record.holds);
+  EXPECT_TRUE(record.verdicts[0].holds);
+  ASSERT_EQ(record.failures.size(), 2u) << record.headline;
+  EXPECT_THAT(record.failures[0].title,
+              ::testing::MatchesRegex("a is off policy: generator and trainer differ on [0-9]+ of "
+                                      "16 tokens, by up to [0-9]+ ULP"));
+  std::map<std::string, std::string> facts(record.failures[0].facts.begin(),
+                                           record.failures[0].facts.end());
+  EXPECT_EQ(facts["where"], "step 1, train, logprob[0,0]");
+  EXPECT_THAT(facts["values"], HasSubstr("(generator against trainer)"));
+  EXPECT_THAT(facts["sync"],
+              ::testing::MatchesRegex("step 0: 0 of [0-9]+ weights arrived, first "
+                                      "tok_embeddings.weight, which stayed what it was in the "
+                                      "generator"));
+  EXPECT_THAT(record.headline, HasSubstr("FAILED: a is off policy"));
+
+  const ReportRecord mended = run(small_case(trains), options(Existing::kReplace));
+  EXPECT_TRUE(mended.holds) << mended.headline;
+  EXPECT_THAT(mended.headline, HasSubstr("generator and trainer agree to the bit in a and b (30 "));
+}
+
+TEST_F(RunCase, StepThatLearnsNothingNeedsAReason) {
+  const std::vector<std::string> still = {"workload.optimizer.lr=0"};
+  const ReportRecord record = run(small_case(still), options());
+  EXPECT_FALSE(record.holds);
+  EXPECT_THAT(record.headline, HasSubstr("a repeats a step"));
+  EXPECT_THAT(message_of<InputError>([&] {
+                bless(options().golden, case_of_run(options().out),
+                      {read_arm(options().out / "a"), read_arm(options().out / "b")}, {});
+              }),
+              HasSubstr("the weights of step 0 are the first ones"));
+
+  std::vector<std::string> meant = still;
+  meant.emplace_back(R"(repeats={"weights": "lr is 0"})");
+  const ReportRecord accepted = run(small_case(meant), options(Existing::kReplace));
+  EXPECT_TRUE(accepted.holds) << accepted.headline;
+  EXPECT_THAT(accepted.blind_spots, ::testing::Contains(HasSubstr("as the case has it: lr is 0")));
 }
 
 TEST_F(RunCase, ArmsThatDivergeAreRunAgainAndTheOperatorIsNamed) {
@@ -71,14 +118,22 @@ TEST_F(RunCase, RequiredGoldenThatIsAbsentFails) {
   EXPECT_THAT(record.headline, HasSubstr("a needs a golden; b needs a golden"));
 }
 
+TEST_F(RunCase, ArmAloneThatTrainsIsComparedWithItself) {
+  const ReportRecord record = run(select_arms(small_case(), {"a"}), options());
+  EXPECT_TRUE(record.holds && record.has_comparison);
+  EXPECT_THAT(record.headline, HasSubstr("Generator and trainer agree to the bit in a (8 tokens)"));
+}
+
 TEST_F(RunCase, ArmAloneIsARecordingUntilItHasAGolden) {
-  const Case alone = select_arms(small_case(), {"a"});
+  const std::vector<std::string> decode = {"workload.name=decode"};
+  const Case alone = select_arms(small_case(decode), {"a"});
   const ReportRecord record = run(alone, options());
   EXPECT_TRUE(record.holds);
   EXPECT_FALSE(record.has_comparison);
   EXPECT_THAT(record.headline, HasSubstr("Recorded. Nothing was compared"));
-  EXPECT_FALSE(
-      run(select_arms(small_case({"golden=required"}), {"a"}), options(Existing::kReplace)).holds);
+  EXPECT_FALSE(run(select_arms(small_case({"workload.name=decode", "golden=required"}), {"a"}),
+                   options(Existing::kReplace))
+                   .holds);
   bless(options().golden, alone, {read_arm(options().out / "a")}, {"samebits run", "", {}});
   const ReportRecord again = run(alone, options(Existing::kReplace));
   EXPECT_TRUE(again.holds && again.has_comparison) << again.headline;

@@ -4,6 +4,9 @@
 
 #include <cmath>
 
+#include "harness/core/case_names.h"
+#include "harness/core/json.h"
+
 namespace samebits {
 namespace {
 
@@ -52,6 +55,38 @@ TEST(AdvantageTest, ALastBitOfARewardMovesTheAdvantages) {
   const std::vector<float> a = advantages_of({1.9f, 2.0f}, {});
   const std::vector<float> b = advantages_of({1.9f, std::nextafter(2.0f, 3.0f)}, {});
   EXPECT_NE(a, b);
+}
+
+// tests/oracle/loop computes the same in float64.
+TEST(AdvantageTest, NormalisedRewardsAreThoseOfThePythonOracle) {
+  const Json entries = read_json_file(SAMEBITS_SOURCE_DIR "/tests/oracle/loop/reference.json");
+  ASSERT_EQ(entries.size(), 24u);
+  for (const Json& entry : entries) {
+    AdvantageSettings settings;
+    settings.temperature = entry.at("temperature").get<double>();
+    for (const auto& [name, value] : case_names::normalizations()) {
+      if (entry.at("normalize") == name) settings.normalize = value;
+    }
+    const auto found = advantages_of_step(entry.at("rewards").get<std::vector<float>>(),
+                                          entry.at("group").get<int64_t>(), settings);
+    const auto expected = entry.at("advantages").get<std::vector<double>>();
+    ASSERT_EQ(found.size(), expected.size());
+    for (size_t i = 0; i < found.size(); ++i) {
+      EXPECT_NEAR(found[i], expected[i], 2e-6 * (1 + std::abs(expected[i]))) << entry.dump();
+    }
+  }
+}
+
+TEST(AdvantageTest, NormalisingMovesTheAdvantages) {
+  const std::vector<float> rewards = {0.5f, 2.0f, 0.25f, 1.0f};
+  AdvantageSettings settings;
+  const std::vector<float> plain = advantages_of_step(rewards, 2, settings);
+  settings.normalize = Normalize::kGroup;
+  const std::vector<float> by_group = advantages_of_step(rewards, 2, settings);
+  settings.normalize = Normalize::kBatch;
+  EXPECT_NE(plain, by_group);
+  EXPECT_NE(plain, advantages_of_step(rewards, 2, settings));
+  EXPECT_NE(by_group, advantages_of_step(rewards, 2, settings));
 }
 
 }  // namespace

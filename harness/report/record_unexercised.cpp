@@ -1,0 +1,93 @@
+#include <algorithm>
+#include <functional>
+
+#include "harness/report/record_parts.h"
+
+namespace samebits {
+namespace {
+
+bool has_arm(const std::vector<ArmRecording>& recordings, const std::string& name) {
+  return std::any_of(recordings.begin(), recordings.end(),
+                     [&](const ArmRecording& each) { return each.arm == name; });
+}
+
+// Whether an arm that ran has an observation of which this is true.
+using OfObservation = std::function<bool(const Arm&, const Observation&)>;
+bool any_observation(const Case& c, const std::vector<ArmRecording>& recordings,
+                     const OfObservation& is_true) {
+  for (const ArmRecording& recording : recordings) {
+    if (recording.ranks.empty()) continue;
+    const Arm& arm = c.arm(recording.arm);
+    for (const Observation& each : recording.ranks.front().observations) {
+      if (is_true(arm, each)) return true;
+    }
+  }
+  return false;
+}
+
+void add_modes(std::vector<std::string>& list, const std::vector<const Arm*>& arms) {
+  const auto none = [&](const std::function<bool(const Arm&)>& is_true) {
+    return std::none_of(arms.begin(), arms.end(), [&](const Arm* arm) { return is_true(*arm); });
+  };
+  if (none([](const Arm& arm) { return arm.mesh.tp > 1; })) {
+    list.emplace_back("Sharding: every arm ran at TP 1.");
+  }
+  const bool is_eager = none([](const Arm& arm) {
+    return arm.generator != Execution::kEager || arm.trainer != Execution::kEager;
+  });
+  if (is_eager) {
+    list.emplace_back("Capture: every arm ran eagerly.");
+  } else if (none([](const Arm& arm) { return is_replayed(arm.generator); })) {
+    list.emplace_back("Replays: no arm replayed a graph.");
+  }
+}
+
+void add_training(std::vector<std::string>& list, const Case& c,
+                  const std::vector<ArmRecording>& recordings) {
+  const auto any = [&](const OfObservation& is_true) {
+    return any_observation(c, recordings, is_true);
+  };
+  if (!any([](const Arm&, const Observation& each) { return each.step > 0; })) {
+    list.emplace_back(
+        "A second step: what a sync brought over, the optimizer's state and fresh draws show only "
+        "from it on.");
+  }
+  const bool is_clipped = any([](const Arm& arm, const Observation& each) {
+    return each.site == "grad_norm" && scalar_value(each) > arm.workload.optimizer.clip_norm;
+  });
+  if (!is_clipped) list.emplace_back("Clipping of the gradient: its norm never passed clip_norm.");
+  const bool has_ratio = any([](const Arm&, const Observation& each) {
+    return each.site == "clipped" && scalar_value(each) > 0;
+  });
+  if (!has_ratio) list.emplace_back("Clipping of the ratio: no sequence left its range.");
+}
+
+}  // namespace
+
+std::vector<std::string> unexercised_by(const Case& c,
+                                        const std::vector<ArmRecording>& recordings) {
+  std::vector<std::string> list;
+  std::vector<const Arm*> arms;
+  std::vector<std::string> absent;
+  for (const Arm& arm : c.arms) {
+    if (has_arm(recordings, arm.name)) {
+      arms.push_back(&arm);
+    } else {
+      absent.push_back(arm.name);
+    }
+  }
+  if (!absent.empty()) list.push_back("Arms of the case: " + list_text(absent) + ".");
+  add_modes(list, arms);
+  const bool trains = std::any_of(arms.begin(), arms.end(), [](const Arm* arm) {
+    return arm->workload.kind == WorkloadKind::kGrpo;
+  });
+  if (trains) add_training(list, c, recordings);
+  const bool has_end = any_observation(c, recordings, [](const Arm& arm, const Observation& each) {
+    return site_kind(each.site) == "completion" && each.shape.size() == 1 &&
+           each.shape[0] < arm.workload.max_new_tokens;
+  });
+  if (!has_end) list.emplace_back("An end of text: every completion has max_new_tokens tokens.");
+  return list;
+}
+
+}  // namespace samebits
