@@ -1,7 +1,7 @@
 // Any text is a list of lists of token ids below the vocabulary's size, or an InputError.
 
 #include "fuzz/property.h"
-#include "harness/cli/token_ids.h"
+#include "harness/workload/token_ids.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return samebits::fuzz::reads_or_refuses(data, size, [](const std::string& text) {

@@ -6,7 +6,6 @@
 
 #include "harness/cli/commands.h"
 #include "harness/cli/model_flags.h"
-#include "harness/cli/token_ids.h"
 #include "harness/core/error.h"
 #include "harness/core/file.h"
 #include "harness/core/output.h"
@@ -15,6 +14,7 @@
 #include "harness/model/attention.h"
 #include "harness/observe/tensor_observation.h"
 #include "harness/workload/memory_plan.h"
+#include "harness/workload/token_ids.h"
 #include "harness/workload/workload.h"
 
 namespace samebits {

@@ -87,9 +87,10 @@ Evidence evidence_of(const Arm& arm, const ArmRecording& recording) {
   if (evidence.damage.empty()) evidence.damage = missing_step(arm, recording);
   evidence.witness = first_witness_failure(arm, recording);
   if (arm.nonfinite == Nonfinite::kRefuse) evidence.nonfinite = first_nonfinite(recording);
-  if (arm.workload.kind == WorkloadKind::kGrpo && recording.finished && !recording.ranks.empty()) {
+  if (recording.finished && !recording.ranks.empty()) {
     const std::vector<Observation>& observations = recording.ranks.front().observations;
-    if (arm.workload.sync.is_whole()) evidence.sync = first_sync_failure(observations);
+    const bool is_synced = arm.workload.kind == WorkloadKind::kGrpo;
+    if (is_synced && arm.workload.sync.is_whole()) evidence.sync = first_sync_failure(observations);
     evidence.repeats = first_repeat(arm, observations);
   }
   return evidence;

@@ -59,7 +59,7 @@ std::string RepeatedStep::text() const {
 
 std::vector<RepeatedStep> repeated_steps(const Arm& arm,
                                          const std::vector<Observation>& observations) {
-  if (arm.workload.kind != WorkloadKind::kGrpo) return {};
+  if (!is_trained(arm.workload.kind)) return {};
   std::map<std::string, ByStep> kinds;
   if (Digests first = first_weights(observations); !first.empty()) {
     kinds["weights"][-1] = std::move(first);

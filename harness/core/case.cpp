@@ -56,12 +56,18 @@ const Names<Nonfinite>& nonfinites() {
 const Names<WorkloadKind>& workloads() {
   static const Names<WorkloadKind> names = {{"grpo", WorkloadKind::kGrpo},
                                             {"prefill", WorkloadKind::kPrefill},
-                                            {"decode", WorkloadKind::kDecode}};
+                                            {"decode", WorkloadKind::kDecode},
+                                            {"train", WorkloadKind::kTrain}};
   return names;
 }
 const Names<Baseline>& baselines() {
   static const Names<Baseline> names = {{"mean_exp", Baseline::kMeanExp},
                                         {"group_mean", Baseline::kGroupMean}};
+  return names;
+}
+const Names<KlReference>& kl_references() {
+  static const Names<KlReference> names = {{"generator", KlReference::kGenerator},
+                                           {"initial", KlReference::kInitial}};
   return names;
 }
 const Names<Normalize>& normalizations() {
@@ -162,6 +168,9 @@ std::string to_string(WorkloadKind value) {
 }
 std::string to_string(Baseline value) {
   return case_names::name_of(case_names::baselines(), value);
+}
+std::string to_string(KlReference value) {
+  return case_names::name_of(case_names::kl_references(), value);
 }
 std::string to_string(Normalize value) {
   return case_names::name_of(case_names::normalizations(), value);

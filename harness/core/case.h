@@ -30,9 +30,10 @@ enum class GatheredSize { kNarrow, kConditional };
 // A NaN or an infinity in a loss, reward, logprob, norm or weight: a failure of its arm, or
 // accepted.
 enum class Nonfinite { kRefuse, kAccept };
-enum class WorkloadKind { kGrpo, kPrefill, kDecode };
-enum class Baseline { kMeanExp, kGroupMean };    // of the advantages
-enum class Normalize { kNone, kGroup, kBatch };  // rewards, before the advantages
+enum class WorkloadKind { kGrpo, kPrefill, kDecode, kTrain };
+enum class Baseline { kMeanExp, kGroupMean };     // of the advantages
+enum class KlReference { kGenerator, kInitial };  // whose logprobs the KL term is taken from
+enum class Normalize { kNone, kGroup, kBatch };   // rewards, before the advantages
 // What keys a sample's random numbers beside the seed: its number in the run, its number in the
 // step, or its number in the group of its prompt.
 enum class Draws { kPerStep, kSame, kSameForEachPrompt };
@@ -83,6 +84,7 @@ struct LossSettings {
   double clip = 0.2;
   double entropy = 0.01;
   double kl = 0.1;
+  KlReference kl_reference = KlReference::kGenerator;
 };
 
 struct AdvantageSettings {
@@ -118,7 +120,16 @@ struct WorkloadSettings {
   SyncSettings sync;
   Draws draws = Draws::kPerStep;
   UntiedHead untied_head = UntiedHead::kNone;
+  // kTrain: a file of token ids, a list of sequences (workload/token_ids.h); resolved as a model.
+  std::filesystem::path tokens;
+  int64_t sequences = 8;  // kTrain: of a step; the file begins anew at its end
 };
+
+// Whether the workload has an optimizer, and a generator.
+constexpr bool is_trained(WorkloadKind kind) {
+  return kind == WorkloadKind::kGrpo || kind == WorkloadKind::kTrain;
+}
+constexpr bool is_generated(WorkloadKind kind) { return kind != WorkloadKind::kTrain; }
 
 // What must hold between some arms, or between the two sides of one.
 struct Relation {
@@ -213,6 +224,7 @@ std::string to_string(GatheredSize value);
 std::string to_string(Nonfinite value);
 std::string to_string(WorkloadKind value);
 std::string to_string(Baseline value);
+std::string to_string(KlReference value);
 std::string to_string(Normalize value);
 std::string to_string(Draws value);
 std::string to_string(UntiedHead value);

@@ -22,6 +22,7 @@ const Names<GatheredSize>& gathered_sizes();
 const Names<Nonfinite>& nonfinites();
 const Names<WorkloadKind>& workloads();
 const Names<Baseline>& baselines();
+const Names<KlReference>& kl_references();
 const Names<Normalize>& normalizations();
 const Names<Draws>& draws();
 const Names<UntiedHead>& untied_heads();

@@ -79,7 +79,8 @@ void apply_one(Json& json, const std::string& text) {
   }
 
   *at = value_from_text(text.substr(equals + 1), where);
-  const bool is_path = (parts.back() == "model" || parts.back() == "graph") && at->is_string();
+  const std::string& key = parts.back();
+  const bool is_path = (key == "model" || key == "graph" || key == "tokens") && at->is_string();
   if (is_path && !at->get_ref<const std::string&>().empty()) {
     *at = std::filesystem::absolute(at->get<std::string>()).lexically_normal().string();
   }

@@ -108,11 +108,14 @@ OptimizerSettings read_optimizer(const JsonReader& json) {
 }
 
 LossSettings read_loss(const JsonReader& json) {
-  json.object({"clip", "entropy", "kl"});
+  json.object({"clip", "entropy", "kl", "kl_reference"});
   LossSettings loss;
   if (auto key = json.optional("clip")) loss.clip = key->number_at_least(0);
   if (auto key = json.optional("entropy")) loss.entropy = key->number_at_least(0);
   if (auto key = json.optional("kl")) loss.kl = key->number_at_least(0);
+  if (auto key = json.optional("kl_reference")) {
+    loss.kl_reference = key->one_of(case_names::kl_references());
+  }
   return loss;
 }
 
@@ -148,8 +151,8 @@ SyncSettings read_sync(const JsonReader& json) {
 
 WorkloadKind read_workload_kind(const JsonReader& json) {
   const std::string name = json.string();
-  if (name == "train" || name == "ops") {
-    json.fail(quoted(name), "\"grpo\", \"prefill\" or \"decode\" (" + name + " is not there yet)");
+  if (name == "ops") {
+    json.fail(quoted(name), R"("grpo", "prefill", "decode" or "train" (ops is not there yet))");
   }
   return json.one_of(case_names::workloads());
 }
@@ -157,7 +160,7 @@ WorkloadKind read_workload_kind(const JsonReader& json) {
 WorkloadSettings read_workload(const JsonReader& json) {
   json.object({"name", "group", "max_new_tokens", "temperature", "top_k", "top_p", "prompts",
                "max_batch_tokens", "block_size", "optimizer", "loss", "advantage", "updates",
-               "sync", "draws", "untied_head"});
+               "sync", "draws", "untied_head", "tokens", "sequences"});
   WorkloadSettings workload;
   if (auto key = json.optional("name")) workload.kind = read_workload_kind(*key);
   if (auto key = json.optional("group")) workload.group = key->integer(1, kMaxCount);
@@ -183,6 +186,7 @@ WorkloadSettings read_workload(const JsonReader& json) {
   if (auto key = json.optional("untied_head")) {
     workload.untied_head = key->one_of(case_names::untied_heads());
   }
+  if (auto key = json.optional("sequences")) workload.sequences = key->integer(1, kMaxCount);
   return workload;
 }
 
@@ -283,6 +287,15 @@ Repeats read_repeats(const JsonReader& json) {
   return repeats;
 }
 
+// The file of a training workload's tokens as the case writes it; "" for none.
+std::string read_tokens(const JsonReader& workload, Arm& arm, const std::filesystem::path& file) {
+  const auto key = workload.optional("tokens");
+  if (!key) return "";
+  const std::string tokens = key->non_empty_string();
+  arm.workload.tokens = resolve_path(tokens, file);
+  return tokens;
+}
+
 Arm read_arm(const JsonReader& json, const std::string& name, const std::filesystem::path& file) {
   Arm arm;
   arm.name = name;
@@ -314,6 +327,15 @@ Arm read_arm(const JsonReader& json, const std::string& name, const std::filesys
     arm.buckets = read_buckets(*key);
     check_largest_bucket(*key, arm);
   }
+  std::string tokens;
+  if (auto workload = json.optional("workload")) tokens = read_tokens(*workload, arm, file);
+  if (arm.workload.kind == WorkloadKind::kTrain && tokens.empty()) {
+    json.fail("workload train without tokens", "workload.tokens, a file of token ids");
+  }
+  if (!is_generated(arm.workload.kind) && arm.generator != Execution::kEager) {
+    json.fail("generator " + to_string(arm.generator) + " of workload train, which has none",
+              "trainer alone");
+  }
   std::string graph;
   if (auto key = json.optional("graph")) {
     require_graph(*key, arm);
@@ -323,7 +345,7 @@ Arm read_arm(const JsonReader& json, const std::string& name, const std::filesys
   if (auto key = json.optional("command")) {
     key->fail(key->shown(), "no command (an arm that is another program is not there yet)");
   }
-  arm.canonical = json_from_arm(arm, model, graph).dump();
+  arm.canonical = json_from_arm(arm, {model, graph, tokens}).dump();
   return arm;
 }
 

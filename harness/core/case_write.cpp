@@ -43,12 +43,16 @@ Json json_from_workload(const WorkloadSettings& workload) {
                {"advantage",
                 {{"temperature", workload.advantage.temperature},
                  {"baseline", to_string(workload.advantage.baseline)}}}};
+  if (workload.loss.kl_reference != KlReference::kGenerator) {
+    json["loss"]["kl_reference"] = to_string(workload.loss.kl_reference);
+  }
   if (workload.advantage.normalize != Normalize::kNone) {
     json["advantage"]["normalize"] = to_string(workload.advantage.normalize);
   }
   if (optimizer.state != Dtype::float32) {
     json["optimizer"]["state"] = std::string(dtype_name(optimizer.state));
   }
+  if (workload.sequences != WorkloadSettings().sequences) json["sequences"] = workload.sequences;
   if (workload.updates != 1) json["updates"] = workload.updates;
   if (!workload.sync.is_whole()) json["sync"] = json_from_sync(workload.sync);
   if (workload.draws != Draws::kPerStep) json["draws"] = to_string(workload.draws);
@@ -68,9 +72,9 @@ Json json_from_mesh(const MeshSettings& mesh) {
 
 }  // namespace
 
-Json json_from_arm(const Arm& arm, const std::string& model, const std::string& graph) {
+Json json_from_arm(const Arm& arm, const WrittenPaths& paths) {
   const NumericsSettings& numerics = arm.numerics;
-  Json json = {{"model", model},
+  Json json = {{"model", paths.model},
                {"seed", arm.seed},
                {"steps", arm.steps},
                {"timeout_s", arm.timeout_s},
@@ -97,7 +101,8 @@ Json json_from_arm(const Arm& arm, const std::string& model, const std::string& 
   for (const GraphPass pass : arm.passes) {
     json["passes"].push_back(case_names::name_of(case_names::graph_passes(), pass));
   }
-  if (!graph.empty()) json["graph"] = graph;
+  if (!paths.graph.empty()) json["graph"] = paths.graph;
+  if (!paths.tokens.empty()) json["workload"]["tokens"] = paths.tokens;
   if (!arm.buckets.empty()) json["buckets"] = arm.buckets;
   return json;
 }

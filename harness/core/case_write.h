@@ -7,9 +7,15 @@
 
 namespace samebits {
 
-// Every setting of an arm as the case file would write it. `model` and `graph` are the paths as
-// written there; "": no graph.
-Json json_from_arm(const Arm& arm, const std::string& model, const std::string& graph);
+// An arm's paths as the case file writes them; "" for one that it has not.
+struct WrittenPaths {
+  std::string model;
+  std::string graph;
+  std::string tokens;
+};
+
+// Every setting of an arm as the case file would write it.
+Json json_from_arm(const Arm& arm, const WrittenPaths& paths);
 
 Json json_from_relation(const Relation& relation);
 

@@ -16,6 +16,10 @@ namespace {
 
 std::string workload_text(const Arm& arm) {
   const WorkloadSettings& workload = arm.workload;
+  if (!is_generated(workload.kind)) {
+    return to_string(workload.kind) + ", " + std::to_string(workload.sequences) +
+           " sequences a step of " + workload.tokens.filename().string();
+  }
   return to_string(workload.kind) + ", " + std::to_string(workload.prompts.size()) + " prompts, " +
          std::to_string(workload.group) + " samples each of at most " +
          std::to_string(workload.max_new_tokens) + " tokens, temperature " +

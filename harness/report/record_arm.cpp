@@ -7,7 +7,8 @@ namespace samebits {
 namespace {
 
 std::string mode_of(const Arm& arm) {
-  std::string mode = "TP " + std::to_string(arm.mesh.tp) + ", " + to_string(arm.generator);
+  std::string mode = "TP " + std::to_string(arm.mesh.tp);
+  if (is_generated(arm.workload.kind)) mode += ", " + to_string(arm.generator);
   if (arm.trainer != Execution::kEager) mode += ", trainer " + to_string(arm.trainer);
   // Whatever is not eager was traced, pieces too, and its trace has guards.
   const bool is_traced = arm.generator != Execution::kEager || arm.trainer != Execution::kEager;
@@ -47,7 +48,7 @@ ReportRecord::ArmRecord arm_record(const Arm& arm, const ArmRecording& recording
   if (!recording.ranks.empty()) {
     const std::vector<Observation>& observations = recording.ranks.front().observations;
     record.on_policy = on_policy_of(arm, recording);
-    record.sync = summary_text(sync_checks(observations));
+    if (record.on_policy) record.sync = summary_text(sync_checks(observations));
     record.repeats = repeated_steps(arm, observations);
   }
   record.finished = recording.finished;

@@ -49,17 +49,25 @@ void add_training(std::vector<std::string>& list, const Case& c,
   };
   if (!any([](const Arm&, const Observation& each) { return each.step > 0; })) {
     list.emplace_back(
-        "A second step: what a sync brought over, the optimizer's state and fresh draws show only "
-        "from it on.");
+        "A second step: the optimizer's state, a sync and fresh draws show only from it on.");
   }
   const bool is_clipped = any([](const Arm& arm, const Observation& each) {
     return each.site == "grad_norm" && scalar_value(each) > arm.workload.optimizer.clip_norm;
   });
   if (!is_clipped) list.emplace_back("Clipping of the gradient: its norm never passed clip_norm.");
-  const bool has_ratio = any([](const Arm&, const Observation& each) {
+}
+
+void add_rollouts(std::vector<std::string>& list, const Case& c,
+                  const std::vector<ArmRecording>& recordings) {
+  const bool has_ratio = any_observation(c, recordings, [](const Arm&, const Observation& each) {
     return each.site == "clipped" && scalar_value(each) > 0;
   });
   if (!has_ratio) list.emplace_back("Clipping of the ratio: no sequence left its range.");
+  const bool has_end = any_observation(c, recordings, [](const Arm& arm, const Observation& each) {
+    return site_kind(each.site) == "completion" && each.shape.size() == 1 &&
+           each.shape[0] < arm.workload.max_new_tokens;
+  });
+  if (!has_end) list.emplace_back("An end of text: every completion has max_new_tokens tokens.");
 }
 
 }  // namespace
@@ -78,15 +86,14 @@ std::vector<std::string> unexercised_by(const Case& c,
   }
   if (!absent.empty()) list.push_back("Arms of the case: " + list_text(absent) + ".");
   add_modes(list, arms);
-  const bool trains = std::any_of(arms.begin(), arms.end(), [](const Arm* arm) {
-    return arm->workload.kind == WorkloadKind::kGrpo;
-  });
-  if (trains) add_training(list, c, recordings);
-  const bool has_end = any_observation(c, recordings, [](const Arm& arm, const Observation& each) {
-    return site_kind(each.site) == "completion" && each.shape.size() == 1 &&
-           each.shape[0] < arm.workload.max_new_tokens;
-  });
-  if (!has_end) list.emplace_back("An end of text: every completion has max_new_tokens tokens.");
+  const auto any = [&](bool (*is_true)(WorkloadKind)) {
+    return std::any_of(arms.begin(), arms.end(),
+                       [&](const Arm* arm) { return is_true(arm->workload.kind); });
+  };
+  if (any(is_trained)) add_training(list, c, recordings);
+  if (any([](WorkloadKind kind) { return kind == WorkloadKind::kGrpo; })) {
+    add_rollouts(list, c, recordings);
+  }
   return list;
 }
 

@@ -99,8 +99,7 @@ void add_on_policy_failure(std::vector<Failure>& failures, const ReportRecord& r
       failure.facts.emplace_back("values", first->values() + " (generator against trainer)");
     }
   }
-  if (!arm.sync.empty()) failure.facts.emplace_back("sync", arm.sync);
-  if (arm.sync.empty()) failure.facts.emplace_back("sync", arm.evidence.sync);
+  failure.facts.emplace_back("sync", arm.sync.empty() ? arm.evidence.sync : arm.sync);
   failure.next.push_back("samebits report " + run_name(record));
   failures.push_back(std::move(failure));
 }
@@ -151,18 +150,23 @@ std::string quantities(const ArmRecording& recording) {
   return names.empty() ? "observations" : list_text(names);
 }
 
-// "6 of 7 arms equal their goldens; fused was not compared with one: there is none".
+// "6 of 7 arms equal their goldens (fused was not compared with one: there is none)".
 std::string golden_fact(const std::vector<GoldenCheck>& checks) {
-  std::vector<std::string> equal;
-  std::string skipped;
+  size_t equal = 0;
+  std::vector<std::string> skipped;
+  std::set<std::string> reasons;
   for (const GoldenCheck& check : checks) {
-    if (check.status == GoldenCheck::Status::kEqual) equal.push_back(check.arm);
+    if (check.status == GoldenCheck::Status::kEqual) ++equal;
     if (!check.is_skipped()) continue;
-    skipped += (skipped.empty() ? "" : "; ") + check.arm + " was " + check.text;
+    skipped.push_back(check.arm + " was " + check.text);
+    reasons.insert(check.text);
   }
-  const std::string of = std::to_string(equal.size()) + " of " + std::to_string(checks.size()) +
-                         " arms equal their goldens";
-  return skipped.empty() ? of : of + " (" + skipped + ")";
+  if (checks.size() > 1 && skipped.size() == checks.size() && reasons.size() == 1) {
+    return "each arm was " + *reasons.begin();
+  }
+  const std::string of =
+      std::to_string(equal) + " of " + std::to_string(checks.size()) + " arms equal their goldens";
+  return skipped.empty() ? of : of + " (" + list_text(skipped) + ")";
 }
 
 // What an arm's own two sides say, where they were judged, and where they differ unjudged.

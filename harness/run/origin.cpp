@@ -92,16 +92,21 @@ Json digests_of_model(const fs::path& folder) {
 Json origin_of(const Case& c, Level level) {
   Json models = Json::object();
   Json graphs = Json::object();
+  Json tokens = Json::object();
   for (const Arm& arm : c.arms) {
     const std::string model = Json::parse(arm.canonical).at("model").get<std::string>();
     if (!models.contains(model)) models[model] = digests_of_model(arm.model);
+    if (!arm.workload.tokens.empty()) {
+      tokens[arm.name] = run_files::digest_of_file(arm.workload.tokens);
+    }
     if (!arm.graph.empty()) graphs[arm.name] = run_files::digest_of_file(arm.graph);
   }
   return {{"level", level == Level::kOp ? "op" : "step"},
           {"samebits", run_files::digest_of_file("/proc/self/exe")},
           {"libraries", libraries()},
           {"models", std::move(models)},
-          {"graphs", std::move(graphs)}};
+          {"graphs", std::move(graphs)},
+          {"tokens", std::move(tokens)}};
 }
 
 }  // namespace samebits

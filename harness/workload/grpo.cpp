@@ -70,6 +70,9 @@ Grpo::Grpo(const Arm& arm, const MakeSync& make_sync)
       parallel_(make_parallel(arm)),
       generator_(make_model(arm, parallel_, arm.workload.untied_head == UntiedHead::kGenerator)),
       trained_(make_model(arm, parallel_, arm.workload.untied_head == UntiedHead::kTrainer)) {
+  if (arm.workload.loss.kl_reference == KlReference::kInitial) {
+    initial_ = make_model(arm, parallel_);
+  }
   size_t longest = 0;
   for (const auto& prompt : prompts_) longest = std::max(longest, prompt.size());
   engine_ =
@@ -85,7 +88,8 @@ Grpo::Grpo(const Arm& arm, const MakeSync& make_sync)
 StepOutcome Grpo::step(int64_t step, Observer& observer) {
   StepOutcome outcome;
   const Counters before = witness();
-  const std::vector<Sample> samples = rollout(step, observer, outcome.completion);
+  std::vector<Sample> samples = rollout(step, observer, outcome.completion);
+  if (initial_) score_initially(samples, observer);
   for (int64_t update = 0; update < arm_.workload.updates; ++update) train(samples, observer);
   sync(observer);
   outcome.witness = growth_of(before, witness());
@@ -172,6 +176,19 @@ std::vector<Sample> Grpo::rollout(int64_t step, Observer& observer, std::string&
   observer.observe("reward_mean",
                    at::scalar_tensor(reward_sum / static_cast<float>(completions.size())));
   return samples;
+}
+
+void Grpo::score_initially(std::vector<Sample>& samples, Observer& observer) const {
+  observer.begin_phase("reference");
+  const c10::NoGradGuard no_grad;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    Sample& sample = samples[i];
+    if (sample.logprobs.empty()) continue;
+    const at::Tensor logprobs = sequence_logprobs(*initial_, sample.tokens, sample.prompt_length);
+    const float* values = logprobs.const_data_ptr<float>();
+    sample.initial_logprobs.assign(values, values + logprobs.numel());
+    observer.observe(fmt::format("initial_logprob[{}]", i), logprobs);
+  }
 }
 
 void Grpo::train(const std::vector<Sample>& samples, Observer& observer) {

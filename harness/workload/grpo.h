@@ -34,6 +34,7 @@ class Grpo : public Workload {
 
  private:
   std::vector<Sample> rollout(int64_t step, Observer& observer, std::string& first_text);
+  void score_initially(std::vector<Sample>& samples, Observer& observer) const;
   void train(const std::vector<Sample>& samples, Observer& observer);
   void sync(Observer& observer);
   int64_t sequences_of_step() const;
@@ -47,6 +48,7 @@ class Grpo : public Workload {
   TensorParallel parallel_;
   std::unique_ptr<Qwen3> generator_;
   std::unique_ptr<Qwen3> trained_;
+  std::unique_ptr<Qwen3> initial_;  // keeps the first weights; only for a KL term that wants them
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Trainer> trainer_;

@@ -73,13 +73,15 @@ MemoryPlan plan_memory(const Arm& arm, const Qwen3Config& config, int64_t sequen
   const int64_t element = arm.numerics.dtype == Dtype::float32 ? 4 : 2;
   const int64_t parameters = parameter_elements(config, arm.mesh.tp);
   const int64_t rope = product({config.max_position_embeddings, config.head_dim, kFloatBytes});
-  const bool is_trained = arm.workload.kind == WorkloadKind::kGrpo;
+  const bool has_optimizer = is_trained(arm.workload.kind);
+  int64_t models = has_optimizer && is_generated(arm.workload.kind) ? 2 : 1;
+  if (arm.workload.loss.kl_reference == KlReference::kInitial) ++models;
   const int64_t block_size = arm.workload.block_size;
   MemoryPlan plan;
-  plan.weights = product({is_trained ? 2 : 1, sum({product({parameters, element}), rope})});
+  plan.weights = product({models, sum({product({parameters, element}), rope})});
   plan.kv_pages = product({config.num_hidden_layers, 2, sequences, blocks_of(longest, block_size),
                            block_size, config.num_key_value_heads, config.head_dim, element});
-  if (is_trained) {
+  if (has_optimizer) {
     const bool has_master = arm.workload.optimizer.master;
     plan.gradients = product({parameters, element + (has_master ? kFloatBytes : element)});
     plan.optimizer = product({parameters, kFloatBytes, has_master ? 3 : 2});

@@ -54,12 +54,20 @@ class BackwardOnThisThread {
   bool before_;
 };
 
+constexpr size_t kInitialLogprobs = 8;  // the last input, where there is one
+
 // The order of the joint program's inputs.
-const std::vector<DynamicDim> kDynamicDims = {
-    {/*ids*/ 0, 1, "tokens", 2},          {/*positions*/ 1, 1, "tokens", 2},
-    {/*rows*/ 3, 0, "generated", 1},      {/*targets*/ 4, 1, "generated", 1},
-    {/*reference*/ 5, 0, "generated", 1},
-};
+std::vector<DynamicDim> dynamic_dims(const LossSettings& loss) {
+  std::vector<DynamicDim> dims = {
+      {/*ids*/ 0, 1, "tokens", 2},          {/*positions*/ 1, 1, "tokens", 2},
+      {/*rows*/ 3, 0, "generated", 1},      {/*targets*/ 4, 1, "generated", 1},
+      {/*reference*/ 5, 0, "generated", 1},
+  };
+  if (loss.kl_reference == KlReference::kInitial) {
+    dims.push_back({kInitialLogprobs, 0, "generated", 1});
+  }
+  return dims;
+}
 
 }  // namespace
 
@@ -82,15 +90,23 @@ Trainer::Trainer(const Qwen3& model, Optimizer& optimizer, const LossSettings& l
       program_(
           "trainer", model,
           [this](const std::vector<at::Tensor>& inputs) { return forward_and_backward(inputs); },
-          execution, kDynamicDims, guards, ModeLevel::kBelowAutograd) {}
+          execution, dynamic_dims(loss), guards, ModeLevel::kBelowAutograd) {}
 
 // Loss, its parts and the logprobs.
 std::vector<at::Tensor> Trainer::forward_and_backward(const std::vector<at::Tensor>& inputs) {
   const at::Tensor logprobs =
       logprobs_of(model_, {inputs[0], inputs[1], inputs[2], inputs[3], inputs[4]});
-  const auto [loss, stats] =
-      ops::grpo_loss(logprobs, /*reference=*/inputs[5], /*advantage=*/inputs[6],
-                     /*tokens=*/inputs[7], sequences_, loss_.clip, loss_.entropy, loss_.kl);
+  const bool has_initial = loss_.kl_reference == KlReference::kInitial;
+  auto [loss, stats] = ops::grpo_loss(logprobs, /*reference=*/inputs[5], /*advantage=*/inputs[6],
+                                      /*tokens=*/inputs[7], sequences_, loss_.clip, loss_.entropy,
+                                      has_initial ? 0.0 : loss_.kl);
+  if (has_initial) {  // the KL term alone, from other logprobs
+    const auto [term, of_initial] =
+        ops::grpo_loss(logprobs, inputs[kInitialLogprobs], at::zeros_like(inputs[6]), inputs[7],
+                       sequences_, loss_.clip, /*entropy=*/0, loss_.kl);
+    loss = loss + term;
+    stats = at::cat({stats.narrow(0, 0, 5), of_initial.narrow(0, 5, 1)});
+  }
   std::vector<at::Tensor> parameters;
   for (const Parameter& parameter : model_.parameters()) parameters.push_back(parameter.tensor);
   const BackwardOnThisThread here;
@@ -119,6 +135,9 @@ TrainResult Trainer::accumulate(const std::vector<Sample>& samples) {
                                    at::tensor(sample.logprobs),
                                    at::scalar_tensor(sample.advantage, at::kFloat),
                                    at::scalar_tensor(tokens, at::kLong)};
+    if (loss_.kl_reference == KlReference::kInitial) {
+      inputs.push_back(at::tensor(sample.initial_logprobs));
+    }
     for (at::Tensor& input : inputs) input = input.to(model_.device());
     std::vector<at::Tensor> outputs = program_(inputs);
     for (at::Tensor& output : outputs) output = output.to(at::kCPU);

@@ -16,6 +16,7 @@ struct Sample {
   int64_t prompt_length = 0;
   std::vector<float> logprobs;  // of the completion, as the generator reported them
   float advantage = 0;
+  std::vector<float> initial_logprobs = {};  // by the first weights, where the KL term wants them
 };
 
 // Float32 sums over the sequences, in their order; logprobs under the trainer.

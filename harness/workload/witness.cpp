@@ -16,7 +16,7 @@ std::string witness_failure(const Arm& arm, const Counters& growth) {
                                     [&](const auto& counter) { return counter.first == name; });
     return found == growth.end() ? 0 : found->second;
   };
-  if (arm.workload.kind == WorkloadKind::kGrpo) {
+  if (is_trained(arm.workload.kind)) {
     for (const std::string program : {"trainer", "optimizer"}) {
       const int64_t calls = counted(program + ".eager_calls");
       const int64_t nodes = counted(program + ".nodes");
@@ -27,6 +27,7 @@ std::string witness_failure(const Arm& arm, const Counters& growth) {
       }
     }
   }
+  if (!is_generated(arm.workload.kind)) return "";
   const int64_t eager = counted("generator.eager_calls");
   if (arm.generator == Execution::kEager) {
     return eager > 0 ? "" : "its eager generator never ran";

@@ -8,12 +8,14 @@
 #include "harness/core/error.h"
 #include "harness/core/file.h"
 #include "harness/core/text.h"
+#include "harness/kernels/cpu/isa.h"
 #include "harness/kernels/device.h"
 #include "harness/mesh/device_mesh.h"
 #include "harness/model/checkpoint.h"
 #include "harness/workload/grpo.h"
 #include "harness/workload/memory_plan.h"
 #include "harness/workload/score.h"
+#include "harness/workload/token_training.h"
 #include "harness/workload/weight_sync.h"
 
 namespace samebits {
@@ -56,6 +58,7 @@ void check_device(const Arm& arm) {
 }
 
 void check_arm(const Arm& arm) {
+  selected_isa();  // SAMEBITS_CPU may name what this machine has not
   check_device(arm);
   const Qwen3Config config = qwen3_config_from_folder(arm.model);
   check_tensor_parallel(config, arm.mesh.tp, arm.numerics.tp_invariant);
@@ -78,6 +81,11 @@ void check_arm(const Arm& arm) {
   check_sync(arm.workload.sync, config);
   if (!arm.graph.empty()) {
     check_graph_text(read_text_file(arm.graph.string()), arm.graph.string());
+  }
+  if (!is_generated(arm.workload.kind)) {
+    read_training_tokens(arm, config);
+    check_memory(arm, plan_memory(arm, config, /*sequences=*/0, /*longest=*/0), free_memory(arm));
+    return;
   }
   const auto prompts = encode_prompts(arm, Tokenizer::from_folder(arm.model));
   int64_t longest = 0;
@@ -103,6 +111,8 @@ std::unique_ptr<Workload> make_workload(const Arm& arm) {
     case WorkloadKind::kPrefill:
     case WorkloadKind::kDecode:
       return std::make_unique<Score>(arm);
+    case WorkloadKind::kTrain:
+      return std::make_unique<TokenTraining>(arm);
   }
   throw std::logic_error("unreachable");
 }

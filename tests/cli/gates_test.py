@@ -179,6 +179,7 @@ class GatesTest(unittest.TestCase):
         self.refused("compare", *arms, "--relation", "ulp:" + ESC)
         self.refused("compare", self.folder / ESC, arms[0])
         self.refused("run", CASE, *SMALL, "--out", self.folder / "o", environment={"SAMEBITS_CPU": ESC + "x" * 100000})
+        self.assertFalse((self.folder / "o").exists(), "refused before anything is written")
         self.refused("run", CASE, "--set", "seed=" + "[" * 100000, "--out", self.folder / "o")
         self.refused("run", CASE, "--set", ESC + "=1", "--out", self.folder / "o")
         self.refused("run", CASE, "--" + ESC)

@@ -31,6 +31,7 @@ const std::vector<std::pair<std::string, std::string>> kYoungerKeys = {
     {"draws", R"(workload.draws="same")"},
     {"updates", R"(workload.updates=2)"},
     {"untied_head", R"(workload.untied_head="trainer")"},
+    {"kl_reference", R"(workload.loss.kl_reference="initial")"},
     {"normalize", R"(workload.advantage.normalize="batch")"},
     {"state", R"(workload.optimizer={"master":"none","state":"bfloat16"})"}};
 
@@ -100,7 +101,7 @@ TEST(Overrides, BadOnesAreRefused) {
 
 TEST(ParseCase, WhatIsNotThereYetIsRefusedByName) {
   EXPECT_THAT(error_of({"mesh.kind=nccl"}), HasSubstr("not there yet"));
-  EXPECT_THAT(error_of({"workload.name=train"}), HasSubstr("train is not there yet"));
+  EXPECT_THAT(error_of({"workload.name=ops"}), HasSubstr("ops is not there yet"));
   EXPECT_THAT(error_of({"eager.trainer=full_graph"}), HasSubstr("not there yet"));
   EXPECT_THAT(error_of({"eager.trainer=persistent"}), HasSubstr("not there yet"));
   EXPECT_THAT(error_of({"eager.command=[\"x\"]"}), HasSubstr("not there yet"));

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 
 #include "harness/core/error.h"
@@ -88,6 +89,37 @@ TEST(LoopSettings, SecondUpdateLeavesThePolicy) {
   EXPECT_EQ(two[0].at("kl", 0).item<float>(), 0.0f);
   EXPECT_GT(two[0].at("kl", 1).item<float>(), 0.0f);
   EXPECT_FALSE(is_same(one[0].at("norm.weight"), two[0].at("norm.weight")));
+}
+
+// At step 0 the first weights are the generator's; after it only the term from them has moved.
+TEST(LoopSettings, KlFromTheFirstWeightsGrowsWhereTheGeneratorsStaysZero) {
+  for (const char* trainer : {"eager", "captured"}) {
+    Arm arm = arm_with(R"("loss": {"kl_reference": "initial"})");
+    arm.trainer = std::string(trainer) == "eager" ? Execution::kEager : Execution::kCaptured;
+    const std::vector<Told> initial = run(arm, 2);
+    const std::vector<Told> generator = run(arm_with(""), 2);
+    EXPECT_EQ(initial[0].at("kl").item<float>(), 0.0f);
+    EXPECT_TRUE(is_same(initial[0].at("loss"), generator[0].at("loss")));
+    EXPECT_TRUE(is_same(initial[0].at("grad_norm"), generator[0].at("grad_norm")));
+    EXPECT_EQ(generator[1].at("kl").item<float>(), 0.0f);
+    // mean(exp(d) - 1 - d) over the sequences, d = L - L0.
+    double kl = 0;
+    double loss = 0;
+    for (int64_t i = 0; i < 4; ++i) {
+      double d = 0;
+      const at::Tensor first = initial[1].at("initial_logprob[" + std::to_string(i) + "]");
+      for (int64_t t = 0; t < first.numel(); ++t) {
+        const std::string site = "logprob[" + std::to_string(i) + "," + std::to_string(t) + "]";
+        d += initial[1].at(site).item<double>() - first[t].item<double>();
+      }
+      kl += (std::exp(d) - 1 - d) / 4;
+    }
+    EXPECT_GT(kl, 0);
+    EXPECT_NEAR(initial[1].at("kl").item<float>(), kl, 1e-4 * (1 + kl));
+    loss = initial[1].at("pg").item<float>() - 0.01 * initial[1].at("entropy").item<float>() +
+           0.1 * kl;
+    EXPECT_NEAR(initial[1].at("loss").item<float>(), loss, 1e-4 * (1 + std::abs(loss)));
+  }
 }
 
 TEST(LoopSettings, LateSyncBringsTheWeightsOfTheStepBefore) {

@@ -1,4 +1,4 @@
-#include "harness/cli/token_ids.h"
+#include "harness/workload/token_ids.h"
 
 #include "harness/core/json.h"
 

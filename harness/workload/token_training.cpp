@@ -1,0 +1,83 @@
+#include "harness/workload/token_training.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include "harness/core/error.h"
+#include "harness/core/file.h"
+#include "harness/workload/token_ids.h"
+
+namespace samebits {
+namespace {
+
+constexpr LossSettings kNegativeLogLikelihood = {.clip = 0.2, .entropy = -1, .kl = 0};
+
+}  // namespace
+
+std::vector<std::vector<int64_t>> read_training_tokens(const Arm& arm, const Qwen3Config& config) {
+  const std::string file = arm.workload.tokens.string();
+  auto sequences = parse_token_ids(read_text_file(file), file, config.vocab_size);
+  if (sequences.empty()) throw InputError(file, "no sequence", "at least one");
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const auto length = static_cast<int64_t>(sequences[i].size());
+    if (length >= 2 && length <= config.max_position_embeddings) continue;
+    throw InputError(fmt::format("{}: [{}]", file, i), fmt::format("{} tokens", length),
+                     fmt::format("2 to {}, the model's positions", config.max_position_embeddings));
+  }
+  return sequences;
+}
+
+TokenTraining::TokenTraining(const Arm& arm)
+    : arm_(arm),
+      model_(make_model(arm, make_parallel(arm))),
+      sequences_(read_training_tokens(arm, model_->config())) {
+  optimizer_ = std::make_unique<Optimizer>(*model_, arm.workload.optimizer, arm.trainer);
+  trainer_ = std::make_unique<Trainer>(*model_, *optimizer_, kNegativeLogLikelihood,
+                                       arm.workload.sequences, arm.trainer, arm.guards);
+}
+
+std::vector<Sample> TokenTraining::samples_of(int64_t step) const {
+  std::vector<Sample> samples;
+  for (int64_t i = 0; i < arm_.workload.sequences; ++i) {
+    const auto at = static_cast<size_t>(step * arm_.workload.sequences + i) % sequences_.size();
+    const std::vector<int64_t>& tokens = sequences_[at];
+    samples.push_back({tokens, /*prompt_length=*/1, std::vector<float>(tokens.size() - 1), 0.0f});
+  }
+  return samples;
+}
+
+StepOutcome TokenTraining::step(int64_t step, Observer& observer) {
+  const Counters before = witness();
+  observer.begin_phase("train");
+  const TrainResult result = trainer_->accumulate(samples_of(step));
+  for (size_t i = 0; i < result.logprobs.size(); ++i) {
+    for (size_t t = 0; t < result.logprobs[i].size(); ++t) {
+      observer.observe(fmt::format("logprob[{},{}]", i, t),
+                       at::scalar_tensor(result.logprobs[i][t]));
+    }
+  }
+  observer.observe("loss", at::scalar_tensor(result.loss));
+  observer.begin_phase("optimizer");
+  observer.observe("grad_norm", optimizer_->step());
+  observer.begin_phase("weights");
+  for (const Parameter& parameter : model_->parameters()) {
+    observer.observe(parameter.site, parameter.tensor.detach());
+  }
+  return {"", growth_of(before, witness())};
+}
+
+Counters TokenTraining::witness() const {
+  Counters counters = trainer_->program().witness();
+  const Counters more = optimizer_->program().witness();
+  counters.insert(counters.end(), more.begin(), more.end());
+  return counters;
+}
+
+std::vector<GuardRecord> TokenTraining::guards() const {
+  std::vector<GuardRecord> guards = trainer_->program().guards();
+  const std::vector<GuardRecord> more = optimizer_->program().guards();
+  guards.insert(guards.end(), more.begin(), more.end());
+  return guards;
+}
+
+}  // namespace samebits

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/workload/optimizer.h"
+#include "harness/workload/trainer.h"
+#include "harness/workload/workload.h"
+
+namespace samebits {
+
+// The workload `train`: the next-token loss over a file of token ids, `sequences` of them a step in
+// the file's order, which begins anew at its end. The loss of a step is the mean over all of its
+// tokens but the first of each sequence.
+//
+// It is the entropy term of the GRPO loss alone: with advantage 0, no KL term and the coefficient
+// -1 for H = -L / tokens, loss and gradient are those of the mean negative log-likelihood.
+class TokenTraining : public Workload {
+ public:
+  explicit TokenTraining(const Arm& arm);
+  StepOutcome step(int64_t step, Observer& observer) override;
+  std::vector<std::string> saved_graphs() const override { return {}; }
+  std::vector<GuardRecord> guards() const override;
+
+ private:
+  std::vector<Sample> samples_of(int64_t step) const;
+  Counters witness() const;
+
+  Arm arm_;
+  std::unique_ptr<Qwen3> model_;
+  std::vector<std::vector<int64_t>> sequences_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Trainer> trainer_;
+};
+
+// The sequences of an arm's file. Throws InputError for one of a single token, which predicts none,
+// or of more than the model's positions.
+std::vector<std::vector<int64_t>> read_training_tokens(const Arm& arm, const Qwen3Config& config);
+
+}  // namespace samebits
