@@ -45,7 +45,8 @@ std::string bundle_readme(const Repro& repro, const std::string& issue, const Ac
       "**Expected:** `\"state\": \"fixed\"`\n\n"
       "{}\n"
       "{}",
-      repro.name, repro.title, issue, actual_text(actual), links_and_versions(repro));
+      repro.name, repro.title, issue, actual_text(actual),
+      links_and_versions(repro, actual.versions));
 }
 
 }  // namespace
@@ -60,10 +61,16 @@ void write_bundle(const Repro& repro, const std::filesystem::path& folder, const
   write_text_file((out / "README.md").string(), bundle_readme(repro, issue, actual));
 }
 
-std::string links_and_versions(const Repro& repro) {
+std::string links_and_versions(const Repro& repro, const std::string& collected) {
   std::string text = "### Links\n\n";
   for (const std::string& link : repro.links) text += fmt::format("- {}\n", link);
-  text += "\n### Versions\n\n```\n";
+  text += "\n### Versions\n\n";
+  text +=
+      collected.empty()
+          ? "To be replaced by what `python3 -m torch.utils.collect_env` prints where the torch "
+            "at fault is.\n\n"
+          : fmt::format("```\n{}```\n\n", collected);
+  text += "samebits, which shows the mechanism without that torch:\n\n```\n";
   for (const auto& [key, value] : environment_report()) {
     text += fmt::format("{:<16}  {}\n", key, value);
   }

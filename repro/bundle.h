@@ -13,6 +13,7 @@ namespace samebits {
 struct Actual {
   std::string source;  // "asked when this folder was written"
   std::vector<UpstreamState> states;
+  std::string versions;  // collected_versions() of the torch that was asked; empty: none was
 };
 
 // Writes a folder that shows the bug without samebits: upstream.py, and a README.md with the text
@@ -22,7 +23,8 @@ struct Actual {
 void write_bundle(const Repro& repro, const std::filesystem::path& folder, const Actual& actual,
                   const std::filesystem::path& out);
 
-// The sections of Markdown that end what is sent upstream: the links, and the environment here.
-std::string links_and_versions(const Repro& repro);
+// The sections of Markdown that end what is sent upstream: the links, what torch's collect_env said
+// (empty: the command that asks it, for whoever files), and the environment here.
+std::string links_and_versions(const Repro& repro, const std::string& collected);
 
 }  // namespace samebits

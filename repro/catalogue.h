@@ -15,6 +15,16 @@ struct Failure {
   std::string what;     // is missing or done: "no sharding strategy"
   std::string symptom;  // what its evidence contains
   Subject (*subject)();
+  Outcome (*run)(const Subject& subject) = nullptr;  // null: as the repro runs
+};
+
+// Another program that gives what it should: a second fix, or a workaround.
+struct Passing {
+  std::string what;  // is done: "the consumer narrows"
+  Subject (*subject)();
+  // The detectors that find something in it nonetheless, "D1, D8": it gives right results from
+  // something that is wrong. Empty: none does.
+  std::string found_by = {};
 };
 
 // How a bug shows on a card: in the words of CUDA, of LibTorch or of its replays.
@@ -26,8 +36,8 @@ struct OnCard {
 
 // A named upstream bug: the mechanism that fails and the change that resolves it, as a switch over
 // one code path. Its folder, repro/NAME/, holds what a person reads (README.md), the text to file
-// (issue.md), the code, and, where torch itself is at fault, upstream.py, which asks an installed
-// torch (see repro/README.md for what it prints).
+// (issue.md), the code, and, where stock torch can show it, upstream.py, which asks an installed
+// torch (see repro/README.md for what it prints, and for those that have none).
 struct Repro {
   std::string name;     // of its folder
   std::string title;    // one line
@@ -41,6 +51,11 @@ struct Repro {
   std::vector<Failure> also = {};
   std::optional<OnCard> on_card = {};  // where a GPU says it otherwise, or by graphs of its own
   Outcome (*run)(const Subject& subject) = run_subject;  // on the CPU
+  std::vector<Passing> also_passes = {};                 // run as the repro runs
+
+  Outcome run_of(const Failure& failure, const Subject& failing) const {
+    return failure.run ? failure.run(failing) : run(failing);
+  }
 };
 
 // In the order of `samebits repro list`.

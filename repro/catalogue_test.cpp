@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "harness/core/error.h"
+#include "harness/core/file.h"
 #include "harness/kernels/device.h"
 #include "repro/detectors.h"
 
@@ -28,7 +29,7 @@ TEST_P(CatalogueTest, TheBuggySideFailsAsDescribed) {
 
 TEST_P(CatalogueTest, ItsOtherFailuresAreAsDescribedAndFound) {
   for (const Failure& failure : GetParam().also) {
-    const Outcome outcome = GetParam().run(failure.subject());
+    const Outcome outcome = GetParam().run_of(failure, failure.subject());
     EXPECT_TRUE(outcome.went_wrong) << failure.what;
     EXPECT_THAT(outcome.evidence, HasSubstr(failure.symptom)) << failure.what;
     EXPECT_TRUE(std::any_of(detectors().begin(), detectors().end(), [&](const Detector& detector) {
@@ -40,6 +41,19 @@ TEST_P(CatalogueTest, ItsOtherFailuresAreAsDescribedAndFound) {
 TEST_P(CatalogueTest, TheFixedSidePasses) {
   const Outcome outcome = GetParam().run(GetParam().subject(Side::kFixed));
   EXPECT_FALSE(outcome.went_wrong) << outcome.evidence;
+}
+
+TEST_P(CatalogueTest, WhatElsePassesIsFoundByWhomItSays) {
+  for (const Passing& passing : GetParam().also_passes) {
+    const Outcome outcome = GetParam().run(passing.subject());
+    EXPECT_FALSE(outcome.went_wrong) << passing.what << ": " << outcome.evidence;
+    std::string found_by;
+    for (const Detector& detector : detectors()) {
+      if (detector.find(passing.subject()).empty()) continue;
+      found_by += (found_by.empty() ? "" : ", ") + detector.name;
+    }
+    EXPECT_EQ(found_by, passing.found_by) << passing.what;
+  }
 }
 
 TEST_P(CatalogueTest, ADetectorFindsTheBuggySideAndNoneCriesAtTheFixedOne) {
@@ -76,6 +90,21 @@ TEST_P(CatalogueTest, ItsFolderHasWhatAPersonReads) {
     EXPECT_TRUE(std::filesystem::exists(folder / file)) << folder / file;
   }
   EXPECT_FALSE(GetParam().links.empty());
+}
+
+// What cannot be shown on stock torch says so, in its own README and in the table of all.
+TEST_P(CatalogueTest, ItHasAScriptForStockTorchOrSaysWhyNot) {
+  const std::filesystem::path root = std::filesystem::path(SAMEBITS_SOURCE_DIR) / "repro";
+  const std::filesystem::path folder = root / GetParam().name;
+  const std::string page = read_text_file((root / "README.md").string());
+  const size_t table = page.find("| script of | needs | whose fault |");
+  ASSERT_NE(table, std::string::npos);
+  EXPECT_THAT(page.substr(table), HasSubstr("| " + GetParam().name + " | "));
+  const bool has_script = std::filesystem::exists(folder / "upstream.py");
+  const bool says_why_not =
+      read_text_file((folder / "README.md").string()).find("**No script for stock torch.**") !=
+      std::string::npos;
+  EXPECT_NE(has_script, says_why_not);
 }
 
 INSTANTIATE_TEST_SUITE_P(Repros, CatalogueTest, testing::ValuesIn(catalogue()),

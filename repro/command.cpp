@@ -138,7 +138,8 @@ bool run_buggy(const Repro& repro) {
       repro.name + " buggy", repro.symptom, [&] { return repro.subject(Side::kBuggy); }, repro.run);
   for (const Failure& failure : repro.also) {
     const std::string name = fmt::format("{} buggy, {}", repro.name, failure.what);
-    all = run_failure(name, failure.symptom, failure.subject, repro.run) && all;
+    const Run run = [&](const Subject& subject) { return repro.run_of(failure, subject); };
+    all = run_failure(name, failure.symptom, failure.subject, run) && all;
   }
   return all;
 }
@@ -151,8 +152,13 @@ bool run_passing(const std::string& name, const std::function<Subject()>& subjec
 }
 
 bool run_fixed(const Repro& repro) {
-  return run_passing(
+  bool all = run_passing(
       repro.name + " fixed", [&] { return repro.subject(Side::kFixed); }, repro.run);
+  for (const Passing& passing : repro.also_passes) {
+    const std::string name = fmt::format("{} fixed, {}", repro.name, passing.what);
+    all = run_passing(name, passing.subject, repro.run) && all;
+  }
+  return all;
 }
 
 int run(const std::vector<std::string>& names, bool buggy, bool fixed) {
@@ -181,8 +187,10 @@ int run_on_card(const std::vector<std::string>& names, bool buggy, bool fixed) {
   return all ? 0 : 1;
 }
 
-int issue(const std::string& name) {
+// `python` is empty where nobody's torch is asked for its versions.
+int issue(const std::string& name, const std::string& python) {
   const Repro& repro = find_repro(name);
+  const std::string collected = python.empty() ? "" : collected_versions(python);
   const std::string text = read_text_file((folder_of(repro) / "issue.md").string());
   say("Title: {}\n\n", repro.title);
   print_text(text);
@@ -190,7 +198,7 @@ int issue(const std::string& name) {
     const std::string script = read_text_file((folder_of(repro) / "upstream.py").string());
     print_text("\n### Minimal code\n\n```python\n" + script + "```\n");
   }
-  print_text("\n" + links_and_versions(repro));
+  print_text("\n" + links_and_versions(repro, collected));
   return 0;
 }
 
@@ -220,12 +228,12 @@ int print_matrix() {
 Actual actual_of(const Repro& repro, const std::string& python) {
   if (!python.empty()) {
     return {"asked when this folder was written, on the machine below",
-            {ask_upstream(upstream_script(repro), python)}};
+            {ask_upstream(upstream_script(repro), python)},
+            collected_versions(python)};
   }
-  return {
-      "on x86_64 Linux with AVX-512 and without a GPU, wheels from PyPI; the versions below are "
-      "of samebits, which wrote this folder",
-      states_of(repro.name, read_upstream_table("reports/upstream/README.md"))};
+  return {"on x86_64 Linux with AVX-512, wheels from PyPI",
+          states_of(repro.name, read_upstream_table("reports/upstream/README.md")),
+          /*versions=*/""};
 }
 
 int bundle(const std::string& name, const std::string& python, const std::string& out) {
@@ -292,7 +300,10 @@ void add_repro_command(CLI::App& app, Action& action) {
   CLI::App* issue_command =
       command->add_subcommand("issue", "the text to file: a title, then Markdown");
   issue_command->add_option("name", flags->name)->required();
-  issue_command->callback([flags, &action] { action = [flags] { return issue(flags->name); }; });
+  issue_command->add_option("--python", flags->asked_python,
+                            "an interpreter whose torch's collect_env fills in the versions");
+  issue_command->callback(
+      [flags, &action] { action = [flags] { return issue(flags->name, flags->asked_python); }; });
 
   CLI::App* new_command =
       command->add_subcommand("new", "lays repro/NAME from a recorded run whose arms part");

@@ -18,11 +18,12 @@ import readme_table
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BINARY = None
 WITH_SCRIPT = "prim_to_local_symbolic_ceil"
-WITHOUT_SCRIPT = "weak_ref_op_unregistered"
+WITHOUT_SCRIPT = "weak_ref_op_unregistered"  # in a checkout that has lost it
 
 
-def repro(*arguments):
-    return subprocess.run([BINARY, "repro", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
+def repro(*arguments, checkout=ROOT):
+    command = [BINARY, "repro", *map(str, arguments)]
+    return subprocess.run(command, cwd=checkout, capture_output=True, text=True)
 
 
 class Test(unittest.TestCase):
@@ -37,6 +38,14 @@ class Test(unittest.TestCase):
         file.write_text(f"#!/bin/sh\n{script}\n")
         file.chmod(file.stat().st_mode | stat.S_IXUSR)
         return file
+
+    def checkout_without_the_script(self):
+        """The parts of a checkout that the command reads, without one upstream.py."""
+        checkout = self.folder / "checkout"
+        shutil.copytree(ROOT / "repro", checkout / "repro")
+        shutil.copytree(ROOT / "reports" / "upstream", checkout / "reports" / "upstream")
+        (checkout / "repro" / WITHOUT_SCRIPT / "upstream.py").unlink()
+        return checkout
 
 
 class TableTest(Test):
@@ -60,7 +69,12 @@ class TableTest(Test):
         for cell in ("loud", "D1, D8", "live in 2.11.0+cu130, fixed in 2.15.0+cu132",
                      "[pytorch#175690](https://github.com/pytorch/pytorch/issues/175690)"):
             self.assertIn(f"| {cell}", row)
-        self.assertIn("| no script |", next(line for line in table.splitlines() if WITHOUT_SCRIPT in line))
+
+    def test_it_says_where_there_is_no_script(self):
+        table = repro("list", "--format", "md", checkout=self.checkout_without_the_script()).stdout
+        row = next(line for line in table.splitlines() if f"[{WITHOUT_SCRIPT}]" in line)
+        self.assertIn("| no script |", row)
+        self.assertNotIn("| no script |", table.replace(row, ""))
 
     def test_a_table_that_is_not_current_is_found_and_repaired(self):
         current = "# Title\n\n" + readme_table.printed_table(BINARY) + "\n| other | table |\n|---|---|\n"
@@ -83,8 +97,8 @@ class BundleTest(Test):
         self.assertEqual(result.returncode, 0, result.stderr)
         return self.folder / "bundle"
 
-    def refused(self, *arguments, naming):
-        result = repro("bundle", *arguments)
+    def refused(self, *arguments, naming, checkout=ROOT):
+        result = repro("bundle", *arguments, checkout=checkout)
         self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
         self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
         for words in naming:
@@ -127,6 +141,13 @@ class BundleTest(Test):
         readme = (bundle / "README.md").read_text()
         self.assertIn("| 9.9.0 | changed | `a \\| b` |", readme)
         self.assertNotIn("2.11.0+cu130", readme)
+        self.assertIn(f"### Versions\n\n```\n{says}\n```\n", readme)  # what its collect_env says, too
+
+    def test_without_one_whoever_files_is_told_to_ask_torch_for_the_versions(self):
+        readme = (self.bundle() / "README.md").read_text()
+        versions = readme[readme.index("### Versions"):]
+        self.assertIn("To be replaced by what `python3 -m torch.utils.collect_env` prints", versions)
+        self.assertIn("samebits  ", versions)
 
     def test_an_interpreter_without_torch_is_refused_and_nothing_written(self):
         python = self.interpreter("echo no torch; exit 1")
@@ -135,7 +156,7 @@ class BundleTest(Test):
         self.assertFalse((self.folder / "bundle").exists())
 
     def test_a_repro_without_a_script_is_refused(self):
-        self.refused(WITHOUT_SCRIPT, "--out", self.folder / "bundle",
+        self.refused(WITHOUT_SCRIPT, "--out", self.folder / "bundle", checkout=self.checkout_without_the_script(),
                      naming=[f"repro {WITHOUT_SCRIPT}: found no upstream.py", f"samebits repro run {WITHOUT_SCRIPT}"])
         self.assertFalse((self.folder / "bundle").exists())
 
@@ -149,6 +170,44 @@ class BundleTest(Test):
     def test_an_empty_folder_is_filled(self):
         (self.folder / "bundle").mkdir()
         self.bundle()
+
+
+class IssueTest(Test):
+    def test_versions_are_those_of_torch_where_one_is_given(self):
+        python = self.interpreter('case "$*" in *torch.utils.collect_env) echo "PyTorch version: 9.9.0";; esac')
+        text = repro("issue", WITH_SCRIPT, "--python", python).stdout
+        self.assertIn("### Versions\n\n```\nPyTorch version: 9.9.0\n```\n", text)
+
+    def test_they_are_asked_for_where_none_is(self):
+        text = repro("issue", WITH_SCRIPT).stdout
+        self.assertEqual(text.count("### Versions"), 1)
+        self.assertIn("`python3 -m torch.utils.collect_env`", text)
+
+    def test_an_interpreter_without_torch_is_refused(self):
+        result = repro("issue", WITH_SCRIPT, "--python", self.interpreter("echo no torch; exit 1"))
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("a Python interpreter that can import torch", result.stderr)
+
+
+class UpstreamTest(Test):
+    """What a script may end with."""
+
+    def ask(self, state, code):
+        says = json.dumps({"torch": "9.9.0", "state": state, "evidence": "a GPU"})
+        script = f"test \"$1\" = -c && exit 0\necho '{says}'\nexit {code}"
+        return repro("upstream", WITH_SCRIPT, "--python", self.interpreter(script))
+
+    def test_skipped_is_not_applicable_and_nothing_else(self):
+        skipped = self.ask("not applicable", 77)
+        self.assertEqual(skipped.returncode, 0, skipped.stderr)
+        self.assertIn("| 9.9.0 | not applicable | `a GPU` |", skipped.stdout)
+        for state, code in (("live", 77), ("not applicable", 0)):
+            odd = self.ask(state, code)
+            self.assertEqual(odd.returncode, 2, odd.stdout)
+            self.assertIn("exit code 77 with", odd.stderr)
+
+    def test_any_other_code_is_refused(self):
+        self.assertIn('found exit code 1: ', self.ask("live", 1).stderr)
 
 
 class RunBundlesTest(Test):

@@ -26,18 +26,19 @@ size_t findings_of(const DetectorMatrix::Row& row) {
   return all;
 }
 
-std::vector<std::string> sides(const std::vector<DetectorMatrix::Row>& rows, bool is_buggy,
+std::vector<std::string> sides(const std::vector<DetectorMatrix::Row>& rows, bool is_to_find,
                                bool is_found) {
   std::vector<std::string> names;
   for (const DetectorMatrix::Row& row : rows) {
-    if (row.is_buggy == is_buggy && (findings_of(row) > 0) == is_found) names.push_back(row.side);
+    if (row.is_to_find == is_to_find && (findings_of(row) > 0) == is_found)
+      names.push_back(row.side);
   }
   return names;
 }
 
 std::string verdict_of(const DetectorMatrix::Row& row) {
   const bool is_found = findings_of(row) > 0;
-  if (row.is_buggy) return is_found ? "found" : "MISSED";
+  if (row.is_to_find) return is_found ? "found" : "MISSED";
   return is_found ? "FALSE ALARM" : "silent";
 }
 
@@ -78,6 +79,11 @@ DetectorMatrix detector_matrix() {
     }
     sides.push_back(
         {{repro.name + " fixed", false, {}}, [&repro] { return repro.subject(Side::kFixed); }});
+    for (const Passing& passing : repro.also_passes) {
+      sides.push_back(
+          {{fmt::format("{} fixed, {}", repro.name, passing.what), !passing.found_by.empty(), {}},
+           passing.subject});
+    }
   }
   DetectorMatrix matrix;
   std::vector<Named> hidden;

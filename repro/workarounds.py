@@ -27,7 +27,7 @@ def ask(python, script):
     except OSError as error:
         raise NoAnswer(f"{python}: {error.strerror}") from error
     lines = ended.stdout.strip().splitlines()
-    if ended.returncode != 0:
+    if ended.returncode not in (0, SKIPPED):
         complaint = (ended.stderr.strip().splitlines() or ["nothing"])[-1]
         raise NoAnswer(f"{script.parent.name}/{script.name}: exit code {ended.returncode}: {complaint}")
     try:

@@ -68,3 +68,4 @@ if torch.cuda.is_available():
 else:
     state, evidence = "not applicable", "needs a GPU"
 print(json.dumps({"torch": torch.__version__, "state": state, "evidence": evidence}))
+sys.exit(77 if state == "not applicable" else 0)

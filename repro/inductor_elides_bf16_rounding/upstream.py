@@ -2,6 +2,7 @@
 compiled. Eager rounds after every operator; what inductor fuses rounds once."""
 
 import json
+import sys
 
 import torch
 from torch._inductor.exc import InvalidCxxCompiler
@@ -32,3 +33,4 @@ except Exception as error:
         raise
     state, evidence = "not applicable", "inductor needs a C++ compiler for the CPU"
 print(json.dumps({"torch": torch.__version__, "state": state, "evidence": evidence}))
+sys.exit(77 if state == "not applicable" else 0)

@@ -3,6 +3,7 @@ first of a batch of the same lengths. A kernel that splits the keys until the GP
 less in a batch, and merges in another order."""
 
 import json
+import sys
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -41,3 +42,4 @@ if torch.cuda.is_available():
 else:
     state, evidence = "not applicable", "needs a GPU"
 print(json.dumps({"torch": torch.__version__, "state": state, "evidence": evidence}))
+sys.exit(77 if state == "not applicable" else 0)
