@@ -26,6 +26,9 @@ class PooledGraphs {
   // Copies of the outputs as they are now. Throws RunError where the pool knows that they are gone.
   std::vector<at::Tensor> read(size_t index) const;
 
+  // Of the pool: everything that a capture took and no later one could take again.
+  size_t bytes_used() const { return pool_->bytes_used(); }
+
   // Nobody reads its outputs any more: fills those that may hold a NaN with it.
   void let_go(size_t index);
 

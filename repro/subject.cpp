@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "harness/capture/captured_program.h"
+#include "harness/capture/passes/common_subexpressions.h"
 #include "harness/capture/passes/split.h"
 #include "harness/graph/make_pool.h"
 #include "harness/graph/static_graph.h"
@@ -69,7 +70,9 @@ ReplayAtHint captured_at_hint(const Subject& subject) {
                                    : captured_in_pieces(subject, example, pool);
 }
 
-Outcome run_subject(const Subject& subject) {
+namespace {
+
+Outcome run_traced(const Subject& subject, std::function<ir::Graph(ir::Graph)> transform) {
   const c10::NoGradGuard no_grad;
   const auto wrong = [](std::string evidence) { return Outcome{true, std::move(evidence)}; };
   const Tensors example = subject.inputs(subject.hint);
@@ -77,6 +80,7 @@ Outcome run_subject(const Subject& subject) {
     return wrong(fmt::format("eager at {}: {}", subject.hint, *error));
   }
   CapturedProgram captured(subject.program, subject.dims, subject.guards);
+  if (transform) captured.set_transform(std::move(transform));
   if (const auto error = error_of([&] { captured(example); })) {
     return wrong(fmt::format("traced at {}: {}", subject.hint, *error));
   }
@@ -91,6 +95,15 @@ Outcome run_subject(const Subject& subject) {
   }
   return {false, fmt::format("traced at {}, served at {}: the bits of eager", subject.hint,
                              fmt::join(subject.sizes, ", "))};
+}
+
+}  // namespace
+
+Outcome run_subject(const Subject& subject) { return run_traced(subject, /*transform=*/{}); }
+
+Outcome run_with_equal_calls_merged(const Subject& subject) {
+  return run_traced(
+      subject, [](const ir::Graph& graph) { return passes::common_subexpressions(graph).graph; });
 }
 
 Outcome run_replayed(const Subject& subject) {

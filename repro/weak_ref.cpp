@@ -10,6 +10,7 @@
 #include "harness/core/dispatch_keys.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/propagate.h"
+#include "harness/dtensor/strategies/common.h"
 #include "harness/kernels/shape_rule.h"
 
 namespace samebits {
@@ -29,6 +30,8 @@ at::Tensor over_memory_if_any(const at::Tensor& x) { return x.numel() == 0 ? x :
 
 at::Tensor over_first_local(const at::Tensor& x) { return over_memory_if_any(locals_of(x)[0]); }
 
+at::Tensor itself(const at::Tensor& x) { return x; }
+
 Metas same_sizes(Args args) {
   const at::Tensor& x = args[0].toTensor();
   return {{x.sym_sizes().vec(), x.scalar_type()}};
@@ -41,6 +44,13 @@ Metas without_last_dim(Args args) {
 
 // An alias lies as its source does.
 OpSharding same_placement(const OpCall& call) { return {call.placements, call.placements, {}}; }
+
+// Any function of one element: what is pending is ended first (torch/distributed/tensor/_ops/
+// _pointwise_ops.py, pointwise_strategy).
+OpSharding as_pointwise(const OpCall& call) {
+  const Placement x = call.placements[0];
+  return x.is_partial() ? uniform(call, Placement::replicate(), 1) : same_placement(call);
+}
 
 struct Registered {
   const char* overload;
@@ -61,6 +71,8 @@ const std::vector<Registered>& operators() {
       {.overload = "no_guard", .kernel = over_memory},
       {.overload = "no_empty", .kernel = over_memory},
       {.overload = "unwrap_only"},
+      {.overload = "pointwise", .strategy = as_pointwise},
+      {.overload = "strong", .kernel = itself},
   };
   return all;
 }
@@ -89,6 +101,7 @@ TORCH_LIBRARY_IMPL(samebits_repro, Fake, m) {
   static_assert(kDTensorDispatchKey == c10::DispatchKey::Fake);
   m.impl("weak_ref.no_guard", torch::CppFunction::makeFallthrough());
   m.impl("weak_ref.unwrap_only", over_first_local);
+  m.impl("weak_ref.strong", itself);
 }
 
 const bool kRegistered = [] {

@@ -8,47 +8,28 @@
 
 #include <algorithm>
 #include <set>
-#include <sstream>
 
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/propagate.h"
 #include "repro/detect/findings.h"
 #include "repro/eager_calls.h"
+#include "repro/handed_on.h"
 
 namespace samebits {
 namespace {
-
-std::string kind_of(const at::Tensor& tensor) {
-  std::ostringstream text;
-  if (is_dtensor(tensor)) {
-    text << "a DTensor, " << spec_of(tensor).placement << " over " << spec_of(tensor).mesh->size();
-  } else {
-    text << "a plain tensor";
-  }
-  text << ", " << tensor.scalar_type();
-  return text.str();
-}
 
 bool on_two_meshes(const at::Tensor& a, const at::Tensor& b) {
   return is_dtensor(a) && is_dtensor(b) && spec_of(a).mesh != spec_of(b).mesh;
 }
 
-// The same elements in the same memory, seen in the same order.
-bool is_handed_on(const at::Tensor& from, const at::Tensor& to) {
-  for (const at::Tensor& a : parts_of(from)) {
-    for (const at::Tensor& b : parts_of(to)) {
-      if (a.numel() > 0 && a.has_storage() && b.has_storage() &&
-          a.const_data_ptr() == b.const_data_ptr() && a.sizes() == b.sizes() &&
-          a.strides() == b.strides()) {
-        return true;
-      }
-    }
-  }
-  return false;
-}
-
 void compare_sides(const EagerCall& call, Findings& found) {
-  for (const at::Tensor& in : tensors_in(call.args)) {
+  const std::vector<at::Tensor> all_in = tensors_in(call.args);
+  for (const at::Tensor& out : call.results) {
+    if (!is_dangling(out, all_in)) continue;
+    found.push_back(fmt::format("{}: {} comes out, which owns no memory and lies in no argument's",
+                                call.name, kind_of(out)));
+  }
+  for (const at::Tensor& in : all_in) {
     for (const at::Tensor& out : call.results) {
       if (!is_handed_on(in, out)) continue;
       const bool moved = on_two_meshes(in, out);

@@ -6,6 +6,8 @@
 
 #include "harness/dtensor/dtensor.h"
 #include "repro/detect/findings.h"
+#include "repro/handed_on.h"
+#include "repro/pooled_graphs.h"
 #include "repro/weak_ref.h"
 #include "repro/weak_ref_op_unregistered/repro.h"
 
@@ -85,6 +87,59 @@ TEST(WeakRefOnDTensor, TheGuardKeepsPlacementAndMemory) {
     EXPECT_EQ(locals_of(ref)[rank].const_data_ptr(), locals_of(x)[rank].const_data_ptr());
   }
   EXPECT_FALSE(is_dtensor(weak_ref(x, "unwrap_only")));
+}
+
+// torchtitan#2393's strategy: right for what is sharded or replicated, a reference to memory that
+// is gone for what is pending.
+TEST(WeakRefOnDTensor, ThePointwiseStrategyRefersToATemporary) {
+  const auto handed_out = [](const char* overload, Placement placement) {
+    return run_handed_on(reference_handed_out(overload, placement));
+  };
+  EXPECT_FALSE(handed_out("pointwise", Placement::shard(0)).went_wrong);
+  EXPECT_THAT(handed_out("pointwise", Placement::partial()).evidence,
+              HasSubstr("R over 2, Float comes out, which owns no memory"));
+  const Outcome same_placement = handed_out("", Placement::partial());
+  EXPECT_FALSE(same_placement.went_wrong) << same_placement.evidence;
+  EXPECT_THAT(boundary_changes(reference_handed_out("pointwise", Placement::partial())),
+              Contains("samebits_repro::weak_ref.pointwise: a DTensor, R over 2, Float comes out, "
+                       "which owns no memory and lies in no argument's"));
+  // Nobody reads there.
+  EXPECT_THAT(shard_differences(reference_handed_out("pointwise", Placement::partial())),
+              IsEmpty());
+}
+
+// Its shape rule and schema: a fresh tensor, so no write to the argument concerns it.
+TEST(WeakRefOnDTensor, APassThatTrustsAFreshTensorKeepsAnOldValue) {
+  EXPECT_TRUE(run_with_equal_calls_merged(read_around_a_write("undeclared_alias")).went_wrong);
+  const Outcome untouched = run_subject(read_around_a_write("undeclared_alias"));
+  EXPECT_FALSE(untouched.went_wrong) << untouched.evidence;
+  const Outcome declared = run_with_equal_calls_merged(read_around_a_write(""));
+  EXPECT_FALSE(declared.went_wrong) << declared.evidence;
+}
+
+// torchtitan#2486's guard: the first rank's memory, as a plain tensor, or nothing of an empty
+// shard.
+TEST(WeakRefOnDTensor, TheMergedGuardLosesMeshAndPlacement) {
+  EXPECT_THAT(run_handed_on(reference_handed_out("unwrap_only", Placement::shard(0))).evidence,
+              HasSubstr("a plain tensor, Float comes out"));
+  const Outcome wrapped_again = run_handed_on(reference_handed_out("", Placement::shard(0)));
+  EXPECT_FALSE(wrapped_again.went_wrong) << wrapped_again.evidence;
+}
+
+// "Does it work without weak references?" It does, and every bucket keeps an output of its own.
+TEST(StrongReferences, GiveTheBitsOfEagerForTheMemoryOfEveryBucket) {
+  const Subject strong = buckets_of_units(HeldOutputs::kOwned);
+  const Subject weak = buckets_of_units(HeldOutputs::kByAddress);
+  EXPECT_FALSE(run_pooled(strong).went_wrong);
+  EXPECT_TRUE(run_pooled(weak).went_wrong);  // read after other buckets: weak_ref_shared_pool_reuse
+  const auto bytes = [](const Subject& subject) {
+    return PooledGraphs(subject, subject.sizes).bytes_used();
+  };
+  constexpr size_t kUnitBytes = 1024 * sizeof(float);
+  constexpr size_t kRedzones = 1024;  // more than those of three blocks
+  const size_t more = bytes(strong) - bytes(weak);
+  EXPECT_GE(more, (3 + 2 + 1) * kUnitBytes);
+  EXPECT_LT(more, (3 + 2 + 1) * kUnitBytes + kRedzones);
 }
 
 TEST(BoundaryLedger, SeesAPlacementThatWasLost) {
