@@ -5,7 +5,7 @@
 
 #include "harness/core/case.h"
 #include "harness/workload/grpo.h"
-#include "repro/detectors.h"
+#include "repro/detect/findings.h"
 
 namespace samebits {
 namespace {
@@ -31,6 +31,42 @@ TEST(SymbolicCeil, HasUpstreamsShapes) {
             "traced at 6, served at 1: mat1 and mat2 shapes cannot be multiplied (1x4096 and "
             "2048x1024)");
 }
+
+// torchtitan's workaround: as good as the fix for the result, at every size and any hint. The false
+// guard is still there for the next consumer, and where the hint divides the wrong size.
+TEST_P(SymbolicCeilTest, AConsumerThatNarrowsIsRightAndTheGatherIsNot) {
+  const auto [ranks, hint] = GetParam();
+  const Subject narrowed = gathered_linear({.ranks = ranks,
+                                            .hint = hint,
+                                            .gathered_size = GatheredSize::kConditional,
+                                            .consumer_narrows = true});
+  const Outcome outcome = run_subject(narrowed);
+  EXPECT_FALSE(outcome.went_wrong) << outcome.evidence;
+  EXPECT_FALSE(false_guards(narrowed).empty());  // whichever way the condition was answered
+  EXPECT_EQ(symbol_mismatches(narrowed).empty(), hint % ranks != 0);
+}
+
+// Hooks or explicit calls make no difference to what is computed. They do to who can mend it:
+// behind a hook the module sees the gathered rows, and narrows them to themselves.
+class ConversionTest : public testing::TestWithParam<bool> {
+ protected:
+  static Outcome run(GatheredSize rule, GatheredLinear::Converted converted) {
+    return run_subject(gathered_linear(
+        {.gathered_size = rule, .converted = converted, .consumer_narrows = GetParam()}));
+  }
+};
+
+TEST_P(ConversionTest, ByHooksIsRightOnlyWhereTheGatherIs) {
+  using Converted = GatheredLinear::Converted;
+  EXPECT_FALSE(run(GatheredSize::kNarrow, Converted::kInForward).went_wrong);
+  EXPECT_FALSE(run(GatheredSize::kNarrow, Converted::kByHooks).went_wrong);
+  EXPECT_EQ(run(GatheredSize::kConditional, Converted::kInForward).went_wrong, !GetParam());
+  EXPECT_THAT(run(GatheredSize::kConditional, Converted::kByHooks).evidence,
+              HasSubstr("served at 1: output 0 has sizes [1, 2, 1024]"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Consumer, ConversionTest, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Narrows" : "DoesNot"; });
 
 // The whole model: traced at a prefill of an even number of tokens, served at an odd one.
 class SymbolicCeilModelTest : public testing::Test {
