@@ -13,7 +13,9 @@
 #include "repro/flattened_allgather_uneven/repro.h"
 #include "repro/gemm_row_depends_on_m/repro.h"
 #include "repro/guard_dropped_after_specialise/repro.h"
+#include "repro/inductor_arange_unwritten/repro.h"
 #include "repro/inductor_elides_bf16_rounding/repro.h"
+#include "repro/loss_parallel_identity_gradient/repro.h"
 #include "repro/max_dim_indices_of_shard/repro.h"
 #include "repro/metadata_baked_at_capture/repro.h"
 #include "repro/minus_one_reshape_hides_rows/repro.h"
@@ -23,6 +25,7 @@
 #include "repro/rope_cache_grow_in_forward/repro.h"
 #include "repro/rope_freqs_cast_bf16/repro.h"
 #include "repro/split_kv_depends_on_batch/repro.h"
+#include "repro/tree_sum_depends_on_count/repro.h"
 #include "repro/uneven_unpad_noncontiguous/repro.h"
 #include "repro/view_split_flatten_no_redistribute/repro.h"
 #include "repro/weak_ref_op_unregistered/repro.h"
@@ -50,11 +53,14 @@ const std::vector<Repro>& catalogue() {
                                          dtensor_loss_gradient_times_ranks(),
                                          dtensor_reduce_all_keepdim(),
                                          dtensor_logsumexp_keepdim(),
+                                         loss_parallel_identity_gradient(),
                                          pad_slot_minus_one(),
                                          allreduce_order_depends_on_size(),
+                                         tree_sum_depends_on_count(),
                                          metadata_baked_at_capture(),
                                          rope_freqs_cast_bf16(),
                                          inductor_elides_bf16_rounding(),
+                                         inductor_arange_unwritten(),
                                          gemm_row_depends_on_m(),
                                          split_kv_depends_on_batch(),
                                          cublas_workspace_outlives_graph()};
