@@ -155,8 +155,9 @@ function(samebits_test name)
   target_link_libraries(${name} PRIVATE samebits_test_flags GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE SAMEBITS_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   # Two threads each: enough to run in parallel, and ctest -j does not drown a machine of many cores.
-  # One value a property: a list would be taken for more properties.
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
+  # One value a property: a list would be taken for more properties. Parameters are not printed into
+  # names: what has no printer would be there with its bytes and addresses.
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 NO_PRETTY_VALUES
                        PROPERTIES LABELS ${arg_LABEL} ENVIRONMENT OMP_NUM_THREADS=2
                                   ${arg_FIXTURE})
 endfunction()
