@@ -50,9 +50,9 @@ samebits_cxx_options(samebits_torch -fopenmp)
 target_link_options(samebits_torch INTERFACE -fopenmp)
 add_library(samebits_torch_pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/torch_pch.cpp)
 target_link_libraries(samebits_torch_pch PUBLIC samebits_torch)
-target_precompile_headers(
-  samebits_torch_pch PRIVATE <ATen/ATen.h> <torch/csrc/autograd/custom_function.h>
-  <torch/custom_class.h> <torch/library.h> <functional> <map> <string> <vector>)
+set(samebits_torch_headers <ATen/ATen.h> <torch/csrc/autograd/custom_function.h>
+    <torch/custom_class.h> <torch/library.h> <functional> <map> <string> <vector>)
+target_precompile_headers(samebits_torch_pch PRIVATE ${samebits_torch_headers})
 
 # Tests are compiled with -O1, in three quarters of the time, and have a precompiled header of their
 # own, since one of another optimisation is of no use.
@@ -61,10 +61,8 @@ target_link_libraries(samebits_test_flags INTERFACE GTest::gmock)
 samebits_cxx_options(samebits_test_flags $<$<CONFIG:Release>:-O1>)
 add_library(samebits_test_pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/torch_pch.cpp)
 target_link_libraries(samebits_test_pch PUBLIC samebits_torch samebits_test_flags)
-target_precompile_headers(
-  samebits_test_pch PRIVATE <ATen/ATen.h> <torch/csrc/autograd/custom_function.h>
-  <torch/custom_class.h> <torch/library.h> <functional> <map> <string> <vector> <gmock/gmock.h>
-  <nlohmann/json.hpp>)
+target_precompile_headers(samebits_test_pch PRIVATE ${samebits_torch_headers} <gmock/gmock.h>
+                          <nlohmann/json.hpp>)
 
 # Files of a folder are compiled in batches, in a third of the time: most of it goes into headers.
 # What changes often is compiled sooner with -DSAMEBITS_UNITY=OFF. So is CUDA: every kernel file has

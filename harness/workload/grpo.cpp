@@ -7,25 +7,11 @@
 #include <algorithm>
 
 #include "harness/core/error.h"
+#include "harness/workload/observed_values.h"
 #include "harness/workload/rewards.h"
 
 namespace samebits {
 namespace {
-
-void observe_logprobs(Observer& observer, size_t sample, const std::vector<float>& logprobs) {
-  for (size_t t = 0; t < logprobs.size(); ++t) {
-    observer.observe(fmt::format("logprob[{},{}]", sample, t), at::scalar_tensor(logprobs[t]));
-  }
-}
-
-// `where`: "" for the trainer's after the optimizer, which arms are compared by.
-void observe_weights(Observer& observer, const Qwen3& model, const std::string& where) {
-  const c10::NoGradGuard no_grad;
-  for (const Parameter& parameter : model.parameters()) {
-    observer.observe(where.empty() ? parameter.site : fmt::format("{}[{}]", where, parameter.site),
-                     parameter.tensor.detach());
-  }
-}
 
 // Transformers gives the padding token's row of the embedding no gradient where the token is read;
 // samebits has no such row. Which tokens are read is only known once they are sampled.
@@ -211,7 +197,7 @@ void Grpo::train(const std::vector<Sample>& samples, Observer& observer) {
 // What is seen of the weights has a phase of its own, so that a sync's time is that of the sync.
 void Grpo::sync(Observer& observer) {
   observer.begin_phase("weights");
-  observe_weights(observer, *trained_, "");
+  observe_weights(observer, *trained_);
   observe_weights(observer, *generator_, "generator.before");
   observer.begin_phase("sync");
   sync_();

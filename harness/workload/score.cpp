@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "harness/workload/grpo.h"
+#include "harness/workload/observed_values.h"
 #include "harness/workload/trainer.h"
 
 namespace samebits {
@@ -26,7 +27,10 @@ StepOutcome Score::step(int64_t step, Observer& observer) {
   const int64_t sequences = static_cast<int64_t>(prompts_.size()) * settings.group;
   const auto before = engine_->runner().witness();
 
-  if (step == 0) observe_weights(observer);
+  if (step == 0) {  // nothing trains them here: a weight that no logprob shows is seen all the same
+    observer.begin_phase("weights");
+    observe_weights(observer, *model_);
+  }
   observer.begin_phase("rollout");
   std::vector<Request> requests;
   for (int64_t i = 0; i < sequences; ++i) {
@@ -45,18 +49,9 @@ StepOutcome Score::step(int64_t step, Observer& observer) {
                             ? prefill(completions)
                             : decode(requests, completions, observer);
   for (size_t i = 0; i < logprobs.size(); ++i) {
-    for (size_t t = 0; t < logprobs[i].size(); ++t) {
-      observer.observe(fmt::format("logprob[{},{}]", i, t), at::scalar_tensor(logprobs[i][t]));
-    }
+    observe_logprobs(observer, i, logprobs[i]);
   }
   return {"", growth_of(before, engine_->runner().witness())};
-}
-
-void Score::observe_weights(Observer& observer) const {
-  observer.begin_phase("weights");
-  for (const Parameter& parameter : model_->parameters()) {
-    observer.observe(parameter.site, parameter.tensor.detach());
-  }
 }
 
 std::vector<std::vector<float>> Score::prefill(const std::vector<Completion>& completions) const {

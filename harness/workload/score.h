@@ -23,8 +23,6 @@ class Score : public Workload {
   std::vector<GuardRecord> guards() const override { return engine_->runner().guards(); }
 
  private:
-  // Nothing trains them here, so once: a weight that no logprob shows is seen all the same.
-  void observe_weights(Observer& observer) const;
   std::vector<std::vector<float>> prefill(const std::vector<Completion>& completions) const;
   std::vector<std::vector<float>> decode(const std::vector<Request>& requests,
                                          const std::vector<Completion>& completions,

@@ -5,6 +5,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/file.h"
+#include "harness/workload/observed_values.h"
 #include "harness/workload/token_ids.h"
 
 namespace samebits {
@@ -51,18 +52,13 @@ StepOutcome TokenTraining::step(int64_t step, Observer& observer) {
   observer.begin_phase("train");
   const TrainResult result = trainer_->accumulate(samples_of(step));
   for (size_t i = 0; i < result.logprobs.size(); ++i) {
-    for (size_t t = 0; t < result.logprobs[i].size(); ++t) {
-      observer.observe(fmt::format("logprob[{},{}]", i, t),
-                       at::scalar_tensor(result.logprobs[i][t]));
-    }
+    observe_logprobs(observer, i, result.logprobs[i]);
   }
   observer.observe("loss", at::scalar_tensor(result.loss));
   observer.begin_phase("optimizer");
   observer.observe("grad_norm", optimizer_->step());
   observer.begin_phase("weights");
-  for (const Parameter& parameter : model_->parameters()) {
-    observer.observe(parameter.site, parameter.tensor.detach());
-  }
+  observe_weights(observer, *model_);
   return {"", growth_of(before, witness())};
 }
 

@@ -1,0 +1,23 @@
+#include "harness/workload/observed_values.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+namespace samebits {
+
+void observe_logprobs(Observer& observer, size_t sample, const std::vector<float>& logprobs) {
+  for (size_t t = 0; t < logprobs.size(); ++t) {
+    observer.observe(fmt::format("logprob[{},{}]", sample, t), at::scalar_tensor(logprobs[t]));
+  }
+}
+
+void observe_weights(Observer& observer, const Qwen3& model, const std::string& where) {
+  const c10::NoGradGuard no_grad;
+  for (const Parameter& parameter : model.parameters()) {
+    observer.observe(where.empty() ? parameter.site : fmt::format("{}[{}]", where, parameter.site),
+                     parameter.tensor.detach());
+  }
+}
+
+}  // namespace samebits

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/model/qwen3.h"
+#include "harness/workload/observer.h"
+
+// What more than one workload tells of itself.
+namespace samebits {
+
+// Each at logprob[sample,token].
+void observe_logprobs(Observer& observer, size_t sample, const std::vector<float>& logprobs);
+
+// Every parameter at its site, which is where arms are compared; with `where`, at where[site].
+void observe_weights(Observer& observer, const Qwen3& model, const std::string& where = "");
+
+}  // namespace samebits
