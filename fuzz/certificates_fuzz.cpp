@@ -2,7 +2,7 @@
 // InputError.
 
 #include "fuzz/property.h"
-#include "harness/kernels/certificate_file.h"
+#include "harness/kernels/cuda/gemm/certificate_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return samebits::fuzz::reads_or_refuses(data, size, [](const std::string& text) {

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/kernels/cuda/side_stream.h"
+#include "harness/kernels/cuda/runtime/side_stream.h"
 
 namespace samebits {
 namespace {

@@ -1,4 +1,4 @@
-#include "harness/kernels/certificate_file.h"
+#include "harness/kernels/cuda/gemm/certificate_file.h"
 #include "harness/kernels/device.h"
 
 namespace samebits {

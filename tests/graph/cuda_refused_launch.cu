@@ -1,4 +1,4 @@
-#include "harness/kernels/cuda/launch.cuh"
+#include "harness/kernels/cuda/runtime/launch.cuh"
 #include "tests/graph/cuda_refused_launch.h"
 
 namespace samebits::testing {

@@ -12,7 +12,7 @@
 #include "harness/core/device_error.h"
 #include "harness/graph/cuda_pool.h"
 #include "harness/graph/static_graph.h"
-#include "harness/kernels/cuda/boxed.h"
+#include "harness/kernels/cuda/runtime/boxed.h"
 #include "harness/kernels/device.h"
 #include "harness/kernels/shape_rule.h"
 #include "tests/support/replay_pools.h"

@@ -7,7 +7,7 @@
 #include <functional>
 #include <string>
 
-#include "harness/kernels/certificate_file.h"
+#include "harness/kernels/cuda/gemm/certificate_file.h"
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
 #include "tests/kernels/tensors.h"

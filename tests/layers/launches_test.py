@@ -7,7 +7,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BARE = re.compile(r"<<<|\bcuda(Launch|LaunchCooperative)Kernel\w*\s*\(|\bcuLaunchKernel\w*\s*\(")
-LAUNCHES = "harness/kernels/cuda/launch.cuh"
+LAUNCHES = "harness/kernels/cuda/runtime/launch.cuh"
 # Calls whose answer is dropped: statements that begin with the call, or are cast to void.
 UNCHECKED = re.compile(r"^\s*(?:\(void\)\s*)?(cuda(?:Func|Memset|Memcpy|Malloc|Stream|Event|Graph)\w*)\(")
 
@@ -44,12 +44,12 @@ class LaunchesTest(unittest.TestCase):
 
     def test_a_bare_launch_is_found(self):
         for text in ("  kernel<<<1, 32, 0, stream>>>(x);", "  cudaLaunchKernelEx(&config, kernel, x);"):
-            self.assertEqual(len(bare_launches("harness/kernels/cuda/rows.cu", text)), 1, text)
-        self.assertEqual(bare_launches("harness/kernels/cuda/rows.cu", "  launch(kernel, grid);"), [])
+            self.assertEqual(len(bare_launches("harness/kernels/cuda/rows/rows.cu", text)), 1, text)
+        self.assertEqual(bare_launches("harness/kernels/cuda/rows/rows.cu", "  launch(kernel, grid);"), [])
 
     def test_an_unchecked_call_is_found(self):
         text = "  cudaMemsetAsync(x, 0, n, stream);\n  (void)cudaGraphDestroy(graph);\n"
-        self.assertEqual(len(unchecked_calls("harness/kernels/cuda/rows.cu", text)), 2)
+        self.assertEqual(len(unchecked_calls("harness/kernels/cuda/rows/rows.cu", text)), 2)
         self.assertEqual(unchecked_calls("harness/x.cu", "  check_call(cudaMemsetAsync(x, 0, n, s), w);"), [])
 
 

@@ -11,7 +11,7 @@
 #include <map>
 
 #include "harness/capture/persistent/stages.h"
-#include "harness/kernels/cuda/persistent.h"
+#include "harness/kernels/cuda/persistent/persistent.h"
 
 namespace samebits {
 namespace {

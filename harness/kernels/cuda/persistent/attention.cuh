@@ -1,0 +1,426 @@
+#pragma once
+
+// Attention of a persistent decode step (flash_attention.h): a processor holds the keys and values
+// of some units, a token's key-value head each. Keys are the 16 rows of the matrix step for scores,
+// columns of V for values; the query heads that share them are its 8 columns.
+
+#include "harness/kernels/cuda/attention/decode.cuh"
+#include "harness/kernels/cuda/persistent/words.cuh"
+
+namespace samebits::cuda {
+
+constexpr int kMaxUnits = 8;  // of a processor
+constexpr int kMaxGroup = 8;  // query heads that share a key-value head
+
+// Where attention's data is, over the ring and what follows it: bytes from the beginning of the
+// block's memory. A segment is what is held of a sequence at once: tiles of keys.
+struct AttentionMemory {
+  int line;     // bytes of a key
+  int p_line;   // bytes of a row of weights
+  int segment;  // keys
+  int k, v;
+  int p;       // [group, p_line]
+  int scores;  // floats [group, segment]
+  int alphas;  // floats [group, tiles]
+  int sums;    // floats [group, tiles]
+  int maxima;  // floats [2][group], by the segment's parity: before it
+  int q;       // [group, line]: rotated
+  int norms;   // bf16 [layers][2][head_dim]: weights of queries and keys
+  int end;
+
+  AttentionMemory(const PersistentStep& step, int begin, int tiles) {
+    const int group = step.heads / step.kv_heads;
+    int at = begin;
+    const auto take = [&at](int bytes) {
+      const int here = at;
+      at = (at + bytes + 15) / 16 * 16;
+      return here;
+    };
+    line = step.head_dim * 2 + 16;
+    segment = tiles * kAttentionTile;
+    p_line = segment * 2 + 16;
+    k = take(segment * line);
+    v = take(segment * line);
+    p = take(group * p_line);
+    scores = take(group * segment * 4);
+    alphas = take(group * tiles * 4);
+    sums = take(group * tiles * 4);
+    maxima = take(2 * group * 4);
+    q = take(group * line);
+    norms = take(step.layers * 2 * step.head_dim * 2);
+    end = at;
+  }
+  // As many tiles as there is room for.
+  static AttentionMemory that_fits(const PersistentStep& step, int begin, int end) {
+    constexpr int kMostTiles = 16;
+    int tiles = kMostTiles;
+    while (tiles > 1 && AttentionMemory(step, begin, tiles).end > end) --tiles;
+    return {step, begin, tiles};
+  }
+};
+
+// What a launch is told: the step, and what follows from its sizes.
+struct DecodePlan {
+  PersistentStep step;
+  DecodeMemory memory;
+  AttentionMemory attention;
+  Exchanges exchanges;
+
+  // `most`: tokens that the kernel is built for.
+  DecodePlan(const PersistentStep& step, int most)
+      : step(step),
+        memory(DecodeMemory::of(step, most)),
+        attention(AttentionMemory::that_fits(step, memory.ring, memory.bytes)),
+        exchanges(step) {}
+};
+
+// A processor's unit, found once a step.
+struct AttentionUnit {
+  DecodeRows rows;
+  int64_t own;  // the row of the cache that the step writes, -1: none
+};
+
+// The largest of a warp's values, NaN passed over: -inf where there is none.
+__device__ inline float max_of_warp(float x) {
+  const uint32_t bits = __float_as_uint(x);
+  const uint32_t flipped = static_cast<uint32_t>(static_cast<int32_t>(bits) >> 31) | 0x80000000u;
+  constexpr uint32_t kLeast = 0x007fffffu;  // what -inf becomes
+  const uint32_t most = __reduce_max_sync(0xffffffffu, x != x ? kLeast : bits ^ flipped);
+  const uint32_t back = static_cast<uint32_t>(~static_cast<int32_t>(most) >> 31) | 0x80000000u;
+  return __uint_as_float(most ^ back);
+}
+
+template <int kMost, bool kObserved, typename Shape>
+struct AttentionStep : DecodeSizes<kMost, Shape> {
+  using Sizes = DecodeSizes<kMost, Shape>;
+  using Sizes::group, Sizes::head_dim, Sizes::heads, Sizes::kv_heads, Sizes::p, Sizes::tokens;
+  const AttentionMemory& at;
+  const Exchanges& exchanges;
+  char* memory;
+  const float* rope;  // the tokens' cosines and sines
+  Fault* fault;
+  int tid, lane, warp;
+
+  __device__ float* floats(int offset) const { return reinterpret_cast<float*>(memory + offset); }
+  __device__ uint16_t* bf16s(int offset) const {
+    return reinterpret_cast<uint16_t*>(memory + offset);
+  }
+
+  __device__ static void sync() { sync_named(1, kDecodeComputing); }
+  __device__ int64_t row_elements() const { return int64_t{kv_heads()} * head_dim(); }
+
+  // Keys first .. of a unit from the cache, on their way; `skip`: one that is not fetched. Rows up
+  // to the end of a step are zero.
+  __device__ void fetch(const DecodeLayer& layer, const AttentionUnit& unit, int64_t first,
+                        int64_t skip) const {
+    const Pages pages{p.block_table, p.seq_lens, p.table_width, p.pages, p.page_rows};
+    const Keys keys{pages, row_elements(), 0, unit.rows.sequence};
+    const int chunks = head_dim() / 8;  // a power of two
+    const int shift = 31 - __clz(chunks);
+    const auto count = static_cast<int>(min(unit.rows.keys - first, int64_t{at.segment}));
+    const int rows = (count + 15) / 16 * 16;
+    for (int i = tid; i < rows << shift; i += kDecodeComputing) {
+      const int row = i >> shift;
+      const int piece = i & (chunks - 1);
+      const int64_t key = first + row;
+      const int to = row * at.line + piece * 16;
+      if (key == skip) continue;
+      const int64_t place = row < count ? keys(key, fault) : -1;
+      const int64_t from = place < 0 ? 0 : place + unit.rows.kv_head * head_dim() + piece * 8;
+      copy_16(memory + at.k + to, layer.k_cache + from, place < 0 ? 0 : 16);
+      copy_16(memory + at.v + to, layer.v_cache + from, place < 0 ? 0 : 16);
+    }
+    commit_copies();
+  }
+  // What the step itself brings is not in the cache yet; of a sequence that does not fit it is read
+  // from there.
+  __device__ void prefetch(const DecodeLayer& layer, const AttentionUnit& unit) const {
+    if (unit.rows.sequence >= 0) fetch(layer, unit, 0, unit.rows.keys - 1);
+  }
+
+  __device__ void observe(uint16_t* to, int64_t index, uint16_t value) const {
+    if (kObserved && to != nullptr) to[index] = value;
+  }
+
+  // Queries, then the key, then the value of a unit, a warp each, two halves of which do the same:
+  // lane l has elements l, l + 16, ...
+  __device__ void take_rows(int layer, const DecodeLayer& weights, const AttentionUnit& unit,
+                            uint32_t tag, const Patience& patience) const {
+    if (warp >= group() + 2) return;
+    const bool is_key = warp == group();
+    const bool is_value = warp == group() + 1;
+    const auto token = static_cast<int>(unit.rows.token);
+    const auto kv_head = static_cast<int>(unit.rows.kv_head);
+    const int head = is_key     ? heads() + kv_head
+                     : is_value ? heads() + kv_heads() + kv_head
+                                : kv_head * group() + warp;
+    const int own = lane % 16;
+    const int elements = head_dim() / 16;
+    const uint64_t* from =
+        exchanges.of_qkv(layer) + token * exchanges.qkv + head * (head_dim() / 2) + own / 2;
+    uint64_t words[8];
+    wait_words(words, elements, tag, patience, [&](int j) { return from + 8 * j; });
+    uint16_t x[8];
+#pragma unroll
+    for (int j = 0; j < 8; ++j) x[j] = static_cast<uint16_t>(words[j] >> (own % 2 * 16));
+    if (is_value) return keep_value(weights, unit, x, elements, own);
+    norm_and_rotate(layer, weights, unit, x, elements, own, is_key, head);
+  }
+
+  __device__ void keep_value(const DecodeLayer& weights, const AttentionUnit& unit,
+                             const uint16_t (&x)[8], int elements, int own) const {
+    if (lane >= 16 || unit.own < 0) return;
+    const auto row = static_cast<int>(unit.rows.keys - 1);
+    uint16_t* there =
+        weights.v_cache + unit.own * row_elements() + unit.rows.kv_head * head_dim() + own;
+    auto* here = bf16s(at.v + row * at.line) + own;
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      if (j >= elements) continue;
+      there[16 * j] = x[j];
+      if (row < at.segment) here[16 * j] = x[j];
+    }
+  }
+
+  __device__ void norm_and_rotate(int layer, const DecodeLayer& weights, const AttentionUnit& unit,
+                                  const uint16_t (&x)[8], int elements, int own, bool is_key,
+                                  int head) const {
+    const uint16_t* norm = bf16s(at.norms) + (2 * layer + (is_key ? 1 : 0)) * head_dim() + own;
+    float sum = 0.0f;
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      if (j < elements) sum = sum + bf16_to_f32(x[j]) * bf16_to_f32(x[j]);
+    }
+    sum = __shfl_sync(0xffffffffu, fold_lanes<16>(sum), 0, 16);
+    const float eps = is_key ? weights.k_eps : weights.q_eps;
+    const float r = 1.0f / sqrtf(sum / static_cast<float>(head_dim()) + eps);
+    uint16_t normed[8];
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      if (j >= elements) continue;
+      const float scaled = round_to_bf16(bf16_to_f32(x[j]) * r);
+      normed[j] = f32_to_bf16(bf16_to_f32(norm[16 * j]) * scaled);
+    }
+    rotate(layer, weights, unit, normed, elements, own, is_key, head);
+  }
+
+  // Half a head further, or back.
+  __device__ static uint16_t other_half(const uint16_t (&x)[8], int j, int elements) {
+    if (elements == 8) return x[j ^ 4];
+    if (elements == 4) return x[j ^ 2];
+    if (elements == 2) return x[j ^ 1];
+    return static_cast<uint16_t>(__shfl_xor_sync(0xffffffffu, static_cast<uint32_t>(x[0]), 8));
+  }
+
+  __device__ void rotate(int layer, const DecodeLayer& weights, const AttentionUnit& unit,
+                         const uint16_t (&normed)[8], int elements, int own, bool is_key,
+                         int head) const {
+    const DecodeOutputs& outputs = p.outputs[layer];
+    const int half = head_dim() / 2;
+    const float* turn = rope + unit.rows.token * head_dim();  // cosines, then sines
+    const auto row = static_cast<int>(unit.rows.keys - 1);
+    auto* here = bf16s(is_key ? at.k + row * at.line : at.q + warp * at.line);
+    const bool is_kept = !is_key || (unit.own >= 0 && row < at.segment);
+    uint16_t* there = is_key && unit.own >= 0 ? weights.k_cache + unit.own * row_elements() +
+                                                    unit.rows.kv_head * head_dim()
+                                              : nullptr;
+    const int64_t first = is_key ? (unit.rows.token * kv_heads() + head - heads()) * head_dim()
+                                 : (unit.rows.token * heads() + head) * head_dim();
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      if (j >= elements) continue;
+      const int i = own + 16 * j;
+      const float mine = bf16_to_f32(normed[j]);
+      const float other = bf16_to_f32(other_half(normed, j, elements));
+      const bool is_first = i < half;
+      const float c = turn[is_first ? i : i - half];
+      const float s = turn[is_first ? half + i : i];
+      const uint16_t turned = f32_to_bf16(is_first ? mine * c - other * s : mine * c + other * s);
+      if (lane >= 16) continue;
+      if (is_kept) here[i] = turned;
+      if (there != nullptr) there[i] = turned;
+      observe(is_key ? outputs.k_norm : outputs.q_norm, first + i, normed[j]);
+      observe(is_key ? outputs.k_rope : outputs.q_rope, first + i, turned);
+    }
+  }
+
+  // 16 keys a warp; heads that are not there repeat the last.
+  __device__ void find_scores(int keys) const {
+    const int steps = head_dim() / 16;
+    const char* q = memory + at.q + min(lane % 8, group() - 1) * at.line + lane / 8 % 2 * 16;
+    for (int first = warp * 16; first < keys; first += kDecodeWarps * 16) {
+      const char* k = memory + at.k + (first + lane % 16) * at.line + lane / 16 * 16;
+      float c[4] = {};
+#pragma unroll 8
+      for (int i = 0; i < steps; ++i) {
+        uint32_t a[4];
+        uint32_t b[4];
+        load_matrices(a, k + i * 32);
+        load_matrices(b, q + i * 32);
+        step(c, a, b[0], b[1]);
+      }
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const int head = lane % 4 * 2 + e % 2;
+        const int key = first + lane / 4 + e / 2 * 8;
+        if (head < group()) floats(at.scores)[head * at.segment + key] = c[e] * p.scale;
+      }
+    }
+  }
+
+  // A warp a tile of a head's row; lane l has keys l and l + 32 of it.
+  __device__ void find_weights(int keys, int parity) const {
+    const int tiles = (keys + kAttentionTile - 1) / kAttentionTile;
+    const int most_tiles = at.segment / kAttentionTile;
+    for (int part = warp; part < group() * tiles; part += kDecodeWarps) {
+      const int head = part % group();
+      const int tile = part / group();
+      const float* scores = floats(at.scores) + head * at.segment;
+      const auto score = [&](int key) { return key < keys ? scores[key] : -INFINITY; };
+      float before = floats(at.maxima)[parity * group() + head];
+      float m = before;
+      for (int t = 0; t <= tile; ++t) {
+        before = m;
+        const int key = t * kAttentionTile + lane;
+        const float lower = larger(-INFINITY, score(key));
+        m = larger(m, max_of_warp(larger(lower, score(key + 32))));
+      }
+      float weights[2];
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const int key = tile * kAttentionTile + i * 32 + lane;
+        weights[i] = key < keys ? exp_f32(scores[key] - m) : 0.0f;
+        bf16s(at.p + head * at.p_line)[key] = f32_to_bf16(weights[i]);
+      }
+      const float sum = sum_of_tile(weights);
+      if (lane != 0) continue;
+      floats(at.alphas)[head * most_tiles + tile] = exp_f32(before - m);
+      floats(at.sums)[head * most_tiles + tile] = sum;
+      if (tile + 1 == tiles) floats(at.maxima)[(1 - parity) * group() + head] = m;
+    }
+  }
+
+  // Eight partial sums by key mod 8, ascending, then the tree. Keys that are not there add +0.
+  __device__ float sum_of_tile(const float (&weights)[2]) const {
+    float each[8];
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      each[i] = __shfl_sync(0xffffffffu, weights[i / 4], lane % 8 + i % 4 * 8);
+    }
+    float sum = 0.0f;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) sum = sum + each[i];
+    for (int width = 1; width <= 4; width *= 2) {
+      sum = sum + __shfl_xor_sync(0xffffffffu, sum, width);
+    }
+    return sum;
+  }
+
+  // What a warp reads of a tile of weights and values.
+  struct TileOfValues {
+    uint32_t weights[2][4];
+    uint32_t values[4][4];
+
+    __device__ void read(uint32_t p_rows, uint32_t v_rows, int tile, int line) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) load_matrices_at(weights[i], p_rows + (tile * 64 + i * 32) * 2);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        load_transposed_at(values[i], v_rows + (tile * 64 + i * 16) * line);
+      }
+    }
+  };
+
+  // 16 columns of V a warp, over the tiles of a segment, the next of which is on its way; o and l
+  // go on from the segment before.
+  __device__ void add_values(int keys, float (&o)[4], float (&l)[2]) const {
+    const int tiles = (keys + kAttentionTile - 1) / kAttentionTile;
+    const uint32_t p_rows =
+        shared_address(memory + at.p + min(lane % 8, group() - 1) * at.p_line + lane / 8 * 16);
+    const uint32_t v_rows = shared_address(memory + at.v + (lane % 8 + lane / 16 * 8) * at.line +
+                                           (warp * 16 + lane / 8 % 2 * 8) * 2);
+    TileOfValues tile[2];
+    tile[0].read(p_rows, v_rows, 0, at.line);
+#pragma unroll 1
+    for (int first = 0; first < tiles; first += 2) {
+#pragma unroll
+      for (int h = 0; h < 2; ++h) {
+        const int t = first + h;
+        if (t >= tiles) continue;
+        tile[1 - h].read(p_rows, v_rows, min(t + 1, tiles - 1), at.line);
+        add_tile(tile[h], t, keys, o, l);
+      }
+    }
+  }
+  __device__ void add_tile(const TileOfValues& tile, int t, int keys, float (&o)[4],
+                           float (&l)[2]) const {
+    const int most_tiles = at.segment / kAttentionTile;
+#pragma unroll
+    for (int e = 0; e < 2; ++e) {
+      const int row = min(lane % 4 * 2 + e, group() - 1) * most_tiles + t;
+      const float alpha = floats(at.alphas)[row];
+      l[e] = l[e] * alpha;
+      l[e] = l[e] + floats(at.sums)[row];
+      o[e] = o[e] * alpha;
+      o[2 + e] = o[2 + e] * alpha;
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (t * 64 + i * 16 >= keys) continue;
+      step(o, tile.values[i], tile.weights[i / 2][i % 2 * 2], tile.weights[i / 2][i % 2 * 2 + 1]);
+    }
+  }
+
+  // Two columns of a head to a word: a lane's own, and the next of the lane four further.
+  __device__ void publish(int layer, const AttentionUnit& unit, const float (&o)[4],
+                          const float (&l)[2], uint32_t tag) const {
+    const bool is_there = unit.rows.sequence >= 0;
+    uint64_t* to = exchanges.of_attention(layer) + unit.rows.token * exchanges.attention;
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        const uint32_t mine = is_there ? f32_to_bf16(o[2 * h + e] / l[e]) : 0;
+        const uint32_t next = __shfl_down_sync(0xffffffffu, mine, 4);
+        const int in_group = lane % 4 * 2 + e;
+        if (lane % 8 >= 4 || in_group >= group()) continue;
+        const auto head = static_cast<int>(unit.rows.first_head) + in_group;
+        const int column = head * head_dim() + warp * 16 + lane / 4 + 8 * h;
+        put_word(to + column / 2, mine | next << 16, tag);
+        const int64_t index = unit.rows.token * heads() * head_dim() + column;
+        observe(p.outputs[layer].attention, index, static_cast<uint16_t>(mine));
+        observe(p.outputs[layer].attention, index + 1, static_cast<uint16_t>(next));
+      }
+    }
+  }
+
+  // One unit of a layer, whose first segment is on its way.
+  __device__ void run(int layer, const DecodeLayer& weights, const AttentionUnit& unit,
+                      uint32_t tag, const Patience& patience) const {
+    if (tid < group()) floats(at.maxima)[tid] = -INFINITY;
+    take_rows(layer, weights, unit, tag, patience);
+    wait_copies<0>();
+    sync();
+    float o[4] = {};
+    float l[2] = {};
+    const int64_t all = unit.rows.sequence < 0 ? 0 : unit.rows.keys;
+    for (int64_t first = 0, parity = 0; first < all; first += at.segment, parity ^= 1) {
+      const auto keys = static_cast<int>(min(all - first, int64_t{at.segment}));
+      if (first > 0) {
+        sync();  // all have read the segment before
+        fetch(weights, unit, first, /*skip=*/-1);
+        wait_copies<0>();
+        sync();
+      }
+      find_scores(keys);
+      sync();
+      find_weights(keys, static_cast<int>(parity));
+      sync();
+      if (warp < head_dim() / 16) add_values(keys, o, l);
+    }
+    if (warp < head_dim() / 16) publish(layer, unit, o, l, tag);
+    sync();
+  }
+};
+
+}  // namespace samebits::cuda

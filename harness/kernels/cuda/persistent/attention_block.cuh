@@ -1,0 +1,79 @@
+#pragma once
+
+// The blocks of a persistent decode step that do attention, layer after layer.
+
+#include "harness/kernels/cuda/persistent/thread.cuh"
+
+namespace samebits::cuda {
+
+template <int kMost, bool kObserved, typename Shape>
+struct AttentionBlock : DecodeThread<kMost, Shape> {
+  using Base = DecodeThread<kMost, Shape>;
+  using Base::at, Base::exchanges, Base::first_tag, Base::lane, Base::layer, Base::memory, Base::p,
+      Base::patience, Base::plan, Base::shared, Base::tid, Base::warp;
+  using Base::Base;
+  using Base::head_dim, Base::heads, Base::kv_heads, Base::tokens;
+
+  __device__ AttentionStep<kMost, kObserved, Shape> attention() {
+    this->refresh();
+    return {{p},
+            plan.attention,
+            exchanges,
+            memory,
+            reinterpret_cast<float*>(memory + at.rope),
+            patience.fault,
+            tid,
+            lane,
+            warp};
+  }
+  __device__ void run() {
+    const int first = static_cast<int>(blockIdx.x) - shared.shares.processors;
+    const int stride = kDecodeProcessors - shared.shares.processors;
+    const int all = tokens() * kv_heads();
+    const int count = first < all ? (all - first + stride - 1) / stride : 0;
+    AttentionUnit* units = shared.units;
+    read_norms();
+    if (tid < count) units[tid] = unit_of(first + tid * stride);
+    this->sync();
+    if (count > 0) attention().prefetch(layer(0), units[0]);
+#pragma unroll 1
+    for (int l = 0; l < p.layers; ++l) {
+      this->set_place(l, kAttentionPlace);
+#pragma unroll 1
+      for (int i = 0; i < count; ++i) {
+        attention().run(l, layer(l), units[i], first_tag + l, patience);
+        const bool is_last = i + 1 == count;
+        if (!is_last) attention().prefetch(layer(l), units[i + 1]);
+        if (is_last && l + 1 < p.layers) attention().prefetch(layer(l + 1), units[0]);
+      }
+    }
+  }
+  __device__ void read_norms() const {
+    auto* to = reinterpret_cast<uint16_t*>(memory + plan.attention.norms);
+    for (int i = tid; i < p.layers * 2 * head_dim(); i += kDecodeComputing) {
+      const int row = i / head_dim();
+      const uint16_t* from = row % 2 == 0 ? layer(row / 2).q_norm : layer(row / 2).k_norm;
+      to[i] = from[i % head_dim()];
+    }
+  }
+  __device__ AttentionUnit unit_of(int index) const {
+    const Attention size{p.all_tokens, p.all_tokens, heads(),      kv_heads(),
+                         head_dim(),   p.scale,      p.cu_seqlens, /*bf16=*/true};
+    const Pages pages{p.block_table, p.seq_lens, p.table_width, p.pages, p.page_rows};
+    Fault* fault = patience.fault;
+    const int64_t token = index / kv_heads();
+    AttentionUnit unit{rows_of_token(size, pages, p.first + token, index % kv_heads(), fault), -1};
+    unit.rows.token = token;
+    const int64_t slot = p.slots[token];
+    int64_t place = -1;
+    if (unit.rows.sequence >= 0) {
+      const Keys keys{pages, 1, 0, unit.rows.sequence};
+      place = keys(unit.rows.keys - 1, fault);
+    }
+    if (slot != place) raise(fault, FaultKind::kDecodeSlot, p.first + token, slot, place);
+    if (slot == place) unit.own = place;
+    return unit;
+  }
+};
+
+}  // namespace samebits::cuda

@@ -1,0 +1,123 @@
+#pragma once
+
+// The residual stream of a persistent decode step: gathered from all processors, normed into the
+// block's own memory, and its rows as operands of the matrix step.
+
+#include "harness/kernels/cuda/persistent/ring.cuh"
+
+namespace samebits::cuda {
+
+template <int kMost, bool kObserved, typename Shape>
+struct NormThread : RingThread<kMost, Shape> {
+  using Base = RingThread<kMost, Shape>;
+  using Base::at, Base::exchanges, Base::lane, Base::memory, Base::p, Base::patience, Base::refresh,
+      Base::shared, Base::sync, Base::tid, Base::warp;
+  using Base::Base;
+  using Base::hidden, Base::tokens;
+
+  __device__ void observe(uint16_t* to, int64_t index, uint16_t value) const {
+    if (kObserved && to != nullptr) to[index] = value;
+  }
+
+  uint32_t next_weight = 0;  // of the next norm: from memory it takes long
+
+  __device__ uint32_t norm_weight(const uint16_t* weight) const {
+    return 2 * tid < hidden() ? reinterpret_cast<const uint32_t*>(weight)[tid] : 0;
+  }
+
+  // The two elements of each token that a thread has, from words, or where those are null from the
+  // embedding.
+  __device__ void gather_x(uint64_t (&words)[kMost], const uint64_t* from, uint32_t tag) {
+    if (2 * tid >= hidden()) return;
+    if (from != nullptr) {
+      if (tid == 0) shared.pause = 1;
+      wait_words(words, tokens(), tag, patience,
+                 [&](int b) { return from + b * exchanges.hidden + tid; });
+      if (tid == 0) shared.pause = 0;
+      return;
+    }
+#pragma unroll
+    for (int b = 0; b < kMost; ++b) {
+      if (b < tokens()) words[b] = embedded(b, tid);
+    }
+  }
+  // Two elements of a token's embedding; an id outside has a row of -0 (embedding.h).
+  __device__ uint32_t embedded(int b, int pair) const {
+    const int64_t id = p.ids[b];
+    if (id < 0 || id >= p.embedding_rows) return 0x80008000u;
+    return *reinterpret_cast<const uint32_t*>(p.embedding + id * hidden() + 2 * pair);
+  }
+
+  // x normed, into `work`. `after`: the weight of the norm after this one.
+  __device__ void norm_x(const uint64_t* from, const uint16_t* after, float eps, uint32_t tag,
+                         uint16_t* observed) {
+    refresh();
+    uint64_t words[kMost] = {};
+    const uint32_t weight = next_weight;
+    gather_x(words, from, tag);
+    next_weight = norm_weight(after);
+    auto* squares = reinterpret_cast<float*>(memory + at.squares);
+    const int line = DecodeMemory::squares_line(hidden());
+#pragma unroll
+    for (int b = 0; b < kMost; ++b) {
+      if (b >= tokens() || 2 * tid >= hidden()) continue;
+      const float x0 = lower_of(static_cast<uint32_t>(words[b]));
+      const float x1 = upper_of(static_cast<uint32_t>(words[b]));
+      float* to = squares + (b * 16 + tid % 8 * 2) * line + tid / 8;
+      to[0] = x0 * x0;
+      to[line] = x1 * x1;
+    }
+    sync();
+    find_inverse(squares, line, eps);
+    sync();
+    const float w0 = lower_of(weight);
+    const float w1 = upper_of(weight);
+#pragma unroll
+    for (int b = 0; b < kMost; ++b) {
+      if (b >= tokens() || 2 * tid >= hidden()) continue;
+      const float r = shared.inverse[b];
+      const float h0 = round_to_bf16(lower_of(static_cast<uint32_t>(words[b])) * r);
+      const float h1 = round_to_bf16(upper_of(static_cast<uint32_t>(words[b])) * r);
+      const uint32_t two = pack_bf16(w0 * h0, w1 * h1);
+      *reinterpret_cast<uint32_t*>(memory + at.work + b * DecodeMemory::x_line(hidden()) +
+                                   4 * tid) = two;
+      observe(observed, b * hidden() + 2 * tid, static_cast<uint16_t>(two));
+      observe(observed, b * hidden() + 2 * tid + 1, static_cast<uint16_t>(two >> 16));
+    }
+    sync();
+  }
+  // A warp a token, a lane one of the partial sums of rms_norm.h.
+  __device__ void find_inverse(const float* squares, int line, float eps) const {
+    if (warp >= tokens()) return;
+    const auto* row = reinterpret_cast<const float4*>(squares + (warp * 16 + lane % 16) * line);
+    float sum = 0.0f;
+#pragma unroll 16
+    for (int j = 0; j < hidden() / 64; ++j) {
+      const float4 four = row[j];
+      sum = sum + four.x;
+      sum = sum + four.y;
+      sum = sum + four.z;
+      sum = sum + four.w;
+    }
+    sum = fold_lanes<16>(sum);
+    if (lane == 0) shared.inverse[warp] = 1.0f / sqrtf(sum / static_cast<float>(hidden()) + eps);
+  }
+
+  // This lane's line of a token's row; tokens that are not there repeat the last.
+  __device__ const char* token_line(const char* rows, int line) const {
+    return rows + min(lane % 8, tokens() - 1) * line + lane / 8 * 16;
+  }
+  __device__ const char* x_line() const {
+    return token_line(memory + at.work, DecodeMemory::x_line(hidden()));
+  }
+  // Whether this lane has results, of token lane / 4.
+  __device__ bool has_token() const { return lane / 4 < tokens(); }
+
+  // Two neighbouring values of a token's row.
+  __device__ void observe_two(uint16_t* to, int width, int column, uint32_t two) const {
+    observe(to, lane / 4 * width + column, static_cast<uint16_t>(two));
+    observe(to, lane / 4 * width + column + 1, static_cast<uint16_t>(two >> 16));
+  }
+};
+
+}  // namespace samebits::cuda

@@ -1,0 +1,261 @@
+// A decode step as one cooperative kernel. A block a processor: 16 warps that compute and one that
+// copies weights into a ring of slots, in the order in which they are used, whatever the others
+// wait for. The last blocks hold keys and values and do attention; the others have their tiles of
+// every product (decode_tiles.h). Stages of a layer, each ended by an exchange (persistent_words):
+//   x -> norm, q k v | attention | o, residual | norm, gate, up, silu | down, residual
+//
+// While a block waits for words, its copying warp begins no copies: those under way hold up the
+// small accesses of the same processor.
+// But for the wait for attention: it is long, and hides them.
+
+#include "harness/kernels/cuda/persistent/attention_block.cuh"
+#include "harness/kernels/cuda/persistent/products.cuh"
+#include "harness/kernels/cuda/runtime/launch.cuh"
+
+namespace samebits::cuda {
+namespace {
+
+template <int kMost, bool kObserved, typename Shape>
+struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
+  using Base = ProductThread<kMost, kObserved, Shape>;
+  using Base::at, Base::columns, Base::embedded, Base::exchanges, Base::first_tag, Base::gated,
+      Base::has_token, Base::lane, Base::layer, Base::memory, Base::next, Base::next_weight,
+      Base::norm_weight, Base::norm_x, Base::observe, Base::p, Base::patience, Base::plan,
+      Base::produce_head, Base::produce_layer, Base::refresh, Base::rows, Base::set_place,
+      Base::shared, Base::slot_line, Base::sync, Base::tid, Base::warp;
+  using Base::Base;
+  using Base::head_dim, Base::heads, Base::hidden, Base::inner, Base::tokens;
+
+  __device__ void run_layer(int l) {
+    const uint32_t tag = first_tag + l;
+    const DecodeLayer& weights = layer(l);
+    const DecodeOutputs& outputs = p.outputs[l];
+    const uint64_t* x = l == 0 ? nullptr : exchanges.of_end(l - 1);
+    set_place(l, kQkvPlace);
+    norm_x(x, weights.ffn_norm, weights.attention_eps, tag - 1, outputs.attention_norm);
+    columns(l, tag);
+    sync();  // `work` is written next
+    set_place(l, kWoPlace);
+    rows({shared.shares.wo, heads() * head_dim(), exchanges.of_attention(l), exchanges.attention, x,
+          exchanges.of_middle(l), /*pauses=*/false, outputs.wo, outputs.attention_sum},
+         tag);
+    set_place(l, kGateUpPlace);
+    const uint16_t* after = l + 1 < p.layers ? layer(l + 1).attention_norm : p.final_norm;
+    norm_x(exchanges.of_middle(l), after, weights.ffn_eps, tag, outputs.ffn_norm);
+    gated(l, tag);
+    sync();
+    set_place(l, kDownPlace);
+    rows({shared.shares.down, inner(), exchanges.of_product(l), exchanges.inner,
+          exchanges.of_middle(l), exchanges.of_end(l), /*pauses=*/true, outputs.down,
+          outputs.ffn_sum},
+         tag);
+  }
+
+  // A slot is one warp's: were its uses shared out, a warp could come a use early, when the slot's
+  // phase has the parity that it waits for.
+  __device__ void run_head() {
+    const uint32_t tag = first_tag + p.layers - 1;
+    set_place(p.layers, kHeadPlace);
+    norm_x(exchanges.of_end(p.layers - 1), p.final_norm, p.final_eps, tag,
+           first_only(p.final_value));
+    const int x_bytes = DecodeMemory::x_line(hidden());
+    const char* x =
+        memory + at.work + shared.head_rows[min(lane % 8, tokens() - 1)] * x_bytes + lane / 8 * 16;
+    if (kObserved) observe_taken(x_bytes);
+    const int tiles = p.head_rows / kTileRows;
+    for (int t = static_cast<int>(blockIdx.x); t < tiles; t += kDecodeProcessors) {
+      const RingCursor cursor = next;
+      next = next.moved(1, at.slots);
+      if (cursor.slot != warp) continue;
+      wait_phase(&shared.full[warp], cursor.round, patience);
+      float c[4] = {};
+      run_chain(c, x, slot_line(warp), hidden() / 16);
+      __syncwarp();
+      if (lane < kDecodeWarps) arrive(&shared.empty[warp]);
+      if (!has_token()) continue;
+      const int64_t to = int64_t{lane / 4} * p.head_rows + t * 8 + lane % 4 * 2;
+      *reinterpret_cast<uint32_t*>(p.logits + to) = pack_bf16(c[0], c[1]);
+    }
+  }
+  // Every block has the final norm; one tells.
+  __device__ uint16_t* first_only(uint16_t* to) const { return blockIdx.x == 0 ? to : nullptr; }
+  __device__ void observe_taken(int x_bytes) const {
+    for (int b = 0; b < tokens(); ++b) {
+      const auto* row =
+          reinterpret_cast<const uint16_t*>(memory + at.work + shared.head_rows[b] * x_bytes);
+      for (int i = tid; i < hidden(); i += kDecodeComputing) {
+        observe(first_only(p.final_taken), b * hidden() + i, row[i]);
+        if (2 * i >= hidden()) continue;
+        observe_pair(b, i);
+      }
+    }
+  }
+  __device__ void observe_pair(int b, int pair) const {
+    const uint32_t two = embedded(b, pair);
+    observe(first_only(p.embedded), b * hidden() + 2 * pair, static_cast<uint16_t>(two));
+    observe(first_only(p.embedded), b * hidden() + 2 * pair + 1, static_cast<uint16_t>(two >> 16));
+  }
+
+  __device__ void check_inputs() const {
+    if (tid >= tokens()) return;
+    Fault* fault = patience.fault;
+    const int64_t position = p.positions[tid];
+    const bool is_turned = position >= 0 && position < p.turns;
+    if (!is_turned && blockIdx.x == 0) {
+      raise(fault, FaultKind::kRopePosition, p.first + tid, position, p.turns);
+    }
+    // Padding, which writes no slot, has any row.
+    const int64_t row = p.rows[tid] - p.first;
+    const bool is_there = row >= 0 && row < tokens();
+    if (!is_there && p.slots[tid] >= 0 && blockIdx.x == 0) {
+      raise(fault, FaultKind::kDecodeRow, p.first + tid, p.first + row, p.first);
+    }
+    shared.head_rows[tid] = is_there ? static_cast<int>(row) : 0;
+  }
+  // What is read from here on without waiting for memory.
+  __device__ void read_tables() const {
+    auto* table = reinterpret_cast<uint64_t*>(memory + at.table);
+    const auto* layers = reinterpret_cast<const uint64_t*>(p.layer);
+    const int words = p.layers * static_cast<int>(sizeof(DecodeLayer) / 8);
+    for (int i = tid; i < words; i += kDecodeThreads) table[i] = layers[i];
+    auto* rope = reinterpret_cast<float*>(memory + at.rope);
+    const int half = head_dim() / 2;
+    for (int i = tid; i < tokens() * head_dim(); i += kDecodeThreads) {
+      const int64_t position = p.positions[i / head_dim()];
+      const int64_t turn = position >= 0 && position < p.turns ? position : 0;
+      const int column = i % head_dim();
+      rope[i] = column < half ? p.cos[turn * half + column] : p.sin[turn * half + column - half];
+    }
+  }
+
+  __device__ void run() {
+    const bool is_attention = static_cast<int>(blockIdx.x) >= shared.shares.processors;
+    if (warp == kDecodeWarps) {
+      set_place(0, kRingPlace);
+      if (is_attention) {
+        sync_named(2, kDecodeThreads);  // the ring's memory is attention's until then
+      } else {
+        for (int l = 0; l < p.layers; ++l) produce_layer(l);
+      }
+      return produce_head();
+    }
+    if (is_attention) {
+      AttentionBlock<kMost, kObserved, Shape>(plan, shared, memory, first_tag, patience.fault)
+          .run();
+      refresh();
+      next_weight = norm_weight(p.final_norm);
+      asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
+      sync_named(2, kDecodeThreads);
+    } else {
+      next_weight = norm_weight(layer(0).attention_norm);
+#pragma unroll 1
+      for (int l = 0; l < p.layers; ++l) run_layer(l);
+    }
+    run_head();
+    sync();
+    if (tid == 0) finish();
+  }
+  // The last block to end counts the step.
+  __device__ void finish() const {
+    __threadfence();
+    if (atomicAdd(exchanges.done, 1u) != kDecodeProcessors - 1) return;
+    __threadfence();
+    *exchanges.done = 0;
+    *exchanges.epoch = *exchanges.epoch + 1;
+    if (p.first > 0) return;  // a step is counted once
+    p.progress[0] += 1;
+    p.progress[1] += 2 + 5 * p.layers;
+  }
+};
+
+template <int kMost, bool kObserved, typename Shape>
+__global__ void __launch_bounds__(kDecodeThreads, 1)
+    decode_kernel(const __grid_constant__ DecodePlan plan, Fault* fault) {
+  extern __shared__ __align__(1024) char memory[];
+  __shared__ DecodeShared<kMost> shared;
+  const auto tid = static_cast<int>(threadIdx.x);
+  const PersistentStep& p = plan.step;
+  if (tid == 0) {
+    shared.pause = 0;
+    shared.is_over = 0;
+    shared.shares.deal(p, static_cast<int>(blockIdx.x));
+    for (int i = 0; i < plan.memory.slots; ++i) {
+      init_barrier(&shared.full[i], 1);
+      init_barrier(&shared.empty[i], kDecodeWarps);
+    }
+    publish_barriers();
+  }
+  const uint32_t first_tag = *plan.exchanges.epoch * static_cast<uint32_t>(p.layers) + 1;
+  DecodeBlock<kMost, kObserved, Shape> block(plan, shared, memory, first_tag, fault);
+  block.read_tables();
+  block.check_inputs();
+  __syncthreads();
+  block.run();
+}
+
+template <int kMost, bool kObserved, typename Shape>
+cudaError_t launch_decode(const PersistentStep& step, cudaStream_t stream) {
+  const DecodePlan plan(step, kMost);
+  const auto bytes = static_cast<size_t>(plan.memory.bytes);
+  allow_shared_memory(decode_kernel<kMost, kObserved, Shape>, bytes);
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeCooperative;
+  attribute.val.cooperative = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(kDecodeProcessors);
+  config.blockDim = dim3(kDecodeThreads);
+  config.dynamicSmemBytes = bytes;
+  config.stream = stream;
+  config.attrs = &attribute;
+  config.numAttrs = 1;
+  return cudaLaunchKernelEx(&config, decode_kernel<kMost, kObserved, Shape>, plan, fault_record());
+}
+
+template <typename Shape>
+bool has_shape(const PersistentStep& step) {
+  return step.hidden == Shape::kHidden && step.heads == Shape::kHeads &&
+         step.kv_heads == Shape::kKvHeads && step.head_dim == Shape::kHeadDim &&
+         step.inner == Shape::kInner;
+}
+
+}  // namespace
+
+const char* why_not_decode(const PersistentStep& step) {
+  const auto in = [](int value, int low, int high) { return value >= low && value <= high; };
+  const int group = step.kv_heads == 0 ? 0 : step.heads / step.kv_heads;
+  const int attention = step.heads * step.head_dim;
+  if (!in(step.tokens, 1, kDecodeTokens)) return "more than 8 tokens";
+  if (!in(step.layers, 1, kMaxDecodeLayers)) return "more than 48 layers";
+  if (step.hidden % 64 != 0 || !in(step.hidden, 64, kSlotDepth)) {
+    return "a hidden size that is no multiple of 64 up to 1024";
+  }
+  if (!in(step.head_dim, 16, 128) || (step.head_dim & (step.head_dim - 1)) != 0) {
+    return "a head size that is no power of two from 16 to 128";
+  }
+  if (!in(group, 1, kMaxGroup)) return "more than 8 query heads for each key-value head";
+  if (step.kv_heads > 32) return "more than 32 key-value heads";
+  if (step.inner % 128 != 0 || !in(step.inner, 128, 4096)) {
+    return "an intermediate size that is no multiple of 128 up to 4096";
+  }
+  if (attention % 128 != 0 || attention > 4096) {
+    return "heads whose size together is no multiple of 128 up to 4096";
+  }
+  if (step.head_rows % kTileRows != 0) return "a vocabulary that is not padded to a multiple of 8";
+  return "";
+}
+
+cudaError_t decode_step(const PersistentStep& step, cudaStream_t stream) {
+  if (step.is_observed) {
+    return step.tokens == 1 ? launch_decode<1, true, AnyShape>(step, stream)
+                            : launch_decode<kDecodeTokens, true, AnyShape>(step, stream);
+  }
+  using Known = Qwen3Of600Million;
+  if (has_shape<Known>(step)) {
+    return step.tokens == 1 ? launch_decode<1, false, Known>(step, stream)
+                            : launch_decode<kDecodeTokens, false, Known>(step, stream);
+  }
+  return step.tokens == 1 ? launch_decode<1, false, AnyShape>(step, stream)
+                          : launch_decode<kDecodeTokens, false, AnyShape>(step, stream);
+}
+
+}  // namespace samebits::cuda

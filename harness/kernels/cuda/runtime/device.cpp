@@ -1,0 +1,64 @@
+#include "harness/kernels/device.h"
+
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAFunctions.h>
+#include <cuda_runtime_api.h>
+
+#include "harness/kernels/cuda/gemm/certified_gemm.h"
+#include "harness/kernels/cuda/runtime/fault.h"
+#include "harness/kernels/device_rules.h"
+
+namespace samebits {
+
+std::string why_no_cuda() {
+  int driver = 0;
+  int toolkit = 0;
+  (void)cudaDriverGetVersion(&driver);
+  (void)cudaRuntimeGetVersion(&toolkit);
+  if (std::string reason = why_not_driver(driver, toolkit); !reason.empty()) return reason;
+  int count = 0;
+  if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess) {
+    return std::string("no CUDA device answers: ") + cudaGetErrorString(error);
+  }
+  if (count == 0) return "this machine has no CUDA device";
+  cudaDeviceProp card{};
+  if (const cudaError_t error = cudaGetDeviceProperties(&card, 0); error != cudaSuccess) {
+    return std::string("CUDA device 0: ") + cudaGetErrorString(error);
+  }
+  return why_not_card(card.name, card.major, card.minor);
+}
+
+int64_t free_device_memory() {
+  size_t free = 0;
+  size_t total = 0;
+  if (cudaMemGetInfo(&free, &total) != cudaSuccess) return 0;
+  return static_cast<int64_t>(free);
+}
+
+namespace {
+
+namespace allocator = c10::cuda::CUDACachingAllocator;
+
+bool is_in_use() { return allocator::get()->initialized(); }
+
+}  // namespace
+
+int64_t peak_device_memory() {
+  if (!is_in_use()) return 0;
+  const auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  return allocator::getDeviceStats(c10::cuda::current_device()).allocated_bytes[all].peak;
+}
+
+void reset_peak_device_memory() {
+  if (is_in_use()) allocator::resetPeakStats(c10::cuda::current_device());
+}
+
+// Arms on the CPU ask too, and without a card there is no record to make.
+void throw_device_fault() {
+  static const bool has_card = why_no_cuda().empty();
+  if (has_card) cuda::throw_fault();
+}
+
+void use_certificates(const std::string& file) { cuda::use_certificates(file); }
+
+}  // namespace samebits
