@@ -19,7 +19,7 @@
 
 #include "bench/qwen3_600m.h"
 #include "bench/random_qwen3.h"
-#include "harness/core/stopwatch.h"
+#include "harness/base/stopwatch.h"
 #include "harness/workload/engine.h"
 
 namespace samebits {

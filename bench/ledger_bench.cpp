@@ -9,8 +9,8 @@
 #include <fstream>
 
 #include "bench/decode_step.h"
+#include "harness/base/stopwatch.h"
 #include "harness/capture/guard_ledger.h"
-#include "harness/core/stopwatch.h"
 #include "harness/workload/generator_graph.h"
 
 namespace samebits {

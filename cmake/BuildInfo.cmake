@@ -5,4 +5,4 @@ execute_process(
 if(NOT COMMIT)
   set(COMMIT unknown)
 endif()
-configure_file(${SOURCE}/harness/core/build_info.h.in ${OUTPUT} @ONLY)
+configure_file(${SOURCE}/harness/base/build_info.h.in ${OUTPUT} @ONLY)

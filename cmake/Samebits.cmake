@@ -29,17 +29,17 @@ if(SAMEBITS_SANITIZE)
   target_link_options(samebits_flags INTERFACE -fsanitize=address,undefined)
 endif()
 
-# Headers made at build time: harness/core/build_info.h.
+# Headers made at build time: harness/base/build_info.h.
 set(SAMEBITS_GENERATED ${PROJECT_BINARY_DIR}/generated)
 add_custom_target(
   samebits_generated
   COMMAND
     ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR}
-    -DOUTPUT=${SAMEBITS_GENERATED}/harness/core/build_info.h -DVERSION=${PROJECT_VERSION}
+    -DOUTPUT=${SAMEBITS_GENERATED}/harness/base/build_info.h -DVERSION=${PROJECT_VERSION}
     "-DCOMPILER=${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}"
     "-DBUILD=${CMAKE_BUILD_TYPE}, sanitizers ${SAMEBITS_SANITIZE}, CUDA ${SAMEBITS_CUDA}"
     -DLIBTORCH=${LibTorch_VERSION} -P ${PROJECT_SOURCE_DIR}/cmake/BuildInfo.cmake
-  BYPRODUCTS ${SAMEBITS_GENERATED}/harness/core/build_info.h
+  BYPRODUCTS ${SAMEBITS_GENERATED}/harness/base/build_info.h
   VERBATIM)
 
 # LibTorch for our code: its headers as system headers, precompiled once.

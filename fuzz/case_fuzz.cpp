@@ -1,7 +1,7 @@
 // Any text is a case that survives being written and read again, or an InputError.
 
 #include "fuzz/property.h"
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return samebits::fuzz::reads_or_refuses(data, size, [](const std::string& text) {

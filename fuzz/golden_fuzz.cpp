@@ -6,9 +6,9 @@
 
 #include "fuzz/property.h"
 #include "fuzz/scratch_folder.h"
+#include "harness/base/file.h"
+#include "harness/case/case.h"
 #include "harness/compare/golden_file.h"
-#include "harness/core/case.h"
-#include "harness/core/file.h"
 
 namespace {
 

@@ -2,7 +2,7 @@
 
 #include "fuzz/property.h"
 #include "fuzz/scratch_folder.h"
-#include "harness/core/file.h"
+#include "harness/base/file.h"
 #include "harness/observe/manifest.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

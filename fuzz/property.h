@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace samebits::fuzz {
 

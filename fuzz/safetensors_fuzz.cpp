@@ -3,7 +3,7 @@
 #include <span>
 
 #include "fuzz/property.h"
-#include "harness/core/safetensors.h"
+#include "harness/bits/safetensors.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return samebits::fuzz::reads_or_refuses(data, size, [](const std::string& text) {

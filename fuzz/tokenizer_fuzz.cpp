@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "fuzz/property.h"
-#include "harness/core/json.h"
-#include "harness/workload/tokenizer/byte_alphabet.h"
-#include "harness/workload/tokenizer/tokenizer.h"
-#include "harness/workload/tokenizer/tokenizer_file.h"
+#include "harness/base/json.h"
+#include "harness/tokenizer/byte_alphabet.h"
+#include "harness/tokenizer/tokenizer.h"
+#include "harness/tokenizer/tokenizer_file.h"
 
 namespace {
 

@@ -12,7 +12,7 @@
 #include "harness/capture/executor.h"
 #include "harness/capture/guard_ledger.h"
 #include "harness/capture/tracer.h"
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 
 namespace samebits {
 
@@ -31,7 +31,7 @@ struct CaptureWitness {
 std::vector<std::pair<std::string, int64_t>> counters_of(const CaptureWitness& witness,
                                                          const std::string& prefix);
 
-// What a guard that turns false does (GuardPolicy, core/case.h). kKeep: the program is traced again
+// What a guard that turns false does (GuardPolicy, case/case.h). kKeep: the program is traced again
 // for the new sizes, and both graphs stay, found by their guards. kDrop: the symbolic shapes are
 // trusted and the first graph runs, as vLLM's integration does; the ledger says what that ignored.
 //

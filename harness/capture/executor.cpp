@@ -4,10 +4,10 @@
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 
+#include "harness/base/error.h"
 #include "harness/capture/abstract_call.h"
 #include "harness/capture/sym/evaluator.h"
-#include "harness/core/device_error.h"
-#include "harness/core/error.h"
+#include "harness/dispatch/device_error.h"
 
 namespace samebits {
 namespace {

@@ -7,7 +7,7 @@
 #include "harness/capture/abstract_call.h"
 #include "harness/capture/fake_tensor.h"
 #include "harness/capture/rules/dtensor_rule.h"
-#include "harness/core/device_error.h"
+#include "harness/dispatch/device_error.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/kernels/shape_rule.h"
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "harness/base/json.h"
 #include "harness/capture/ir/graph.h"
-#include "harness/core/json.h"
 
 namespace samebits {
 

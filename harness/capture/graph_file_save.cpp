@@ -7,12 +7,12 @@
 #include <bit>
 #include <cmath>
 
+#include "harness/base/error.h"
+#include "harness/base/json.h"
 #include "harness/capture/graph_file.h"
 #include "harness/capture/graph_format.h"
 #include "harness/capture/graph_text.h"
 #include "harness/capture/parse_expr.h"
-#include "harness/core/error.h"
-#include "harness/core/json.h"
 
 namespace samebits {
 

@@ -9,9 +9,9 @@
 #include <variant>
 #include <vector>
 
+#include "harness/base/json.h"
 #include "harness/capture/sym/condition.h"
 #include "harness/capture/sym/expr.h"
-#include "harness/core/json.h"
 
 // A graph file (graph_file.h) as far as it can be read without LibTorch: no operator, dtype or
 // tensor is looked up yet.

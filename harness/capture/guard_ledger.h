@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "harness/capture/guard_record.h"
 #include "harness/capture/ir/graph.h"
-#include "harness/core/case.h"
-#include "harness/core/guard_record.h"
+#include "harness/case/case.h"
 
 namespace samebits {
 
-// Detector D8. A guard is a fact about sizes that a graph relies on; the ledger asks each again at
+// A guard is a fact about sizes that a graph relies on; the ledger asks each again at
 // every size the graph is to serve, and keeps what it found. It sees what was asked while tracing:
 // a branch on a plain integer leaves no guard.
 class GuardLedger {

@@ -6,7 +6,7 @@
 
 #include "harness/capture/guard_ledger.h"
 #include "harness/capture/print.h"
-#include "harness/core/dispatch_mode.h"
+#include "harness/dispatch/dispatch_mode.h"
 
 namespace samebits {
 namespace {

@@ -23,7 +23,7 @@ struct SizeMismatch {
   std::string str() const;
 };
 
-// Detector D1. Runs `program` eagerly on `inputs` and compares the sizes of every tensor that its
+// Runs `program` eagerly on `inputs` and compares the sizes of every tensor that its
 // operators give with the graph's symbolic ones, evaluated at the sizes of these inputs. Call it
 // for every size that the graph may be asked to serve; the hint of the trace alone proves nothing.
 //

@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "harness/base/error.h"
 #include "harness/capture/abstract_call.h"
 #include "harness/capture/fake_tensor.h"
-#include "harness/core/dispatch_mode.h"
-#include "harness/core/error.h"
+#include "harness/dispatch/dispatch_mode.h"
 
 namespace samebits {
 namespace {

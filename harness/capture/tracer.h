@@ -8,7 +8,7 @@
 
 #include "harness/capture/ir/graph.h"
 #include "harness/capture/sym/shape_env.h"
-#include "harness/core/dispatch_mode.h"
+#include "harness/dispatch/dispatch_mode.h"
 
 namespace samebits {
 

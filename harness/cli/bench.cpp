@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "harness/base/environment.h"
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/base/output.h"
 #include "harness/cli/commands.h"
-#include "harness/core/environment.h"
-#include "harness/core/error.h"
-#include "harness/core/file.h"
-#include "harness/core/output.h"
 
 namespace samebits {
 namespace {

@@ -4,9 +4,9 @@
 
 #include <filesystem>
 
+#include "harness/base/error.h"
+#include "harness/base/output.h"
 #include "harness/cli/commands.h"
-#include "harness/core/error.h"
-#include "harness/core/output.h"
 #include "harness/observe/manifest.h"
 #include "harness/observe/run_folder.h"
 

@@ -19,7 +19,7 @@ void add_logprobs_command(CLI::App& app, Action& action);
 void add_generate_command(CLI::App& app, Action& action);
 void add_bench_command(CLI::App& app, Action& action);
 void add_doctor_command(CLI::App& app, Action& action);
-void add_repro_command(CLI::App& app, Action& action);  // repro/command.cpp
-void add_check_command(CLI::App& app, Action& action);  // repro/check.cpp
+void add_repro_command(CLI::App& app, Action& action);
+void add_check_command(CLI::App& app, Action& action);
 
 }  // namespace samebits

@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 
+#include "harness/base/error.h"
+#include "harness/base/output.h"
 #include "harness/cli/commands.h"
 #include "harness/compare/evidence.h"
 #include "harness/compare/verdict.h"
-#include "harness/core/error.h"
-#include "harness/core/output.h"
 
 namespace samebits {
 namespace {

@@ -3,9 +3,9 @@
 
 #include <filesystem>
 
+#include "harness/base/environment.h"
+#include "harness/base/output.h"
 #include "harness/cli/commands.h"
-#include "harness/core/environment.h"
-#include "harness/core/output.h"
 #include "harness/kernels/cpu/isa.h"
 #include "harness/kernels/device.h"
 

@@ -1,10 +1,10 @@
 #include <cmath>
 
+#include "harness/base/error.h"
+#include "harness/base/json.h"
+#include "harness/base/output.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/model_flags.h"
-#include "harness/core/error.h"
-#include "harness/core/json.h"
-#include "harness/core/output.h"
 #include "harness/workload/grpo.h"
 #include "harness/workload/workload.h"
 

@@ -4,12 +4,12 @@
 
 #include <vector>
 
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/base/output.h"
+#include "harness/bits/safetensors.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/model_flags.h"
-#include "harness/core/error.h"
-#include "harness/core/file.h"
-#include "harness/core/output.h"
-#include "harness/core/safetensors.h"
 #include "harness/kernels/device.h"
 #include "harness/model/attention.h"
 #include "harness/observe/tensor_observation.h"

@@ -9,12 +9,12 @@
 #include <new>
 #include <sstream>
 
+#include "harness/base/environment.h"
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/base/output.h"
 #include "harness/cli/commands.h"
-#include "harness/core/device_error.h"
-#include "harness/core/environment.h"
-#include "harness/core/error.h"
-#include "harness/core/file.h"
-#include "harness/core/output.h"
+#include "harness/dispatch/device_error.h"
 #include "harness/kernels/device.h"
 
 namespace {

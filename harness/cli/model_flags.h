@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 
 namespace samebits {
 

@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
+#include "harness/base/output.h"
 #include "harness/cli/commands.h"
-#include "harness/core/output.h"
 #include "harness/report/writers.h"
 
 namespace samebits {

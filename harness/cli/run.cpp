@@ -3,10 +3,10 @@
 
 #include <filesystem>
 
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/base/output.h"
 #include "harness/cli/commands.h"
-#include "harness/core/error.h"
-#include "harness/core/file.h"
-#include "harness/core/output.h"
 #include "harness/observe/run_files.h"
 #include "harness/report/writers.h"
 #include "harness/run/run_case.h"

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
+#include "harness/base/error.h"
+#include "harness/base/json_difference.h"
 #include "harness/compare/condense.h"
 #include "harness/compare/divergence.h"
 #include "harness/compare/evidence.h"
 #include "harness/compare/on_policy.h"
 #include "harness/compare/verdict.h"
-#include "harness/core/error.h"
-#include "harness/core/json_difference.h"
 
 namespace samebits {
 namespace {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "harness/case/case.h"
 #include "harness/compare/golden_file.h"
-#include "harness/core/case.h"
 #include "harness/observe/arm_recording.h"
 
 namespace samebits {

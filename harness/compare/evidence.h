@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/observe/arm_recording.h"
 
 namespace samebits {

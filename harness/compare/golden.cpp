@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/base/json_difference.h"
 #include "harness/compare/condense.h"
 #include "harness/compare/divergence.h"
-#include "harness/core/json_difference.h"
 
 namespace samebits {
 namespace {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/case/case.h"
 #include "harness/compare/condense.h"
-#include "harness/core/case.h"
-#include "harness/core/error.h"
-#include "harness/core/file.h"
 #include "harness/observe/stream.h"
 
 namespace samebits {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 #include "harness/observe/observation.h"
 
 // Goldens: blessed streams, golden/CASE/NAME.jsonl, each with its provenance in NAME.json beside

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "harness/case/case.h"
 #include "harness/compare/divergence.h"
-#include "harness/core/case.h"
 
 namespace samebits {
 

@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include "harness/core/error.h"
-#include "harness/core/json.h"
-#include "harness/core/ulp.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
+#include "harness/bits/ulp.h"
 
 namespace samebits {
 namespace {

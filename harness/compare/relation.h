@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/observe/observation.h"
 
 // What may hold between two observations of the same site. Three separate questions; none has a

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/observe/observation.h"
 
 namespace samebits {

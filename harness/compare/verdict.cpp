@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "harness/core/case_write.h"
-#include "harness/core/error.h"
-#include "harness/core/ulp.h"
+#include "harness/base/error.h"
+#include "harness/bits/ulp.h"
+#include "harness/case/case_write.h"
 
 namespace samebits {
 namespace {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "harness/base/json.h"
 #include "harness/compare/divergence.h"
-#include "harness/core/json.h"
 
 namespace samebits {
 

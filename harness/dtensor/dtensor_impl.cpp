@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "harness/core/dispatch_keys.h"
+#include "harness/dispatch/dispatch_keys.h"
 
 namespace samebits {
 namespace {

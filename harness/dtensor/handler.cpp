@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/dispatch_keys.h"
-#include "harness/core/dispatch_mode.h"
+#include "harness/dispatch/dispatch_keys.h"
+#include "harness/dispatch/dispatch_mode.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/propagate.h"
 #include "harness/dtensor/redistribute_locals.h"

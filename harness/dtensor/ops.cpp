@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/dispatch_keys.h"
+#include "harness/dispatch/dispatch_keys.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/redistribute_locals.h"
 #include "harness/mesh/shard.h"

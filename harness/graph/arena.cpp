@@ -6,7 +6,7 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace samebits {
 namespace {

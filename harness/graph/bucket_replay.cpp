@@ -8,8 +8,8 @@
 #include <set>
 #include <utility>
 
+#include "harness/base/error.h"
 #include "harness/capture/executor.h"
-#include "harness/core/error.h"
 #include "harness/graph/unowned.h"
 
 namespace samebits {

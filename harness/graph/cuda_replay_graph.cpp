@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/graph/graph_output.h"
 #include "harness/graph/operator_watch.h"

@@ -5,8 +5,8 @@
 
 #include <utility>
 
-#include "harness/core/error.h"
-#include "harness/core/launch.h"
+#include "harness/base/error.h"
+#include "harness/dispatch/launch.h"
 #include "harness/graph/arena_allocator.h"
 #include "harness/graph/capture_rules.h"
 #include "harness/graph/operator_watch.h"

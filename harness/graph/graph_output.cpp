@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace samebits {
 

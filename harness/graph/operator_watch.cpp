@@ -3,7 +3,7 @@
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/library.h>
 
-#include "harness/core/dispatch_keys.h"
+#include "harness/dispatch/dispatch_keys.h"
 
 namespace samebits {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "harness/core/device_error.h"
+#include "harness/dispatch/device_error.h"
 
 namespace samebits::ops {
 namespace {

@@ -15,7 +15,7 @@
 // temperature > 0: the Gumbel-max draw. With z[i] = x[i] / temperature, over the ids kept:
 //   score[i] = z[i] - log(-log(u[i]));  the largest score wins, among equals the lowest id
 //   u[i] = (w >> 9 + 1/2) * 2^-23, exact and within (0, 1)
-//   w = word i mod 4 of Philox 4x32-10 (core/philox.h), key = the seed's low and high 32 bits,
+//   w = word i mod 4 of Philox 4x32-10 (bits/philox.h), key = the seed's low and high 32 bits,
 //       counter = (i / 4, position, sequence, kSampleDomain)
 // A NaN never wins; where nothing can, the token is 0.
 //

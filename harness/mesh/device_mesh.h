@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/mesh/communicator.h"
 
 namespace samebits {

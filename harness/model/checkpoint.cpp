@@ -10,9 +10,9 @@
 #include <map>
 #include <optional>
 
-#include "harness/core/error.h"
-#include "harness/core/nearest.h"
-#include "harness/core/safetensors.h"
+#include "harness/base/error.h"
+#include "harness/base/nearest.h"
+#include "harness/bits/safetensors.h"
 #include "harness/model/folder/model_files.h"
 
 namespace samebits {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/model/config_keys.h"
 #include "harness/model/ends_of_text.h"
 #include "harness/model/folder/known_keys.h"

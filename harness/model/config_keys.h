@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 namespace samebits {
 

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/model/config.h"
 #include "harness/model/numerics.h"
 

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 namespace samebits {
 

@@ -3,8 +3,8 @@
 #include <map>
 #include <utility>
 
-#include "harness/core/file.h"
-#include "harness/core/json.h"
+#include "harness/base/file.h"
+#include "harness/base/json.h"
 #include "harness/observe/guard_file.h"
 #include "harness/observe/run_files.h"
 

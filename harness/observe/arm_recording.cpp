@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "harness/core/error.h"
-#include "harness/core/json.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
 #include "harness/observe/guard_file.h"
 #include "harness/observe/run_files.h"
 

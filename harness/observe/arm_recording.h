@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/guard_record.h"
+#include "harness/capture/guard_record.h"
 #include "harness/observe/manifest.h"
 #include "harness/observe/step_record.h"
 #include "harness/observe/stream.h"

@@ -1,7 +1,7 @@
 #include "harness/observe/guard_file.h"
 
-#include "harness/core/file.h"
-#include "harness/core/json.h"
+#include "harness/base/file.h"
+#include "harness/base/json.h"
 
 namespace samebits {
 

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "harness/core/guard_record.h"
+#include "harness/capture/guard_record.h"
 
 namespace samebits {
 

@@ -1,6 +1,6 @@
 #include "harness/observe/manifest.h"
 
-#include "harness/core/file.h"
+#include "harness/base/file.h"
 
 namespace samebits {
 namespace {

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <utility>
 
-#include "harness/core/error.h"
-#include "harness/core/json.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
 
 namespace samebits {
 namespace {

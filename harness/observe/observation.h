@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/digest.h"
-#include "harness/core/dtype.h"
+#include "harness/bits/digest.h"
+#include "harness/bits/dtype.h"
 
 namespace samebits {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cctype>
 
-#include "harness/core/digest.h"
-#include "harness/core/error.h"
-#include "harness/core/mapped_file.h"
+#include "harness/base/error.h"
+#include "harness/base/mapped_file.h"
+#include "harness/bits/digest.h"
 
 namespace samebits::run_files {
 namespace {

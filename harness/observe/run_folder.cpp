@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "harness/core/error.h"
-#include "harness/core/file.h"
-#include "harness/core/json_difference.h"
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/base/json_difference.h"
 #include "harness/observe/run_files.h"
 
 namespace samebits {

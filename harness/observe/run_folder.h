@@ -4,9 +4,9 @@
 #include <memory>
 #include <string>
 
-#include "harness/core/case.h"
-#include "harness/core/file.h"
-#include "harness/core/json.h"
+#include "harness/base/file.h"
+#include "harness/base/json.h"
+#include "harness/case/case.h"
 #include "harness/observe/arm_recorder.h"
 #include "harness/observe/arm_recording.h"
 

@@ -5,10 +5,10 @@
 #include <new>
 #include <utility>
 
+#include "harness/base/error.h"
+#include "harness/base/stopwatch.h"
 #include "harness/capture/abstract_call.h"
-#include "harness/core/device_error.h"
-#include "harness/core/error.h"
-#include "harness/core/stopwatch.h"
+#include "harness/dispatch/device_error.h"
 #include "harness/kernels/device.h"
 #include "harness/observe/tensor_observation.h"
 

@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/case.h"
-#include "harness/core/dispatch_mode.h"
-#include "harness/core/stopwatch.h"
+#include "harness/base/stopwatch.h"
+#include "harness/case/case.h"
+#include "harness/dispatch/dispatch_mode.h"
 #include "harness/observe/step_record.h"
 #include "harness/observe/stream.h"
 #include "harness/observe/tensor_observation.h"

@@ -1,7 +1,7 @@
 #include "harness/observe/step_record.h"
 
-#include "harness/core/file.h"
-#include "harness/core/json.h"
+#include "harness/base/file.h"
+#include "harness/base/json.h"
 
 namespace samebits {
 

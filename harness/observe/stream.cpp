@@ -5,8 +5,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "harness/core/error.h"
-#include "harness/core/file.h"
+#include "harness/base/error.h"
+#include "harness/base/file.h"
 
 namespace samebits {
 namespace {

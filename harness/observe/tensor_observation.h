@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-#include "harness/core/dtype.h"
+#include "harness/bits/dtype.h"
 #include "harness/graph/replay_digests.h"
 #include "harness/observe/observation.h"
 

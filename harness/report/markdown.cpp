@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "harness/core/text.h"
+#include "harness/base/text.h"
 
 namespace samebits {
 namespace {

@@ -5,7 +5,7 @@
 
 // Text from outside in Markdown, GitHub's dialect: it is read as it was written, and nothing of it
 // is live: no markup, HTML, link, image, mention or reference. Each gives one line of printable
-// text (core/text.h), except markdown_block.
+// text (base/text.h), except markdown_block.
 namespace samebits {
 
 // In a sentence, a heading or a table's cell.

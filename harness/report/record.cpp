@@ -4,9 +4,9 @@
 #include <charconv>
 #include <cstdio>
 
-#include "harness/core/case_write.h"
-#include "harness/core/error.h"
-#include "harness/core/json_difference.h"
+#include "harness/base/error.h"
+#include "harness/base/json_difference.h"
+#include "harness/case/case_write.h"
 #include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
 #include "harness/report/record_parts.h"

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstdio>
 
-#include "harness/core/text.h"
+#include "harness/base/text.h"
 #include "harness/report/markdown.h"
 
 namespace samebits {

@@ -7,7 +7,7 @@
 namespace samebits {
 
 // A table of text, written as aligned columns or as Markdown. Cells become one line each, printable
-// (core/text.h), and long ones are cut in the middle.
+// (base/text.h), and long ones are cut in the middle.
 struct Table {
   struct Column {
     std::string title;

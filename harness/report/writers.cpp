@@ -1,6 +1,6 @@
 #include "harness/report/writers.h"
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace samebits {
 

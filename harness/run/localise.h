@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "harness/base/json.h"
 #include "harness/compare/verdict.h"
-#include "harness/core/json.h"
 #include "harness/observe/manifest.h"
 #include "harness/run/progress.h"
 

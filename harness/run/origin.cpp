@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/observe/run_files.h"
 
 namespace samebits {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "harness/core/case.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/case/case.h"
 #include "harness/observe/step_observer.h"
 
 namespace samebits {

@@ -1,6 +1,6 @@
 #include "harness/run/progress.h"
 
-#include "harness/core/output.h"
+#include "harness/base/output.h"
 
 namespace samebits {
 

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "harness/core/device_error.h"
-#include "harness/core/error.h"
-#include "harness/core/stopwatch.h"
+#include "harness/base/error.h"
+#include "harness/base/stopwatch.h"
+#include "harness/dispatch/device_error.h"
 #include "harness/run/watchdog.h"
 #include "harness/workload/workload.h"
 

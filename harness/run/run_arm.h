@@ -1,6 +1,6 @@
 #pragma once
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/observe/arm_recorder.h"
 #include "harness/observe/step_observer.h"
 #include "harness/run/progress.h"

@@ -4,9 +4,9 @@
 #include <cstdlib>
 #include <set>
 
+#include "harness/base/environment.h"
+#include "harness/base/file.h"
 #include "harness/compare/golden.h"
-#include "harness/core/environment.h"
-#include "harness/core/file.h"
 #include "harness/model/config.h"
 #include "harness/model/qwen3.h"
 #include "harness/observe/run_files.h"

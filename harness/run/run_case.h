@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/observe/step_observer.h"
 #include "harness/report/record.h"
 #include "harness/run/progress.h"

@@ -8,7 +8,7 @@
 #include <chrono>
 #include <cstdlib>
 
-#include "harness/core/output.h"
+#include "harness/base/output.h"
 
 namespace samebits {
 namespace {

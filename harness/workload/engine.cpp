@@ -7,7 +7,7 @@
 #include <deque>
 #include <set>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace samebits {
 

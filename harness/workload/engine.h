@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/model/kv_cache.h"
 #include "harness/model/qwen3.h"
 #include "harness/workload/step_runner.h"

@@ -5,12 +5,12 @@
 #include <utility>
 #include <vector>
 
+#include "harness/base/file.h"
 #include "harness/capture/graph_file.h"
 #include "harness/capture/passes/common_subexpressions.h"
 #include "harness/capture/passes/dead_code.h"
 #include "harness/capture/passes/drop_roundings.h"
 #include "harness/capture/passes/fuse.h"
-#include "harness/core/file.h"
 
 namespace samebits {
 namespace {

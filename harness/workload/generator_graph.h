@@ -4,7 +4,7 @@
 #include <string>
 
 #include "harness/capture/ir/graph.h"
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/model/kv_cache.h"
 #include "harness/model/qwen3.h"
 

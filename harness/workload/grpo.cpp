@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/workload/observed_values.h"
 #include "harness/workload/rewards.h"
 

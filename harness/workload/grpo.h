@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
+#include "harness/tokenizer/tokenizer.h"
 #include "harness/workload/engine.h"
 #include "harness/workload/optimizer.h"
-#include "harness/workload/tokenizer/tokenizer.h"
 #include "harness/workload/trainer.h"
 #include "harness/workload/weight_sync.h"
 #include "harness/workload/workload.h"

@@ -1,6 +1,6 @@
 #include "harness/workload/held_parameters.h"
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace samebits {
 

@@ -5,8 +5,8 @@
 #include <initializer_list>
 #include <limits>
 
-#include "harness/core/error.h"
-#include "harness/core/memory.h"
+#include "harness/base/error.h"
+#include "harness/base/memory.h"
 #include "harness/kernels/device.h"
 #include "harness/model/qwen3.h"
 

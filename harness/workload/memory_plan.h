@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/model/config.h"
 
 namespace samebits {

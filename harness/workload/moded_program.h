@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "harness/capture/captured_program.h"
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/workload/held_parameters.h"
 
 namespace samebits {

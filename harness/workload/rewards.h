@@ -3,7 +3,7 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 
 namespace samebits {
 

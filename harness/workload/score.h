@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/workload/engine.h"
 #include "harness/workload/workload.h"
 

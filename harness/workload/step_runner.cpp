@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "harness/base/error.h"
 #include "harness/capture/passes/split.h"
 #include "harness/capture/persistent/lower.h"
 #include "harness/capture/print.h"
-#include "harness/core/error.h"
 #include "harness/graph/make_pool.h"
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "harness/capture/captured_program.h"
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/graph/replayer.h"
 #include "harness/model/kv_cache.h"
 #include "harness/model/qwen3.h"

@@ -1,6 +1,6 @@
 #include "harness/workload/token_ids.h"
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 namespace samebits {
 

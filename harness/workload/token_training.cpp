@@ -3,8 +3,8 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
-#include "harness/core/error.h"
-#include "harness/core/file.h"
+#include "harness/base/error.h"
+#include "harness/base/file.h"
 #include "harness/workload/observed_values.h"
 #include "harness/workload/token_ids.h"
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/model/qwen3.h"
 #include "harness/workload/moded_program.h"
 #include "harness/workload/optimizer.h"

@@ -8,8 +8,8 @@
 #include <deque>
 #include <memory>
 
-#include "harness/core/error.h"
-#include "harness/core/text.h"
+#include "harness/base/error.h"
+#include "harness/base/text.h"
 #include "harness/graph/graph_output.h"
 
 namespace samebits {

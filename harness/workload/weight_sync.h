@@ -2,7 +2,7 @@
 
 #include <functional>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/model/qwen3.h"
 
 namespace samebits {

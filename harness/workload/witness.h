@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 
 namespace samebits {
 

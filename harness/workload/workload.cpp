@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/base/text.h"
 #include "harness/capture/graph_file.h"
-#include "harness/core/error.h"
-#include "harness/core/file.h"
-#include "harness/core/text.h"
 #include "harness/kernels/cpu/isa.h"
 #include "harness/kernels/device.h"
 #include "harness/mesh/device_mesh.h"

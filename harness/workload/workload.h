@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/case.h"
-#include "harness/core/guard_record.h"
+#include "harness/capture/guard_record.h"
+#include "harness/case/case.h"
 #include "harness/model/qwen3.h"
 #include "harness/workload/observer.h"
 #include "harness/workload/witness.h"

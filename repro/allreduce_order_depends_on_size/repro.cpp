@@ -104,5 +104,6 @@ Repro allreduce_order_depends_on_size() {
       /*on_card=*/{},
       run_rows};
 }
+SAMEBITS_REPRO(allreduce_order_depends_on_size);
 
 }  // namespace samebits

@@ -6,8 +6,8 @@
 
 #include <set>
 
-#include "repro/detect/findings.h"
-#include "repro/model_subject.h"
+#include "harness/detect/findings.h"
+#include "harness/detect/model_subject.h"
 
 namespace samebits {
 namespace {

@@ -93,5 +93,6 @@ Repro cublas_workspace_outlives_graph() {
           OnCard{symptom, [](Side side) { return side_with(side, c10::kCUDA); }, run_replayed},
           run_replayed};
 }
+SAMEBITS_REPRO(cublas_workspace_outlives_graph);
 
 }  // namespace samebits

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "harness/detect/findings.h"
 #include "harness/kernels/device.h"
-#include "repro/detect/findings.h"
 
 namespace samebits {
 namespace {

@@ -82,5 +82,6 @@ Repro dtensor_cache_stale_symint() {
            "https://github.com/pytorch/pytorch/pull/183246"},
           [](Side side) { return expanded_gradient(side); }};
 }
+SAMEBITS_REPRO(dtensor_cache_stale_symint);
 
 }  // namespace samebits

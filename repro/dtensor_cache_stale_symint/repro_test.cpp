@@ -5,8 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "harness/capture/captured_program.h"
-#include "repro/compare_outputs.h"
-#include "repro/detect/findings.h"
+#include "harness/detect/compare_outputs.h"
+#include "harness/detect/findings.h"
 #include "repro/dtensor_cache_stale_symint/spec_cache.h"
 
 namespace samebits {

@@ -6,12 +6,12 @@
 
 #include <utility>
 
-#include "harness/core/dispatch_keys.h"
+#include "harness/detect/sharded.h"
+#include "harness/dispatch/dispatch_keys.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/strategies/common.h"
 #include "harness/kernels/shape_rule.h"
-#include "repro/sharded.h"
-#include "repro/unchecked_dtensor.h"
+#include "repro/mechanisms/unchecked_dtensor.h"
 
 namespace samebits {
 namespace {
@@ -126,5 +126,6 @@ Repro dtensor_logsumexp_keepdim() {
           /*on_card=*/{},
           run_sharded};
 }
+SAMEBITS_REPRO(dtensor_logsumexp_keepdim);
 
 }  // namespace samebits

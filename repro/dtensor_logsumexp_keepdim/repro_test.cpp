@@ -4,9 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "harness/detect/findings.h"
+#include "harness/detect/sharded.h"
 #include "harness/dtensor/dtensor.h"
-#include "repro/detect/findings.h"
-#include "repro/sharded.h"
 
 namespace samebits {
 namespace {

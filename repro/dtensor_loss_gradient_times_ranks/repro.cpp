@@ -6,10 +6,10 @@
 
 #include <optional>
 
+#include "harness/detect/sharded.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/strategies/common.h"
 #include "harness/kernels/shape_rule.h"
-#include "repro/sharded.h"
 
 namespace samebits {
 namespace {
@@ -109,5 +109,6 @@ Repro dtensor_loss_gradient_times_ranks() {
           /*on_card=*/{},
           run_sharded};
 }
+SAMEBITS_REPRO(dtensor_loss_gradient_times_ranks);
 
 }  // namespace samebits

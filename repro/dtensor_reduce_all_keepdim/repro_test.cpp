@@ -6,8 +6,8 @@
 
 #include <string>
 
-#include "repro/detect/findings.h"
-#include "repro/sharded.h"
+#include "harness/detect/findings.h"
+#include "harness/detect/sharded.h"
 
 namespace samebits {
 namespace {

@@ -6,11 +6,11 @@
 
 #include <utility>
 
-#include "harness/core/dispatch_keys.h"
+#include "harness/detect/sharded.h"
+#include "harness/dispatch/dispatch_keys.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/strategies/common.h"
 #include "harness/kernels/shape_rule.h"
-#include "repro/sharded.h"
 
 namespace samebits {
 namespace {
@@ -146,5 +146,6 @@ Repro flattened_allgather_uneven() {
           /*on_card=*/{},
           run_sharded};
 }
+SAMEBITS_REPRO(flattened_allgather_uneven);
 
 }  // namespace samebits

@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "repro/detect/findings.h"
-#include "repro/sharded.h"
+#include "harness/detect/findings.h"
+#include "harness/detect/sharded.h"
 
 namespace samebits {
 namespace {

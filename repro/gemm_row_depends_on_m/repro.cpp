@@ -62,5 +62,6 @@ Repro gemm_row_depends_on_m() {
                  run_rows},
           run_rows};
 }
+SAMEBITS_REPRO(gemm_row_depends_on_m);
 
 }  // namespace samebits

@@ -77,5 +77,6 @@ Repro guard_dropped_after_specialise() {
            {"a table that is long enough", "traced at 4, served at 5: The size of tensor a (5)",
             [] { return plus_table(GuardPolicy::kDrop); }}}};
 }
+SAMEBITS_REPRO(guard_dropped_after_specialise);
 
 }  // namespace samebits

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "repro/detect/findings.h"
-#include "repro/detectors.h"
+#include "harness/detect/detectors.h"
+#include "harness/detect/findings.h"
 
 namespace samebits {
 namespace {

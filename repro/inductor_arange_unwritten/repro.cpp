@@ -93,5 +93,6 @@ Repro inductor_arange_unwritten() {
       /*on_card=*/{},
       run_with_reference};
 }
+SAMEBITS_REPRO(inductor_arange_unwritten);
 
 }  // namespace samebits

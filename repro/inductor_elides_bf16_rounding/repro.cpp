@@ -87,5 +87,6 @@ Repro inductor_elides_bf16_rounding() {
       /*on_card=*/{},
       run_with_reference};
 }
+SAMEBITS_REPRO(inductor_elides_bf16_rounding);
 
 }  // namespace samebits

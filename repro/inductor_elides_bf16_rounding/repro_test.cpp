@@ -8,7 +8,7 @@
 
 #include <cstdlib>
 
-#include "repro/detect/findings.h"
+#include "harness/detect/findings.h"
 #include "tests/support/tensor_file.h"
 
 namespace samebits {

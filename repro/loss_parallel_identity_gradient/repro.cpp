@@ -4,11 +4,11 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
-#include "harness/core/dispatch_keys.h"
+#include "harness/detect/sharded.h"
+#include "harness/dispatch/dispatch_keys.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/strategies/common.h"
 #include "harness/kernels/shape_rule.h"
-#include "repro/sharded.h"
 
 namespace samebits {
 namespace {
@@ -153,5 +153,6 @@ Repro loss_parallel_identity_gradient() {
           /*on_card=*/{},
           run_sharded};
 }
+SAMEBITS_REPRO(loss_parallel_identity_gradient);
 
 }  // namespace samebits

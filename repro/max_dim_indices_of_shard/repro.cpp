@@ -7,11 +7,11 @@
 #include <string>
 #include <utility>
 
-#include "harness/core/dispatch_keys.h"
+#include "harness/detect/sharded.h"
+#include "harness/dispatch/dispatch_keys.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/strategies/common.h"
 #include "harness/kernels/shape_rule.h"
-#include "repro/sharded.h"
 
 namespace samebits {
 namespace {
@@ -197,5 +197,6 @@ Repro max_dim_indices_of_shard() {
           /*on_card=*/{},
           run_sharded};
 }
+SAMEBITS_REPRO(max_dim_indices_of_shard);
 
 }  // namespace samebits

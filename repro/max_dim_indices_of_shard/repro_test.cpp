@@ -6,8 +6,8 @@
 
 #include <cmath>
 
-#include "repro/detect/findings.h"
-#include "repro/sharded.h"
+#include "harness/detect/findings.h"
+#include "harness/detect/sharded.h"
 
 namespace samebits {
 namespace {

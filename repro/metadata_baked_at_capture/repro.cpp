@@ -101,5 +101,6 @@ Repro metadata_baked_at_capture() {
       OnCard{symptom, [](Side side) { return planned_side(side, c10::kCUDA); }, run_replayed},
       run_replayed};
 }
+SAMEBITS_REPRO(metadata_baked_at_capture);
 
 }  // namespace samebits

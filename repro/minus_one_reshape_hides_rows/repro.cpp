@@ -41,5 +41,6 @@ Repro minus_one_reshape_hides_rows() {
            "https://github.com/pytorch/pytorch/issues/112347"},
           flattened};
 }
+SAMEBITS_REPRO(minus_one_reshape_hides_rows);
 
 }  // namespace samebits

@@ -94,5 +94,6 @@ Repro pad_slot_minus_one() {
       /*on_card=*/{},
       run_padded};
 }
+SAMEBITS_REPRO(pad_slot_minus_one);
 
 }  // namespace samebits

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "repro/catalogue.h"
+#include "repro/catalogue/catalogue.h"
 
 namespace samebits {
 

@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "repro/detect/findings.h"
-#include "repro/model_subject.h"
+#include "harness/detect/findings.h"
+#include "harness/detect/model_subject.h"
 
 namespace samebits {
 namespace {

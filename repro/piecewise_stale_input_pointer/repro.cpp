@@ -62,5 +62,6 @@ Repro piecewise_stale_input_pointer() {
           OnCard{symptom, [](Side side) { return side_of(side, c10::kCUDA); }, run_replayed},
           run_replayed};
 }
+SAMEBITS_REPRO(piecewise_stale_input_pointer);
 
 }  // namespace samebits

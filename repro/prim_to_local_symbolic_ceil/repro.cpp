@@ -80,5 +80,6 @@ Repro prim_to_local_symbolic_ceil() {
         /*found_by=*/"D1, D8"},
        {"converted by hooks", [] { return gathered_linear({.converted = Converted::kByHooks}); }}}};
 }
+SAMEBITS_REPRO(prim_to_local_symbolic_ceil);
 
 }  // namespace samebits

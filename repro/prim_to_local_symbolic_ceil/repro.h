@@ -1,7 +1,7 @@
 #pragma once
 
-#include "harness/core/case.h"
-#include "repro/catalogue.h"
+#include "harness/case/case.h"
+#include "repro/catalogue/catalogue.h"
 
 namespace samebits {
 

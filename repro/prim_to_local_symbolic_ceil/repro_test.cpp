@@ -3,9 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
+#include "harness/detect/findings.h"
 #include "harness/workload/grpo.h"
-#include "repro/detect/findings.h"
 
 namespace samebits {
 namespace {

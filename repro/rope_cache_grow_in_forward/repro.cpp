@@ -81,5 +81,6 @@ Repro rope_cache_grow_in_forward() {
                  },
                  run_replayed}};
 }
+SAMEBITS_REPRO(rope_cache_grow_in_forward);
 
 }  // namespace samebits

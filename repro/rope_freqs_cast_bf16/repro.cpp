@@ -79,5 +79,6 @@ Repro rope_freqs_cast_bf16() {
       /*on_card=*/{},
       run_with_reference};
 }
+SAMEBITS_REPRO(rope_freqs_cast_bf16);
 
 }  // namespace samebits

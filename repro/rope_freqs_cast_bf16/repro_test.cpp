@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "repro/detect/findings.h"
+#include "harness/detect/findings.h"
 
 namespace samebits {
 namespace {

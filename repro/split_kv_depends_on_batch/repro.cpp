@@ -163,5 +163,6 @@ Repro split_kv_depends_on_batch() {
                  run_rows},
           run_rows};
 }
+SAMEBITS_REPRO(split_kv_depends_on_batch);
 
 }  // namespace samebits

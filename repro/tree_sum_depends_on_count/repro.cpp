@@ -92,5 +92,6 @@ Repro tree_sum_depends_on_count() {
       /*on_card=*/{},
       run_with_reference};
 }
+SAMEBITS_REPRO(tree_sum_depends_on_count);
 
 }  // namespace samebits

@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "repro/compare_outputs.h"
-#include "repro/detect/findings.h"
+#include "harness/detect/compare_outputs.h"
+#include "harness/detect/findings.h"
 
 namespace samebits {
 namespace {

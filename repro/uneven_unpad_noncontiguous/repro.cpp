@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-#include "harness/core/dispatch_keys.h"
+#include "harness/dispatch/dispatch_keys.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/strategies/common.h"
 #include "harness/kernels/shape_rule.h"
@@ -114,5 +114,6 @@ Repro uneven_unpad_noncontiguous() {
            "https://github.com/pytorch/pytorch/issues/143748"},
           [](Side side) { return gathered_and_viewed(side, /*ranks=*/2); }};
 }
+SAMEBITS_REPRO(uneven_unpad_noncontiguous);
 
 }  // namespace samebits

@@ -8,10 +8,10 @@
 #include <numeric>
 #include <utility>
 
+#include "harness/detect/sharded.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/strategies/common.h"
 #include "harness/kernels/shape_rule.h"
-#include "repro/sharded.h"
 
 namespace samebits {
 namespace {
@@ -106,5 +106,6 @@ Repro view_split_flatten_no_redistribute() {
           /*on_card=*/{},
           run_sharded};
 }
+SAMEBITS_REPRO(view_split_flatten_no_redistribute);
 
 }  // namespace samebits

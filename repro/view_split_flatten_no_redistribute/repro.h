@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "repro/catalogue.h"
+#include "repro/catalogue/catalogue.h"
 
 namespace samebits {
 

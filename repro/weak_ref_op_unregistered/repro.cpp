@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "harness/dtensor/dtensor.h"
-#include "repro/weak_ref.h"
+#include "repro/mechanisms/weak_ref.h"
 
 namespace samebits {
 
@@ -43,5 +43,6 @@ Repro weak_ref_op_unregistered() {
             "eager at 6: operator samebits_repro::weak_ref.no_strategy has no sharding strategy",
             [] { return weak_ref_subject("no_strategy", /*on_mesh=*/true); }}}};
 }
+SAMEBITS_REPRO(weak_ref_op_unregistered);
 
 }  // namespace samebits

@@ -2,8 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "harness/detect/pooled_graphs.h"
 #include "harness/kernels/functional.h"
-#include "repro/pooled_graphs.h"
 
 namespace samebits {
 namespace {
@@ -72,5 +72,6 @@ Repro weak_ref_shared_pool_reuse() {
                  [](Side side) { return pooled_side(side, c10::kCUDA); }, run_pooled},
           run_pooled};
 }
+SAMEBITS_REPRO(weak_ref_shared_pool_reuse);
 
 }  // namespace samebits

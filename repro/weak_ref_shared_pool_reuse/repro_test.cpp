@@ -3,10 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "harness/detect/findings.h"
+#include "harness/detect/model_subject.h"
+#include "harness/detect/pooled_graphs.h"
 #include "harness/kernels/device.h"
-#include "repro/detect/findings.h"
-#include "repro/model_subject.h"
-#include "repro/pooled_graphs.h"
 
 namespace samebits {
 namespace {

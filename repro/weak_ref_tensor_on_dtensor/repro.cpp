@@ -2,10 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include "harness/detect/handed_on.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/kernels/functional.h"
-#include "repro/handed_on.h"
-#include "repro/weak_ref.h"
+#include "repro/mechanisms/weak_ref.h"
 #include "repro/weak_ref_op_unregistered/repro.h"
 
 namespace samebits {
@@ -113,5 +113,6 @@ Repro weak_ref_tensor_on_dtensor() {
           run_subject,
           {{"strong references", [] { return weak_ref_subject("strong", /*on_mesh=*/true); }}}};
 }
+SAMEBITS_REPRO(weak_ref_tensor_on_dtensor);
 
 }  // namespace samebits

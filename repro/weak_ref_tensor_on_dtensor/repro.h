@@ -3,12 +3,12 @@
 #include <string>
 
 #include "harness/dtensor/placement.h"
-#include "repro/catalogue.h"
+#include "repro/catalogue/catalogue.h"
 
 namespace samebits {
 
 // vllm#9724, torchtitan#2393: an operator that makes a tensor from a pointer is called on a
-// DTensor, whose wrapper has none. The overloads are those of repro/weak_ref.h.
+// DTensor, whose wrapper has none. The overloads are those of repro/mechanisms/weak_ref.h.
 
 // A reference to a DTensor [s, 1024] over two ranks, Shard(0) or Partial, handed out unread.
 Subject reference_handed_out(const std::string& overload, Placement placement);

@@ -4,11 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "harness/detect/findings.h"
+#include "harness/detect/handed_on.h"
+#include "harness/detect/pooled_graphs.h"
 #include "harness/dtensor/dtensor.h"
-#include "repro/detect/findings.h"
-#include "repro/handed_on.h"
-#include "repro/pooled_graphs.h"
-#include "repro/weak_ref.h"
+#include "repro/mechanisms/weak_ref.h"
 #include "repro/weak_ref_op_unregistered/repro.h"
 
 namespace samebits {

@@ -100,5 +100,6 @@ Repro weight_reload_rebinds_pointer() {
       OnCard{symptom, [](Side side) { return side_on(side, c10::kCUDA); }, run_replayed},
       run_replayed};
 }
+SAMEBITS_REPRO(weight_reload_rebinds_pointer);
 
 }  // namespace samebits

@@ -4,12 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/core/case.h"
-#include "harness/core/error.h"
+#include "harness/base/error.h"
+#include "harness/case/case.h"
+#include "harness/detect/findings.h"
 #include "harness/kernels/device.h"
 #include "harness/workload/grpo.h"
 #include "harness/workload/weight_sync.h"
-#include "repro/detect/findings.h"
 
 namespace samebits {
 namespace {

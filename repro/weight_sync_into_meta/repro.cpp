@@ -75,5 +75,6 @@ Repro weight_sync_into_meta() {
       /*on_card=*/{},
       run_with_reference};
 }
+SAMEBITS_REPRO(weight_sync_into_meta);
 
 }  // namespace samebits

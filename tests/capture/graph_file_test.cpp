@@ -10,11 +10,11 @@
 #include <map>
 #include <random>
 
+#include "harness/base/error.h"
 #include "harness/capture/executor.h"
 #include "harness/capture/parse_expr.h"
 #include "harness/capture/passes/split.h"
 #include "harness/capture/print.h"
-#include "harness/core/error.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/kernels/functional.h"
 #include "tests/capture/support.h"

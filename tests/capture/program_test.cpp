@@ -4,12 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "harness/base/error.h"
 #include "harness/capture/captured_program.h"
 #include "harness/capture/executor.h"
 #include "harness/capture/print.h"
 #include "harness/capture/tracer.h"
-#include "harness/core/dispatch_mode.h"
-#include "harness/core/error.h"
+#include "harness/dispatch/dispatch_mode.h"
 #include "tests/capture/support.h"
 #include "tests/capture/test_ops.h"
 

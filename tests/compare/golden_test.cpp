@@ -4,9 +4,9 @@
 
 #include <limits>
 
+#include "harness/base/error.h"
 #include "harness/compare/bless.h"
 #include "harness/compare/condense.h"
-#include "harness/core/error.h"
 #include "tests/compare/streams.h"
 #include "tests/support/scratch.h"
 

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/observe/arm_recording.h"
 
 // Hand-written recordings.

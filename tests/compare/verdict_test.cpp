@@ -4,7 +4,7 @@
 
 #include <limits>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "tests/compare/streams.h"
 #include "tests/support/scratch.h"
 

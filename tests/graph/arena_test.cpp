@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace samebits {
 namespace {

@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "harness/base/error.h"
 #include "harness/capture/captured_program.h"
-#include "harness/core/error.h"
 #include "harness/kernels/functional.h"
 #include "tests/kernels/tensors.h"
 #include "tests/support/replay_pools.h"

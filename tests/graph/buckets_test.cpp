@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace samebits {
 namespace {

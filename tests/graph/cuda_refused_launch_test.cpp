@@ -9,7 +9,7 @@
 #include <gtest/gtest.h>
 #include <torch/library.h>
 
-#include "harness/core/device_error.h"
+#include "harness/dispatch/device_error.h"
 #include "harness/graph/cuda_pool.h"
 #include "harness/graph/static_graph.h"
 #include "harness/kernels/cuda/runtime/boxed.h"

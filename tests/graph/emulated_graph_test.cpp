@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/core/error.h"
-#include "harness/core/launch.h"
+#include "harness/base/error.h"
+#include "harness/dispatch/launch.h"
 #include "harness/kernels/functional.h"
 #include "tests/graph/random_program.h"
 #include "tests/kernels/tensors.h"

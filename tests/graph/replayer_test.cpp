@@ -3,9 +3,9 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "harness/base/error.h"
 #include "harness/capture/passes/split.h"
-#include "harness/core/dispatch_mode.h"
-#include "harness/core/error.h"
+#include "harness/dispatch/dispatch_mode.h"
 #include "harness/kernels/functional.h"
 #include "tests/kernels/tensors.h"
 #include "tests/support/replay_pools.h"

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "tests/support/scratch.h"
 
 namespace samebits {

@@ -7,7 +7,7 @@
 #include <functional>
 #include <vector>
 
-#include "harness/core/launch.h"
+#include "harness/dispatch/launch.h"
 #include "harness/kernels/functional.h"
 #include "tests/kernels/tensors.h"
 #include "tests/support/message_of.h"

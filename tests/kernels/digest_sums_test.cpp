@@ -1,11 +1,11 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "harness/core/digest.h"
+#include "harness/bits/digest.h"
 #include "harness/kernels/functional.h"
 #include "tests/kernels/tensors.h"
 
-// The operator gives the sums from which core/digest.h makes a tensor's digest.
+// The operator gives the sums from which bits/digest.h makes a tensor's digest.
 
 namespace samebits {
 namespace {

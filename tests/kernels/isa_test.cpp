@@ -4,7 +4,7 @@
 
 #include <cstdlib>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 
 namespace samebits {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <set>
 
-#include "harness/core/philox.h"
+#include "harness/bits/philox.h"
 #include "harness/kernels/cpu/math.h"
 #include "harness/kernels/functional.h"
 #include "tests/kernels/tensors.h"

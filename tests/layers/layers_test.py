@@ -6,19 +6,19 @@ import re
 import unittest
 
 LAYERS = [
-    "core", "kernels", "mesh", "dtensor", "model", "capture", "graph", "workload", "observe", "compare",
-    "report", "run", "cli",
+    "base", "bits", "dispatch", "case", "kernels", "mesh", "dtensor", "model", "tokenizer", "capture", "graph",
+    "workload", "observe", "compare", "report", "run", "detect", "cli",
 ]
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
-# What would reach a terminal or a file past harness/core/output.h and harness/core/file.h.
+# What would reach a terminal or a file past harness/base/output.h and harness/base/file.h.
 PRINTS = re.compile(r"\bstd::(?:cout|cerr|clog|puts|printf|fputs|putchar)\b|\b(?:fmt|std)::print(?:ln)?\b"
                     r"|\bfprintf\b|\bstd::fwrite\b")
 OPENS = re.compile(r"\bstd::(?:basic_)?[io]?fstream\b|\bfopen\b|(?<!\w)::(?:open|openat|creat)\("
                    r"|\bopen\(.*\bO_(?:RDONLY|WRONLY|RDWR)\b|\bcreate_director(?:y|ies)\b")
-PRINTERS = {"harness/core/output.cpp"}
+PRINTERS = {"harness/base/output.cpp"}
 # The system's own files, of names that nobody gives; and a test's and a benchmark's scratch files.
-OPENERS = {"harness/core/file.cpp", "harness/core/memory.cpp", "harness/core/environment.cpp",
-           "harness/core/stopwatch.cpp", "harness/core/output.cpp", "bench/ledger_bench.cpp",
+OPENERS = {"harness/base/file.cpp", "harness/base/memory.cpp", "harness/base/environment.cpp",
+           "harness/base/stopwatch.cpp", "harness/base/output.cpp", "bench/ledger_bench.cpp",
            "bench/trace_bench.cpp"}
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -87,7 +87,7 @@ class LayersTest(unittest.TestCase):
         self.assertEqual(violations("harness/report/record.cpp", text), [])
 
     def test_a_relative_include_and_an_unknown_folder_are_found(self):
-        self.assertEqual(len(violations("harness/core/json.cpp", '#include "json.h"\n')), 1)
+        self.assertEqual(len(violations("harness/base/json.cpp", '#include "json.h"\n')), 1)
         self.assertEqual(len(violations("harness/misc/x.h", "")), 1)
 
 

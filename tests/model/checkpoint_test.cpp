@@ -5,11 +5,11 @@
 
 #include <filesystem>
 
-#include "harness/core/error.h"
-#include "harness/core/file.h"
-#include "harness/core/safetensors.h"
-#include "tests/core/message_of.h"
-#include "tests/core/temporary_folder.h"
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/bits/safetensors.h"
+#include "tests/base/message_of.h"
+#include "tests/base/temporary_folder.h"
 #include "tests/support/random_model.h"
 
 namespace samebits {

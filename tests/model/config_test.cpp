@@ -5,10 +5,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "harness/core/error.h"
-#include "harness/core/file.h"
-#include "tests/core/message_of.h"
-#include "tests/core/temporary_folder.h"
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "tests/base/message_of.h"
+#include "tests/base/temporary_folder.h"
 
 namespace samebits {
 namespace {

@@ -7,14 +7,14 @@
 #include <random>
 #include <set>
 
-#include "harness/core/error.h"
-#include "harness/core/file.h"
+#include "harness/base/error.h"
+#include "harness/base/file.h"
 #include "harness/model/config.h"
 #include "harness/model/folder/known_keys.h"
 #include "harness/model/folder/model_files.h"
 #include "harness/model/folder/without_effect.h"
-#include "tests/core/message_of.h"
-#include "tests/core/temporary_folder.h"
+#include "tests/base/message_of.h"
+#include "tests/base/temporary_folder.h"
 
 namespace samebits {
 namespace {

@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "harness/core/file.h"
+#include "harness/base/file.h"
 #include "harness/model/checkpoint.h"
 #include "tests/support/random_model.h"
 #include "tests/support/tensor_file.h"

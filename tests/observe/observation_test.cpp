@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "tests/support/scratch.h"
 
 namespace samebits {

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/observe/guard_file.h"
 #include "tests/support/scratch.h"
 

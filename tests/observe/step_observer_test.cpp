@@ -7,12 +7,12 @@
 #include <functional>
 #include <new>
 
+#include "harness/base/error.h"
 #include "harness/capture/captured_program.h"
-#include "harness/core/device_error.h"
-#include "harness/core/error.h"
+#include "harness/dispatch/device_error.h"
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
-#include "tests/core/message_of.h"
+#include "tests/base/message_of.h"
 #include "tests/observe/graphless_workload.h"
 
 namespace samebits {

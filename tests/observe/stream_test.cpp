@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "tests/support/scratch.h"
 
 namespace samebits {

@@ -4,7 +4,7 @@
 
 #include <limits>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/report/record_parts.h"
 #include "tests/report/run.h"
 

@@ -4,7 +4,7 @@
 
 #include <sstream>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/report/table.h"
 #include "tests/report/run.h"
 

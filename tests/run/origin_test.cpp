@@ -2,8 +2,8 @@
 
 #include <gmock/gmock.h>
 
-#include "harness/core/error.h"
-#include "harness/core/json_difference.h"
+#include "harness/base/error.h"
+#include "harness/base/json_difference.h"
 #include "tests/run/support.h"
 
 namespace samebits {

@@ -4,8 +4,8 @@
 
 #include <map>
 
+#include "harness/base/error.h"
 #include "harness/compare/bless.h"
-#include "harness/core/error.h"
 #include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
 #include "tests/run/support.h"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/core/case.h"
+#include "harness/case/case.h"
 #include "harness/run/run_case.h"
 #include "tests/support/scratch.h"
 

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <string>
 
-#include "harness/core/safetensors.h"
+#include "harness/bits/safetensors.h"
 
 namespace samebits::testing {
 

@@ -9,8 +9,8 @@
 #include <map>
 #include <random>
 
-#include "harness/core/error.h"
-#include "harness/core/file.h"
+#include "harness/base/error.h"
+#include "harness/base/file.h"
 #include "harness/workload/trainer.h"
 #include "tests/support/random_model.h"
 

@@ -8,13 +8,13 @@
 
 #include <filesystem>
 
-#include "harness/core/error.h"
-#include "harness/core/json.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
 #include "harness/model/attention.h"
+#include "harness/tokenizer/tokenizer.h"
 #include "harness/workload/grpo.h"
-#include "harness/workload/tokenizer/tokenizer.h"
 #include "harness/workload/workload.h"
-#include "tests/core/message_of.h"
+#include "tests/base/message_of.h"
 
 namespace samebits {
 namespace {

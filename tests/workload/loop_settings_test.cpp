@@ -6,9 +6,9 @@
 #include <cmath>
 #include <map>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/workload/grpo.h"
-#include "tests/core/message_of.h"
+#include "tests/base/message_of.h"
 
 namespace samebits {
 namespace {

@@ -5,12 +5,12 @@
 
 #include <limits>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/kernels/device_rules.h"
 #include "harness/workload/optimizer.h"
 #include "harness/workload/workload.h"
-#include "tests/core/message_of.h"
+#include "tests/base/message_of.h"
 
 namespace samebits {
 namespace {

@@ -3,12 +3,12 @@
 
 #include <filesystem>
 
-#include "harness/core/error.h"
-#include "harness/core/file.h"
-#include "harness/core/json.h"
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "harness/base/json.h"
 #include "harness/workload/grpo.h"
-#include "tests/core/message_of.h"
-#include "tests/core/temporary_folder.h"
+#include "tests/base/message_of.h"
+#include "tests/base/temporary_folder.h"
 
 namespace samebits {
 namespace {

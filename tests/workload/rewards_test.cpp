@@ -4,8 +4,8 @@
 
 #include <cmath>
 
-#include "harness/core/case_names.h"
-#include "harness/core/json.h"
+#include "harness/base/json.h"
+#include "harness/case/case_names.h"
 
 namespace samebits {
 namespace {

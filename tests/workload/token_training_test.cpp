@@ -7,9 +7,9 @@
 
 #include <map>
 
-#include "harness/core/error.h"
-#include "harness/core/file.h"
-#include "tests/core/message_of.h"
+#include "harness/base/error.h"
+#include "harness/base/file.h"
+#include "tests/base/message_of.h"
 #include "tests/support/scratch.h"
 
 namespace samebits {

@@ -5,7 +5,7 @@
 #include <functional>
 #include <random>
 
-#include "harness/core/error.h"
+#include "harness/base/error.h"
 #include "tests/support/random_model.h"
 
 namespace samebits {

@@ -9,7 +9,7 @@
 #include <map>
 
 #include "harness/capture/persistent/stages.h"
-#include "harness/core/launch.h"
+#include "harness/dispatch/launch.h"
 #include "harness/kernels/functional.h"
 
 namespace samebits {

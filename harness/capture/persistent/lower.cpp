@@ -8,10 +8,10 @@
 #include <optional>
 #include <set>
 
+#include "harness/base/error.h"
 #include "harness/capture/passes/effects.h"
 #include "harness/capture/passes/rewriter.h"
 #include "harness/capture/persistent/match.h"
-#include "harness/core/error.h"
 
 namespace samebits::passes {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "harness/base/error.h"
 #include "harness/capture/sym/sym_node.h"
-#include "harness/core/error.h"
 
 namespace samebits {
 

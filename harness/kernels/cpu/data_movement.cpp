@@ -5,7 +5,7 @@
 #include <array>
 #include <cstring>
 
-#include "harness/core/launch.h"
+#include "harness/dispatch/launch.h"
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {

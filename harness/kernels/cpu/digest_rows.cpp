@@ -6,8 +6,8 @@
 #include <array>
 #include <vector>
 
-#include "harness/core/digest.h"
-#include "harness/core/launch.h"
+#include "harness/bits/digest.h"
+#include "harness/dispatch/launch.h"
 #include "harness/kernels/shape_rule.h"
 
 namespace samebits {

@@ -3,7 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
-#include "harness/core/digest.h"
+#include "harness/bits/digest.h"
 
 namespace samebits {
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/launch.h"
+#include "harness/dispatch/launch.h"
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {

@@ -6,7 +6,7 @@
 #include <c10/util/accumulate.h>
 #include <torch/library.h>
 
-#include "harness/core/launch.h"
+#include "harness/dispatch/launch.h"
 #include "harness/kernels/cpu/gemm.h"
 
 namespace samebits::cpu {

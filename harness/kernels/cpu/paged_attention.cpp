@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "harness/core/launch.h"
+#include "harness/dispatch/launch.h"
 #include "harness/kernels/cpu/flash_attention_parts.h"
 #include "harness/kernels/flash_attention.h"
 

@@ -6,7 +6,7 @@
 
 #include <tuple>
 
-#include "harness/core/launch.h"
+#include "harness/dispatch/launch.h"
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {

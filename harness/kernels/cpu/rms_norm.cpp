@@ -7,7 +7,7 @@
 
 #include <vector>
 
-#include "harness/core/launch.h"
+#include "harness/dispatch/launch.h"
 #include "harness/kernels/cpu/block.h"
 #include "harness/kernels/cpu/tensors.h"
 

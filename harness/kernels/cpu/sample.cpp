@@ -8,8 +8,8 @@
 #include <numeric>
 #include <vector>
 
-#include "harness/core/launch.h"
-#include "harness/core/philox.h"
+#include "harness/bits/philox.h"
+#include "harness/dispatch/launch.h"
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {

@@ -3,7 +3,7 @@
 #include <initializer_list>
 #include <string_view>
 
-#include "harness/core/json.h"
+#include "harness/base/json.h"
 
 namespace samebits {
 

@@ -2,8 +2,8 @@
 
 #include <set>
 
-#include "harness/core/error.h"
-#include "harness/core/json.h"
+#include "harness/base/error.h"
+#include "harness/base/json.h"
 #include "harness/model/folder/known_keys.h"
 #include "harness/model/folder/without_effect.h"
 

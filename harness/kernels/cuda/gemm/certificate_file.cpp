@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/file.h"
-#include "harness/core/json.h"
+#include "harness/base/file.h"
+#include "harness/base/json.h"
 
 namespace samebits {
 namespace {

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "harness/core/digest.h"
-#include "harness/core/dtype.h"
+#include "harness/bits/digest.h"
+#include "harness/bits/dtype.h"
 
 // Which algorithm of cuBLASLt was certified for a product (cuda/certified_gemm.h), as a file keeps
 // it from one process to the next. Nothing here needs a card.

@@ -1,7 +1,7 @@
 // digest_sums.h and digest_rows.h on the card: integers, so that blocks may add to the result in
 // any order.
 
-#include "harness/core/digest_mix.h"
+#include "harness/bits/digest_mix.h"
 #include "harness/kernels/cuda/rows/launchers.h"
 #include "harness/kernels/cuda/runtime/device.cuh"
 #include "harness/kernels/cuda/runtime/launch.cuh"

@@ -1,7 +1,7 @@
 // sample.h on the card. The best of a row is looked for by many blocks: the largest score with the
 // lowest id is one and the same in whatever order it is looked for.
 
-#include "harness/core/philox.h"
+#include "harness/bits/philox.h"
 #include "harness/kernels/cuda/rows/softmax.cuh"
 #include "harness/kernels/cuda/runtime/launch.cuh"
 #include "harness/kernels/sample.h"

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/core/device_error.h"
+#include "harness/dispatch/device_error.h"
 
 namespace samebits::cuda {
 

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "harness/base/json.h"
+
+namespace samebits {
+
+// Where two JSON values differ first, in the order of the first and then of the second.
+struct JsonDifference {
+  std::string key;    // "workload.optimizer.lr"; "" at the top
+  std::string first;  // what stands there, as JSON, shortened; "nothing" where there is none
+  std::string second;
+};
+
+std::optional<JsonDifference> first_difference(const Json& first, const Json& second);
+
+}  // namespace samebits

@@ -1,0 +1,262 @@
+#include "harness/case/case.h"
+
+#include <gmock/gmock.h>
+
+#include "harness/base/error.h"
+#include "harness/base/json.h"
+#include "tests/support/scratch.h"
+
+namespace samebits {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::message_of;
+using ::testing::Not;
+
+const char* const kCase = R"({
+  "name": "c", "model": "models/tiny", "steps": 3,
+  "mesh": {"tp": 2}, "workload": {"group": 4, "optimizer": {"lr": 0.5}},
+  "arms": {"eager": {}, "other": {"mesh": {"tp": 4}, "workload": {"optimizer": {"eps": 0.25}},
+                                  "generator": "captured", "guards": "drop"}},
+  "relations": [{"arms": ["eager", "other"], "holds": "bit_exact"}]})";
+
+// Keys that came after the first goldens, each with a value that says something.
+const std::vector<std::pair<std::string, std::string>> kYoungerKeys = {
+    {"on_policy", R"(on_policy={"holds":"ulp","max_ulp":3,"reason":"r"})"},
+    {"repeats", R"(repeats={"rollouts":"r"})"},
+    {"sync", R"(workload.sync="never")"},
+    {"sync", R"(workload.sync={"late":2})"},
+    {"sync", R"(workload.sync={"except":["norm*"]})"},
+    {"draws", R"(workload.draws="same")"},
+    {"updates", R"(workload.updates=2)"},
+    {"untied_head", R"(workload.untied_head="trainer")"},
+    {"kl_reference", R"(workload.loss.kl_reference="initial")"},
+    {"normalize", R"(workload.advantage.normalize="batch")"},
+    {"state", R"(workload.optimizer={"master":"none","state":"bfloat16"})"}};
+
+Case read(const std::vector<std::string>& overrides = {}) {
+  return parse_case(kCase, "cases/c.json", overrides);
+}
+
+std::string error_of(const std::vector<std::string>& overrides) {
+  return message_of<InputError>([&] { read(overrides); });
+}
+
+TEST(ParseCase, ArmsHaveTheCaseSettingsUnderTheirOwn) {
+  const Case c = read();
+  ASSERT_EQ(c.arms.size(), 2u);
+  EXPECT_EQ(c.arms[0].name, "eager");
+  EXPECT_EQ(c.arms[0].mesh.tp, 2);
+  EXPECT_EQ(c.arms[0].generator, Execution::kEager);
+  const Arm& other = c.arm("other");
+  EXPECT_EQ(other.mesh.tp, 4);
+  EXPECT_EQ(other.workload.group, 4);
+  EXPECT_EQ(other.workload.optimizer.lr, 0.5);
+  EXPECT_EQ(other.workload.optimizer.eps, 0.25);
+  EXPECT_EQ(other.workload.optimizer.beta2, 0.999);
+  EXPECT_EQ(other.generator, Execution::kCaptured);
+  EXPECT_EQ(other.guards, GuardPolicy::kDrop);
+  EXPECT_EQ(other.steps, 3);
+  EXPECT_EQ(other.seed, 42);
+  EXPECT_EQ(other.workload.prompts.size(), 5u);
+}
+
+TEST(ParseCase, ModelIsRelativeToTheCase) {
+  EXPECT_EQ(read().arms[0].model, "cases/models/tiny");
+  EXPECT_EQ(parse_case(R"({"name": "c", "model": "/m", "arms": {"a": {}}})", "cases/c.json")
+                .arms[0]
+                .model,
+            "/m");
+  EXPECT_EQ(read({"other.model=x"}).arm("other").model, std::filesystem::absolute("x"));
+  EXPECT_EQ(read({"other.model=x"}).arm("eager").model, "cases/models/tiny");
+}
+
+TEST(Overrides, DescendIntoTheCaseAndIntoArms) {
+  const Case c = read({"steps=7", "other.steps=8", "numerics.dtype=float32", "other.mesh.tp=8",
+                       "workload.optimizer.betas=[0.5, 0.25]", "arms.eager.seed=1",
+                       "relations.0.holds=must_diverge"});
+  EXPECT_EQ(c.arm("eager").steps, 7);
+  EXPECT_EQ(c.arm("other").steps, 8);
+  EXPECT_EQ(c.arm("eager").numerics.dtype, Dtype::float32);
+  EXPECT_EQ(c.arm("other").mesh.tp, 8);
+  EXPECT_EQ(c.arm("eager").workload.optimizer.beta2, 0.25);
+  EXPECT_EQ(c.arm("eager").seed, 1);
+  EXPECT_EQ(c.relations[0].holds, Holds::kMustDiverge);
+}
+
+TEST(Overrides, BadOnesAreRefused) {
+  EXPECT_THAT(error_of({"steps"}), HasSubstr("expected key=value"));
+  EXPECT_THAT(error_of({"=1"}), HasSubstr("expected key=value"));
+  EXPECT_THAT(error_of({"stpes=1"}), HasSubstr("did you mean \"steps\"?"));
+  EXPECT_THAT(error_of({"othr.seed=1"}), HasSubstr("unknown key \"othr\""));
+  EXPECT_THAT(error_of({"mesh.ttp=1"}), HasSubstr("did you mean \"tp\"?"));
+  EXPECT_THAT(error_of({"steps.x=1"}), HasSubstr("an object"));
+  EXPECT_THAT(error_of({"relations.7.holds=ulp"}), HasSubstr("an index below 1"));
+  EXPECT_THAT(error_of({"other.mesh.tp=0"}),
+              HasSubstr("cases/c.json: arms.other.mesh.tp: found 0"));
+  EXPECT_THAT(error_of({"steps={\"a\":1,\"a\":2}"}), HasSubstr("a second time"));
+  EXPECT_THAT(error_of({"model=\xff"}), HasSubstr("not UTF-8"));
+}
+
+TEST(ParseCase, WhatIsNotThereYetIsRefusedByName) {
+  EXPECT_THAT(error_of({"mesh.kind=nccl"}), HasSubstr("not there yet"));
+  EXPECT_THAT(error_of({"workload.name=ops"}), HasSubstr("ops is not there yet"));
+  EXPECT_THAT(error_of({"eager.trainer=full_graph"}), HasSubstr("not there yet"));
+  EXPECT_THAT(error_of({"eager.trainer=persistent"}), HasSubstr("not there yet"));
+  EXPECT_THAT(error_of({"eager.command=[\"x\"]"}), HasSubstr("not there yet"));
+  EXPECT_THAT(error_of({"numerics.platform=sm80"}), HasSubstr("expected \"sm90\""));
+}
+
+TEST(ParseCase, BucketsAreAscendingAndHoldEveryStep) {
+  EXPECT_TRUE(read().arms[0].buckets.empty());
+  EXPECT_THAT(read({"buckets=[1,8]"}).arm("other").buckets, ElementsAre(1, 8));
+  const Case own = read({"buckets=[1,8]", "other.buckets=[3]"});
+  EXPECT_THAT(own.arm("eager").buckets, ElementsAre(1, 8));
+  EXPECT_THAT(own.arm("other").buckets, ElementsAre(3));
+
+  EXPECT_THAT(error_of({"buckets=[]"}), HasSubstr("cases/c.json: buckets: "));
+  EXPECT_THAT(error_of({"buckets=[4,2]"}),
+              HasSubstr("buckets.1: found 2 after 4, expected ascending token counts"));
+  EXPECT_THAT(error_of({"buckets=[4,4]"}), HasSubstr("found 4 after 4"));
+  EXPECT_THAT(error_of({"other.buckets=[0,1]"}), HasSubstr("arms.other.buckets.0: found 0"));
+
+  // 5 prompts, 4 samples of each; 256 tokens a step.
+  EXPECT_EQ(error_of({"other.generator=piecewise", "buckets=[1,255]"}),
+            "cases/c.json: arms.other.buckets: found a largest bucket of 255, expected at least "
+            "256, the workload's max_batch_tokens");
+  EXPECT_EQ(error_of({"other.generator=full_graph", "other.buckets=[19]"}),
+            "cases/c.json: arms.other.buckets: found a largest bucket of 19, expected at least "
+            "20, the sequences that decode at once");
+  EXPECT_THAT(error_of({"other.generator=persistent", "other.buckets=[19]"}),
+              HasSubstr("at least 20, the sequences that decode at once"));
+  EXPECT_THAT(
+      error_of({"other.generator=full_graph", "other.buckets=[7]", "workload.max_batch_tokens=8"}),
+      HasSubstr("at least 8, the workload's max_batch_tokens"));
+  EXPECT_NO_THROW(read({"other.generator=piecewise", "other.buckets=[256]"}));
+  EXPECT_NO_THROW(read({"other.generator=full_graph", "other.buckets=[20]"}));
+  EXPECT_NO_THROW(
+      read({"other.generator=full_graph", "other.buckets=[8]", "workload.max_batch_tokens=8"}));
+}
+
+TEST(ParseCase, PassesAndSavedGraphsWantAGraph) {
+  for (const char* setting : {"other.passes=[\"fuse\"]", "other.graph=g.json"}) {
+    EXPECT_THAT(error_of({setting, "other.generator=eager"}),
+                HasSubstr("with a generator that is eager, expected generator \"captured\""));
+    for (const char* mode : {"captured", "piecewise", "full_graph", "persistent"}) {
+      EXPECT_NO_THROW(read({setting, std::string("other.generator=") + mode})) << mode;
+    }
+  }
+}
+
+TEST(ParseCase, RelationsAreChecked) {
+  EXPECT_THAT(error_of({"relations.0.arms.1=othr"}),
+              HasSubstr("relations.0.arms.1: found no arm \"othr\", expected one of"));
+  EXPECT_THAT(error_of({"relations.0.arms.1=othr"}), HasSubstr("did you mean \"other\"?"));
+  EXPECT_THAT(error_of({"relations.0.arms.1=eager"}), HasSubstr("every arm once"));
+  EXPECT_THAT(error_of({"relations.0.arms=[\"eager\"]"}), HasSubstr("at least 2"));
+  EXPECT_THAT(error_of({"relations.0.holds=ulp"}), HasSubstr("no key \"max_ulp\""));
+  EXPECT_THAT(error_of({"relations.0.holds=ulp", "relations.0.max_ulp=1"}),
+              HasSubstr("no key \"reason\""));
+  EXPECT_THAT(error_of({"relations.0.max_ulp=1"}), HasSubstr("unknown key \"max_ulp\""));
+  const Case ulp =
+      read({"relations.0.holds=ulp", "relations.0.max_ulp=1", "relations.0.reason=because"});
+  EXPECT_EQ(ulp.relations[0].max_ulp, 1);
+}
+
+TEST(ParseCase, MustDivergeWantsTwoArms) {
+  const char* three = R"({"name": "c", "model": "m", "arms": {"a": {}, "b": {}, "d": {}},
+                          "relations": [{"arms": ["a", "b", "d"], "holds": "must_diverge"}]})";
+  EXPECT_THAT(message_of<InputError>([&] { parse_case(three, "c.json"); }), HasSubstr("exactly 2"));
+}
+
+TEST(ParseCase, WhatHoldsBetweenTheTwoSidesOfAnArm) {
+  EXPECT_FALSE(read().arms[0].on_policy);
+  const Case c = read({R"(on_policy={"holds": "ulp", "max_ulp": 3, "reason": "r"})"});
+  ASSERT_TRUE(c.arms[1].on_policy);
+  EXPECT_EQ(c.arms[1].on_policy->holds, Holds::kUlp);
+  EXPECT_EQ(c.arms[1].on_policy->max_ulp, 3);
+  EXPECT_EQ(
+      read({R"(other.on_policy={"holds": "none", "reason": "r"})"}).arm("other").on_policy->holds,
+      Holds::kNothing);
+  for (const char* bad :
+       {R"({"holds": "none"})", R"({"holds": "must_diverge"})", R"({"holds": "ulp", "max_ulp": 3})",
+        R"({"holds": "equal"})", R"({"holds": "bit_exact", "max_ulp": 3, "reason": "r"})",
+        R"({"holds": "bit_exact", "arms": ["eager"]})",
+        R"({"holds": "ulp", "max_ulp": 3, "reason": "r", "tensors": "must_match"})"}) {
+    EXPECT_NE(error_of({std::string("on_policy=") + bad}), "") << bad;
+  }
+  EXPECT_THAT(error_of({"relations.0.holds=none"}), HasSubstr("one of"));
+}
+
+TEST(ParseCase, LoopSettings) {
+  const WorkloadSettings plain = read().arms[0].workload;
+  EXPECT_TRUE(plain.sync.is_whole());
+  EXPECT_EQ(plain.updates, 1);
+  EXPECT_FALSE(read({"workload.sync=never"}).arms[0].workload.sync.is_on);
+  EXPECT_TRUE(read({"workload.sync=every"}).arms[0].workload.sync.is_whole());
+  EXPECT_EQ(read({R"(workload.sync={"late": 2})"}).arms[0].workload.sync.late, 2);
+  EXPECT_THAT(read({R"(workload.sync={"except": ["norm*"]})"}).arms[0].workload.sync.except,
+              ElementsAre("norm*"));
+  EXPECT_EQ(read({"workload.draws=same_for_each_prompt"}).arms[0].workload.draws,
+            Draws::kSameForEachPrompt);
+  EXPECT_EQ(read({"workload.advantage.normalize=batch"}).arms[0].workload.advantage.normalize,
+            Normalize::kBatch);
+  for (const char* bad :
+       {"sync=sometimes", R"(sync={})", R"(sync={"late": 0})", R"(sync={"except": []})",
+        R"(sync={"late": 1, "except": ["a"]})", "draws=random", "updates=0", "untied_head=both"}) {
+    EXPECT_NE(error_of({std::string("workload.") + bad}), "") << bad;
+  }
+}
+
+TEST(CanonicalJson, IsACaseOfTheSameMeaning) {
+  const Case c = read({"other.seed=3"});
+  const std::string text = canonical_json(c);
+  EXPECT_EQ(canonical_json(parse_case(text, "cases/c.json")), text);
+  EXPECT_NE(canonical_json(read()), text);
+  for (const auto& [key, override_text] : kYoungerKeys) {
+    SCOPED_TRACE(override_text);
+    const std::string young = canonical_json(read({override_text}));
+    EXPECT_NE(young, canonical_json(read()));
+    EXPECT_EQ(canonical_json(parse_case(young, "cases/c.json")), young);
+    EXPECT_THAT(canonical_json(read()), Not(HasSubstr('"' + key + '"')));
+  }
+  EXPECT_THAT(text, Not(HasSubstr("buckets")));  // younger than the first goldens
+  const std::string with_buckets = canonical_json(read({"buckets=[2,4]"}));
+  EXPECT_EQ(canonical_json(parse_case(with_buckets, "cases/c.json")), with_buckets);
+}
+
+TEST(SettingsDigest, CoversWhatDecidesTheBits) {
+  const auto digest = [](const std::vector<std::string>& overrides) {
+    return settings_digest(read(overrides).arms[0]);
+  };
+  EXPECT_EQ(digest({}), digest({"steps=9"}));
+  EXPECT_EQ(digest({}), digest({"timeout_s=9"}));
+  EXPECT_EQ(digest({}), digest({"other.seed=9"}));
+  EXPECT_EQ(digest({}), digest({R"(on_policy={"holds": "none", "reason": "r"})"}));
+  EXPECT_EQ(digest({}), digest({R"(repeats={"weights": "r"})"}));
+  EXPECT_NE(digest({}), digest({"workload.sync=never"}));
+  EXPECT_NE(digest({}), digest({"workload.draws=same"}));
+  for (const char* changed : {"seed=9", "mesh.tp=1", "numerics.fused_rounding=true", "model=x",
+                              "workload.loss.kl=0.5", "eager.guards=drop", "buckets=[1]"}) {
+    EXPECT_NE(digest({}), digest({changed})) << changed;
+  }
+}
+
+TEST(SelectArms, KeepsWhatIsSaidAboutThem) {
+  const Case c = read();
+  EXPECT_EQ(select_arms(c, {}).arms.size(), 2u);
+  const Case one = select_arms(c, {"other"});
+  EXPECT_EQ(one.arms.size(), 1u);
+  EXPECT_TRUE(one.relations.empty());
+  EXPECT_THAT(select_arms(c, {"eager", "other"}).relations[0].arms, ElementsAre("eager", "other"));
+  EXPECT_THAT(message_of<InputError>([&] { select_arms(c, {"othr"}); }),
+              HasSubstr("did you mean \"other\"?"));
+}
+
+TEST(LoadCase, AbsentFileIsRefused) {
+  EXPECT_THAT(message_of<InputError>([] { load_case("no/such.json"); }), HasSubstr("no/such.json"));
+}
+
+}  // namespace
+}  // namespace samebits
