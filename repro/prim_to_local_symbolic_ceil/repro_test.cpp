@@ -3,14 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/case/case.h"
 #include "harness/detect/findings.h"
 #include "harness/workload/grpo.h"
 
 namespace samebits {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 // Ranks and hint: only a hint that divides leaves the narrow out.
 class SymbolicCeilTest : public testing::TestWithParam<std::tuple<int64_t, int64_t>> {};
@@ -27,9 +28,9 @@ INSTANTIATE_TEST_SUITE_P(Ranks, SymbolicCeilTest,
 
 TEST(SymbolicCeil, HasUpstreamsShapes) {
   const Outcome outcome = run_subject(gathered_linear(Side::kBuggy, /*ranks=*/2, /*hint=*/6));
-  EXPECT_EQ(outcome.evidence,
-            "traced at 6, served at 1: mat1 and mat2 shapes cannot be multiplied (1x4096 and "
-            "2048x1024)");
+  EXPECT_THAT(outcome.evidence, StartsWith("traced at 6, served at 1: "));
+  EXPECT_THAT(outcome.evidence,  // behind "mm: " in later releases
+              EndsWith("mat1 and mat2 shapes cannot be multiplied (1x4096 and 2048x1024)"));
 }
 
 // torchtitan's workaround: as good as the fix for the result, at every size and any hint. The false
@@ -73,12 +74,12 @@ class SymbolicCeilModelTest : public testing::Test {
  protected:
   static std::vector<Completion> generate(GatheredSize rule, Execution execution,
                                           GuardPolicy guards) {
-    Arm arm;
+    ArmSettings arm;
     arm.model = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
     arm.mesh.tp = 2;
     arm.mesh.gathered_size = rule;
-    arm.generator = execution;
-    arm.guards = guards;
+    arm.generator.execution = execution;
+    arm.generator.guards = guards;
     const TensorParallel parallel = make_parallel(arm);
     const auto model = make_model(arm, parallel);
     const auto engine = make_engine(arm, *model, /*sequences=*/2, /*longest=*/16);
