@@ -37,13 +37,9 @@ BENCHMARK(copy)->Name("cuda/copy")->Unit(benchmark::kMillisecond)->UseRealTime()
 
 // Of one step.
 double launches_of(const StepRunner& runner) {
-  double launches = 0;
-  double replays = 0;
-  for (const auto& [name, value] : runner.witness()) {
-    if (name == "generator.launches") launches = static_cast<double>(value);
-    if (name == "generator.replays") replays = static_cast<double>(value);
-  }
-  return replays == 0 ? 0 : launches / replays;
+  const Witness witness = runner.witness();
+  if (witness.replays == 0) return 0;
+  return static_cast<double>(witness.launches) / static_cast<double>(witness.replays);
 }
 
 void decode(benchmark::State& state, Execution execution, const std::vector<GraphPass>& passes,

@@ -22,7 +22,7 @@ inline StepInputs decode_step(int64_t sequences) { return step_of(sequences, /*t
 // From the root of the checkout.
 inline std::unique_ptr<Qwen3> tiny_model(int64_t tp,
                                          GatheredSize gathered_size = GatheredSize::kNarrow) {
-  Arm arm;
+  ArmSettings arm;
   arm.model = "cases/models/tiny";
   arm.mesh.tp = tp;
   arm.mesh.gathered_size = gathered_size;

@@ -11,11 +11,11 @@ namespace {
 constexpr int64_t kSequences = 40;
 
 void rollout(benchmark::State& state, Execution execution) {
-  Arm arm;
+  ArmSettings arm;
   arm.model = "cases/models/tiny";
   arm.mesh.tp = state.range(0);
-  arm.generator = execution;
-  arm.guards = GuardPolicy::kDrop;
+  arm.generator.execution = execution;
+  arm.generator.guards = GuardPolicy::kDrop;
   const std::unique_ptr<Qwen3> model = make_model(arm, make_parallel(arm));
   const auto prompts = encode_prompts(arm, Tokenizer::from_folder(arm.model));
   std::vector<Request> requests;

@@ -44,8 +44,8 @@ void train(benchmark::State& state, Qwen3Config (*config)(), c10::DeviceType dev
   const int64_t sequences = state.range(0);
   const std::vector<Sample> samples =
       rollouts(sequences, state.range(1), state.range(2), model->config().vocab_size);
-  Optimizer optimizer(*model, OptimizerSettings(), execution);
-  Trainer trainer(*model, optimizer, LossSettings(), sequences, execution, GuardPolicy::kDrop);
+  Optimizer optimizer(*model, OptimizerSettings(), {execution});
+  Trainer trainer(*model, optimizer, LossSettings(), sequences, {execution, GuardPolicy::kDrop});
   const auto milliseconds = [&](const auto& part) {
     wait_for(model->device());
     const Stopwatch watch;

@@ -28,7 +28,7 @@ Json make_base() {
   golden.name = "g";
   golden.platform = "sm90";
   golden.steps = 1;
-  for (const samebits::Arm& arm : c.arms) {
+  for (const samebits::CaseArm& arm : c.arms) {
     golden.settings.emplace_back(arm.name, Json::parse(arm.canonical));
   }
   golden.observations = {samebits::observe_float32(0, "train", 0, "loss", 0.5F)};

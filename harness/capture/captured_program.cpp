@@ -2,15 +2,6 @@
 
 namespace samebits {
 
-std::vector<std::pair<std::string, int64_t>> counters_of(const CaptureWitness& witness,
-                                                         const std::string& prefix) {
-  return {{prefix + ".traces", witness.traces},
-          {prefix + ".runs", witness.runs},
-          {prefix + ".nodes", witness.nodes_executed},
-          {prefix + ".guards_checked", witness.guards_checked},
-          {prefix + ".guards_false", witness.guards_false}};
-}
-
 // One traced graph with its executor.
 struct CapturedProgram::Entry {
   std::shared_ptr<const ir::Graph> graph;

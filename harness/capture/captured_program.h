@@ -11,8 +11,8 @@
 
 #include "harness/capture/executor.h"
 #include "harness/capture/guard_ledger.h"
+#include "harness/capture/guard_policy.h"
 #include "harness/capture/tracer.h"
-#include "harness/case/case.h"
 
 namespace samebits {
 
@@ -26,15 +26,6 @@ struct CaptureWitness {
   int64_t guards_false = 0;
 };
 
-// As counters: prefix.traces, .runs, .nodes, .guards_checked and .guards_false, in this order.
-// Without `loads`, which only whoever gives graphs has a use for.
-std::vector<std::pair<std::string, int64_t>> counters_of(const CaptureWitness& witness,
-                                                         const std::string& prefix);
-
-// What a guard that turns false does (GuardPolicy, case/case.h). kKeep: the program is traced again
-// for the new sizes, and both graphs stay, found by their guards. kDrop: the symbolic shapes are
-// trusted and the first graph runs, as vLLM's integration does; the ledger says what that ignored.
-//
 // A program that is traced at its first call and executed from its graph at every call, the first
 // included: the program itself never computes anything.
 class CapturedProgram {

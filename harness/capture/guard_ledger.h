@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "harness/capture/guard_policy.h"
 #include "harness/capture/guard_record.h"
 #include "harness/capture/ir/graph.h"
-#include "harness/case/case.h"
 
 namespace samebits {
 

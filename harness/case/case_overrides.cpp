@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "harness/base/error.h"
+#include "harness/case/fields.h"
 
 namespace samebits {
 namespace {
@@ -52,6 +53,23 @@ void anchor(std::vector<std::string>& parts, const Json& json, const std::string
                    JsonReader::one_of_text(names, parts[0]));
 }
 
+// The keys at any depth whose values are paths.
+struct PathKeys {
+  std::vector<std::string> keys;
+  template <class T, class Rule>
+  void operator()(const fields::Field& field, T& value, const Rule&) {
+    if constexpr (std::is_same_v<Rule, fields::Path>) keys.push_back(field.key);
+    if constexpr (std::is_same_v<Rule, fields::Object>) fields::visit_fields(*this, value);
+  }
+};
+
+bool is_path_key(const std::string& key) {
+  PathKeys paths;
+  CaseArm arm;
+  fields::visit_fields(paths, arm);
+  return std::find(paths.keys.begin(), paths.keys.end(), key) != paths.keys.end();
+}
+
 void apply_one(Json& json, const std::string& text) {
   const std::string where = "--set " + shortened(text, 200);
   const size_t equals = text.find('=');
@@ -79,22 +97,13 @@ void apply_one(Json& json, const std::string& text) {
   }
 
   *at = value_from_text(text.substr(equals + 1), where);
-  const std::string& key = parts.back();
-  const bool is_path = (key == "model" || key == "graph" || key == "tokens") && at->is_string();
+  const bool is_path = is_path_key(parts.back()) && at->is_string();
   if (is_path && !at->get_ref<const std::string&>().empty()) {
     *at = std::filesystem::absolute(at->get<std::string>()).lexically_normal().string();
   }
 }
 
 }  // namespace
-
-const std::vector<std::string>& case_keys() {
-  static const std::vector<std::string> keys = {
-      "$schema",  "name",      "model",     "seed",    "steps",    "timeout_s",
-      "device",   "nonfinite", "on_policy", "repeats", "numerics", "mesh",
-      "workload", "buckets",   "golden",    "arms",    "relations"};
-  return keys;
-}
 
 void merge_json(Json& base, const Json& over) {
   if (!base.is_object() || !over.is_object()) {

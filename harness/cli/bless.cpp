@@ -25,7 +25,7 @@ int run_bless(const BlessFlags& flags) {
   if (!manifest) throw InputError(flags.folder, "no manifest.json", "the folder of a finished run");
   const Case c = case_of_run(folder);
   std::vector<ArmRecording> recordings;
-  for (const Arm& arm : c.arms) recordings.push_back(read_arm(folder / arm.name));
+  for (const CaseArm& arm : c.arms) recordings.push_back(read_arm(folder / arm.name));
   check_markers(recordings, *manifest);
   const Provenance provenance{manifest->command, flags.reason, manifest->environment};
   for (const std::string& line : bless(flags.golden, c, recordings, provenance)) {

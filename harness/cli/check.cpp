@@ -36,11 +36,12 @@ void explain(const std::vector<Detector>& chosen) {
 }
 
 // What of the arm the subject does not run, so that nothing was found there says nothing.
-std::string not_looked_at(const Arm& arm) {
+std::string not_looked_at(const CaseArm& arm) {
   std::vector<std::string> parts = {"decode steps"};
   if (arm.workload.kind == WorkloadKind::kGrpo) parts.emplace_back("the training step");
-  if (!arm.passes.empty()) parts.emplace_back("the graph after its passes");
-  if (!arm.graph.empty()) parts.push_back("its saved graph " + arm.graph.filename().string());
+  if (!arm.generator.passes.empty()) parts.emplace_back("the graph after its passes");
+  if (!arm.generator.graph.empty())
+    parts.push_back("its saved graph " + arm.generator.graph.filename().string());
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
@@ -56,7 +57,7 @@ bool has_nonfinite_outputs(const Subject& subject) {
 }
 
 // Whether one of them found something.
-bool check_arm_with(const Arm& arm, const std::vector<Detector>& chosen) {
+bool check_arm_with(const CaseArm& arm, const std::vector<Detector>& chosen) {
   const c10::NoGradGuard no_grad;
   const Subject subject = subject_of_arm(arm);
   say("\n{}: a prefill of one sequence at TP {}, traced at {} tokens, served at {}\n", arm.name,
@@ -97,10 +98,10 @@ void add_check_command(CLI::App& app, Action& action) {
     action = [flags] {
       const std::vector<Detector> chosen = chosen_detectors(flags->detectors);
       const Case c = select_arms(load_case(flags->case_file, flags->overrides), flags->arms);
-      for (const Arm& arm : c.arms) check_arm(arm);
+      for (const CaseArm& arm : c.arms) check_arm(arm);
       if (flags->is_verbose) explain(chosen);
       bool found_any = false;
-      for (const Arm& arm : c.arms) {
+      for (const CaseArm& arm : c.arms) {
         found_any = check_arm_with(arm, chosen) || found_any;
       }
       return found_any ? 1 : 0;

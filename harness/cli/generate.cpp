@@ -26,7 +26,7 @@ void require_number(const char* flag, double value, const char* expected) {
 int run_generate(const GenerateFlags& flags) {
   require_number("--temperature", flags.sampling.temperature, "a number of at least 0");
   require_number("--top-p", flags.sampling.top_p, "a number above 0, at most 1");
-  Arm arm = flags.model.arm();
+  CaseArm arm = flags.model.arm();
   arm.workload.kind = WorkloadKind::kDecode;  // nothing is trained
   arm.workload.prompts = {{flags.prompt, ""}};
   arm.workload.group = 1;

@@ -37,7 +37,7 @@ TensorView view_of(std::string name, const at::Tensor& tensor) {
 int run_logprobs(const LogprobsFlags& flags) {
   check_output(flags.out);
   const c10::NoGradGuard no_grad;
-  Arm arm = flags.model.arm();
+  CaseArm arm = flags.model.arm();
   arm.workload.kind = WorkloadKind::kPrefill;  // nothing is trained, and no page is held
   const Qwen3Config config = qwen3_config_from_folder(arm.model);
   check_memory(arm, plan_memory(arm, config, /*sequences=*/0, /*longest=*/0), free_memory(arm));

@@ -14,8 +14,8 @@ void ModelFlags::add_to(CLI::App& command) {
       ->check(CLI::IsMember({"cpu", "cuda"}));
 }
 
-Arm ModelFlags::arm() const {
-  Arm arm;
+CaseArm ModelFlags::arm() const {
+  CaseArm arm;
   arm.name = "command-line";
   arm.model = model;
   arm.mesh.tp = tp;

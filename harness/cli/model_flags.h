@@ -18,7 +18,7 @@ struct ModelFlags {
   void add_to(CLI::App& command);
 
   // An arm of these settings. Throws InputError for a device that is not there.
-  Arm arm() const;
+  CaseArm arm() const;
 };
 
 }  // namespace samebits

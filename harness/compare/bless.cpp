@@ -16,11 +16,11 @@ namespace {
 namespace fs = std::filesystem;
 
 // Arms in groups that share a golden, in the order of the case.
-using Groups = std::vector<std::vector<const Arm*>>;
+using Groups = std::vector<std::vector<const CaseArm*>>;
 
 size_t group_of(const Groups& groups, const std::string& arm) {
   for (size_t i = 0; i < groups.size(); ++i) {
-    for (const Arm* each : groups[i]) {
+    for (const CaseArm* each : groups[i]) {
       if (each->name == arm) return i;
     }
   }
@@ -30,7 +30,7 @@ size_t group_of(const Groups& groups, const std::string& arm) {
 // Plain LibTorch kernels promise no bits.
 Groups groups_of(const Case& c) {
   Groups groups;
-  for (const Arm& arm : c.arms) {
+  for (const CaseArm& arm : c.arms) {
     if (arm.numerics.batch_invariant) groups.push_back({&arm});
   }
   for (const Relation& relation : c.relations) {
@@ -48,7 +48,7 @@ Groups groups_of(const Case& c) {
   return groups;
 }
 
-void check_recording(const Arm& arm, const ArmRecording& recording) {
+void check_recording(const CaseArm& arm, const ArmRecording& recording) {
   const std::string where = "arm " + arm.name;
   if (!recording.finished) throw InputError(where, "a run that was cut off", "a finished one");
   const std::string failure = evidence_of(arm, recording).first();
@@ -132,18 +132,18 @@ std::vector<std::string> bless(const fs::path& golden_folder, const Case& c,
   const Existing existing = read_existing(golden_folder, c.name);
   std::vector<Golden> goldens;
   std::vector<std::string> lines;
-  for (const Arm& arm : c.arms) {
+  for (const CaseArm& arm : c.arms) {
     if (arm.numerics.batch_invariant) continue;
     lines.push_back(arm.name + ": not blessed, plain LibTorch kernels promise no bits");
   }
-  for (const std::vector<const Arm*>& group : groups_of(c)) {
+  for (const std::vector<const CaseArm*>& group : groups_of(c)) {
     Golden golden;
     golden.name = group.front()->name;
     golden.platform = group.front()->numerics.platform;
     golden.steps = group.front()->steps;
     golden.observations = condense(recording_of(recordings, golden.name));
     golden.provenance = provenance;
-    for (const Arm* arm : group) {
+    for (const CaseArm* arm : group) {
       check_recording(*arm, recording_of(recordings, arm->name));
       golden.settings.emplace_back(arm->name, Json::parse(arm->canonical));
     }

@@ -5,13 +5,13 @@
 #include "harness/compare/divergence.h"
 #include "harness/compare/repeated_steps.h"
 #include "harness/compare/sync_check.h"
-#include "harness/workload/witness.h"
+#include "harness/execution/witness.h"
 
 namespace samebits {
 namespace {
 
 // Why the steps that were recorded are not those that the arm had to run.
-std::string missing_step(const Arm& arm, const ArmRecording& recording) {
+std::string missing_step(const CaseArm& arm, const ArmRecording& recording) {
   if (!recording.finished) return "";
   std::set<int64_t> observed;
   for (const StreamContents& rank : recording.ranks) {
@@ -30,10 +30,12 @@ std::string missing_step(const Arm& arm, const ArmRecording& recording) {
   return "it recorded more than the " + std::to_string(arm.steps) + " steps of the case";
 }
 
-std::string first_witness_failure(const Arm& arm, const ArmRecording& recording) {
+std::string first_witness_failure(const CaseArm& arm, const ArmRecording& recording) {
   for (const StepRecord& step : recording.steps) {
-    const std::string failure = witness_failure(arm, step.witness);
-    if (!failure.empty()) return "step " + std::to_string(step.step) + ": " + failure;
+    for (const auto& [name, mode] : programs_of(arm)) {
+      const std::string failure = witness_failure(witness_from(step.witness, name), name, mode);
+      if (!failure.empty()) return "step " + std::to_string(step.step) + ": " + failure;
+    }
   }
   return "";
 }
@@ -59,7 +61,7 @@ std::string first_sync_failure(const std::vector<Observation>& observations) {
   return syncs.empty() ? "no weight was observed on either side of its sync" : "";
 }
 
-std::string first_repeat(const Arm& arm, const std::vector<Observation>& observations) {
+std::string first_repeat(const CaseArm& arm, const std::vector<Observation>& observations) {
   for (const RepeatedStep& each : repeated_steps(arm, observations)) {
     if (each.is_fault) return each.text();
   }
@@ -81,7 +83,7 @@ std::string place_text(const Observation& observation) {
   return text + ", " + observation.site;
 }
 
-Evidence evidence_of(const Arm& arm, const ArmRecording& recording) {
+Evidence evidence_of(const CaseArm& arm, const ArmRecording& recording) {
   Evidence evidence;
   evidence.damage = recording.damage;
   if (evidence.damage.empty()) evidence.damage = missing_step(arm, recording);

@@ -23,7 +23,7 @@ struct Evidence {
 // Looks at a recording by itself. Of a finished arm every step of the case must have observations
 // and a record, and every record must prove the arm's mode; of one that was cut off, those that are
 // there. Of a loop with a weight sync, the weights on both sides of it must have been observed.
-Evidence evidence_of(const Arm& arm, const ArmRecording& recording);
+Evidence evidence_of(const CaseArm& arm, const ArmRecording& recording);
 
 // The place of an observation, for a person: "step 3, train, loss".
 std::string place_text(const Observation& observation);

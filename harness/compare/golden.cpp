@@ -41,7 +41,7 @@ std::vector<Observation> first_steps(std::vector<Observation> observations, int6
   return observations;
 }
 
-GoldenCheck compare_with(const Golden& golden, const Arm& arm, const ArmRecording& recording) {
+GoldenCheck compare_with(const Golden& golden, const CaseArm& arm, const ArmRecording& recording) {
   const int64_t steps = std::min(golden.steps, arm.steps);
   std::vector<Observation> seen = first_steps(condense(recording), steps);
   const int64_t unknown = drop_unknown_kinds(seen, golden);
@@ -72,7 +72,7 @@ GoldenCheck compare_with(const Golden& golden, const Arm& arm, const ArmRecordin
 
 }  // namespace
 
-GoldenCheck check_golden(const std::vector<Golden>& goldens, const Case& c, const Arm& arm,
+GoldenCheck check_golden(const std::vector<Golden>& goldens, const Case& c, const CaseArm& arm,
                          const ArmRecording& recording) {
   GoldenCheck check;
   check.arm = arm.name;

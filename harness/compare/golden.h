@@ -29,7 +29,7 @@ struct GoldenCheck {
 
 // Compares an arm with its golden, step by step as far as the run went. What the golden has must be
 // there; a kind of site that it does not know is not compared, and is counted in the text.
-GoldenCheck check_golden(const std::vector<Golden>& goldens, const Case& c, const Arm& arm,
+GoldenCheck check_golden(const std::vector<Golden>& goldens, const Case& c, const CaseArm& arm,
                          const ArmRecording& recording);
 
 Json json_from_golden_check(const GoldenCheck& check);

@@ -62,7 +62,7 @@ std::string OnPolicy::text() const {
          ", by up to " + ulp_text(comparison.max_logprob_ulp);
 }
 
-Relation on_policy_rule(const Arm& arm) {
+Relation on_policy_rule(const CaseArm& arm) {
   if (arm.on_policy) return *arm.on_policy;
   Relation rule;
   if (arm.numerics.batch_invariant && arm.numerics.attention == AttentionKernel::kFlash)
@@ -72,7 +72,7 @@ Relation on_policy_rule(const Arm& arm) {
   return rule;
 }
 
-std::optional<OnPolicy> on_policy_of(const Arm& arm, const ArmRecording& recording) {
+std::optional<OnPolicy> on_policy_of(const CaseArm& arm, const ArmRecording& recording) {
   if (arm.workload.kind != WorkloadKind::kGrpo) return std::nullopt;
   OnPolicy on_policy;
   on_policy.rule = on_policy_rule(arm);

@@ -32,11 +32,11 @@ struct OnPolicy {
 
 // What must hold of an arm: its own key, or else equality to the bit where both sides have
 // batch-invariant numerics, and nothing where they have not.
-Relation on_policy_rule(const Arm& arm);
+Relation on_policy_rule(const CaseArm& arm);
 
 // Pairs logprob[sample,token] of the phases rollout and train, step by step; of a run that was cut
 // off, those of its whole steps. nullopt for a workload that does not train on what it rolled out.
 // A recording without a token that both sides scored does not hold.
-std::optional<OnPolicy> on_policy_of(const Arm& arm, const ArmRecording& recording);
+std::optional<OnPolicy> on_policy_of(const CaseArm& arm, const ArmRecording& recording);
 
 }  // namespace samebits

@@ -57,7 +57,7 @@ std::string RepeatedStep::text() const {
          " of " + std::to_string(steps) + " steps)";
 }
 
-std::vector<RepeatedStep> repeated_steps(const Arm& arm,
+std::vector<RepeatedStep> repeated_steps(const CaseArm& arm,
                                          const std::vector<Observation>& observations) {
   if (!is_trained(arm.workload.kind)) return {};
   std::map<std::string, ByStep> kinds;

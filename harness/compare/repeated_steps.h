@@ -25,7 +25,7 @@ struct RepeatedStep {
 // Of a workload that trains; others have none. Weights of step 0 are held against those that the
 // generator began with. Rewards may be equal by chance, so they are told and are no fault; draws
 // that workload.draws asks to be the same are none either.
-std::vector<RepeatedStep> repeated_steps(const Arm& arm,
+std::vector<RepeatedStep> repeated_steps(const CaseArm& arm,
                                          const std::vector<Observation>& observations);
 
 }  // namespace samebits

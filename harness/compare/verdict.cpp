@@ -4,7 +4,7 @@
 
 #include "harness/base/error.h"
 #include "harness/bits/ulp.h"
-#include "harness/case/case_write.h"
+#include "harness/case/case_relation.h"
 
 namespace samebits {
 namespace {
@@ -136,7 +136,7 @@ bool does_hold(const Relation& relation, const PairComparison& comparison, Nonfi
   return nonfinite == Nonfinite::kAccept ? !comparison.differs() : comparison.agrees();
 }
 
-bool runs_same_operators(const Arm& a, const Arm& b) {
+bool runs_same_operators(const CaseArm& a, const CaseArm& b) {
   return a.workload.kind == b.workload.kind &&
          a.workload.max_batch_tokens == b.workload.max_batch_tokens;
 }
@@ -156,8 +156,8 @@ Verdict judge_relation(const Relation& relation, const std::vector<ArmRecording>
 
 std::vector<Verdict> judge_case(const Case& c, const std::vector<ArmRecording>& recordings) {
   const RulesOfPair rules = [&](const std::string& a, const std::string& b) {
-    const Arm& first = c.arm(a);
-    const Arm& other = c.arm(b);
+    const CaseArm& first = c.arm(a);
+    const CaseArm& other = c.arm(b);
     const bool is_accepted =
         first.nonfinite == Nonfinite::kAccept && other.nonfinite == Nonfinite::kAccept;
     return PairRules{is_accepted ? Nonfinite::kAccept : Nonfinite::kRefuse,

@@ -51,7 +51,7 @@ Verdict judge_relation(const Relation& relation, const std::vector<ArmRecording>
 // on the same shapes: the same workload in batches of the same size.
 std::vector<Verdict> judge_case(const Case& c, const std::vector<ArmRecording>& recordings);
 
-bool runs_same_operators(const Arm& a, const Arm& b);
+bool runs_same_operators(const CaseArm& a, const CaseArm& b);
 
 Json json_from_verdict(const Verdict& verdict);
 

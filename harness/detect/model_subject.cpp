@@ -92,7 +92,7 @@ Tensors logits_of(const Generator& generator, const Tensors& in) {
 
 }  // namespace
 
-Subject subject_of_arm(const Arm& arm) {
+Subject subject_of_arm(const ArmSettings& arm) {
   std::vector<int64_t> sizes = sizes_to_try(std::max<int64_t>(arm.mesh.tp, 3));
   const int64_t hint = sizes.back() - 1;
   sizes.insert(sizes.end(), {33, 64});  // kernels that choose their tiles by rows choose others
@@ -108,7 +108,7 @@ Subject subject_of_arm(const Arm& arm) {
   subject.inputs = [generator](int64_t tokens) { return prefill_of(*generator, tokens); };
   subject.hint = hint;
   subject.sizes = std::move(sizes);
-  subject.guards = arm.guards;
+  subject.guards = arm.generator.guards;
   subject.rows_dim = 1;
   subject.padding = Padding{[generator](int64_t tokens, int64_t bucket, PaddingContent content) {
                               return padded_prefill_of(*generator, tokens, bucket, content);

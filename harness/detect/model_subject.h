@@ -1,7 +1,7 @@
 #pragma once
 
-#include "harness/case/case.h"
 #include "harness/detect/subject.h"
+#include "harness/workload/settings.h"
 
 namespace samebits {
 
@@ -10,6 +10,6 @@ namespace samebits {
 // traced at an even one and served at every one from 1 to 2 n + 1, n the TP degree or 3, whichever
 // is more, and at 33 and 64. The subject owns the model and the cache. Throws InputError as
 // make_model() does.
-Subject subject_of_arm(const Arm& arm);
+Subject subject_of_arm(const ArmSettings& arm);
 
 }  // namespace samebits

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "harness/capture/guard_policy.h"
 #include "harness/capture/tracer.h"
-#include "harness/case/case.h"
 #include "harness/detect/reduction_tree.h"
 #include "harness/graph/bucket_replay.h"
 

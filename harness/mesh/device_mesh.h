@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/case/case.h"
 #include "harness/mesh/communicator.h"
+#include "harness/mesh/mesh_settings.h"
 
 namespace samebits {
 

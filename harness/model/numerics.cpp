@@ -108,4 +108,14 @@ at::Tensor Numerics::log_softmax_gather(const at::Tensor& logits, const at::Tens
       .squeeze(-1);
 }
 
+Numerics numerics_from_settings(const NumericsSettings& settings) {
+  Numerics numerics;
+  numerics.dtype = settings.dtype == Dtype::float32 ? at::kFloat : at::kBFloat16;
+  numerics.contract = settings.batch_invariant;
+  numerics.flash = settings.batch_invariant && settings.attention == AttentionKernel::kFlash;
+  numerics.tp_invariant = settings.tp_invariant;
+  numerics.fused_rounding = settings.fused_rounding;
+  return numerics;
+}
+
 }  // namespace samebits

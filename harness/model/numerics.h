@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "harness/model/numerics_settings.h"
+
 namespace samebits {
 
 // What tensor parallelism does to a linear layer. It decides where sums are cut, at every TP
@@ -51,5 +53,7 @@ struct Numerics {
   at::Tensor log_softmax_gather(const at::Tensor& logits, const at::Tensor& targets,
                                 int64_t vocab) const;
 };
+
+Numerics numerics_from_settings(const NumericsSettings& settings);
 
 }  // namespace samebits

@@ -141,7 +141,6 @@ double Qwen3::attention_scale() const {
 
 at::Tensor Qwen3::forward(const at::Tensor& ids, const at::Tensor& positions,
                           const Attention& attention, const at::Tensor& rows) const {
-  ++forward_calls_;
   at::Tensor x = parallel_.to_shard(numerics_.embedding(ids, weight(embedding_)), kSequenceDim);
   x = observed(x, "tok_embeddings#0");
   for (size_t i = 0; i < layers_.size(); ++i) {

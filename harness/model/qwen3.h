@@ -58,9 +58,6 @@ class Qwen3 {
   const RopeTable& rope() const { return rope_; }
   c10::Device device() const { return rope_.cos.device(); }
 
-  // How often forward() was entered: what a captured arm's witness reads.
-  int64_t forward_calls() const { return forward_calls_; }
-
  private:
   // Indices into parameters_; the names of what each layer observes, made once.
   struct Layer {
@@ -87,7 +84,6 @@ class Qwen3 {
   size_t embedding_ = 0;
   size_t norm_ = 0;
   size_t head_ = 0;
-  mutable int64_t forward_calls_ = 0;
 };
 
 // Every weight that a checkpoint of this configuration holds, with its shape.

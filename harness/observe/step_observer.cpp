@@ -2,39 +2,26 @@
 
 #include <fmt/format.h>
 
-#include <new>
 #include <utility>
 
-#include "harness/base/error.h"
-#include "harness/base/stopwatch.h"
 #include "harness/capture/abstract_call.h"
-#include "harness/dispatch/device_error.h"
 #include "harness/kernels/device.h"
 #include "harness/observe/tensor_observation.h"
 
 namespace samebits {
 
-StepRecord StepObserver::run(Workload& workload, int64_t step) {
+void StepObserver::begin_step(int64_t step) {
   record_ = {};
   record_.step = step;
-  StepOutcome outcome;
-  try {
-    std::optional<DispatchModeGuard> listening;
-    if (level_ == Level::kOp) listening.emplace(static_cast<DispatchMode&>(*this));
-    outcome = workload.step(step, *this);
-    end_phase();
-  } catch (const c10::Error& error) {
-    keep_what_was_seen();
-    throw RunError(where() + error_line(error));
-  } catch (const RunError& error) {
-    keep_what_was_seen();
-    throw RunError(where() + error.what());
-  } catch (const std::bad_alloc&) {
-    keep_what_was_seen();
-    throw RunError(where() + "out of memory");
-  }
-  record_.completion = std::move(outcome.completion);
-  record_.witness = std::move(outcome.witness);
+}
+
+std::unique_ptr<DispatchModeGuard> StepObserver::listen() {
+  if (level_ != Level::kOp) return nullptr;
+  return std::make_unique<DispatchModeGuard>(static_cast<DispatchMode&>(*this));
+}
+
+StepRecord StepObserver::end_step() {
+  end_phase();
   return std::move(record_);
 }
 

@@ -2,19 +2,19 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "harness/base/stopwatch.h"
-#include "harness/case/case.h"
 #include "harness/dispatch/dispatch_mode.h"
+#include "harness/kernels/device_kind.h"
 #include "harness/observe/step_record.h"
 #include "harness/observe/stream.h"
 #include "harness/observe/tensor_observation.h"
 #include "harness/workload/observer.h"
-#include "harness/workload/workload.h"
 
 namespace samebits {
 
@@ -22,10 +22,10 @@ namespace samebits {
 // model marks, which is the output of each of its operators.
 enum class Level { kStep, kOp };
 
-// Runs one arm's steps and writes what they show: observations into a stream, costs (wall clock,
-// processor time and, on a card, peak memory of each phase) into the step's record. At level `op`
-// it stands at the top of the dispatcher during a step and listens to samebits::mark, from eager
-// code and from an executing graph alike; of replays it is told.
+// Writes what an arm's steps show: observations into a stream, costs (wall clock, processor time
+// and, on a card, peak memory of each phase) into the step's record. At level `op` it stands at the
+// top of the dispatcher while it listens, and hears samebits::mark, from eager code and from an
+// executing graph alike; of replays it is told.
 class StepObserver : public Observer, private DispatchMode {
  public:
   using OnPhase = std::function<void(int64_t step, const std::string& phase)>;
@@ -36,9 +36,16 @@ class StepObserver : public Observer, private DispatchMode {
                OnPhase on_phase = {})
       : sink_(sink), level_(level), device_(device), on_phase_(std::move(on_phase)) {}
 
-  // Runs one step of `workload`. What goes wrong in it is a RunError in one line that names step,
-  // rank and phase, and of a card's failure the operator; bad input stays InputError.
-  StepRecord run(Workload& workload, int64_t step);
+  // Everything from here on belongs to this step.
+  void begin_step(int64_t step);
+  // At level `op`, hears marks for as long as what it returns lives.
+  std::unique_ptr<DispatchModeGuard> listen();
+  // Ends the last phase. The record has no witness and no completion.
+  StepRecord end_step();
+
+  // After a failure: writes what can still be read.
+  void keep_what_was_seen();
+  std::string where() const;  // for a person: "step 3, rank 0, train: "
 
   void begin_phase(const std::string& name) override;
   void observe(const std::string& site, const at::Tensor& value) override;
@@ -49,9 +56,7 @@ class StepObserver : public Observer, private DispatchMode {
   void call(const c10::OperatorHandle& op, torch::jit::Stack* stack) override;
   void end_phase();
   void read_unread();
-  void keep_what_was_seen();
   const std::string& phase(const std::string& what) const;  // the current one
-  std::string where() const;                                // for a person
 
   ObservationSink& sink_;
   Level level_;

@@ -6,7 +6,7 @@
 
 #include "harness/base/error.h"
 #include "harness/base/json_difference.h"
-#include "harness/case/case_write.h"
+#include "harness/case/case_relation.h"
 #include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
 #include "harness/report/record_parts.h"
@@ -14,7 +14,7 @@
 namespace samebits {
 namespace {
 
-std::string workload_text(const Arm& arm) {
+std::string workload_text(const CaseArm& arm) {
   const WorkloadSettings& workload = arm.workload;
   if (!is_generated(workload.kind)) {
     return to_string(workload.kind) + ", " + std::to_string(workload.sequences) +
@@ -140,7 +140,7 @@ ReportRecord record_from(const RecordedRun& run) {
   record.case_name = c.name;
   record.folder = run.folder;
   record.is_complete = manifest.has_value();
-  const Arm& first = c.arm(recordings.front().arm);
+  const CaseArm& first = c.arm(recordings.front().arm);
   record.workload = workload_text(first);
   record.numerics = numerics_text(first.numerics);
   record.device = to_string(first.device);
@@ -175,7 +175,7 @@ ReportRecord record_from_folder(const std::filesystem::path& run_folder) {
   run.folder = run_folder;
   const Case& c = run.settings;
   std::vector<ArmRecording>& recordings = run.recordings;
-  for (const Arm& arm : c.arms) {
+  for (const CaseArm& arm : c.arms) {
     const std::filesystem::path folder = run_folder / arm.name;
     if (std::filesystem::exists(run_files::stream(folder, 0))) {
       recordings.push_back(read_arm(folder));

@@ -6,13 +6,11 @@
 namespace samebits {
 namespace {
 
-std::string mode_of(const Arm& arm) {
+std::string mode_of(const CaseArm& arm) {
   std::string mode = "TP " + std::to_string(arm.mesh.tp);
-  if (is_generated(arm.workload.kind)) mode += ", " + to_string(arm.generator);
-  if (arm.trainer != Execution::kEager) mode += ", trainer " + to_string(arm.trainer);
-  // Whatever is not eager was traced, pieces too, and its trace has guards.
-  const bool is_traced = arm.generator != Execution::kEager || arm.trainer != Execution::kEager;
-  return is_traced && arm.guards == GuardPolicy::kDrop ? mode + ", no guards" : mode;
+  if (is_generated(arm.workload.kind)) mode += ", " + describe(arm.generator);
+  if (arm.trainer.is_traced()) mode += ", trainer " + describe(arm.trainer);
+  return mode;
 }
 
 void add_phase(ReportRecord::ArmRecord& record, const PhaseCost& phase) {
@@ -38,12 +36,12 @@ void add_count(ReportRecord::ArmRecord& record, const std::string& name, int64_t
 
 }  // namespace
 
-ReportRecord::ArmRecord arm_record(const Arm& arm, const ArmRecording& recording) {
+ReportRecord::ArmRecord arm_record(const CaseArm& arm, const ArmRecording& recording) {
   ReportRecord::ArmRecord record;
   record.name = arm.name;
   record.mode = mode_of(arm);
-  record.generator = to_string(arm.generator);
-  record.trainer = to_string(arm.trainer);
+  record.generator = to_string(arm.generator.execution);
+  record.trainer = to_string(arm.trainer.execution);
   record.guards = recording.guards;
   if (!recording.ranks.empty()) {
     const std::vector<Observation>& observations = recording.ranks.front().observations;

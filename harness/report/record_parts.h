@@ -13,7 +13,7 @@ namespace samebits {
 void add_steps(ReportRecord& record, const std::vector<ArmRecording>& recordings);
 
 // What an arm did: mode, evidence, times, witness.
-ReportRecord::ArmRecord arm_record(const Arm& arm, const ArmRecording& recording);
+ReportRecord::ArmRecord arm_record(const CaseArm& arm, const ArmRecording& recording);
 
 // What the case of these recordings could have exercised and they did not, a sentence each.
 std::vector<std::string> unexercised_by(const Case& c, const std::vector<ArmRecording>& recordings);

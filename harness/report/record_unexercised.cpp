@@ -12,12 +12,12 @@ bool has_arm(const std::vector<ArmRecording>& recordings, const std::string& nam
 }
 
 // Whether an arm that ran has an observation of which this is true.
-using OfObservation = std::function<bool(const Arm&, const Observation&)>;
+using OfObservation = std::function<bool(const CaseArm&, const Observation&)>;
 bool any_observation(const Case& c, const std::vector<ArmRecording>& recordings,
                      const OfObservation& is_true) {
   for (const ArmRecording& recording : recordings) {
     if (recording.ranks.empty()) continue;
-    const Arm& arm = c.arm(recording.arm);
+    const CaseArm& arm = c.arm(recording.arm);
     for (const Observation& each : recording.ranks.front().observations) {
       if (is_true(arm, each)) return true;
     }
@@ -25,19 +25,19 @@ bool any_observation(const Case& c, const std::vector<ArmRecording>& recordings,
   return false;
 }
 
-void add_modes(std::vector<std::string>& list, const std::vector<const Arm*>& arms) {
-  const auto none = [&](const std::function<bool(const Arm&)>& is_true) {
-    return std::none_of(arms.begin(), arms.end(), [&](const Arm* arm) { return is_true(*arm); });
+void add_modes(std::vector<std::string>& list, const std::vector<const CaseArm*>& arms) {
+  const auto none = [&](const std::function<bool(const CaseArm&)>& is_true) {
+    return std::none_of(arms.begin(), arms.end(),
+                        [&](const CaseArm* arm) { return is_true(*arm); });
   };
-  if (none([](const Arm& arm) { return arm.mesh.tp > 1; })) {
+  if (none([](const CaseArm& arm) { return arm.mesh.tp > 1; })) {
     list.emplace_back("Sharding: every arm ran at TP 1.");
   }
-  const bool is_eager = none([](const Arm& arm) {
-    return arm.generator != Execution::kEager || arm.trainer != Execution::kEager;
-  });
+  const bool is_eager =
+      none([](const CaseArm& arm) { return arm.generator.is_traced() || arm.trainer.is_traced(); });
   if (is_eager) {
     list.emplace_back("Capture: every arm ran eagerly.");
-  } else if (none([](const Arm& arm) { return is_replayed(arm.generator); })) {
+  } else if (none([](const CaseArm& arm) { return arm.generator.is_replayed(); })) {
     list.emplace_back("Replays: no arm replayed a graph.");
   }
 }
@@ -47,11 +47,11 @@ void add_training(std::vector<std::string>& list, const Case& c,
   const auto any = [&](const OfObservation& is_true) {
     return any_observation(c, recordings, is_true);
   };
-  if (!any([](const Arm&, const Observation& each) { return each.step > 0; })) {
+  if (!any([](const CaseArm&, const Observation& each) { return each.step > 0; })) {
     list.emplace_back(
         "A second step: the optimizer's state, a sync and fresh draws show only from it on.");
   }
-  const bool is_clipped = any([](const Arm& arm, const Observation& each) {
+  const bool is_clipped = any([](const CaseArm& arm, const Observation& each) {
     return each.site == "grad_norm" && scalar_value(each) > arm.workload.optimizer.clip_norm;
   });
   if (!is_clipped) list.emplace_back("Clipping of the gradient: its norm never passed clip_norm.");
@@ -59,14 +59,16 @@ void add_training(std::vector<std::string>& list, const Case& c,
 
 void add_rollouts(std::vector<std::string>& list, const Case& c,
                   const std::vector<ArmRecording>& recordings) {
-  const bool has_ratio = any_observation(c, recordings, [](const Arm&, const Observation& each) {
-    return each.site == "clipped" && scalar_value(each) > 0;
-  });
+  const bool has_ratio =
+      any_observation(c, recordings, [](const CaseArm&, const Observation& each) {
+        return each.site == "clipped" && scalar_value(each) > 0;
+      });
   if (!has_ratio) list.emplace_back("Clipping of the ratio: no sequence left its range.");
-  const bool has_end = any_observation(c, recordings, [](const Arm& arm, const Observation& each) {
-    return site_kind(each.site) == "completion" && each.shape.size() == 1 &&
-           each.shape[0] < arm.workload.max_new_tokens;
-  });
+  const bool has_end =
+      any_observation(c, recordings, [](const CaseArm& arm, const Observation& each) {
+        return site_kind(each.site) == "completion" && each.shape.size() == 1 &&
+               each.shape[0] < arm.workload.max_new_tokens;
+      });
   if (!has_end) list.emplace_back("An end of text: every completion has max_new_tokens tokens.");
 }
 
@@ -75,9 +77,9 @@ void add_rollouts(std::vector<std::string>& list, const Case& c,
 std::vector<std::string> unexercised_by(const Case& c,
                                         const std::vector<ArmRecording>& recordings) {
   std::vector<std::string> list;
-  std::vector<const Arm*> arms;
+  std::vector<const CaseArm*> arms;
   std::vector<std::string> absent;
-  for (const Arm& arm : c.arms) {
+  for (const CaseArm& arm : c.arms) {
     if (has_arm(recordings, arm.name)) {
       arms.push_back(&arm);
     } else {
@@ -88,7 +90,7 @@ std::vector<std::string> unexercised_by(const Case& c,
   add_modes(list, arms);
   const auto any = [&](bool (*is_true)(WorkloadKind)) {
     return std::any_of(arms.begin(), arms.end(),
-                       [&](const Arm* arm) { return is_true(arm->workload.kind); });
+                       [&](const CaseArm* arm) { return is_true(arm->workload.kind); });
   };
   if (any(is_trained)) add_training(list, c, recordings);
   if (any([](WorkloadKind kind) { return kind == WorkloadKind::kGrpo; })) {

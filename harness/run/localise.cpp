@@ -27,11 +27,11 @@ std::vector<ArmRecording> run_again(const Case& c, const std::vector<std::string
                                     int64_t steps, Json origin, const fs::path& where,
                                     Progress& progress) {
   Case few = select_arms(c, arms);
-  for (Arm& arm : few.arms) arm.steps = steps;
+  for (CaseArm& arm : few.arms) arm.steps = steps;
   origin["level"] = "op";
   RunFolder folder = RunFolder::replace(where, few, origin);
   std::vector<ArmRecording> recordings;
-  for (const Arm& arm : few.arms) {
+  for (const CaseArm& arm : few.arms) {
     run_arm(arm, Level::kOp, *folder.start_arm(arm.name), progress);
     recordings.push_back(read_whole_arm(where / arm.name));
   }
@@ -112,7 +112,7 @@ std::vector<Manifest::Closer> look_closer(const Case& c,
     }
   }
   for (const ArmRecording& recording : recordings) {
-    const Arm& arm = c.arm(recording.arm);
+    const CaseArm& arm = c.arm(recording.arm);
     if (evidence_of(arm, recording).nonfinite.empty()) continue;
     found.push_back(look_at_nonfinite(c, recording, step_of_first_nonfinite(recording) + 1, origin,
                                       out, progress));

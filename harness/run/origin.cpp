@@ -93,13 +93,14 @@ Json origin_of(const Case& c, Level level) {
   Json models = Json::object();
   Json graphs = Json::object();
   Json tokens = Json::object();
-  for (const Arm& arm : c.arms) {
+  for (const CaseArm& arm : c.arms) {
     const std::string model = Json::parse(arm.canonical).at("model").get<std::string>();
     if (!models.contains(model)) models[model] = digests_of_model(arm.model);
     if (!arm.workload.tokens.empty()) {
       tokens[arm.name] = run_files::digest_of_file(arm.workload.tokens);
     }
-    if (!arm.graph.empty()) graphs[arm.name] = run_files::digest_of_file(arm.graph);
+    if (!arm.generator.graph.empty())
+      graphs[arm.name] = run_files::digest_of_file(arm.generator.graph);
   }
   return {{"level", level == Level::kOp ? "op" : "step"},
           {"samebits", run_files::digest_of_file("/proc/self/exe")},

@@ -7,8 +7,8 @@
 
 namespace samebits {
 
-// Runs an arm in this process, from its first step to its last, into `recorder`. RunError in one
-// line that names arm, step, rank and phase; the arm's `timeout_s` ends the process (watchdog.h).
-void run_arm(const Arm& arm, Level level, ArmRecorder& recorder, Progress& progress);
+// Runs an arm (arm.h) from its first step to its last, into `recorder`. The arm's `timeout_s` ends
+// the process (watchdog.h).
+void run_arm(const CaseArm& settings, Level level, ArmRecorder& recorder, Progress& progress);
 
 }  // namespace samebits

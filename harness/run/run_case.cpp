@@ -49,7 +49,7 @@ Manifest::ArmEntry entry_of(const ArmRecording& recording) {
   return entry;
 }
 
-Manifest::ModelEntry model_of(const Arm& arm) {
+Manifest::ModelEntry model_of(const CaseArm& arm) {
   const Qwen3Config config = qwen3_config_from_folder(arm.model);
   Manifest::ModelEntry model;
   model.name = Json::parse(arm.canonical).at("model").get<std::string>();
@@ -66,7 +66,7 @@ Manifest::ModelEntry model_of(const Arm& arm) {
 std::vector<Manifest::ModelEntry> models_of(const Case& c) {
   std::vector<Manifest::ModelEntry> models;
   std::set<std::string> seen;
-  for (const Arm& arm : c.arms) {
+  for (const CaseArm& arm : c.arms) {
     if (seen.insert(arm.model.string()).second) models.push_back(model_of(arm));
   }
   return models;
@@ -81,7 +81,7 @@ double load_average() {
 }  // namespace
 
 ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progress) {
-  for (const Arm& arm : c.arms) check_arm(arm);
+  for (const CaseArm& arm : c.arms) check_arm(arm);
   const std::vector<Golden> goldens = read_goldens(options.golden, c.name);
   const Json origin = origin_of(c, options.level);
   Manifest manifest;
@@ -93,7 +93,7 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
   manifest.load_before = load_average();
 
   RunFolder folder = open_folder(c, options, origin);
-  for (const Arm& arm : c.arms) {
+  for (const CaseArm& arm : c.arms) {
     if (folder.is_finished(arm.name)) {
       progress.show(arm.name + ": finished before");
       continue;
@@ -106,7 +106,7 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
   run.settings = c;
   run.folder = options.out;
   std::vector<ArmRecording>& recordings = run.recordings;
-  for (const Arm& arm : c.arms) recordings.push_back(read_arm(options.out / arm.name));
+  for (const CaseArm& arm : c.arms) recordings.push_back(read_arm(options.out / arm.name));
   // A run that had been finished is evidence: what has changed in it since is told, not vouched
   // for.
   if (const auto before = read_manifest(options.out)) {

@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "harness/case/case.h"
 #include "harness/model/kv_cache.h"
 #include "harness/model/qwen3.h"
+#include "harness/workload/settings.h"
 #include "harness/workload/step_runner.h"
 
 namespace samebits {
@@ -39,7 +39,7 @@ struct EngineSettings {
   int64_t max_batch_tokens = 256;  // tokens of one step, prefill chunks and decodes together
   int64_t block_size = 16;         // tokens of a KV page
   int64_t blocks = 0;              // KV pages in all; what is running at once must fit
-  GeneratorMode mode;
+  Mode mode;
 };
 
 // A paged engine with continuous batching: every step takes one token of each running sequence and

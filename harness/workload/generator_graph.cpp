@@ -7,10 +7,6 @@
 
 #include "harness/base/file.h"
 #include "harness/capture/graph_file.h"
-#include "harness/capture/passes/common_subexpressions.h"
-#include "harness/capture/passes/dead_code.h"
-#include "harness/capture/passes/drop_roundings.h"
-#include "harness/capture/passes/fuse.h"
 
 namespace samebits {
 namespace {
@@ -55,26 +51,7 @@ GraphModel graph_model(const Qwen3& model) {
           {"numerics.fused_rounding", numerics.fused_rounding}};
 }
 
-passes::PassResult run_pass(GraphPass pass, const ir::Graph& graph) {
-  switch (pass) {
-    case GraphPass::kCommonSubexpressions:
-      return passes::common_subexpressions(graph);
-    case GraphPass::kDeadCode:
-      return passes::dead_code(graph);
-    case GraphPass::kDropRoundings:
-      return passes::drop_roundings(graph);
-    case GraphPass::kFuse:
-      return passes::fuse(graph);
-  }
-  throw std::logic_error("unreachable");
-}
-
 }  // namespace
-
-ir::Graph run_passes(ir::Graph graph, const std::vector<GraphPass>& passes) {
-  for (const GraphPass pass : passes) graph = run_pass(pass, graph).graph;
-  return graph;
-}
 
 std::string save_generator_graph(const ir::Graph& graph, const Qwen3& model, const KvCache& cache) {
   const auto constants = named_constants(model, cache);

@@ -4,18 +4,15 @@
 #include <string>
 
 #include "harness/capture/ir/graph.h"
-#include "harness/case/case.h"
 #include "harness/model/kv_cache.h"
 #include "harness/model/qwen3.h"
 
 namespace samebits {
 
-// What is done to a captured generator's graph besides running it: passes, and keeping it as a file
-// (capture/graph_file.h). A file names what it takes from the program: parameters by their names in
-// the checkpoint, "rope.cos", "rope.sin", "k_cache[layer,rank]", "v_cache[layer,rank]", "mesh"; and
-// it tells which sizes, constants and numerics the model had.
-
-ir::Graph run_passes(ir::Graph graph, const std::vector<GraphPass>& passes);
+// A captured generator's graph as a file (capture/graph_file.h). It names what it takes from the
+// program: parameters by their names in the checkpoint, "rope.cos", "rope.sin",
+// "k_cache[layer,rank]", "v_cache[layer,rank]", "mesh"; and it tells which sizes, constants and
+// numerics the model had.
 
 std::string save_generator_graph(const ir::Graph& graph, const Qwen3& model, const KvCache& cache);
 

@@ -29,7 +29,8 @@ void refuse_padding(const std::vector<Sample>& samples, std::optional<int64_t> p
 
 }  // namespace
 
-std::vector<std::vector<int64_t>> encode_prompts(const Arm& arm, const Tokenizer& tokenizer) {
+std::vector<std::vector<int64_t>> encode_prompts(const ArmSettings& arm,
+                                                 const Tokenizer& tokenizer) {
   std::vector<std::vector<int64_t>> prompts;
   for (const PromptSettings& prompt : arm.workload.prompts) {
     const auto ids = tokenizer.encode(prompt.prompt);
@@ -39,17 +40,17 @@ std::vector<std::vector<int64_t>> encode_prompts(const Arm& arm, const Tokenizer
   return prompts;
 }
 
-std::unique_ptr<Engine> make_engine(const Arm& arm, const Qwen3& model, int64_t sequences,
+std::unique_ptr<Engine> make_engine(const ArmSettings& arm, const Qwen3& model, int64_t sequences,
                                     int64_t longest) {
   EngineSettings settings;
   settings.max_batch_tokens = arm.workload.max_batch_tokens;
   settings.block_size = arm.workload.block_size;
   settings.blocks = sequences * Engine::blocks_for(longest, settings.block_size);
-  settings.mode = {arm.generator, arm.guards, arm.passes, arm.graph, arm.buckets};
+  settings.mode = arm.generator;
   return std::make_unique<Engine>(model, settings);
 }
 
-Grpo::Grpo(const Arm& arm, const MakeSync& make_sync)
+Grpo::Grpo(const ArmSettings& arm, const MakeSync& make_sync)
     : arm_(arm),
       tokenizer_(Tokenizer::from_folder(arm.model)),
       prompts_(encode_prompts(arm, tokenizer_)),
@@ -67,41 +68,21 @@ Grpo::Grpo(const Arm& arm, const MakeSync& make_sync)
   optimizer_ = std::make_unique<Optimizer>(*trained_, arm.workload.optimizer, arm.trainer);
   trainer_ = std::make_unique<Trainer>(*trained_, *optimizer_, arm.workload.loss,
                                        static_cast<int64_t>(prompts_.size()) * arm.workload.group,
-                                       arm.trainer, arm.guards);
+                                       arm.trainer);
   sync_ = make_sync(arm.workload.sync, *trained_, *generator_);
 }
 
-StepOutcome Grpo::step(int64_t step, Observer& observer) {
-  StepOutcome outcome;
-  const Counters before = witness();
-  std::vector<Sample> samples = rollout(step, observer, outcome.completion);
+std::string Grpo::step(int64_t step, Observer& observer) {
+  std::string completion;
+  std::vector<Sample> samples = rollout(step, observer, completion);
   if (initial_) score_initially(samples, observer);
   for (int64_t update = 0; update < arm_.workload.updates; ++update) train(samples, observer);
   sync(observer);
-  outcome.witness = growth_of(before, witness());
-  return outcome;
+  return completion;
 }
 
-std::vector<const ModedProgram*> Grpo::training_programs() const {
-  return {&trainer_->program(), &optimizer_->program()};
-}
-
-Counters Grpo::witness() const {
-  Counters counters = engine_->runner().witness();
-  for (const ModedProgram* program : training_programs()) {
-    const Counters more = program->witness();
-    counters.insert(counters.end(), more.begin(), more.end());
-  }
-  return counters;
-}
-
-std::vector<GuardRecord> Grpo::guards() const {
-  std::vector<GuardRecord> guards = engine_->runner().guards();
-  for (const ModedProgram* program : training_programs()) {
-    const std::vector<GuardRecord> more = program->guards();
-    guards.insert(guards.end(), more.begin(), more.end());
-  }
-  return guards;
+std::vector<const ProgramRecord*> Grpo::programs() const {
+  return {&engine_->runner(), &trainer_->program(), &optimizer_->program()};
 }
 
 int64_t Grpo::sequences_of_step() const {

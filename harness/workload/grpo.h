@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "harness/case/case.h"
 #include "harness/tokenizer/tokenizer.h"
 #include "harness/workload/engine.h"
 #include "harness/workload/optimizer.h"
+#include "harness/workload/settings.h"
 #include "harness/workload/trainer.h"
 #include "harness/workload/weight_sync.h"
 #include "harness/workload/workload.h"
@@ -25,12 +25,9 @@ class Grpo : public Workload {
  public:
   // `make_sync`: how weights reach the generator; tests plant faults there.
   using MakeSync = std::function<WeightSync(const SyncSettings&, const Qwen3& from, Qwen3& to)>;
-  explicit Grpo(const Arm& arm, const MakeSync& make_sync = make_weight_sync);
-  StepOutcome step(int64_t step, Observer& observer) override;
-  std::vector<std::string> saved_graphs() const override {
-    return engine_->runner().saved_graphs();
-  }
-  std::vector<GuardRecord> guards() const override;
+  explicit Grpo(const ArmSettings& arm, const MakeSync& make_sync = make_weight_sync);
+  std::string step(int64_t step, Observer& observer) override;
+  std::vector<const ProgramRecord*> programs() const override;
 
  private:
   std::vector<Sample> rollout(int64_t step, Observer& observer, std::string& first_text);
@@ -39,10 +36,8 @@ class Grpo : public Workload {
   void sync(Observer& observer);
   int64_t sequences_of_step() const;
   int64_t draw_id(int64_t step, int64_t sequence) const;  // of a step's sequence
-  Counters witness() const;
-  std::vector<const ModedProgram*> training_programs() const;  // of a step, in its order
 
-  Arm arm_;
+  ArmSettings arm_;
   Tokenizer tokenizer_;
   std::vector<std::vector<int64_t>> prompts_;
   TensorParallel parallel_;
@@ -56,10 +51,11 @@ class Grpo : public Workload {
 };
 
 // Token ids of the arm's prompts. Throws InputError for one that encodes to nothing.
-std::vector<std::vector<int64_t>> encode_prompts(const Arm& arm, const Tokenizer& tokenizer);
+std::vector<std::vector<int64_t>> encode_prompts(const ArmSettings& arm,
+                                                 const Tokenizer& tokenizer);
 
 // An engine for `sequences` sequences of at most `longest` tokens, all running at once.
-std::unique_ptr<Engine> make_engine(const Arm& arm, const Qwen3& model, int64_t sequences,
+std::unique_ptr<Engine> make_engine(const ArmSettings& arm, const Qwen3& model, int64_t sequences,
                                     int64_t longest);
 
 }  // namespace samebits

@@ -68,7 +68,7 @@ int64_t blocks_of(int64_t longest, int64_t block_size) {
 
 int64_t MemoryPlan::total() const { return sum({weights, kv_pages, gradients, optimizer}); }
 
-MemoryPlan plan_memory(const Arm& arm, const Qwen3Config& config, int64_t sequences,
+MemoryPlan plan_memory(const ArmSettings& arm, const Qwen3Config& config, int64_t sequences,
                        int64_t longest) {
   const int64_t element = arm.numerics.dtype == Dtype::float32 ? 4 : 2;
   const int64_t parameters = parameter_elements(config, arm.mesh.tp);
@@ -89,11 +89,11 @@ MemoryPlan plan_memory(const Arm& arm, const Qwen3Config& config, int64_t sequen
   return plan;
 }
 
-int64_t free_memory(const Arm& arm) {
+int64_t free_memory(const ArmSettings& arm) {
   return arm.device == DeviceKind::kCuda ? free_device_memory() : available_memory();
 }
 
-void check_memory(const Arm& arm, const MemoryPlan& plan, int64_t free) {
+void check_memory(const ArmSettings& arm, const MemoryPlan& plan, int64_t free) {
   if (plan.total() <= free) return;
   const auto gib = [](int64_t bytes) {
     return static_cast<double>(bytes) / static_cast<double>(int64_t{1} << 30);

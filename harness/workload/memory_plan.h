@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "harness/case/case.h"
 #include "harness/model/config.h"
+#include "harness/workload/settings.h"
 
 namespace samebits {
 
@@ -20,14 +20,14 @@ struct MemoryPlan {
 };
 
 // `sequences` of at most `longest` tokens run at once.
-MemoryPlan plan_memory(const Arm& arm, const Qwen3Config& config, int64_t sequences,
+MemoryPlan plan_memory(const ArmSettings& arm, const Qwen3Config& config, int64_t sequences,
                        int64_t longest);
 
 // Bytes that are free where the arm runs: on its card, or on the machine.
-int64_t free_memory(const Arm& arm);
+int64_t free_memory(const ArmSettings& arm);
 
 // Throws InputError, in one line with both numbers, where the `free` bytes of the arm's card, or of
 // the machine, do not hold the plan.
-void check_memory(const Arm& arm, const MemoryPlan& plan, int64_t free);
+void check_memory(const ArmSettings& arm, const MemoryPlan& plan, int64_t free);
 
 }  // namespace samebits

@@ -8,13 +8,14 @@
 namespace samebits {
 
 // No size is symbolic, so there are no guards to keep or to drop.
-Optimizer::Optimizer(Qwen3& model, const OptimizerSettings& settings, Execution execution)
+Optimizer::Optimizer(Qwen3& model, const OptimizerSettings& settings, const Mode& mode)
     : model_(model),
       settings_(settings),
-      program_(
-          "optimizer", model,
-          [this](const std::vector<at::Tensor>& inputs) { return update(/*step=*/inputs[0]); },
-          execution, /*dynamic_dims=*/{}, GuardPolicy::kKeep, ModeLevel::kAboveAutograd) {
+      program_(make_executed(mode, {"optimizer", model,
+                                    [this](const std::vector<at::Tensor>& inputs) {
+                                      return update(/*step=*/inputs[0]);
+                                    },
+                                    /*dynamic_dims=*/{}})) {
   const c10::NoGradGuard no_grad;
   for (Parameter& parameter : model_.parameters()) {
     const at::Tensor& weight = parameter.tensor;
@@ -39,7 +40,7 @@ void Optimizer::accumulate(const std::vector<at::Tensor>& gradients) {
 
 at::Tensor Optimizer::step() {
   ++steps_;
-  return program_({at::scalar_tensor(steps_, at::kLong).to(model_.device())})[0];
+  return program_->run({at::scalar_tensor(steps_, at::kLong)})[0];
 }
 
 // What a graph must not freeze, the step and what follows from the gradients, is a tensor here.
@@ -59,7 +60,7 @@ std::vector<at::Tensor> Optimizer::update(const at::Tensor& step) {
     const std::optional<at::Tensor> master =
         state.master.defined() ? std::optional(state.master) : std::nullopt;
     ops::adamw_(model_.parameters()[i].tensor, master, state.m, state.v, gradients_[i], scale, step,
-                settings_.lr, settings_.beta1, settings_.beta2, settings_.eps,
+                settings_.lr, settings_.betas[0], settings_.betas[1], settings_.eps,
                 settings_.weight_decay);
     gradients_[i].zero_();
   }

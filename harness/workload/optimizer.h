@@ -3,11 +3,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
-#include "harness/case/case.h"
+#include "harness/execution/program.h"
 #include "harness/model/qwen3.h"
-#include "harness/workload/moded_program.h"
+#include "harness/workload/settings.h"
 
 namespace samebits {
 
@@ -23,7 +24,9 @@ namespace samebits {
 class Optimizer {
  public:
   // `model` is borrowed and must outlive the optimizer; its parameters will require gradients.
-  Optimizer(Qwen3& model, const OptimizerSettings& settings, Execution execution);
+  Optimizer(Qwen3& model, const OptimizerSettings& settings, const Mode& mode);
+  Optimizer(const Optimizer&) = delete;  // its program is a call of this one
+  Optimizer& operator=(const Optimizer&) = delete;
 
   // Adds one sequence's gradients, in the order of the model's parameters, to the sums.
   void accumulate(const std::vector<at::Tensor>& gradients);
@@ -36,7 +39,7 @@ class Optimizer {
   const std::vector<at::Tensor>& gradients() const { return gradients_; }
 
   // How steps ran: its counters are named optimizer.*.
-  const ModedProgram& program() const { return program_; }
+  const ExecutedProgram& program() const { return *program_; }
 
  private:
   struct State {
@@ -52,7 +55,7 @@ class Optimizer {
   std::vector<at::Tensor> gradients_;
   std::vector<State> states_;
   int64_t steps_ = 0;
-  ModedProgram program_;
+  std::unique_ptr<ExecutedProgram> program_;
 };
 
 }  // namespace samebits

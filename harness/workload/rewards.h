@@ -3,7 +3,7 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/case/case.h"
+#include "harness/workload/settings.h"
 
 namespace samebits {
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/case/case.h"
 #include "harness/workload/engine.h"
+#include "harness/workload/settings.h"
 #include "harness/workload/workload.h"
 
 namespace samebits {
@@ -15,12 +15,9 @@ namespace samebits {
 // step samples its completions first (with the engine, in the arm's mode), then scores them.
 class Score : public Workload {
  public:
-  explicit Score(const Arm& arm);
-  StepOutcome step(int64_t step, Observer& observer) override;
-  std::vector<std::string> saved_graphs() const override {
-    return engine_->runner().saved_graphs();
-  }
-  std::vector<GuardRecord> guards() const override { return engine_->runner().guards(); }
+  explicit Score(const ArmSettings& arm);
+  std::string step(int64_t step, Observer& observer) override;
+  std::vector<const ProgramRecord*> programs() const override { return {&engine_->runner()}; }
 
  private:
   std::vector<std::vector<float>> prefill(const std::vector<Completion>& completions) const;
@@ -28,7 +25,7 @@ class Score : public Workload {
                                          const std::vector<Completion>& completions,
                                          Observer& observer);
 
-  Arm arm_;
+  ArmSettings arm_;
   std::vector<std::vector<int64_t>> prompts_;
   std::unique_ptr<Qwen3> model_;
   std::unique_ptr<Engine> engine_;

@@ -8,9 +8,6 @@
 #include <utility>
 
 #include "harness/base/error.h"
-#include "harness/capture/passes/split.h"
-#include "harness/capture/persistent/lower.h"
-#include "harness/capture/print.h"
 #include "harness/graph/make_pool.h"
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
@@ -80,22 +77,15 @@ void check_selection(const ir::Graph& graph, const Selection& wanted,
   throw InputError(file.string(), text(found), text(wanted));
 }
 
-// The same tensors, copied where they are not on that device yet.
-std::vector<at::Tensor> on(c10::Device device, std::vector<at::Tensor> tensors) {
-  for (at::Tensor& tensor : tensors) tensor = tensor.to(device);
-  return tensors;
-}
-
 }  // namespace
 
-StepRunner::StepRunner(const Qwen3& model, const KvCache& cache, const GeneratorMode& mode,
+StepRunner::StepRunner(const Qwen3& model, const KvCache& cache, const Mode& mode,
                        int64_t max_tokens)
-    : model_(model), cache_(cache), mode_(mode), max_tokens_(max_tokens), parameters_(model) {
-  if (!is_replayed(mode.execution)) return;
-  pool_ = make_pool(model.device());
-  if (mode.execution != Execution::kPersistent) return;
-  progress_ = at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(model.device()));
-}
+    : model_(model),
+      cache_(cache),
+      mode_(mode),
+      max_tokens_(max_tokens),
+      pool_(mode.is_replayed() ? make_pool(model.device()) : nullptr) {}
 
 Program StepRunner::program(const Selection& selection) const {
   return [this, selection](const std::vector<at::Tensor>& list) -> std::vector<at::Tensor> {
@@ -117,141 +107,67 @@ Program StepRunner::program(const Selection& selection) const {
   };
 }
 
+ReplayForm StepRunner::replay_form(const Selection& selection) const {
+  const int64_t pages =
+      (model_.config().max_position_embeddings + cache_.block_size() - 1) / cache_.block_size();
+  const bool is_full = mode_.is_replayed_whole();
+  ReplayForm form;
+  form.name = is_full ? "decode graph" : "step in pieces";
+  form.inputs = graph_inputs(is_full, std::min(pages, cache_.blocks()), selection.forced);
+  form.extent =
+      [is_full](const std::vector<at::Tensor>& list) -> std::optional<ReplayForm::Extent> {
+    const StepInputs in = inputs_from_list(list);
+    if (is_full && !is_decode(in)) return std::nullopt;
+    return ReplayForm::Extent{in.slots.size(0), in.rows.size(0)};
+  };
+  form.max_tokens = max_tokens_;
+  form.pool = pool_;
+  return form;
+}
+
+ExecutedProgram& StepRunner::executed_for(const Selection& selection) {
+  for (const auto& [known, executed] : programs_) {
+    if (known == selection) return *executed;
+  }
+  ProgramSpec spec{name_, model_, program(selection), kDynamicDims};
+  if (!mode_.graph.empty()) {
+    spec.graph = load_generator_graph(mode_.graph, model_, cache_);
+    check_selection(*spec.graph, selection, mode_.graph);
+  }
+  if (mode_.is_replayed()) spec.replay = replay_form(selection);
+  programs_.emplace_back(selection, make_executed(mode_, std::move(spec)));
+  return *programs_.back().second;
+}
+
 StepOutputs StepRunner::run(const StepInputs& inputs, const Selection& selection,
                             Observer* observer) {
   const c10::NoGradGuard no_grad;
-  const std::vector<at::Tensor> outputs =
-      on(at::kCPU, mode_.execution == Execution::kEager
-                       ? run_eager(on(model_.device(), list_from_inputs(inputs)), selection)
-                       : run_captured(inputs, selection, observer));
+  ReplayDigests digests;
+  const bool is_observed = observer != nullptr && observer->sees_operators();
+  std::vector<at::Tensor> outputs =
+      executed_for(selection).run(list_from_inputs(inputs), is_observed ? &digests : nullptr);
+  if (digests.marks) observer->observe_replay(digests);
+  for (at::Tensor& output : outputs) output = output.cpu();
   throw_device_fault();
   return {outputs[0], outputs[1]};
 }
 
-std::vector<at::Tensor> StepRunner::run_eager(const std::vector<at::Tensor>& list,
-                                              const Selection& selection) {
-  const int64_t before = model_.forward_calls();
-  std::vector<at::Tensor> outputs = program(selection)(list);
-  eager_calls_ += model_.forward_calls() - before;
-  return outputs;
-}
-
-CapturedProgram StepRunner::make_captured(const Selection& selection) const {
-  CapturedProgram captured(program(selection), kDynamicDims, mode_.guards);
-  captured.set_transform(
-      [this](ir::Graph graph) { return run_passes(std::move(graph), mode_.passes); });
-  if (!mode_.graph.empty()) {
-    ir::Graph graph = load_generator_graph(mode_.graph, model_, cache_);
-    check_selection(graph, selection, mode_.graph);
-    captured.add_graph(run_passes(std::move(graph), mode_.passes));
-  }
-  return captured;
-}
-
-Replayer StepRunner::make_replayer(CapturedProgram& program, const Selection& selection) {
-  const int64_t pages =
-      (model_.config().max_position_embeddings + cache_.block_size() - 1) / cache_.block_size();
-  const bool is_full = is_replayed_whole(mode_.execution);
-  Replayer replayer(is_full ? "decode graph" : "step in pieces", program,
-                    graph_inputs(is_full, std::min(pages, cache_.blocks()), selection.forced),
-                    mode_.buckets.empty() ? Buckets::up_to(max_tokens_) : Buckets(mode_.buckets),
-                    pool_, is_full ? std::vector<std::string>() : passes::attention_operators());
-  if (progress_.defined()) {
-    replayer.set_lowering([progress = progress_](const ir::Graph& graph) {
-      return passes::lower_decode(graph, progress).graph;
-    });
-  }
-  return replayer;
-}
-
-StepRunner::Captured& StepRunner::captured_for(const Selection& selection) {
-  for (const auto& each : captured_) {
-    if (each->selection == selection) return *each;
-  }
-  captured_.push_back(
-      std::make_unique<Captured>(Captured{selection, make_captured(selection), std::nullopt}));
-  Captured& captured = *captured_.back();
-  if (pool_) captured.replayer.emplace(make_replayer(captured.program, selection));
-  return captured;
-}
-
-std::vector<at::Tensor> StepRunner::replay(Replayer& replayer, const StepInputs& inputs,
-                                           Observer* observer) {
-  ReplayDigests digests;
-  const bool is_observed = observer != nullptr && observer->sees_operators();
-  std::vector<at::Tensor> outputs =
-      replayer.run(list_from_inputs(inputs), inputs.slots.size(0), inputs.rows.size(0),
-                   is_observed ? &digests : nullptr);
-  if (is_observed) observer->observe_replay(digests);
-  return outputs;
-}
-
-std::vector<at::Tensor> StepRunner::run_captured(const StepInputs& inputs,
-                                                 const Selection& selection, Observer* observer) {
-  parameters_.check();
-  Captured& captured = captured_for(selection);
-  const bool is_replay = mode_.execution == Execution::kPiecewise ||
-                         (is_replayed_whole(mode_.execution) && is_decode(inputs));
-  // Tracing enters the model's code without computing; every other entry would be eager work.
-  const int64_t traces = captured.program.witness().traces;
-  const int64_t before = model_.forward_calls();
-  std::vector<at::Tensor> outputs =
-      is_replay ? replay(*captured.replayer, inputs, observer)
-                : captured.program(on(model_.device(), list_from_inputs(inputs)));
-  eager_calls_ += model_.forward_calls() - before - (captured.program.witness().traces - traces);
-  return outputs;
-}
-
-std::vector<std::pair<std::string, int64_t>> StepRunner::witness() const {
-  std::vector<std::pair<std::string, int64_t>> counters;
-  counters.emplace_back("generator.eager_calls", eager_calls_);
-  if (mode_.execution == Execution::kEager) return counters;
-  CaptureWitness sum;
-  for (const auto& each : captured_) {
-    const CaptureWitness& one = each->program.witness();
-    sum.traces += one.traces;
-    sum.loads += one.loads;
-    sum.runs += one.runs;
-    sum.nodes_executed += one.nodes_executed;
-    sum.guards_checked += one.guards_checked;
-    sum.guards_false += one.guards_false;
-  }
-  const auto captured = counters_of(sum, "generator");
-  counters.insert(counters.end(), captured.begin(), captured.end());
-  if (!mode_.graph.empty()) counters.emplace_back("generator.loads", sum.loads);
-  if (!pool_) return counters;
-  int64_t captures = 0;
-  ReplayWitness replays;
-  for (const auto& each : captured_) {
-    captures += each->replayer->captures();
-    replays += each->replayer->witness();
-  }
-  counters.emplace_back("generator.captures", captures);
-  counters.emplace_back("generator.replays", replays.replays);
-  counters.emplace_back("generator.launches", replays.launches);
-  counters.emplace_back("generator.eager_operators", replays.eager_operators);
-  counters.emplace_back("generator.replay_dispatcher_calls", replays.dispatcher_calls);
-  counters.emplace_back("generator.replay_allocations", replays.allocations);
-  if (!progress_.defined()) return counters;
-  const at::Tensor progress = progress_.cpu();
-  counters.emplace_back("generator.persistent_steps", progress.const_data_ptr<int64_t>()[0]);
-  counters.emplace_back("generator.stages", progress.const_data_ptr<int64_t>()[1]);
-  return counters;
+Witness StepRunner::witness() const {
+  Witness sum;
+  for (const auto& [selection, executed] : programs_) sum += executed->witness();
+  return sum;
 }
 
 std::vector<GuardRecord> StepRunner::guards() const {
-  std::vector<GuardRecord> guards;
-  for (const auto& each : captured_) {
-    const std::vector<GuardRecord> ledger = each->program.ledger();
-    guards.insert(guards.end(), ledger.begin(), ledger.end());
-  }
-  return guards;
+  std::vector<const ProgramRecord*> programs;
+  for (const auto& [selection, executed] : programs_) programs.push_back(executed.get());
+  return guards_of(programs);
 }
 
 std::vector<std::string> StepRunner::saved_graphs() const {
   std::vector<std::string> saved;
-  for (const auto& each : captured_) {
-    for (const auto& graph : each->program.graphs()) {
+  for (const auto& [selection, executed] : programs_) {
+    for (const auto& graph : executed->graphs()) {
       saved.push_back(save_generator_graph(*graph, model_, cache_));
     }
   }

@@ -15,7 +15,8 @@ constexpr LossSettings kNegativeLogLikelihood = {.clip = 0.2, .entropy = -1, .kl
 
 }  // namespace
 
-std::vector<std::vector<int64_t>> read_training_tokens(const Arm& arm, const Qwen3Config& config) {
+std::vector<std::vector<int64_t>> read_training_tokens(const ArmSettings& arm,
+                                                       const Qwen3Config& config) {
   const std::string file = arm.workload.tokens.string();
   auto sequences = parse_token_ids(read_text_file(file), file, config.vocab_size);
   if (sequences.empty()) throw InputError(file, "no sequence", "at least one");
@@ -28,13 +29,13 @@ std::vector<std::vector<int64_t>> read_training_tokens(const Arm& arm, const Qwe
   return sequences;
 }
 
-TokenTraining::TokenTraining(const Arm& arm)
+TokenTraining::TokenTraining(const ArmSettings& arm)
     : arm_(arm),
       model_(make_model(arm, make_parallel(arm))),
       sequences_(read_training_tokens(arm, model_->config())) {
   optimizer_ = std::make_unique<Optimizer>(*model_, arm.workload.optimizer, arm.trainer);
   trainer_ = std::make_unique<Trainer>(*model_, *optimizer_, kNegativeLogLikelihood,
-                                       arm.workload.sequences, arm.trainer, arm.guards);
+                                       arm.workload.sequences, arm.trainer);
 }
 
 std::vector<Sample> TokenTraining::samples_of(int64_t step) const {
@@ -47,8 +48,7 @@ std::vector<Sample> TokenTraining::samples_of(int64_t step) const {
   return samples;
 }
 
-StepOutcome TokenTraining::step(int64_t step, Observer& observer) {
-  const Counters before = witness();
+std::string TokenTraining::step(int64_t step, Observer& observer) {
   observer.begin_phase("train");
   const TrainResult result = trainer_->accumulate(samples_of(step));
   for (size_t i = 0; i < result.logprobs.size(); ++i) {
@@ -59,21 +59,7 @@ StepOutcome TokenTraining::step(int64_t step, Observer& observer) {
   observer.observe("grad_norm", optimizer_->step());
   observer.begin_phase("weights");
   observe_weights(observer, *model_);
-  return {"", growth_of(before, witness())};
-}
-
-Counters TokenTraining::witness() const {
-  Counters counters = trainer_->program().witness();
-  const Counters more = optimizer_->program().witness();
-  counters.insert(counters.end(), more.begin(), more.end());
-  return counters;
-}
-
-std::vector<GuardRecord> TokenTraining::guards() const {
-  std::vector<GuardRecord> guards = trainer_->program().guards();
-  const std::vector<GuardRecord> more = optimizer_->program().guards();
-  guards.insert(guards.end(), more.begin(), more.end());
-  return guards;
+  return "";
 }
 
 }  // namespace samebits

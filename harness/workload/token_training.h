@@ -19,16 +19,16 @@ namespace samebits {
 // -1 for H = -L / tokens, loss and gradient are those of the mean negative log-likelihood.
 class TokenTraining : public Workload {
  public:
-  explicit TokenTraining(const Arm& arm);
-  StepOutcome step(int64_t step, Observer& observer) override;
-  std::vector<std::string> saved_graphs() const override { return {}; }
-  std::vector<GuardRecord> guards() const override;
+  explicit TokenTraining(const ArmSettings& arm);
+  std::string step(int64_t step, Observer& observer) override;
+  std::vector<const ProgramRecord*> programs() const override {
+    return {&trainer_->program(), &optimizer_->program()};
+  }
 
  private:
   std::vector<Sample> samples_of(int64_t step) const;
-  Counters witness() const;
 
-  Arm arm_;
+  ArmSettings arm_;
   std::unique_ptr<Qwen3> model_;
   std::vector<std::vector<int64_t>> sequences_;
   std::unique_ptr<Optimizer> optimizer_;
@@ -37,6 +37,7 @@ class TokenTraining : public Workload {
 
 // The sequences of an arm's file. Throws InputError for one of a single token, which predicts none,
 // or of more than the model's positions.
-std::vector<std::vector<int64_t>> read_training_tokens(const Arm& arm, const Qwen3Config& config);
+std::vector<std::vector<int64_t>> read_training_tokens(const ArmSettings& arm,
+                                                       const Qwen3Config& config);
 
 }  // namespace samebits

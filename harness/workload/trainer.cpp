@@ -81,16 +81,17 @@ at::Tensor sequence_logprobs(const Qwen3& model, const std::vector<int64_t>& tok
 }
 
 Trainer::Trainer(const Qwen3& model, Optimizer& optimizer, const LossSettings& loss,
-                 int64_t sequences, Execution execution, GuardPolicy guards)
+                 int64_t sequences, const Mode& mode)
     : model_(model),
       optimizer_(optimizer),
       loss_(loss),
       sequences_(sequences),
       one_(at::ones({}, model.device())),
-      program_(
-          "trainer", model,
-          [this](const std::vector<at::Tensor>& inputs) { return forward_and_backward(inputs); },
-          execution, dynamic_dims(loss), guards, ModeLevel::kBelowAutograd) {}
+      program_(make_executed(mode, {"trainer", model,
+                                    [this](const std::vector<at::Tensor>& inputs) {
+                                      return forward_and_backward(inputs);
+                                    },
+                                    dynamic_dims(loss), ModeLevel::kBelowAutograd})) {}
 
 // Loss, its parts and the logprobs.
 std::vector<at::Tensor> Trainer::forward_and_backward(const std::vector<at::Tensor>& inputs) {
@@ -138,8 +139,7 @@ TrainResult Trainer::accumulate(const std::vector<Sample>& samples) {
     if (loss_.kl_reference == KlReference::kInitial) {
       inputs.push_back(at::tensor(sample.initial_logprobs));
     }
-    for (at::Tensor& input : inputs) input = input.to(model_.device());
-    std::vector<at::Tensor> outputs = program_(inputs);
+    std::vector<at::Tensor> outputs = program_->run(inputs);
     for (at::Tensor& output : outputs) output = output.to(at::kCPU);
     throw_device_fault();
 

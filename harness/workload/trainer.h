@@ -1,12 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
-#include "harness/case/case.h"
+#include "harness/execution/program.h"
 #include "harness/model/qwen3.h"
-#include "harness/workload/moded_program.h"
 #include "harness/workload/optimizer.h"
+#include "harness/workload/settings.h"
 
 namespace samebits {
 
@@ -41,13 +42,15 @@ class Trainer {
  public:
   // Borrows the model and its optimizer. `sequences`: of a step, a constant of the loss.
   Trainer(const Qwen3& model, Optimizer& optimizer, const LossSettings& loss, int64_t sequences,
-          Execution execution, GuardPolicy guards);
+          const Mode& mode);
+  Trainer(const Trainer&) = delete;  // its program is a call of this one
+  Trainer& operator=(const Trainer&) = delete;
 
   // Leaves the summed gradients of these samples, `sequences` of them, in the optimizer.
   TrainResult accumulate(const std::vector<Sample>& samples);
 
   // How sequences ran: its counters are named trainer.*.
-  const ModedProgram& program() const { return program_; }
+  const ExecutedProgram& program() const { return *program_; }
 
  private:
   std::vector<at::Tensor> forward_and_backward(const std::vector<at::Tensor>& inputs);
@@ -57,7 +60,7 @@ class Trainer {
   LossSettings loss_;
   int64_t sequences_;
   at::Tensor one_;  // float32 []: the gradient of the loss
-  ModedProgram program_;
+  std::unique_ptr<ExecutedProgram> program_;
 };
 
 }  // namespace samebits

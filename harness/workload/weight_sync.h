@@ -2,8 +2,8 @@
 
 #include <functional>
 
-#include "harness/case/case.h"
 #include "harness/model/qwen3.h"
+#include "harness/workload/settings.h"
 
 namespace samebits {
 

@@ -20,22 +20,13 @@
 
 namespace samebits {
 
-Numerics numerics_from_settings(const NumericsSettings& settings) {
-  Numerics numerics;
-  numerics.dtype = settings.dtype == Dtype::float32 ? at::kFloat : at::kBFloat16;
-  numerics.contract = settings.batch_invariant;
-  numerics.flash = settings.batch_invariant && settings.attention == AttentionKernel::kFlash;
-  numerics.tp_invariant = settings.tp_invariant;
-  numerics.fused_rounding = settings.fused_rounding;
-  return numerics;
-}
-
-TensorParallel make_parallel(const Arm& arm) {
+TensorParallel make_parallel(const ArmSettings& arm) {
   if (arm.mesh.tp == 1) return {};
   return TensorParallel(make_local_mesh(arm.mesh.tp, arm.mesh.gathered_size));
 }
 
-std::unique_ptr<Qwen3> make_model(const Arm& arm, const TensorParallel& parallel, bool untie_head) {
+std::unique_ptr<Qwen3> make_model(const ArmSettings& arm, const TensorParallel& parallel,
+                                  bool untie_head) {
   Qwen3Config config = qwen3_config_from_folder(arm.model);
   check_tensor_parallel(config, arm.mesh.tp, arm.numerics.tp_invariant);
   Weights weights = load_checkpoint(arm.model, config);
@@ -49,7 +40,7 @@ std::unique_ptr<Qwen3> make_model(const Arm& arm, const TensorParallel& parallel
   return std::make_unique<Qwen3>(config, numerics_from_settings(arm.numerics), parallel, weights);
 }
 
-void check_device(const Arm& arm) {
+void check_device(const ArmSettings& arm) {
   if (arm.device == DeviceKind::kCpu) return;
   const std::string missing = why_no_cuda();
   if (missing.empty()) return;
@@ -57,19 +48,19 @@ void check_device(const Arm& arm) {
                    "\"cpu\", or a machine with an H100 or H200");
 }
 
-void check_arm(const Arm& arm) {
+void check_arm(const ArmSettings& arm) {
   selected_isa();  // SAMEBITS_CPU may name what this machine has not
   check_device(arm);
   const Qwen3Config config = qwen3_config_from_folder(arm.model);
   check_tensor_parallel(config, arm.mesh.tp, arm.numerics.tp_invariant);
   const Numerics numerics = numerics_from_settings(arm.numerics);
-  if (is_replayed(arm.generator) && !(numerics.contract && numerics.flash)) {
-    throw InputError(
-        fmt::format("arm {}: generator", arm.name),
-        to_string(arm.generator) + " with plain LibTorch operators, which replays do not serve",
-        "numerics.batch_invariant true and numerics.attention \"flash\"");
+  if (arm.generator.is_replayed() && !(numerics.contract && numerics.flash)) {
+    throw InputError(fmt::format("arm {}: generator", arm.name),
+                     to_string(arm.generator.execution) +
+                         " with plain LibTorch operators, which replays do not serve",
+                     "numerics.batch_invariant true and numerics.attention \"flash\"");
   }
-  if (arm.generator == Execution::kPersistent && arm.mesh.tp != 1) {
+  if (arm.generator.execution == Execution::kPersistent && arm.mesh.tp != 1) {
     throw InputError(fmt::format("arm {}: generator", arm.name),
                      fmt::format("persistent with mesh.tp {}", arm.mesh.tp), "mesh.tp 1");
   }
@@ -79,8 +70,8 @@ void check_arm(const Arm& arm) {
                      "a checkpoint with tie_word_embeddings true");
   }
   check_sync(arm.workload.sync, config);
-  if (!arm.graph.empty()) {
-    check_graph_text(read_text_file(arm.graph.string()), arm.graph.string());
+  if (const std::string graph = arm.generator.graph.string(); !graph.empty()) {
+    check_graph_text(read_text_file(graph), graph);
   }
   if (!is_generated(arm.workload.kind)) {
     read_training_tokens(arm, config);
@@ -104,7 +95,7 @@ void check_arm(const Arm& arm) {
   check_memory(arm, plan_memory(arm, config, sequences, longest), free_memory(arm));
 }
 
-std::unique_ptr<Workload> make_workload(const Arm& arm) {
+std::unique_ptr<Workload> make_workload(const ArmSettings& arm) {
   switch (arm.workload.kind) {
     case WorkloadKind::kGrpo:
       return std::make_unique<Grpo>(arm);

@@ -70,7 +70,7 @@ TEST(SumOrder, IsNamedWhereItIsNotTheDeclaredOne) {
 class MeshSumTest : public testing::TestWithParam<int64_t> {
  protected:
   static Subject subject() {
-    Arm arm;
+    ArmSettings arm;
     arm.model = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
     arm.mesh.tp = GetParam();
     return subject_of_arm(arm);

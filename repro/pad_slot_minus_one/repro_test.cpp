@@ -51,7 +51,7 @@ TEST(PadSlot, WithoutPaddingThereIsNothingToFind) {
 class PaddedModelTest : public testing::Test {
  protected:
   static Subject subject(int64_t tp) {
-    Arm arm;
+    ArmSettings arm;
     arm.model = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
     arm.mesh.tp = tp;
     return subject_of_arm(arm);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "harness/case/case.h"
+#include "harness/mesh/mesh_settings.h"
 #include "repro/catalogue/catalogue.h"
 
 namespace samebits {

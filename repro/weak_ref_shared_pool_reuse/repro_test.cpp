@@ -53,7 +53,7 @@ TEST(PoolReuse, MemoryOutsideThePoolIsNoOutput) {
 
 // The whole model: its engine copies what a replay leaves; a reader that came later would be wrong.
 TEST(PoolReuse, OfAModelIsFoundWhereItsLogitsAreReadLater) {
-  Arm arm;
+  ArmSettings arm;
   arm.model = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
   Subject subject = subject_of_arm(arm);
   EXPECT_THAT(overlapping_outputs(subject), IsEmpty());

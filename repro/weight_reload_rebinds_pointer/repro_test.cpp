@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include "harness/base/error.h"
-#include "harness/case/case.h"
 #include "harness/detect/findings.h"
 #include "harness/kernels/device.h"
 #include "harness/workload/grpo.h"
@@ -62,14 +61,14 @@ class WeightReloadModelTest : public testing::TestWithParam<Execution> {
  protected:
   void SetUp() override {
     arm_.model = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
-    arm_.generator = GetParam();
+    arm_.generator.execution = GetParam();
     trained_ = make_model(arm_, parallel_);
     for (Parameter& parameter : trained_->parameters()) parameter.tensor.mul_(0.5);
   }
 
   // The logprobs of a prompt, before and after `reload`, by one engine.
   template <typename F>
-  std::pair<std::vector<float>, std::vector<float>> generate(const Arm& arm, F&& reload) {
+  std::pair<std::vector<float>, std::vector<float>> generate(const ArmSettings& arm, F&& reload) {
     const auto model = make_model(arm, parallel_);
     const auto engine = make_engine(arm, *model, /*sequences=*/1, /*longest=*/16);
     const Sampling sampling{/*seed=*/1, /*max_new_tokens=*/2, /*temperature=*/1.0, 0, 1.0};
@@ -82,12 +81,12 @@ class WeightReloadModelTest : public testing::TestWithParam<Execution> {
   }
 
   std::vector<float> expected() {
-    Arm eager = arm_;
-    eager.generator = Execution::kEager;
+    ArmSettings eager = arm_;
+    eager.generator.execution = Execution::kEager;
     return generate(eager, [&](Qwen3& model) { sync_weights(*trained_, model); }).second;
   }
 
-  Arm arm_;
+  ArmSettings arm_;
   TensorParallel parallel_;
   std::unique_ptr<Qwen3> trained_;
 };

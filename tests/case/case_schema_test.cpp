@@ -1,7 +1,10 @@
 // The published schema and the parser say the same: every case passes both, every mutant neither.
 
+#include "harness/case/case_schema.h"
+
 #include <gmock/gmock.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <valijson/adapters/nlohmann_json_adapter.hpp>
 #include <valijson/schema.hpp>
@@ -42,6 +45,15 @@ class CaseSchema : public ::testing::Test {
 
   valijson::Schema schema_;
 };
+
+// With SAMEBITS_WRITE_SCHEMA set, the published one is written instead.
+TEST_F(CaseSchema, ThePublishedSchemaIsThatOfTheFields) {
+  const std::string file = kCases + "case.schema.json";
+  const std::string text = case_schema().dump(2) + "\n";
+  if (std::getenv("SAMEBITS_WRITE_SCHEMA") != nullptr) write_text_file(file, text);
+  EXPECT_EQ(read_text_file(file), text)
+      << "to make it so: SAMEBITS_WRITE_SCHEMA=1 build/tests/case/case_test";
+}
 
 std::vector<std::filesystem::path> case_files() {
   std::vector<std::filesystem::path> files;

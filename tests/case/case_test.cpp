@@ -48,15 +48,15 @@ TEST(ParseCase, ArmsHaveTheCaseSettingsUnderTheirOwn) {
   ASSERT_EQ(c.arms.size(), 2u);
   EXPECT_EQ(c.arms[0].name, "eager");
   EXPECT_EQ(c.arms[0].mesh.tp, 2);
-  EXPECT_EQ(c.arms[0].generator, Execution::kEager);
-  const Arm& other = c.arm("other");
+  EXPECT_EQ(c.arms[0].generator.execution, Execution::kEager);
+  const CaseArm& other = c.arm("other");
   EXPECT_EQ(other.mesh.tp, 4);
   EXPECT_EQ(other.workload.group, 4);
   EXPECT_EQ(other.workload.optimizer.lr, 0.5);
   EXPECT_EQ(other.workload.optimizer.eps, 0.25);
-  EXPECT_EQ(other.workload.optimizer.beta2, 0.999);
-  EXPECT_EQ(other.generator, Execution::kCaptured);
-  EXPECT_EQ(other.guards, GuardPolicy::kDrop);
+  EXPECT_EQ(other.workload.optimizer.betas[1], 0.999);
+  EXPECT_EQ(other.generator.execution, Execution::kCaptured);
+  EXPECT_EQ(other.generator.guards, GuardPolicy::kDrop);
   EXPECT_EQ(other.steps, 3);
   EXPECT_EQ(other.seed, 42);
   EXPECT_EQ(other.workload.prompts.size(), 5u);
@@ -80,7 +80,7 @@ TEST(Overrides, DescendIntoTheCaseAndIntoArms) {
   EXPECT_EQ(c.arm("other").steps, 8);
   EXPECT_EQ(c.arm("eager").numerics.dtype, Dtype::float32);
   EXPECT_EQ(c.arm("other").mesh.tp, 8);
-  EXPECT_EQ(c.arm("eager").workload.optimizer.beta2, 0.25);
+  EXPECT_EQ(c.arm("eager").workload.optimizer.betas[1], 0.25);
   EXPECT_EQ(c.arm("eager").seed, 1);
   EXPECT_EQ(c.relations[0].holds, Holds::kMustDiverge);
 }
@@ -109,11 +109,11 @@ TEST(ParseCase, WhatIsNotThereYetIsRefusedByName) {
 }
 
 TEST(ParseCase, BucketsAreAscendingAndHoldEveryStep) {
-  EXPECT_TRUE(read().arms[0].buckets.empty());
-  EXPECT_THAT(read({"buckets=[1,8]"}).arm("other").buckets, ElementsAre(1, 8));
+  EXPECT_TRUE(read().arms[0].generator.buckets.empty());
+  EXPECT_THAT(read({"buckets=[1,8]"}).arm("other").generator.buckets, ElementsAre(1, 8));
   const Case own = read({"buckets=[1,8]", "other.buckets=[3]"});
-  EXPECT_THAT(own.arm("eager").buckets, ElementsAre(1, 8));
-  EXPECT_THAT(own.arm("other").buckets, ElementsAre(3));
+  EXPECT_THAT(own.arm("eager").generator.buckets, ElementsAre(1, 8));
+  EXPECT_THAT(own.arm("other").generator.buckets, ElementsAre(3));
 
   EXPECT_THAT(error_of({"buckets=[]"}), HasSubstr("cases/c.json: buckets: "));
   EXPECT_THAT(error_of({"buckets=[4,2]"}),

@@ -46,13 +46,13 @@ TEST(OnPolicy, OneTokenThatDiffersByOneUlpFailsAndIsNamed) {
 }
 
 TEST(OnPolicy, BoundHoldsUpToItselfAndNoFurther) {
-  const Arm arm = arm_of(R"("on_policy": {"holds": "ulp", "max_ulp": 3, "reason": "r"})");
+  const CaseArm arm = arm_of(R"("on_policy": {"holds": "ulp", "max_ulp": 3, "reason": "r"})");
   EXPECT_TRUE(on_policy_of(arm, with_gap(3))->holds);
   EXPECT_FALSE(on_policy_of(arm, with_gap(4))->holds);
 }
 
 TEST(OnPolicy, ControlMustDiffer) {
-  const Arm arm = arm_of(R"("on_policy": {"holds": "must_diverge", "reason": "r"})");
+  const CaseArm arm = arm_of(R"("on_policy": {"holds": "must_diverge", "reason": "r"})");
   EXPECT_TRUE(on_policy_of(arm, with_gap(1))->holds);
   EXPECT_FALSE(on_policy_of(arm, with_gap(0))->holds);
 }
@@ -105,7 +105,7 @@ TEST(OnPolicy, StepThatWasCutOffIsNotHeldAgainstItsRollout) {
 }
 
 TEST(OnPolicy, WorkloadsThatDoNotTrainHaveNone) {
-  const Arm arm = arm_of(R"("workload": {"name": "decode"})");
+  const CaseArm arm = arm_of(R"("workload": {"name": "decode"})");
   EXPECT_FALSE(on_policy_of(arm, recording("a", grpo_stream(2))));
 }
 

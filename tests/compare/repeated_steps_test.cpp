@@ -25,7 +25,7 @@ std::vector<Observation> repeating(const std::vector<std::string>& kinds, int64_
   return stream;
 }
 
-std::vector<std::string> texts(const Arm& arm, const std::vector<Observation>& stream,
+std::vector<std::string> texts(const CaseArm& arm, const std::vector<Observation>& stream,
                                bool faults = true) {
   std::vector<std::string> list;
   for (const RepeatedStep& each : repeated_steps(arm, stream)) {
@@ -67,7 +67,7 @@ TEST(RepeatedSteps, FirstStepIsHeldAgainstWhatTheGeneratorBeganWith) {
 }
 
 TEST(RepeatedSteps, ReasonInTheCaseAccepts) {
-  const Arm arm = arm_of(R"("repeats": {"weights": "lr is 0"})");
+  const CaseArm arm = arm_of(R"("repeats": {"weights": "lr is 0"})");
   const auto still = repeating({"norm.weight", "output.weight"});
   EXPECT_TRUE(texts(arm, still).empty());
   ASSERT_EQ(repeated_steps(arm, still).size(), 1u) << "and is told";
@@ -93,7 +93,7 @@ TEST(RepeatedSteps, DrawsThatAreTheSameFail) {
 }
 
 TEST(RepeatedSteps, WorkloadsThatDoNotTrainMayRepeat) {
-  const Arm arm = arm_of(R"("workload": {"name": "decode"})");
+  const CaseArm arm = arm_of(R"("workload": {"name": "decode"})");
   EXPECT_TRUE(repeated_steps(arm, repeating({"completion", "logprob"})).empty());
 }
 

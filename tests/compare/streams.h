@@ -21,7 +21,7 @@ inline Observation tokens(int64_t step, const std::string& site, std::vector<int
 }
 
 // The arm of a case with these keys.
-inline Arm arm_of(const std::string& keys) {
+inline CaseArm arm_of(const std::string& keys) {
   return parse_case(R"({"name": "c", "model": "m", "arms": {"a": {)" + keys + "}}}", "c.json")
       .arms[0];
 }

@@ -66,7 +66,7 @@ TEST(DifferenceFromWhole, AllowsAPendingSumItsOrderAndNoMore) {
 
 // The model's own step over two ranks is silent, and a rank that is not told the same is not.
 TEST(ShardDifferential, IsSilentAboutTheModelUntilARankDiffers) {
-  Arm arm;
+  CaseArm arm;
   arm.model = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
   arm.mesh.tp = 2;
   Subject subject = subject_of_arm(arm);

@@ -6,8 +6,8 @@ import re
 import unittest
 
 LAYERS = [
-    "base", "bits", "dispatch", "case", "kernels", "mesh", "dtensor", "model", "tokenizer", "capture", "graph",
-    "workload", "observe", "compare", "report", "run", "detect", "cli",
+    "base", "bits", "dispatch", "kernels", "mesh", "dtensor", "model", "tokenizer", "capture", "graph", "execution",
+    "workload", "case", "observe", "compare", "report", "run", "detect", "cli",
 ]
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 # What would reach a terminal or a file past harness/base/output.h and harness/base/file.h.

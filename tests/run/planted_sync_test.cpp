@@ -9,6 +9,7 @@
 #include "harness/compare/evidence.h"
 #include "harness/compare/on_policy.h"
 #include "harness/observe/step_observer.h"
+#include "harness/run/in_process_arm.h"
 #include "harness/workload/grpo.h"
 #include "tests/run/support.h"
 
@@ -155,9 +156,9 @@ std::vector<Plant> plants() {
 
 class PlantedSync : public testing::Run {
  protected:
-  Arm arm() const { return small_case({"steps=2", "workload.optimizer.lr=0.01"}).arms[0]; }
+  CaseArm arm() const { return small_case({"steps=2", "workload.optimizer.lr=0.01"}).arms[0]; }
 
-  static ArmRecording recorded(const Arm& arm, const Grpo::MakeSync& sync) {
+  static ArmRecording recorded(const CaseArm& arm, const Grpo::MakeSync& sync) {
     Grpo grpo(arm, sync);
     Memory memory;
     StepObserver observer(memory, Level::kStep);
@@ -165,7 +166,7 @@ class PlantedSync : public testing::Run {
     recording.arm = arm.name;
     recording.finished = true;
     for (int64_t step = 0; step < arm.steps; ++step) {
-      recording.steps.push_back(observer.run(grpo, step));
+      recording.steps.push_back(run_step(grpo, step, observer));
     }
     recording.ranks.push_back({std::move(memory.observations), 0, 0});
     return recording;

@@ -60,8 +60,7 @@ struct Steps {
   }
 };
 
-Steps run_steps(const Qwen3& model, int64_t sequences, const GeneratorMode& mode,
-                c10::Device device) {
+Steps run_steps(const Qwen3& model, int64_t sequences, const Mode& mode, c10::Device device) {
   const Qwen3Config& config = model.config();
   KvCache cache(config, 1, sequences * kPages, kBlockSize, at::kBFloat16, device);
   const at::Generator generator = at::detail::createCPUGenerator(7);
@@ -82,9 +81,7 @@ Steps run_steps(const Qwen3& model, int64_t sequences, const GeneratorMode& mode
     found.values.push_back(cache.page(layer, 0).k.cpu());
     found.values.push_back(cache.page(layer, 0).v.cpu());
   }
-  for (const auto& [name, count] : runner.witness()) {
-    if (name == "generator.replays") found.replays = count;
-  }
+  found.replays = runner.witness().replays;
   return found;
 }
 
@@ -120,7 +117,7 @@ TEST_F(FusedDecodeTest, HasTheBitsOfTheModelsOwnCode) {
 }
 
 TEST_F(FusedDecodeTest, HasTheBitsOfTheCpu) {
-  const GeneratorMode fused{Execution::kFullGraph, GuardPolicy::kDrop, {GraphPass::kFuse}, {}, {3}};
+  const Mode fused{Execution::kFullGraph, GuardPolicy::kDrop, {GraphPass::kFuse}, {}, {3}};
   const Steps card = run_steps(model_on(at::kCUDA), 3, fused, at::kCUDA);
   EXPECT_EQ(run_steps(model_on(at::kCPU), 3, {}, at::kCPU), card);
   weights_["model.layers.1.mlp.down_proj.weight"][5][7] += 1;  // the control

@@ -45,11 +45,7 @@ std::vector<Request> random_requests(uint64_t seed, int64_t count) {
   return requests;
 }
 
-std::map<std::string, int64_t> witness_of(const Engine& engine) {
-  std::map<std::string, int64_t> witness;
-  for (const auto& [name, value] : engine.runner().witness()) witness[name] = value;
-  return witness;
-}
+Witness witness_of(const Engine& engine) { return engine.runner().witness(); }
 
 Sampling sampling_with(double temperature) { return {/*seed=*/7, kNewTokens, temperature, 0, 1.0}; }
 
@@ -151,38 +147,38 @@ TEST_F(EngineTest, OneCapturedGraphServesEveryStep) {
   Engine engine(*model_, settings_for(16, 4, 256, Execution::kCaptured));
   engine.generate(requests_, sampling_with(1.0));
   auto witness = witness_of(engine);
-  EXPECT_EQ(witness["generator.traces"], 1);
-  EXPECT_EQ(witness["generator.eager_calls"], 0);
-  EXPECT_GT(witness["generator.runs"], 10);
-  EXPECT_EQ(witness["generator.nodes"] % witness["generator.runs"], 0);
+  EXPECT_EQ(witness.traces, 1);
+  EXPECT_EQ(witness.eager_calls, 0);
+  EXPECT_GT(witness.runs, 10);
+  EXPECT_EQ(witness.nodes % witness.runs, 0);
 }
 
 TEST_F(EngineTest, DecodeStepsAreReplays) {
   Engine engine(*model_, settings_for(16, 4, 256, Execution::kFullGraph));
   engine.generate(requests_, sampling_with(1.0));
   auto witness = witness_of(engine);
-  EXPECT_EQ(witness["generator.eager_calls"], 0);
-  EXPECT_GT(witness["generator.runs"], 0);  // prefills
-  EXPECT_EQ(witness["generator.traces"], 1);
-  EXPECT_GT(witness["generator.replays"], kNewTokens / 2);
-  EXPECT_LE(witness["generator.captures"], 5);  // one a bucket: 1, 2, 4, 8, 16
-  EXPECT_EQ(witness["generator.replay_dispatcher_calls"], 0);
-  EXPECT_EQ(witness["generator.replay_allocations"], 0);
+  EXPECT_EQ(witness.eager_calls, 0);
+  EXPECT_GT(witness.runs, 0);  // prefills
+  EXPECT_EQ(witness.traces, 1);
+  EXPECT_GT(witness.replays, kNewTokens / 2);
+  EXPECT_LE(witness.captures, 5);  // one a bucket: 1, 2, 4, 8, 16
+  EXPECT_EQ(witness.replay_dispatcher_calls, 0);
+  EXPECT_EQ(witness.replay_allocations, 0);
 }
 
 TEST_F(EngineTest, EveryStepIsAReplayInPieces) {
   Engine engine(*model_, settings_for(16, 4, 256, Execution::kPiecewise));
   engine.generate(requests_, sampling_with(1.0));
   auto witness = witness_of(engine);
-  EXPECT_EQ(witness["generator.eager_calls"], 0);
-  EXPECT_EQ(witness["generator.traces"], 1);
-  EXPECT_EQ(witness["generator.runs"], 0);
-  const int64_t steps = witness["generator.eager_operators"] / 2;  // one in each of two layers
+  EXPECT_EQ(witness.eager_calls, 0);
+  EXPECT_EQ(witness.traces, 1);
+  EXPECT_EQ(witness.runs, 0);
+  const int64_t steps = witness.eager_operators / 2;  // one in each of two layers
   EXPECT_GT(steps, kNewTokens);
-  EXPECT_EQ(witness["generator.replays"], 3 * steps);
-  EXPECT_LE(witness["generator.captures"], 3 * 5);
-  EXPECT_EQ(witness["generator.replay_dispatcher_calls"], 0);
-  EXPECT_EQ(witness["generator.replay_allocations"], 0);
+  EXPECT_EQ(witness.replays, 3 * steps);
+  EXPECT_LE(witness.captures, 3 * 5);
+  EXPECT_EQ(witness.replay_dispatcher_calls, 0);
+  EXPECT_EQ(witness.replay_allocations, 0);
 }
 
 TEST_F(EngineTest, ReplayedScoresAreThoseOfSampling) {
@@ -204,9 +200,9 @@ TEST_F(EngineTest, FusedGraphsAreReplayed) {
       expect_same(engine.generate(requests_, sampling_with(1.0)), expected_);
       auto witness = witness_of(engine);
       if (is_fused) {
-        EXPECT_LT(witness["generator.launches"], launches);
+        EXPECT_LT(witness.launches, launches);
       }
-      launches = witness["generator.launches"];
+      launches = witness.launches;
     }
   }
 }
@@ -230,7 +226,7 @@ TEST_F(EngineTest, BucketsAreTheOnesGiven) {
     Engine engine(*model_, settings);
     expect_same(engine.generate(requests_, sampling_with(1.0)), expected_);
     auto witness = witness_of(engine);
-    EXPECT_EQ(witness["generator.captures"], execution == Execution::kPiecewise ? 3 : 1);
+    EXPECT_EQ(witness.captures, execution == Execution::kPiecewise ? 3 : 1);
     settings.mode.buckets = {2, 4};  // too small for a step of this run
     EXPECT_THROW(generate(*model_, settings, requests_), InputError);
   }
@@ -248,8 +244,8 @@ TEST_F(EngineTest, ASavedGraphIsReplayed) {
     Engine engine(*model_, settings);
     expect_same(engine.generate(requests_, sampling_with(1.0)), expected_);
     auto witness = witness_of(engine);
-    EXPECT_EQ(witness["generator.traces"], 0);
-    EXPECT_EQ(witness["generator.loads"], 1);
+    EXPECT_EQ(witness.traces, 0);
+    EXPECT_EQ(witness.loads, 1);
   }
   std::filesystem::remove(file);
 }

@@ -10,6 +10,7 @@
 
 #include "harness/base/error.h"
 #include "harness/base/json.h"
+#include "harness/case/case.h"
 #include "harness/model/attention.h"
 #include "harness/tokenizer/tokenizer.h"
 #include "harness/workload/grpo.h"
@@ -29,8 +30,8 @@ class FolderForms : public ::testing::Test {
   static std::filesystem::path folder(const std::string& form) {
     return std::filesystem::path(SAMEBITS_FORMS) / form;
   }
-  static Arm arm_of(const std::string& form) {
-    Arm arm;
+  static CaseArm arm_of(const std::string& form) {
+    CaseArm arm;
     arm.name = form;
     arm.model = folder(form);
     arm.numerics.dtype = Dtype::float32;
@@ -43,7 +44,7 @@ class FolderForms : public ::testing::Test {
         : arm(arm_of(form)),
           model(make_model(arm, {})),
           tokenizer(Tokenizer::from_folder(arm.model)) {}
-    Arm arm;
+    CaseArm arm;
     std::unique_ptr<Qwen3> model;
     Tokenizer tokenizer;
   };

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "harness/base/error.h"
+#include "harness/case/case.h"
 #include "harness/workload/grpo.h"
 #include "tests/base/message_of.h"
 
@@ -29,7 +30,7 @@ class Told : public Observer {
   std::map<std::string, std::vector<at::Tensor>> values;
 };
 
-Arm arm_with(const std::string& workload) {
+CaseArm arm_with(const std::string& workload) {
   const std::string text = R"({"name": "c", "model": ")" SAMEBITS_SOURCE_DIR R"(/cases/models/tiny",
       "arms": {"a": {}},
       "workload": {"group": 2, "max_new_tokens": 4, "optimizer": {"lr": 0.01},
@@ -39,7 +40,7 @@ Arm arm_with(const std::string& workload) {
 }
 
 // Each step by itself.
-std::vector<Told> run(const Arm& arm, int64_t steps) {
+std::vector<Told> run(const ArmSettings& arm, int64_t steps) {
   Grpo grpo(arm);
   std::vector<Told> told(static_cast<size_t>(steps));
   for (int64_t step = 0; step < steps; ++step) grpo.step(step, told[static_cast<size_t>(step)]);
@@ -94,8 +95,9 @@ TEST(LoopSettings, SecondUpdateLeavesThePolicy) {
 // At step 0 the first weights are the generator's; after it only the term from them has moved.
 TEST(LoopSettings, KlFromTheFirstWeightsGrowsWhereTheGeneratorsStaysZero) {
   for (const char* trainer : {"eager", "captured"}) {
-    Arm arm = arm_with(R"("loss": {"kl_reference": "initial"})");
-    arm.trainer = std::string(trainer) == "eager" ? Execution::kEager : Execution::kCaptured;
+    ArmSettings arm = arm_with(R"("loss": {"kl_reference": "initial"})");
+    arm.trainer.execution =
+        std::string(trainer) == "eager" ? Execution::kEager : Execution::kCaptured;
     const std::vector<Told> initial = run(arm, 2);
     const std::vector<Told> generator = run(arm_with(""), 2);
     EXPECT_EQ(initial[0].at("kl").item<float>(), 0.0f);

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "harness/base/error.h"
+#include "harness/case/case.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/kernels/device_rules.h"
 #include "harness/workload/optimizer.h"
@@ -20,8 +21,8 @@ using ::testing::HasSubstr;
 
 const char* const kModel = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
 
-Arm tiny_arm(int64_t tp, Dtype dtype, bool master) {
-  Arm arm;
+CaseArm tiny_arm(int64_t tp, Dtype dtype, bool master) {
+  CaseArm arm;
   arm.name = "a";
   arm.model = kModel;
   arm.mesh.tp = tp;
@@ -43,7 +44,7 @@ TEST(MemoryPlanTest, CountsWhatModelCacheAndOptimizerHold) {
   for (const int64_t tp : {1, 2}) {
     for (const Dtype dtype : {Dtype::float32, Dtype::bfloat16}) {
       for (const bool master : {true, false}) {
-        const Arm arm = tiny_arm(tp, dtype, master);
+        const CaseArm arm = tiny_arm(tp, dtype, master);
         const TensorParallel parallel = make_parallel(arm);
         const auto model = make_model(arm, parallel);
         int64_t weights = bytes_of(model->rope().cos) + bytes_of(model->rope().sin);
@@ -52,7 +53,7 @@ TEST(MemoryPlanTest, CountsWhatModelCacheAndOptimizerHold) {
           weights += bytes_of(parameter.tensor);
           gradients += bytes_of(parameter.tensor);
         }
-        const Optimizer optimizer(*model, arm.workload.optimizer, Execution::kEager);
+        const Optimizer optimizer(*model, arm.workload.optimizer, /*mode=*/{});
         int64_t elements = 0;
         for (const at::Tensor& sum : optimizer.gradients()) {
           gradients += bytes_of(sum);
@@ -78,7 +79,7 @@ TEST(MemoryPlanTest, CountsWhatModelCacheAndOptimizerHold) {
 }
 
 TEST(MemoryPlanTest, AnArmThatTrainsNothingHoldsOneModel) {
-  Arm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
+  CaseArm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
   const Qwen3Config config = qwen3_config_from_folder(kModel);
   const MemoryPlan trained = plan_memory(arm, config, 1, 16);
   arm.workload.kind = WorkloadKind::kDecode;
@@ -88,7 +89,7 @@ TEST(MemoryPlanTest, AnArmThatTrainsNothingHoldsOneModel) {
 }
 
 TEST(MemoryPlanTest, TooLittleMemoryIsSaidInOneLine) {
-  const Arm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
+  const CaseArm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
   MemoryPlan plan;
   plan.weights = int64_t{3} << 29;
   plan.optimizer = int64_t{1} << 30;
@@ -100,7 +101,7 @@ TEST(MemoryPlanTest, TooLittleMemoryIsSaidInOneLine) {
 
 // A config.json and a case may ask for anything; the answer comes at once and is no small number.
 TEST(MemoryPlanTest, AsksForTooMuchWithoutOverflow) {
-  Arm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
+  CaseArm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
   Qwen3Config config = qwen3_config_from_folder(kModel);
   constexpr int64_t kMost = int64_t{1} << 31;  // of any key of config.json
   config.num_hidden_layers = config.hidden_size = config.intermediate_size = kMost;
@@ -113,7 +114,7 @@ TEST(MemoryPlanTest, AsksForTooMuchWithoutOverflow) {
 }
 
 TEST(MemoryPlanTest, AnArmThatItsMachineCannotHoldIsRefusedByCheckArm) {
-  Arm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
+  CaseArm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
   arm.workload.prompts = {{"a", "b"}};
   check_arm(arm);
   arm.workload.group = 1'000'000;

@@ -6,6 +6,7 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/base/json.h"
+#include "harness/case/case.h"
 #include "harness/workload/grpo.h"
 #include "tests/base/message_of.h"
 #include "tests/base/temporary_folder.h"
@@ -28,7 +29,7 @@ void train_with_padding(int64_t padding_id) {
   Json config = read_json_file(folder / "config.json");
   config["pad_token_id"] = padding_id;
   write_text_file(folder / "config.json", config.dump());
-  Arm arm;
+  CaseArm arm;
   arm.name = "padded";
   arm.model = folder.path();
   arm.workload.prompts = {{"What is 2 plus 2?", "4"}};

@@ -51,10 +51,7 @@ std::vector<Request> random_requests(DecoderDraw& draw, const Qwen3Config& confi
   return requests;
 }
 
-std::map<std::string, int64_t> witness_of(const Engine& engine) {
-  const auto counters = engine.runner().witness();
-  return {counters.begin(), counters.end()};
-}
+Witness witness_of(const Engine& engine) { return engine.runner().witness(); }
 
 TEST(PersistentTest, RandomModelsGiveEagersBits) {
   at::set_num_threads(1);
@@ -78,11 +75,10 @@ TEST(PersistentTest, RandomModelsGiveEagersBits) {
     Engine engine(*model, settings);
     EXPECT_TRUE(same(engine.generate(requests, sampling), expected));
     auto witness = witness_of(engine);
-    EXPECT_EQ(witness["generator.eager_calls"], 0);
-    EXPECT_EQ(witness["generator.replay_dispatcher_calls"], 0);
-    EXPECT_EQ(witness["generator.persistent_steps"], witness["generator.replays"]);
-    EXPECT_EQ(witness["generator.stages"],
-              witness["generator.replays"] * (2 + 5 * config.num_hidden_layers));
+    EXPECT_EQ(witness.eager_calls, 0);
+    EXPECT_EQ(witness.replay_dispatcher_calls, 0);
+    EXPECT_EQ(witness.persistent_steps, witness.replays);
+    EXPECT_EQ(witness.stages, witness.replays * (2 + 5 * config.num_hidden_layers));
     for (size_t i = 0; i < requests.size(); ++i) requests[i].forced = expected[i].tokens;
     EXPECT_TRUE(same(engine.generate(requests, {}), expected)) << "forced";
   }

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "harness/base/json.h"
-#include "harness/case/case_names.h"
+#include "harness/workload/settings.h"
 
 namespace samebits {
 namespace {
@@ -64,7 +64,7 @@ TEST(AdvantageTest, NormalisedRewardsAreThoseOfThePythonOracle) {
   for (const Json& entry : entries) {
     AdvantageSettings settings;
     settings.temperature = entry.at("temperature").get<double>();
-    for (const auto& [name, value] : case_names::normalizations()) {
+    for (const auto& [name, value] : names_of(settings.normalize)) {
       if (entry.at("normalize") == name) settings.normalize = value;
     }
     const auto found = advantages_of_step(entry.at("rewards").get<std::vector<float>>(),

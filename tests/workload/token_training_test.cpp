@@ -9,6 +9,7 @@
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/case/case.h"
 #include "tests/base/message_of.h"
 #include "tests/support/scratch.h"
 
@@ -28,7 +29,7 @@ class Told : public Observer {
 
 class TokenTrainingTest : public testing::Scratch {
  protected:
-  Arm arm(const std::string& tokens, const std::string& keys = "") {
+  CaseArm arm(const std::string& tokens, const std::string& keys = "") {
     const std::filesystem::path file = folder_ / "tokens.json";
     write_text_file(file.string(), tokens);
     const std::string text =
@@ -46,7 +47,7 @@ const char* const kTokens = "[[1, 2, 3, 4, 5], [9, 8, 7], [20, 30, 40, 50]]";
 
 // The mean negative log-likelihood, by autograd over LibTorch's own sum.
 TEST_F(TokenTrainingTest, LossAndGradientAreThoseOfTheMeanNegativeLogLikelihood) {
-  const Arm a = arm(kTokens);
+  const CaseArm a = arm(kTokens);
   TokenTraining training(a);
   Told told;
   training.step(0, told);

@@ -1,4 +1,4 @@
-#include "harness/workload/held_parameters.h"
+#include "harness/execution/held_parameters.h"
 
 #include "harness/base/error.h"
 

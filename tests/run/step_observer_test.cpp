@@ -12,8 +12,9 @@
 #include "harness/dispatch/device_error.h"
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
+#include "harness/run/in_process_arm.h"
 #include "tests/base/message_of.h"
-#include "tests/observe/graphless_workload.h"
+#include "tests/run/graphless_workload.h"
 
 namespace samebits {
 namespace {
@@ -31,7 +32,7 @@ class Memory : public ObservationSink {
 class Failing : public testing::GraphlessWorkload {
  public:
   explicit Failing(std::function<void()> fail) : fail_(std::move(fail)) {}
-  StepOutcome step(int64_t, Observer& observer) override {
+  std::string step(int64_t, Observer& observer) override {
     observer.begin_phase("train");
     observer.observe("loss", at::scalar_tensor(1.0f));
     fail_();
@@ -46,7 +47,7 @@ std::string failure_of(const std::function<void()>& fail) {
   Memory sink;
   Failing workload(fail);
   StepObserver observer(sink, Level::kStep);
-  const std::string message = message_of<RunError>([&] { observer.run(workload, 3); });
+  const std::string message = message_of<RunError>([&] { run_step(workload, 3, observer); });
   EXPECT_EQ(sink.observations.size(), 1U);  // what was seen before is kept
   return message;
 }
@@ -115,13 +116,13 @@ TEST(StepObserverTest, BadInputStaysBadInput) {
   Memory sink;
   Failing workload([] { throw InputError("case", "a", "b"); });
   StepObserver observer(sink, Level::kStep);
-  EXPECT_THROW(observer.run(workload, 0), InputError);
+  EXPECT_THROW(run_step(workload, 0, observer), InputError);
 }
 
 // A captured program below autograd, as trainers are.
 class Captured : public testing::GraphlessWorkload {
  public:
-  StepOutcome step(int64_t, Observer& observer) override {
+  std::string step(int64_t, Observer& observer) override {
     observer.begin_phase("train");
     program_({at::ones({2, 3})});
     return {};
@@ -142,7 +143,7 @@ TEST(StepObserverTest, ATraceKeepsItsMarksForWhenItRuns) {
   Memory sink;
   Captured workload;
   StepObserver observer(sink, Level::kOp);
-  for (const int64_t step : {0, 1}) observer.run(workload, step);
+  for (const int64_t step : {0, 1}) run_step(workload, step, observer);
   ASSERT_EQ(sink.observations.size(), 2U);
   const at::Tensor twos = at::full({2, 3}, 2.0f);
   EXPECT_EQ(sink.observations[1],
@@ -153,7 +154,7 @@ TEST(StepObserverTest, ATraceKeepsItsMarksForWhenItRuns) {
 class OnACard : public testing::GraphlessWorkload {
  public:
   explicit OnACard(at::Tensor value) : value_(std::move(value)) {}
-  StepOutcome step(int64_t, Observer& observer) override {
+  std::string step(int64_t, Observer& observer) override {
     observer.begin_phase("train");
     at::empty({int64_t{64} << 20}, at::TensorOptions().dtype(at::kByte).device(at::kCUDA));
     observer.observe("x", value_.to(at::kCUDA));
@@ -170,7 +171,7 @@ TEST(StepObserverTest, ACardDigestsAsTheCpuDoesAndItsPeakIsThatOfItsTensors) {
   Memory sink;
   OnACard workload(value);
   StepObserver observer(sink, Level::kStep, DeviceKind::kCuda);
-  const StepRecord record = observer.run(workload, 0);
+  const StepRecord record = run_step(workload, 0, observer);
   ASSERT_EQ(sink.observations.size(), 1U);
   EXPECT_EQ(sink.observations[0],
             observe_tensor(0, "train", 0, "x", Dtype::bfloat16, {10, 100}, value.const_data_ptr()));

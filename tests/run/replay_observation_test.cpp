@@ -7,8 +7,9 @@
 
 #include "harness/kernels/device.h"
 #include "harness/observe/step_observer.h"
+#include "harness/run/in_process_arm.h"
 #include "harness/workload/engine.h"
-#include "tests/observe/graphless_workload.h"
+#include "tests/run/graphless_workload.h"
 #include "tests/support/random_model.h"
 
 namespace samebits {
@@ -24,7 +25,7 @@ class Rollout : public testing::GraphlessWorkload {
  public:
   Rollout(Engine& engine, const std::vector<Request>& requests)
       : engine_(engine), requests_(requests) {}
-  StepOutcome step(int64_t, Observer& observer) override {
+  std::string step(int64_t, Observer& observer) override {
     observer.begin_phase("rollout");
     engine_.generate(requests_, {/*seed=*/7, /*max_new_tokens=*/5, /*temperature=*/1.0, 0, 1.0},
                      &observer);
@@ -54,7 +55,7 @@ struct Seen {
   int64_t nodes = 0;  // that the executor ran
 };
 
-Seen observe(int64_t tp, const GeneratorMode& mode, size_t longest, Level level = Level::kOp,
+Seen observe(int64_t tp, const Mode& mode, size_t longest, Level level = Level::kOp,
              DeviceKind device = DeviceKind::kCpu) {
   const TensorParallel parallel = tp == 1 ? TensorParallel() : TensorParallel(make_local_mesh(tp));
   Weights weights = random_weights(small_config(), 3);
@@ -66,16 +67,15 @@ Seen observe(int64_t tp, const GeneratorMode& mode, size_t longest, Level level 
   const std::vector<Request> requests = requests_of(longest);
   Rollout rollout(engine, requests);
   MemorySink sink;
-  StepObserver(sink, level, device).run(rollout, 0);
+  StepObserver observer(sink, level, device);
+  run_step(rollout, 0, observer);
   Seen run{std::move(sink.observations)};
-  for (const auto& [name, count] : engine.runner().witness()) {
-    if (name == "generator.replays") run.replays = count;
-    if (name == "generator.nodes") run.nodes = count;
-  }
+  run.replays = engine.runner().witness().replays;
+  run.nodes = engine.runner().witness().nodes;
   return run;
 }
 
-GeneratorMode mode(Execution execution, std::vector<GraphPass> passes = {}) {
+Mode mode(Execution execution, std::vector<GraphPass> passes = {}) {
   return {execution, GuardPolicy::kKeep, std::move(passes), {}, /*buckets=*/{3, 4, 11}};
 }
 

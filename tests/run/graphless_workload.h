@@ -4,11 +4,10 @@
 
 namespace samebits::testing {
 
-// A workload that captures nothing.
+// A workload that executes nothing in a mode.
 class GraphlessWorkload : public Workload {
  public:
-  std::vector<std::string> saved_graphs() const override { return {}; }
-  std::vector<GuardRecord> guards() const override { return {}; }
+  std::vector<const ProgramRecord*> programs() const override { return {}; }
 };
 
 }  // namespace samebits::testing

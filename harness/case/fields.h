@@ -1,0 +1,276 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/case/case.h"
+
+// Every key of a case, once: its name, where its value lies, what it may be, and a sentence for
+// whoever writes one. The reader, the writer, overrides and the schema visit the same list:
+//
+//   visitor({key, description, traits}, value, rule)
+//
+// Only relations, whose keys depend on each other, are spelled out by each (case_relation.h).
+namespace samebits::fields {
+
+// ---- Rules: what a value may be -----------------------------------------------------------------
+struct Flag {};
+struct Integer {
+  int64_t min;
+  int64_t max = std::numeric_limits<int64_t>::max();
+};
+struct Number {
+  double min;
+  bool min_included = true;
+  double max = std::numeric_limits<double>::infinity();
+  bool max_included = false;
+};
+struct Text {
+  bool is_lower_case = false;
+};
+struct Path {};  // of a file or folder: absolute, or relative to the case's file
+template <class T>
+struct Choice {
+  Names<T> names;
+  std::vector<std::string> to_come = {};  // words that are planned, and refused as such
+};
+template <class Rule>
+struct List {
+  Rule element;
+  size_t min_size = 0;
+  bool is_ascending = false;
+};
+struct Pair {  // an array of two
+  Number element;
+};
+struct Object {};    // whose own keys are visited
+struct Sync {};      // SyncSettings: a word, or an object of one key
+struct OnPolicy {};  // std::optional<Relation>, of an arm's own two sides
+
+// ---- Keys ---------------------------------------------------------------------------------------
+struct Field {
+  std::string key;
+  std::string description = "";  // for the schema
+  unsigned traits = 0;
+};
+constexpr unsigned kRequired = 1;
+// Came after the first goldens: written only where it is not the default, so that older settings
+// keep their digest.
+constexpr unsigned kLater = 2;
+constexpr unsigned kArmOnly = 4;  // no key of the case as a whole
+
+// Beyond it a count of steps, samples or tokens is a slip of the pen.
+constexpr Integer kCount{1, 1'000'000};
+
+template <class V>
+void visit_fields(V& v, NumericsSettings& s) {
+  v({"platform"}, s.platform, Choice<std::string>{{{"sm90", "sm90"}}});
+  v({"dtype"}, s.dtype,
+    Choice<Dtype>{{{"bfloat16", Dtype::bfloat16}, {"float32", Dtype::float32}}});
+  v({"attention", "samebits's own kernel, or LibTorch's."}, s.attention,
+    Choice<AttentionKernel>{names_of(s.attention)});
+  v({"batch_invariant", "false: plain LibTorch kernels."}, s.batch_invariant, Flag{});
+  v({"tp_invariant"}, s.tp_invariant, Flag{});
+  v({"fused_rounding", "Rounds where a fusing compiler would: the negative control."},
+    s.fused_rounding, Flag{});
+}
+
+template <class V>
+void visit_fields(V& v, MeshSettings& s) {
+  v({"kind"}, s.kind, Choice<std::string>{{{"local", "local"}}, {"gloo", "nccl"}});
+  v({"tp"}, s.tp, Integer{1, 1024});
+  v({"gathered_size",
+     "What redistribute takes an all-gather of shards to hold: always narrowed to the whole's "
+     "size, "
+     "or, as torch.distributed.tensor did up to 2.11, only where the size does not divide.",
+     kLater},
+    s.gathered_size, Choice<GatheredSize>{names_of(s.gathered_size)});
+}
+
+template <class V>
+void visit_fields(V& v, PromptSettings& s) {
+  v({"prompt", "", kRequired}, s.prompt, Text{});
+  v({"answer", "Looked for in the lower-cased completion.", kRequired}, s.answer,
+    Text{.is_lower_case = true});
+}
+
+template <class V>
+void visit_fields(V& v, OptimizerSettings& s) {
+  v({"lr"}, s.lr, Number{0});
+  v({"betas"}, s.betas, Pair{{0, true, 1, false}});
+  v({"eps"}, s.eps, Number{0, false});
+  v({"weight_decay"}, s.weight_decay, Number{0});
+  v({"clip_norm"}, s.clip_norm, Number{0, false});
+  v({"master"}, s.master, Choice<bool>{{{"float32", true}, {"none", false}}});
+  v({"state",
+     "Of the moments. bfloat16 rounds after every operation, as torch's AdamW does on parameters "
+     "in "
+     "it; it needs master \"none\" and a model in bfloat16.",
+     kLater},
+    s.state, Choice<Dtype>{{{"bfloat16", Dtype::bfloat16}, {"float32", Dtype::float32}}});
+}
+
+template <class V>
+void visit_fields(V& v, LossSettings& s) {
+  v({"clip"}, s.clip, Number{0});
+  v({"entropy"}, s.entropy, Number{0});
+  v({"kl"}, s.kl, Number{0});
+  v({"kl_reference",
+     "What the KL term measures from: the logprobs that the generator reported, or those of the "
+     "weights that the run began with.",
+     kLater},
+    s.kl_reference, Choice<KlReference>{names_of(s.kl_reference)});
+}
+
+template <class V>
+void visit_fields(V& v, AdvantageSettings& s) {
+  v({"temperature"}, s.temperature, Number{0, false});
+  v({"baseline"}, s.baseline, Choice<Baseline>{names_of(s.baseline)});
+  v({"normalize",
+     "Rewards before the advantages: as they are, or (r - mean) / std over their group or over the "
+     "whole step, std without bias, (r - mean) alone where it is at most 1e-8.",
+     kLater},
+    s.normalize, Choice<Normalize>{names_of(s.normalize)});
+}
+
+template <class V>
+void visit_fields(V& v, WorkloadSettings& s) {
+  v({"name"}, s.kind, Choice<WorkloadKind>{names_of(s.kind), {"ops"}});
+  v({"group"}, s.group, kCount);
+  v({"max_new_tokens"}, s.max_new_tokens, kCount);
+  v({"temperature", "0 is greedy."}, s.temperature, Number{0});
+  v({"top_k", "0 is off."}, s.top_k, Integer{0, kCount.max});
+  v({"top_p", "1 is off. It counts the probabilities of all ids, also beside top_k."}, s.top_p,
+    Number{0, false, 1, true});
+  v({"prompts"}, s.prompts, List<Object>{{}, 1});
+  v({"max_batch_tokens"}, s.max_batch_tokens, kCount);
+  v({"block_size"}, s.block_size, kCount);
+  v({"optimizer"}, s.optimizer, Object{});
+  v({"loss"}, s.loss, Object{});
+  v({"advantage"}, s.advantage, Object{});
+  v({"sequences",
+     "Of workload train: sequences of a step, 8 by default; the file begins anew at its end.",
+     kLater},
+    s.sequences, kCount);
+  v({"updates",
+     "Optimizer steps over one rollout. From the second on, the trainer has left the policy that "
+     "it "
+     "sampled from.",
+     kLater},
+    s.updates, kCount);
+  v({"sync",
+     "When the trainer's weights reach the generator: after every step (the default), never, some "
+     "steps late, or all but those whose names match a pattern (* is any text).",
+     kLater},
+    s.sync, Sync{});
+  v({"draws",
+     "What keys a sample's random numbers beside the seed: its number in the run (the default), in "
+     "the step (each step draws the same), or in its prompt's group (so does each prompt).",
+     kLater},
+    s.draws, Choice<Draws>{names_of(s.draws)});
+  v({"untied_head",
+     "Which side has an output head of its own where the checkpoint ties it to the embedding: the "
+     "sync cannot bring it over.",
+     kLater},
+    s.untied_head, Choice<UntiedHead>{names_of(s.untied_head)});
+  v({"tokens",
+     "Of workload train: a file of token ids, a JSON list of lists, each of 2 tokens or more: "
+     "absolute, or relative to the folder of this file.",
+     kLater},
+    s.tokens, Path{});
+}
+
+template <class V>
+void visit_fields(V& v, Repeats& s) {
+  v({"weights", "Why no weight of the trainer need move, such as lr 0.", kLater}, s.weights,
+    Text{});
+  v({"rollouts",
+     "Why the completions and logprobs of a step may be those of the step before, such as greedy "
+     "decoding.",
+     kLater},
+    s.rollouts, Text{});
+}
+
+// In the order in which settings are written, which is part of their digest.
+template <class V>
+void visit_fields(V& v, CaseArm& s) {
+  v({"model",
+     "Folder of a Hugging Face checkpoint: absolute, or relative to the folder of this file.",
+     kRequired},
+    s.model, Path{});
+  v({"seed"}, s.seed, Integer{0});
+  v({"steps"}, s.steps, kCount);
+  v({"timeout_s"}, s.timeout_s, Number{0, false});
+  v({"numerics"}, s.numerics, Object{});
+  v({"mesh"}, s.mesh, Object{});
+  v({"workload"}, s.workload, Object{});
+  v({"generator", "", kArmOnly}, s.generator.execution, Choice<Execution>{names_of(Execution())});
+  v({"trainer", "", kArmOnly}, s.trainer.execution,
+    Choice<Execution>{{{"eager", Execution::kEager}, {"captured", Execution::kCaptured}},
+                      {"piecewise", "full_graph", "persistent"}});
+  v({"guards", "", kArmOnly}, s.generator.guards, Choice<GuardPolicy>{names_of(GuardPolicy())});
+  v({"device", "", kLater}, s.device, Choice<DeviceKind>{names_of(s.device)});
+  v({"nonfinite",
+     "A NaN or infinity in a loss, reward, logprob, norm or weight: fails the arm (the default), "
+     "or "
+     "is accepted.",
+     kLater},
+    s.nonfinite, Choice<Nonfinite>{names_of(s.nonfinite)});
+  v({"on_policy",
+     "What must hold between the logprobs that an arm's generator reported and those that its "
+     "trainer finds of the same tokens. Without the key: bit_exact where the numerics are "
+     "batch-invariant, else none.",
+     kLater},
+    s.on_policy, OnPolicy{});
+  v({"repeats",
+     "A step that repeats the one before proves nothing, and fails its arm, unless a reason stands "
+     "here.",
+     kLater},
+    s.repeats, Object{});
+  v({"passes",
+     "Over the graph of a generator that is not eager, in this order. drop_roundings is a negative "
+     "control.",
+     kLater | kArmOnly},
+    s.generator.passes, List<Choice<GraphPass>>{{names_of(GraphPass())}});
+  v({"graph",
+     "A saved graph that a generator that is not eager runs instead of tracing: absolute, or "
+     "relative to the folder of this file.",
+     kLater | kArmOnly},
+    s.generator.graph, Path{});
+  v({"buckets",
+     "Token counts that replays are captured for, ascending. The largest holds every step that is "
+     "replayed: of max_batch_tokens in a piecewise arm, of one token a sequence in a full_graph or "
+     "persistent arm. Without the key: 1, 2, 4, then every 8 up to max_batch_tokens.",
+     kLater},
+    s.generator.buckets, List<Integer>{kCount, 1, /*is_ascending=*/true});
+}
+
+// ---- The keys alone -----------------------------------------------------------------------------
+struct FieldCollector {
+  std::vector<Field> fields;
+  template <class T, class Rule>
+  void operator()(const Field& field, T&, const Rule&) {
+    fields.push_back(field);
+  }
+};
+
+template <class T>
+std::vector<Field> fields_of() {
+  FieldCollector collector;
+  T value;
+  visit_fields(collector, value);
+  return collector.fields;
+}
+
+template <class T>
+std::vector<std::string> keys_of() {
+  std::vector<std::string> keys;
+  for (const Field& field : fields_of<T>()) keys.push_back(field.key);
+  return keys;
+}
+
+}  // namespace samebits::fields

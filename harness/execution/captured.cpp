@@ -1,0 +1,37 @@
+#include "harness/execution/captured.h"
+
+#include <utility>
+
+#include "harness/execution/run_passes.h"
+
+namespace samebits {
+
+GraphProgram::GraphProgram(const Mode& mode, ProgramSpec spec)
+    : ExecutedProgram(mode, spec),
+      parameters_(spec.model),
+      captured_(program(), std::move(spec.dynamic_dims), mode.guards, spec.level) {
+  captured_.set_transform(
+      [passes = mode.passes](ir::Graph graph) { return run_passes(std::move(graph), passes); });
+  if (spec.graph) captured_.add_graph(run_passes(*std::move(spec.graph), mode.passes));
+}
+
+std::vector<at::Tensor> GraphProgram::run(const std::vector<at::Tensor>& inputs, ReplayDigests*) {
+  check_parameters();
+  return captured_(on_device(inputs));
+}
+
+Witness GraphProgram::witness() const {
+  const CaptureWitness counted = captured_.witness();
+  Witness witness;
+  // Tracing enters the program without computing; every other entry is eager work.
+  witness.eager_calls = entries() - counted.traces;
+  witness.traces = counted.traces;
+  witness.runs = counted.runs;
+  witness.nodes = counted.nodes_executed;
+  witness.guards_checked = counted.guards_checked;
+  witness.guards_false = counted.guards_false;
+  witness.loads = counted.loads;
+  return witness;
+}
+
+}  // namespace samebits

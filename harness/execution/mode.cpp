@@ -1,0 +1,11 @@
+#include "harness/execution/mode.h"
+
+namespace samebits {
+
+std::string describe(const Mode& mode) {
+  std::string text = to_string(mode.execution);
+  if (mode.is_traced() && mode.guards == GuardPolicy::kDrop) text += ", no guards";
+  return text;
+}
+
+}  // namespace samebits

@@ -1,0 +1,89 @@
+#include "harness/execution/witness.h"
+
+namespace samebits {
+namespace {
+
+struct Counter {
+  const char* name;
+  int64_t Witness::*value;
+  bool (*is_of)(const Mode& mode);
+};
+
+bool every(const Mode&) { return true; }
+bool traced(const Mode& mode) { return mode.is_traced(); }
+bool loaded(const Mode& mode) { return mode.is_traced() && !mode.graph.empty(); }
+bool replayed(const Mode& mode) { return mode.is_replayed(); }
+bool persistent(const Mode& mode) { return mode.execution == Execution::kPersistent; }
+
+// In the order of files.
+constexpr Counter kCounters[] = {
+    {"eager_calls", &Witness::eager_calls, every},
+    {"traces", &Witness::traces, traced},
+    {"runs", &Witness::runs, traced},
+    {"nodes", &Witness::nodes, traced},
+    {"guards_checked", &Witness::guards_checked, traced},
+    {"guards_false", &Witness::guards_false, traced},
+    {"loads", &Witness::loads, loaded},
+    {"captures", &Witness::captures, replayed},
+    {"replays", &Witness::replays, replayed},
+    {"launches", &Witness::launches, replayed},
+    {"eager_operators", &Witness::eager_operators, replayed},
+    {"replay_dispatcher_calls", &Witness::replay_dispatcher_calls, replayed},
+    {"replay_allocations", &Witness::replay_allocations, replayed},
+    {"persistent_steps", &Witness::persistent_steps, persistent},
+    {"stages", &Witness::stages, persistent},
+};
+
+}  // namespace
+
+Witness& Witness::operator+=(const Witness& other) {
+  for (const Counter& each : kCounters) this->*each.value += other.*each.value;
+  return *this;
+}
+
+Counters counters_of(const Witness& witness, const std::string& name, const Mode& mode) {
+  Counters counters;
+  for (const Counter& each : kCounters) {
+    if (each.is_of(mode)) counters.emplace_back(name + "." + each.name, witness.*each.value);
+  }
+  return counters;
+}
+
+Witness witness_from(const Counters& counters, const std::string& name) {
+  Witness witness;
+  for (const auto& [counter, count] : counters) {
+    for (const Counter& each : kCounters) {
+      if (counter == name + "." + each.name) witness.*each.value = count;
+    }
+  }
+  return witness;
+}
+
+Counters growth_of(const Counters& before, const Counters& after) {
+  Counters growth = after;
+  for (size_t i = 0; i < growth.size(); ++i) growth[i].second -= before[i].second;
+  return growth;
+}
+
+std::string witness_failure(const Witness& growth, const std::string& name, const Mode& mode) {
+  const std::string should = "its " + name + " should ";
+  const std::string calls = std::to_string(growth.eager_calls) + " eager calls";
+  if (!mode.is_replayed()) {
+    const bool is_eager = mode.execution == Execution::kEager;
+    const bool ran =
+        is_eager ? growth.eager_calls > 0 : growth.nodes > 0 && growth.eager_calls == 0;
+    if (ran) return "";
+    return should + "run " + to_string(mode.execution) + ", but " + std::to_string(growth.nodes) +
+           " nodes and " + calls + " ran";
+  }
+  const std::string replays = std::to_string(growth.replays) + " replays";
+  if (mode.execution == Execution::kPersistent && growth.stages == 0 && growth.replays > 0) {
+    return should + "run stages, but none ran in " + replays;
+  }
+  const int64_t beside = growth.replay_dispatcher_calls + growth.replay_allocations;
+  if (growth.replays > 0 && growth.eager_calls == 0 && beside == 0) return "";
+  return should + "replay graphs, but " + replays + ", " + calls + " and, during replays, " +
+         std::to_string(beside) + " dispatcher calls and allocations ran";
+}
+
+}  // namespace samebits

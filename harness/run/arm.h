@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "harness/case/case.h"
+#include "harness/execution/program.h"
+#include "harness/observe/arm_recorder.h"
+#include "harness/observe/step_observer.h"
+#include "harness/run/watchdog.h"
+
+namespace samebits {
+
+// An arm that runs. Its steps are asked for in order; what they show goes into the arm's recorder
+// as it happens, so that an arm that breaks leaves what it had seen.
+class Arm {
+ public:
+  virtual ~Arm() = default;
+
+  // Makes everything that the steps need. Throws InputError for what its settings cannot do, and
+  // RunError, in one line that names the arm, for what breaks.
+  virtual void prepare() = 0;
+
+  // Runs the next step: observations go to the recorder, costs and the witness into the record.
+  // RunError in one line that names arm, step, rank and phase.
+  virtual StepRecord step() = 0;
+
+  // Of what ran so far.
+  virtual std::vector<GuardRecord> guards() const = 0;
+  virtual std::vector<std::string> saved_graphs() const = 0;
+
+  // Gives back what prepare() made.
+  virtual void stop() = 0;
+};
+
+// An arm of this process. `recorder` and `activity`, which is told where the arm stands, are
+// borrowed.
+std::unique_ptr<Arm> make_arm(const CaseArm& settings, Level level, ArmRecorder& recorder,
+                              Activity& activity);
+
+}  // namespace samebits

@@ -1,0 +1,67 @@
+#include "harness/execution/witness.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace samebits {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+
+std::string failure(Execution execution, const Witness& growth) {
+  return witness_failure(growth, "trainer", {execution});
+}
+
+TEST(WitnessTest, AnEagerProgramMustComputeItself) {
+  EXPECT_EQ(failure(Execution::kEager, {.eager_calls = 8}), "");
+  EXPECT_THAT(failure(Execution::kEager, {}), HasSubstr("its trainer should run eager"));
+  EXPECT_THAT(failure(Execution::kEager, {.nodes = 9}),
+              HasSubstr("should run eager, but 9 nodes and 0 eager calls ran"));
+}
+
+TEST(WitnessTest, ACapturedProgramMustNotComputeItself) {
+  EXPECT_EQ(failure(Execution::kCaptured, {.nodes = 9}), "");
+  EXPECT_THAT(failure(Execution::kCaptured, {.eager_calls = 1}),
+              HasSubstr("its trainer should run captured, but 0 nodes and 1 eager calls ran"));
+  EXPECT_NE(failure(Execution::kCaptured, {.eager_calls = 1, .nodes = 9}), "");
+  EXPECT_NE(failure(Execution::kCaptured, {}), "");
+}
+
+TEST(WitnessTest, AReplayedProgramMustReplayAndDoNothingBeside) {
+  for (const Execution execution : {Execution::kPiecewise, Execution::kFullGraph}) {
+    EXPECT_EQ(failure(execution, {.replays = 3}), "");
+    EXPECT_THAT(failure(execution, {.nodes = 9}), HasSubstr("should replay graphs"));
+    EXPECT_NE(failure(execution, {.eager_calls = 1, .replays = 3}), "");
+    EXPECT_NE(failure(execution, {.replays = 3, .replay_dispatcher_calls = 1}), "");
+    EXPECT_NE(failure(execution, {.replays = 3, .replay_allocations = 1}), "");
+  }
+}
+
+TEST(WitnessTest, APersistentProgramNeedsStages) {
+  EXPECT_EQ(failure(Execution::kPersistent, {.replays = 3, .stages = 36}), "");
+  EXPECT_THAT(failure(Execution::kPersistent, {.replays = 3}), HasSubstr("none ran in 3 replays"));
+  EXPECT_THAT(failure(Execution::kPersistent, {.stages = 36}), HasSubstr("should replay graphs"));
+}
+
+TEST(WitnessTest, CountersOfAModeGoToFilesAndBack) {
+  EXPECT_THAT(counters_of({.eager_calls = 2, .nodes = 9}, "generator", {}),
+              ElementsAre(Pair("generator.eager_calls", 2)));
+  const Witness counted{.traces = 1, .runs = 4, .nodes = 36, .guards_checked = 5};
+  const Mode captured{Execution::kCaptured};
+  const Counters counters = counters_of(counted, "generator", captured);
+  EXPECT_EQ(counters.size(), 6U);
+  const Witness back = witness_from(counters, "generator");
+  EXPECT_EQ(counters_of(back, "generator", captured), counters);
+  EXPECT_EQ(witness_from(counters, "trainer").nodes, 0);
+}
+
+TEST(WitnessTest, AModeSaysItselfInWords) {
+  EXPECT_EQ(describe({}), "eager");
+  EXPECT_EQ(describe({Execution::kEager, GuardPolicy::kDrop}), "eager");
+  EXPECT_EQ(describe({Execution::kPiecewise, GuardPolicy::kDrop}), "piecewise, no guards");
+}
+
+}  // namespace
+}  // namespace samebits
