@@ -26,7 +26,7 @@ inline std::unique_ptr<Qwen3> tiny_model(int64_t tp,
   arm.model = "cases/models/tiny";
   arm.mesh.tp = tp;
   arm.mesh.gathered_size = gathered_size;
-  return make_model(arm, make_parallel(arm));
+  return make_model(arm, arm.generator, make_parallel(arm));
 }
 
 inline std::unique_ptr<Qwen3> model_of_100_million(int64_t tp) {

@@ -64,6 +64,15 @@ void read_value(const JsonReader& json, T& value, const Object&) {
   read_fields(json, value);
 }
 
+void read_value(const JsonReader& json, std::optional<NumericsSettings>& value, const Over& rule) {
+  NumericsSettings numerics = rule.base;
+  read_fields(json, numerics);
+  if (numerics.dtype != rule.base.dtype) {
+    json.required("dtype").fail("another dtype than the arm's", "one dtype on both sides");
+  }
+  value = numerics;
+}
+
 void read_value(const JsonReader& json, std::array<double, 2>& value, const Pair& rule) {
   const std::vector<JsonReader> elements = json.array();
   if (elements.size() != 2) json.fail(json.shown(), "two numbers in [0, 1)");
@@ -102,6 +111,12 @@ void read_value(const JsonReader& json, std::optional<Relation>& relation, const
   relation = read_on_policy(json);
 }
 
+// What the object form says beside its mode is read once the arm is known (read_side).
+void read_value(const JsonReader& json, SideSettings& side, const Side& rule) {
+  const bool is_object = json.value().is_object();
+  read_value(is_object ? json.required("mode") : json, side.execution, rule.modes);
+}
+
 // ---- Objects ------------------------------------------------------------------------------------
 class FieldReader {
  public:
@@ -123,6 +138,23 @@ void read_fields(const JsonReader& json, T& value) {
   visit_fields(reader, value);
 }
 
+// The object form of a side, after the arm's own keys.
+void read_side(const JsonReader& arm_json, const std::string& name, const Side& rule,
+               SideSettings& side) {
+  const auto json = arm_json.optional(name);
+  if (!json || !json->value().is_object()) return;
+  FieldCollector known;
+  visit_side(known, side, rule);
+  json->object(known.keys());
+  for (const std::string key : {"passes", "graph"}) {
+    if (rule.is_generator && json->optional(key) && arm_json.optional(key)) {
+      json->required(key).fail(key + " in the arm and in its generator", "one of the two");
+    }
+  }
+  FieldReader reader(*json);
+  visit_side(reader, side, rule);
+}
+
 // ---- What no single value shows -----------------------------------------------------------------
 void check_optimizer(const JsonReader& json, const CaseArm& arm) {
   if (arm.workload.optimizer.state != Dtype::bfloat16) return;
@@ -135,34 +167,26 @@ void check_optimizer(const JsonReader& json, const CaseArm& arm) {
   }
 }
 
-// Every step that is replayed must find a bucket.
-void check_largest_bucket(const JsonReader& json, const CaseArm& arm) {
-  const std::vector<int64_t>& buckets = arm.generator.buckets;
-  if (buckets.empty()) return;
-  const WorkloadSettings& workload = arm.workload;
-  const auto sequences = static_cast<int64_t>(workload.prompts.size()) * workload.group;
-  const auto require = [&](int64_t least, const std::string& what) {
-    if (buckets.back() >= least) return;
-    json.required("buckets").fail("a largest bucket of " + std::to_string(buckets.back()),
-                                  "at least " + std::to_string(least) + ", " + what);
-  };
-  const bool decodes_all = sequences <= workload.max_batch_tokens;
-  if (arm.generator.is_replayed_whole() && decodes_all) {
-    require(sequences, "the sequences that decode at once");
-  } else if (arm.generator.is_replayed()) {
-    require(workload.max_batch_tokens, "the workload's max_batch_tokens");
-  }
-}
-
 // Every execution but eager has a graph.
 void check_graph_keys(const JsonReader& json, const CaseArm& arm) {
-  if (arm.generator.is_traced()) return;
-  for (const char* name : {"passes", "graph"}) {
-    if (auto key = json.optional(name)) {
-      key->fail(key->shown() + " with a generator that is eager",
-                "generator \"captured\", \"piecewise\", \"full_graph\" or \"persistent\"");
+  const auto refuse = [&](const JsonReader& in, const std::string& side, const std::string& modes) {
+    for (const char* name : {"passes", "graph"}) {
+      if (auto key = in.optional(name)) {
+        key->fail(key->shown() + " with a " + side + " that is eager", side + " " + modes);
+      }
     }
+  };
+  const auto refuse_in = [&](const std::string& side, const std::string& modes) {
+    const auto object = json.optional(side);
+    if (object && object->value().is_object()) refuse(*object, side, modes);
+  };
+  const std::string modes =
+      "\"captured\", \"piecewise\", \"full_graph\", \"full_and_piecewise\" or \"persistent\"";
+  if (!arm.generator.is_traced()) {
+    refuse(json, "generator", modes);
+    refuse_in("generator", modes);
   }
+  if (!arm.trainer.is_traced()) refuse_in("trainer", "\"captured\"");
 }
 
 void check_training(const JsonReader& json, const CaseArm& arm) {
@@ -199,9 +223,10 @@ CaseArm read_arm(const JsonReader& json, const std::string& name,
   FieldReader reader(json);
   visit_fields(reader, arm);
   arm.trainer.guards = arm.generator.guards;
+  read_side(json, "generator", generator_rule(arm), arm.generator);
+  read_side(json, "trainer", trainer_rule(arm), arm.trainer);
   check_optimizer(json, arm);
   check_graph_keys(json, arm);
-  check_largest_bucket(json, arm);
   check_training(json, arm);
   if (auto key = json.optional("command")) {
     key->fail(key->shown(), "no command (an arm that is another program is not there yet)");

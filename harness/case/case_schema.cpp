@@ -111,6 +111,19 @@ class SchemaWriter {
          {Json{{"enum", {"every", "never"}}}, object_with("late", schema_of("", sync.late, kCount)),
           object_with("except", schema_of("", sync.except, List<Text>{{}, 1}))}}};
   }
+  Json schema_of(const std::string& key, std::optional<NumericsSettings>&, const Over& rule) {
+    NumericsSettings numerics = rule.base;
+    return schema_of(key, numerics, Object{});
+  }
+  Json schema_of(const std::string& key, SideSettings& side, const Side& rule) {
+    SchemaWriter object(definitions_);
+    visit_side(object, side, rule);
+    return {{"oneOf",
+             {schema_of(key, side.execution, rule.modes), Json{{"type", "object"},
+                                                               {"additionalProperties", false},
+                                                               {"properties", object.properties},
+                                                               {"required", object.required}}}}};
+  }
   template <class T>
   Json schema_of(const std::string&, T&, const OnPolicy&) {
     return on_policy_schema();

@@ -50,6 +50,18 @@ Json json_from_value(std::optional<Relation>& relation, const OnPolicy&) {
   return json;
 }
 
+// The arm's own keys say the rest of its generator.
+Json json_from_value(SideSettings& side, const Side& rule) {
+  const std::string mode = name_in(rule.modes.names, side.execution);
+  Json json = {{"mode", mode}};
+  if (!rule.is_generator && side.guards != rule.guards) json["guards"] = to_string(side.guards);
+  if (!rule.is_generator && !side.passes.empty()) {
+    json["passes"] = json_from_value(side.passes, passes_rule());
+  }
+  if (side.numerics) json["numerics"] = json_from_fields(*side.numerics);
+  return json.size() == 1 ? Json(mode) : json;
+}
+
 struct FieldWriter {
   Json json = Json::object();
   template <class T, class Rule>
@@ -90,10 +102,16 @@ std::string deciding_settings(const std::string& canonical) {
   for (const char* key : {"steps", "timeout_s", "nonfinite", "on_policy", "repeats"}) {
     settings.erase(key);
   }
-  const Json& numerics = settings["numerics"];
-  if (numerics.at("batch_invariant") == true && numerics.at("attention") == "flash") {
-    settings.erase("device");
+  const auto is_contract = [](const Json& numerics) {
+    return numerics.at("batch_invariant") == true && numerics.at("attention") == "flash";
+  };
+  bool is_contracted = is_contract(settings["numerics"]);
+  for (const char* key : {"generator", "trainer"}) {
+    const Json& side = settings[key];
+    if (!side.is_object() || !side.contains("numerics")) continue;
+    is_contracted = is_contracted && is_contract(side.at("numerics"));
   }
+  if (is_contracted) settings.erase("device");
   return settings.dump();
 }
 

@@ -50,6 +50,18 @@ struct Pair {  // an array of two
 struct Object {};    // whose own keys are visited
 struct Sync {};      // SyncSettings: a word, or an object of one key
 struct OnPolicy {};  // std::optional<Relation>, of an arm's own two sides
+// SideSettings: the word of its mode, or an object of what visit_side() names. What the arm itself
+// says of its guards, passes, graph and buckets is said of its generator.
+struct Side {
+  Choice<Execution> modes;
+  bool is_generator;
+  GuardPolicy guards;         // the arm's
+  NumericsSettings numerics;  // likewise
+};
+// std::optional<NumericsSettings>: keys that are laid over the arm's.
+struct Over {
+  NumericsSettings base;
+};
 
 // ---- Keys ---------------------------------------------------------------------------------------
 struct Field {
@@ -195,6 +207,33 @@ void visit_fields(V& v, Repeats& s) {
     s.rollouts, Text{});
 }
 
+inline List<Choice<GraphPass>> passes_rule() { return {{names_of(GraphPass())}}; }
+inline List<Integer> buckets_rule() { return {kCount, 1, /*is_ascending=*/true}; }
+
+// The object form of a side.
+template <class V>
+void visit_side(V& v, SideSettings& s, const Side& rule) {
+  v({"mode", "", kRequired}, s.execution, rule.modes);
+  v({"passes", "Over its graph, in this order."}, s.passes, passes_rule());
+  v({"guards"}, s.guards, Choice<GuardPolicy>{names_of(s.guards)});
+  if (rule.is_generator) {
+    v({"graph"}, s.graph, Path{});
+    v({"buckets"}, s.buckets, buckets_rule());
+  }
+  v({"numerics", "Laid over the arm's, for this side alone."}, s.numerics, Over{rule.numerics});
+}
+
+inline Side generator_rule(const ArmSettings& arm) {
+  return {{names_of(Execution())}, /*is_generator=*/true, arm.generator.guards, arm.numerics};
+}
+inline Side trainer_rule(const ArmSettings& arm) {
+  return {{{{"eager", Execution::kEager}, {"captured", Execution::kCaptured}},
+           {"piecewise", "full_graph", "full_and_piecewise", "persistent"}},
+          /*is_generator=*/false,
+          arm.generator.guards,
+          arm.numerics};
+}
+
 // In the order in which settings are written, which is part of their digest.
 template <class V>
 void visit_fields(V& v, CaseArm& s) {
@@ -208,10 +247,16 @@ void visit_fields(V& v, CaseArm& s) {
   v({"numerics"}, s.numerics, Object{});
   v({"mesh"}, s.mesh, Object{});
   v({"workload"}, s.workload, Object{});
-  v({"generator", "", kArmOnly}, s.generator.execution, Choice<Execution>{names_of(Execution())});
-  v({"trainer", "", kArmOnly}, s.trainer.execution,
-    Choice<Execution>{{{"eager", Execution::kEager}, {"captured", Execution::kCaptured}},
-                      {"piecewise", "full_graph", "persistent"}});
+  v({"generator",
+     "The mode, or an object of the mode and what is this side's alone: passes, guards, graph, "
+     "buckets, numerics.",
+     kArmOnly},
+    s.generator, generator_rule(s));
+  v({"trainer",
+     "The mode of the trainer and the optimizer, or an object of the mode and what is this side's "
+     "alone: passes, guards, numerics.",
+     kArmOnly},
+    s.trainer, trainer_rule(s));
   v({"guards", "", kArmOnly}, s.generator.guards, Choice<GuardPolicy>{names_of(GuardPolicy())});
   v({"device", "", kLater}, s.device, Choice<DeviceKind>{names_of(s.device)});
   v({"nonfinite",
@@ -235,23 +280,28 @@ void visit_fields(V& v, CaseArm& s) {
      "Over the graph of a generator that is not eager, in this order. drop_roundings is a negative "
      "control.",
      kLater | kArmOnly},
-    s.generator.passes, List<Choice<GraphPass>>{{names_of(GraphPass())}});
+    s.generator.passes, passes_rule());
   v({"graph",
      "A saved graph that a generator that is not eager runs instead of tracing: absolute, or "
      "relative to the folder of this file.",
      kLater | kArmOnly},
     s.generator.graph, Path{});
   v({"buckets",
-     "Token counts that replays are captured for, ascending. The largest holds every step that is "
-     "replayed: of max_batch_tokens in a piecewise arm, of one token a sequence in a full_graph or "
-     "persistent arm. Without the key: 1, 2, 4, then every 8 up to max_batch_tokens.",
+     "Token counts that replays are captured for, ascending. A step of more tokens runs without a "
+     "replay. Without the key: 1, 2, 4, then every 8 up to 256 and every 16 above, up to "
+     "max_batch_tokens.",
      kLater},
-    s.generator.buckets, List<Integer>{kCount, 1, /*is_ascending=*/true});
+    s.generator.buckets, buckets_rule());
 }
 
 // ---- The keys alone -----------------------------------------------------------------------------
 struct FieldCollector {
   std::vector<Field> fields;
+  std::vector<std::string> keys() const {
+    std::vector<std::string> keys;
+    for (const Field& field : fields) keys.push_back(field.key);
+    return keys;
+  }
   template <class T, class Rule>
   void operator()(const Field& field, T&, const Rule&) {
     fields.push_back(field);
@@ -268,9 +318,10 @@ std::vector<Field> fields_of() {
 
 template <class T>
 std::vector<std::string> keys_of() {
-  std::vector<std::string> keys;
-  for (const Field& field : fields_of<T>()) keys.push_back(field.key);
-  return keys;
+  FieldCollector collector;
+  T value;
+  visit_fields(collector, value);
+  return collector.keys();
 }
 
 }  // namespace samebits::fields

@@ -31,7 +31,7 @@ size_t group_of(const Groups& groups, const std::string& arm) {
 Groups groups_of(const Case& c) {
   Groups groups;
   for (const CaseArm& arm : c.arms) {
-    if (arm.numerics.batch_invariant) groups.push_back({&arm});
+    if (is_contracted(arm)) groups.push_back({&arm});
   }
   for (const Relation& relation : c.relations) {
     if (relation.holds != Holds::kBitExact) continue;
@@ -133,7 +133,7 @@ std::vector<std::string> bless(const fs::path& golden_folder, const Case& c,
   std::vector<Golden> goldens;
   std::vector<std::string> lines;
   for (const CaseArm& arm : c.arms) {
-    if (arm.numerics.batch_invariant) continue;
+    if (is_contracted(arm)) continue;
     lines.push_back(arm.name + ": not blessed, plain LibTorch kernels promise no bits");
   }
   for (const std::vector<const CaseArm*>& group : groups_of(c)) {

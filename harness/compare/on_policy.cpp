@@ -65,8 +65,7 @@ std::string OnPolicy::text() const {
 Relation on_policy_rule(const CaseArm& arm) {
   if (arm.on_policy) return *arm.on_policy;
   Relation rule;
-  if (arm.numerics.batch_invariant && arm.numerics.attention == AttentionKernel::kFlash)
-    return rule;
+  if (is_contracted(arm)) return rule;
   rule.holds = Holds::kNothing;
   rule.reason = "its numerics are not batch-invariant";
   return rule;

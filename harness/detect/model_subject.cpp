@@ -97,7 +97,7 @@ Subject subject_of_arm(const ArmSettings& arm) {
   const int64_t hint = sizes.back() - 1;
   sizes.insert(sizes.end(), {33, 64});  // kernels that choose their tiles by rows choose others
   const int64_t block = arm.workload.block_size;
-  std::unique_ptr<Qwen3> model = make_model(arm, make_parallel(arm));
+  std::unique_ptr<Qwen3> model = make_model(arm, arm.generator, make_parallel(arm));
   KvCache cache(model->config(), arm.mesh.tp, (sizes.back() + block - 1) / block, block,
                 model->numerics().dtype, model->device());
   const auto generator =

@@ -10,13 +10,15 @@
 
 namespace samebits {
 
-enum class Execution { kEager, kCaptured, kPiecewise, kFullGraph, kPersistent };
+// kFullAndPiecewise is vLLM's default: full graphs for decode steps, pieces for the rest.
+enum class Execution { kEager, kCaptured, kPiecewise, kFullGraph, kFullAndPiecewise, kPersistent };
 
 inline const Names<Execution>& names_of(Execution) {
   static const Names<Execution> names = {{"eager", Execution::kEager},
                                          {"captured", Execution::kCaptured},
                                          {"piecewise", Execution::kPiecewise},
                                          {"full_graph", Execution::kFullGraph},
+                                         {"full_and_piecewise", Execution::kFullAndPiecewise},
                                          {"persistent", Execution::kPersistent}};
   return names;
 }
@@ -41,19 +43,23 @@ struct Mode {
   std::vector<GraphPass> passes = {};  // over every graph, in this order
   std::filesystem::path graph = {};    // run from this file instead of tracing; or ""
   // Of a replayed one: token counts that graphs are captured for; none: Buckets::up_to(tokens of a
-  // step).
+  // step). A call of more tokens runs node by node.
   std::vector<int64_t> buckets = {};
 
   // Whether a graph is captured of it.
   bool is_traced() const { return execution != Execution::kEager; }
-  // Whether calls are replays, of one graph each or of its pieces.
-  bool is_replayed_whole() const {
-    return execution == Execution::kFullGraph || execution == Execution::kPersistent;
+  // Whether calls are replays: some of the whole graph, some of its pieces.
+  bool replays_whole() const {
+    return execution == Execution::kFullGraph || execution == Execution::kFullAndPiecewise ||
+           execution == Execution::kPersistent;
   }
-  bool is_replayed() const { return execution == Execution::kPiecewise || is_replayed_whole(); }
+  bool replays_pieces() const {
+    return execution == Execution::kPiecewise || execution == Execution::kFullAndPiecewise;
+  }
+  bool is_replayed() const { return replays_whole() || replays_pieces(); }
 };
 
-// For a person: "eager", "captured, no guards".
+// For a person: "eager", "captured, no guards, fuse".
 std::string describe(const Mode& mode);
 
 }  // namespace samebits

@@ -11,7 +11,7 @@ namespace samebits {
 PersistentProgram::PersistentProgram(const Mode& mode, ProgramSpec spec)
     : ReplayedProgram(mode, std::move(spec)),
       progress_(at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(model().device()))) {
-  replayer().set_lowering([progress = progress_](const ir::Graph& graph) {
+  set_lowering([progress = progress_](const ir::Graph& graph) {
     return passes::lower_decode(graph, progress).graph;
   });
 }

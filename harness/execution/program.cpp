@@ -49,6 +49,7 @@ std::unique_ptr<ExecutedProgram> make_executed(const Mode& mode, ProgramSpec spe
       return std::make_unique<GraphProgram>(mode, std::move(spec));
     case Execution::kPiecewise:
     case Execution::kFullGraph:
+    case Execution::kFullAndPiecewise:
       return std::make_unique<ReplayedProgram>(mode, std::move(spec));
     case Execution::kPersistent:
       return std::make_unique<PersistentProgram>(mode, std::move(spec));

@@ -20,15 +20,17 @@
 
 namespace samebits {
 
-// How a program's calls become replays: one graph for each of some token counts, inputs padded.
+// How some of a program's calls become replays: one graph for each of some token counts, inputs
+// padded.
 struct ReplayForm {
   struct Extent {
     int64_t tokens;
     int64_t rows;  // of each output
   };
-  std::string name;                   // for messages
-  std::vector<BucketedInput> inputs;  // of one bucket
-  // Tokens and rows of a call; nothing where such a call is no replay: it runs node by node.
+  std::string name;                    // for messages
+  std::vector<std::string> splitting;  // operators that run between pieces; none: whole graphs
+  std::vector<BucketedInput> inputs;   // of one bucket
+  // Tokens and rows of a call; nothing where such a call is no replay in this form.
   std::function<std::optional<Extent>(const std::vector<at::Tensor>& inputs)> extent;
   int64_t max_tokens;                // of a call, for the buckets of a mode that names none
   std::shared_ptr<ReplayPool> pool;  // of all graphs that replay beside each other
@@ -41,8 +43,8 @@ struct ProgramSpec {
   Program program;                       // its own code
   std::vector<DynamicDim> dynamic_dims;  // of its inputs
   ModeLevel level = ModeLevel::kAboveAutograd;
-  std::optional<ir::Graph> graph = {};    // captured before, to run instead of tracing
-  std::optional<ReplayForm> replay = {};  // for the modes that replay
+  std::optional<ir::Graph> graph = {};   // captured before, to run instead of tracing
+  std::vector<ReplayForm> replays = {};  // for the modes that replay: the first that fits a call
 };
 
 // What a program leaves for the witness of its arm, whatever its mode.

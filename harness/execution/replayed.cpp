@@ -2,45 +2,45 @@
 
 #include <utility>
 
-#include "harness/capture/passes/split.h"
-
 namespace samebits {
-namespace {
 
-Buckets buckets_of(const Mode& mode, const ReplayForm& form) {
-  return mode.buckets.empty() ? Buckets::up_to(form.max_tokens) : Buckets(mode.buckets);
+ReplayedProgram::ReplayedProgram(const Mode& mode, ProgramSpec spec) : GraphProgram(mode, spec) {
+  for (const ReplayForm& form : spec.replays) {
+    const Buckets buckets =
+        mode.buckets.empty() ? Buckets::up_to(form.max_tokens) : Buckets(mode.buckets);
+    forms_.push_back(
+        {form, buckets,
+         Replayer(form.name, captured(), form.inputs, buckets, form.pool, form.splitting)});
+  }
 }
-
-std::vector<std::string> splitting_of(const Mode& mode) {
-  return mode.is_replayed_whole() ? std::vector<std::string>() : passes::attention_operators();
-}
-
-}  // namespace
-
-ReplayedProgram::ReplayedProgram(const Mode& mode, ProgramSpec spec)
-    : GraphProgram(mode, spec),
-      form_(*std::move(spec.replay)),
-      replayer_(form_.name, captured(), form_.inputs, buckets_of(mode, form_), form_.pool,
-                splitting_of(mode)) {}
 
 std::vector<at::Tensor> ReplayedProgram::run(const std::vector<at::Tensor>& inputs,
                                              ReplayDigests* digests) {
-  const auto extent = form_.extent(inputs);
-  if (!extent) return GraphProgram::run(inputs, digests);
-  check_parameters();
-  return replayer_.run(inputs, extent->tokens, extent->rows, digests);
+  for (Form& each : forms_) {
+    const auto extent = each.form.extent(inputs);
+    if (!extent || !each.buckets.holds(extent->tokens)) continue;
+    check_parameters();
+    return each.replayer.run(inputs, extent->tokens, extent->rows, digests);
+  }
+  return GraphProgram::run(inputs, digests);
 }
 
 Witness ReplayedProgram::witness() const {
   Witness witness = GraphProgram::witness();
-  const ReplayWitness counted = replayer_.witness();
-  witness.captures = replayer_.captures();
-  witness.replays = counted.replays;
-  witness.launches = counted.launches;
-  witness.eager_operators = counted.eager_operators;
-  witness.replay_dispatcher_calls = counted.dispatcher_calls;
-  witness.replay_allocations = counted.allocations;
+  for (const Form& each : forms_) {
+    const ReplayWitness counted = each.replayer.witness();
+    witness.captures += each.replayer.captures();
+    witness.replays += counted.replays;
+    witness.launches += counted.launches;
+    witness.eager_operators += counted.eager_operators;
+    witness.replay_dispatcher_calls += counted.dispatcher_calls;
+    witness.replay_allocations += counted.allocations;
+  }
   return witness;
+}
+
+void ReplayedProgram::set_lowering(const std::function<ir::Graph(const ir::Graph&)>& lowering) {
+  for (Form& each : forms_) each.replayer.set_lowering(lowering);
 }
 
 }  // namespace samebits

@@ -1,16 +1,18 @@
 #pragma once
 
+#include <vector>
+
 #include "harness/execution/captured.h"
 #include "harness/graph/replayer.h"
 
 namespace samebits {
 
-// Modes `full_graph` and `piecewise`: calls are replays of launches that were captured of the
-// graph, whole or in pieces between its attentions, which run eagerly; inputs are padded to a
-// bucket. A call that is no replay (ReplayForm::extent) runs node by node.
+// Modes `full_graph`, `piecewise` and `full_and_piecewise`: calls are replays of launches that were
+// captured of the graph, whole or in pieces between its attentions, which run eagerly; inputs are
+// padded to a bucket. A call that fits no form, or no bucket of it, runs node by node.
 class ReplayedProgram : public GraphProgram {
  public:
-  // The spec has a ReplayForm.
+  // The spec has a ReplayForm or more.
   ReplayedProgram(const Mode& mode, ProgramSpec spec);
 
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs,
@@ -18,11 +20,16 @@ class ReplayedProgram : public GraphProgram {
   Witness witness() const override;
 
  protected:
-  Replayer& replayer() { return replayer_; }
+  // As of Replayer, for every form.
+  void set_lowering(const std::function<ir::Graph(const ir::Graph&)>& lowering);
 
  private:
-  ReplayForm form_;
-  Replayer replayer_;
+  struct Form {
+    ReplayForm form;
+    Buckets buckets;
+    Replayer replayer;
+  };
+  std::vector<Form> forms_;
 };
 
 }  // namespace samebits

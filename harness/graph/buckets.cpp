@@ -20,9 +20,11 @@ Buckets::Buckets(std::vector<int64_t> sizes) : sizes_(std::move(sizes)) {
 
 Buckets Buckets::up_to(int64_t largest) {
   std::vector<int64_t> sizes;
-  for (int64_t size = 1; size < largest; size = size < 8 ? 2 * size : size + 8) {
-    sizes.push_back(size);
-  }
+  const auto after = [](int64_t size) {
+    if (size < 8) return 2 * size;
+    return size + (size < 256 ? 8 : 16);
+  };
+  for (int64_t size = 1; size < largest; size = after(size)) sizes.push_back(size);
   sizes.push_back(largest);
   return Buckets(std::move(sizes));
 }

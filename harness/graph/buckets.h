@@ -12,9 +12,11 @@ class Buckets {
   // Ascending, each one or more. Throws InputError for none, and for a size that does not ascend.
   explicit Buckets(std::vector<int64_t> sizes);
 
-  // 1, 2, 4, then every 8, up to `largest` (one or more), which is always one: vLLM's default.
+  // 1, 2, 4, then every 8 up to 256 and every 16 above, up to `largest` (one or more), which is
+  // always one: vLLM's default.
   static Buckets up_to(int64_t largest);
 
+  bool holds(int64_t tokens) const { return tokens <= sizes_.back(); }
   // Throws InputError where `tokens` is not positive or no bucket is large enough.
   int64_t bucket_for(int64_t tokens) const;
 

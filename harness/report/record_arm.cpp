@@ -10,6 +10,8 @@ std::string mode_of(const CaseArm& arm) {
   std::string mode = "TP " + std::to_string(arm.mesh.tp);
   if (is_generated(arm.workload.kind)) mode += ", " + describe(arm.generator);
   if (arm.trainer.is_traced()) mode += ", trainer " + describe(arm.trainer);
+  if (arm.generator.numerics) mode += ", numerics of the generator's own";
+  if (arm.trainer.numerics) mode += ", numerics of the trainer's own";
   return mode;
 }
 

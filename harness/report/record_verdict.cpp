@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "harness/report/record_parts.h"
@@ -169,11 +170,26 @@ std::string golden_fact(const std::vector<GoldenCheck>& checks) {
   return skipped.empty() ? of : of + " (" + list_text(skipped) + ")";
 }
 
+// One arm in a sentence, several as a list.
+std::string unjudged_text(const std::vector<const ReportRecord::ArmRecord*>& arms,
+                          const std::string& reason) {
+  if (arms.size() == 1) {
+    return arms[0]->name + "'s " + arms[0]->on_policy->text() + ", which is not judged: " + reason;
+  }
+  std::vector<std::string> gaps;
+  for (const ReportRecord::ArmRecord* arm : arms) {
+    gaps.push_back(arm->name + " (" + std::to_string(arm->on_policy->different()) + ")");
+  }
+  return "not judged in " + list_text(gaps) + ", with the tokens on which generator and trainer " +
+         "differ: " + reason;
+}
+
 // What an arm's own two sides say, where they were judged, and where they differ unjudged.
 void add_on_policy_facts(std::vector<std::string>& facts,
                          const std::vector<ReportRecord::ArmRecord>& arms) {
   std::vector<std::string> equal;
   std::vector<std::string> others;
+  std::map<std::string, std::vector<const ReportRecord::ArmRecord*>> unjudged;  // by reason
   int64_t tokens = 0;
   for (const ReportRecord::ArmRecord& arm : arms) {
     if (!arm.on_policy) continue;
@@ -183,11 +199,14 @@ void add_on_policy_facts(std::vector<std::string>& facts,
       tokens += on_policy.tokens();
       continue;
     }
+    if (on_policy.rule.holds == Holds::kNothing) {
+      unjudged[on_policy.rule.reason].push_back(&arm);
+      continue;
+    }
     const bool is_control = on_policy.rule.holds == Holds::kMustDiverge;
-    const bool is_judged = on_policy.rule.holds != Holds::kNothing;
-    others.push_back((is_control ? "control " : "") + arm.name + "'s " + on_policy.text() +
-                     (is_judged ? "" : ", which is not judged: " + on_policy.rule.reason));
+    others.push_back((is_control ? "control " : "") + arm.name + "'s " + on_policy.text());
   }
+  for (const auto& [reason, same] : unjudged) others.push_back(unjudged_text(same, reason));
   if (!equal.empty()) {
     facts.push_back("generator and trainer agree to the bit in " + list_text(equal) + " (" +
                     std::to_string(tokens) + " tokens)");

@@ -55,10 +55,12 @@ Grpo::Grpo(const ArmSettings& arm, const MakeSync& make_sync)
       tokenizer_(Tokenizer::from_folder(arm.model)),
       prompts_(encode_prompts(arm, tokenizer_)),
       parallel_(make_parallel(arm)),
-      generator_(make_model(arm, parallel_, arm.workload.untied_head == UntiedHead::kGenerator)),
-      trained_(make_model(arm, parallel_, arm.workload.untied_head == UntiedHead::kTrainer)) {
+      generator_(make_model(arm, arm.generator, parallel_,
+                            arm.workload.untied_head == UntiedHead::kGenerator)),
+      trained_(make_model(arm, arm.trainer, parallel_,
+                          arm.workload.untied_head == UntiedHead::kTrainer)) {
   if (arm.workload.loss.kl_reference == KlReference::kInitial) {
-    initial_ = make_model(arm, parallel_);
+    initial_ = make_model(arm, arm.trainer, parallel_);
   }
   size_t longest = 0;
   for (const auto& prompt : prompts_) longest = std::max(longest, prompt.size());

@@ -15,7 +15,7 @@ namespace samebits {
 Score::Score(const ArmSettings& arm)
     : arm_(arm),
       prompts_(encode_prompts(arm, Tokenizer::from_folder(arm.model))),
-      model_(make_model(arm, make_parallel(arm))) {
+      model_(make_model(arm, arm.generator, make_parallel(arm))) {
   size_t longest = 0;
   for (const auto& prompt : prompts_) longest = std::max(longest, prompt.size());
   engine_ = make_engine(arm, *model_, static_cast<int64_t>(prompts_.size()) * arm.workload.group,

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -148,6 +149,11 @@ struct WorkloadSettings {
   int64_t sequences = 8;  // kTrain: of a step; the file begins anew at its end
 };
 
+// One of the two sides that run a model: the generator, or the trainer with its optimizer.
+struct SideSettings : Mode {
+  std::optional<NumericsSettings> numerics = {};  // absent: the arm's
+};
+
 // One way of executing a workload: what an arm of this process is built from.
 struct ArmSettings {
   std::string name;             // for messages
@@ -157,9 +163,22 @@ struct ArmSettings {
   NumericsSettings numerics;
   MeshSettings mesh;
   WorkloadSettings workload;
-  Mode generator;
-  Mode trainer;  // of the trainer and the optimizer: eager or captured
+  SideSettings generator;
+  SideSettings trainer;  // eager or captured
+
+  const NumericsSettings& numerics_of(const SideSettings& side) const {
+    return side.numerics ? *side.numerics : numerics;
+  }
 };
+
+// Whether every operator that the arm runs is the contract's, whose bits depend on no machine.
+inline bool is_contracted(const ArmSettings& arm) {
+  const auto is_contract = [](const NumericsSettings& numerics) {
+    return numerics.batch_invariant && numerics.attention == AttentionKernel::kFlash;
+  };
+  return (!is_generated(arm.workload.kind) || is_contract(arm.numerics_of(arm.generator))) &&
+         (!is_trained(arm.workload.kind) || is_contract(arm.numerics_of(arm.trainer)));
+}
 
 // The programs that an arm executes, by the names of their counters, each in its mode.
 inline std::vector<std::pair<std::string, Mode>> programs_of(const ArmSettings& arm) {

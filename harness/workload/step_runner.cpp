@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "harness/base/error.h"
+#include "harness/capture/passes/split.h"
 #include "harness/graph/make_pool.h"
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
@@ -107,22 +108,28 @@ Program StepRunner::program(const Selection& selection) const {
   };
 }
 
-ReplayForm StepRunner::replay_form(const Selection& selection) const {
+std::vector<ReplayForm> StepRunner::replay_forms(const Selection& selection) const {
   const int64_t pages =
       (model_.config().max_position_embeddings + cache_.block_size() - 1) / cache_.block_size();
-  const bool is_full = mode_.is_replayed_whole();
-  ReplayForm form;
-  form.name = is_full ? "decode graph" : "step in pieces";
-  form.inputs = graph_inputs(is_full, std::min(pages, cache_.blocks()), selection.forced);
-  form.extent =
-      [is_full](const std::vector<at::Tensor>& list) -> std::optional<ReplayForm::Extent> {
-    const StepInputs in = inputs_from_list(list);
-    if (is_full && !is_decode(in)) return std::nullopt;
-    return ReplayForm::Extent{in.slots.size(0), in.rows.size(0)};
+  const auto form = [&](bool is_full) {
+    ReplayForm form;
+    form.name = is_full ? "decode graph" : "step in pieces";
+    if (!is_full) form.splitting = passes::attention_operators();
+    form.inputs = graph_inputs(is_full, std::min(pages, cache_.blocks()), selection.forced);
+    form.extent = [is_full](const std::vector<at::Tensor>& list) {
+      const StepInputs in = inputs_from_list(list);
+      std::optional<ReplayForm::Extent> extent;
+      if (!is_full || is_decode(in)) extent = {in.slots.size(0), in.rows.size(0)};
+      return extent;
+    };
+    form.max_tokens = max_tokens_;
+    form.pool = pool_;
+    return form;
   };
-  form.max_tokens = max_tokens_;
-  form.pool = pool_;
-  return form;
+  std::vector<ReplayForm> forms;
+  if (mode_.replays_whole()) forms.push_back(form(/*is_full=*/true));
+  if (mode_.replays_pieces()) forms.push_back(form(/*is_full=*/false));
+  return forms;
 }
 
 ExecutedProgram& StepRunner::executed_for(const Selection& selection) {
@@ -134,7 +141,7 @@ ExecutedProgram& StepRunner::executed_for(const Selection& selection) {
     spec.graph = load_generator_graph(mode_.graph, model_, cache_);
     check_selection(*spec.graph, selection, mode_.graph);
   }
-  if (mode_.is_replayed()) spec.replay = replay_form(selection);
+  spec.replays = replay_forms(selection);
   programs_.emplace_back(selection, make_executed(mode_, std::move(spec)));
   return *programs_.back().second;
 }

@@ -45,9 +45,9 @@ struct Selection {
 };
 
 // Runs engine steps, in an arm's mode. Token count, sequence count, block-table width and wanted
-// rows are symbolic, so one graph serves every step. Under full_graph and persistent, a step of one
-// token a sequence is a replay; any other runs from the graph node by node. Under piecewise, every
-// step is one.
+// rows are symbolic, so one graph serves every step. Where a mode replays whole graphs, a step of
+// one token a sequence is such a replay; where it replays pieces, any other step is one, too. The
+// rest runs from the graph node by node.
 class StepRunner : public ProgramRecord {
  public:
   // Borrows both; they must outlive the runner. `max_tokens`: of one step.
@@ -69,7 +69,7 @@ class StepRunner : public ProgramRecord {
 
  private:
   Program program(const Selection& selection) const;
-  ReplayForm replay_form(const Selection& selection) const;
+  std::vector<ReplayForm> replay_forms(const Selection& selection) const;
   ExecutedProgram& executed_for(const Selection& selection);
 
   std::string name_ = "generator";

@@ -31,7 +31,7 @@ std::vector<std::vector<int64_t>> read_training_tokens(const ArmSettings& arm,
 
 TokenTraining::TokenTraining(const ArmSettings& arm)
     : arm_(arm),
-      model_(make_model(arm, make_parallel(arm))),
+      model_(make_model(arm, arm.trainer, make_parallel(arm))),
       sequences_(read_training_tokens(arm, model_->config())) {
   optimizer_ = std::make_unique<Optimizer>(*model_, arm.workload.optimizer, arm.trainer);
   trainer_ = std::make_unique<Trainer>(*model_, *optimizer_, kNegativeLogLikelihood,

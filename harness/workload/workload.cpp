@@ -25,10 +25,11 @@ TensorParallel make_parallel(const ArmSettings& arm) {
   return TensorParallel(make_local_mesh(arm.mesh.tp, arm.mesh.gathered_size));
 }
 
-std::unique_ptr<Qwen3> make_model(const ArmSettings& arm, const TensorParallel& parallel,
-                                  bool untie_head) {
+std::unique_ptr<Qwen3> make_model(const ArmSettings& arm, const SideSettings& side,
+                                  const TensorParallel& parallel, bool untie_head) {
   Qwen3Config config = qwen3_config_from_folder(arm.model);
-  check_tensor_parallel(config, arm.mesh.tp, arm.numerics.tp_invariant);
+  const NumericsSettings& numerics = arm.numerics_of(side);
+  check_tensor_parallel(config, arm.mesh.tp, numerics.tp_invariant);
   Weights weights = load_checkpoint(arm.model, config);
   if (untie_head) {
     config.tie_word_embeddings = false;
@@ -37,7 +38,7 @@ std::unique_ptr<Qwen3> make_model(const ArmSettings& arm, const TensorParallel& 
   if (arm.device == DeviceKind::kCuda) {
     for (auto& [name, weight] : weights) weight = weight.to(at::kCUDA);
   }
-  return std::make_unique<Qwen3>(config, numerics_from_settings(arm.numerics), parallel, weights);
+  return std::make_unique<Qwen3>(config, numerics_from_settings(numerics), parallel, weights);
 }
 
 void check_device(const ArmSettings& arm) {
@@ -52,8 +53,10 @@ void check_arm(const ArmSettings& arm) {
   selected_isa();  // SAMEBITS_CPU may name what this machine has not
   check_device(arm);
   const Qwen3Config config = qwen3_config_from_folder(arm.model);
-  check_tensor_parallel(config, arm.mesh.tp, arm.numerics.tp_invariant);
-  const Numerics numerics = numerics_from_settings(arm.numerics);
+  for (const SideSettings* side : {&arm.generator, &arm.trainer}) {
+    check_tensor_parallel(config, arm.mesh.tp, arm.numerics_of(*side).tp_invariant);
+  }
+  const Numerics numerics = numerics_from_settings(arm.numerics_of(arm.generator));
   if (arm.generator.is_replayed() && !(numerics.contract && numerics.flash)) {
     throw InputError(fmt::format("arm {}: generator", arm.name),
                      to_string(arm.generator.execution) +

@@ -39,9 +39,9 @@ std::unique_ptr<Workload> make_workload(const ArmSettings& arm);
 // The arm's mesh: one for all of its models, so that weights can be copied between them.
 TensorParallel make_parallel(const ArmSettings& arm);
 
-// A model as an arm asks for it, from the arm's folder. `untie_head`: with an output head of its
-// own, a copy of the embedding, where the checkpoint ties the two.
-std::unique_ptr<Qwen3> make_model(const ArmSettings& arm, const TensorParallel& parallel,
-                                  bool untie_head = false);
+// A side's model as an arm asks for it, from the arm's folder. `untie_head`: with an output head of
+// its own, a copy of the embedding, where the checkpoint ties the two.
+std::unique_ptr<Qwen3> make_model(const ArmSettings& arm, const SideSettings& side,
+                                  const TensorParallel& parallel, bool untie_head = false);
 
 }  // namespace samebits

@@ -81,7 +81,7 @@ class SymbolicCeilModelTest : public testing::Test {
     arm.generator.execution = execution;
     arm.generator.guards = guards;
     const TensorParallel parallel = make_parallel(arm);
-    const auto model = make_model(arm, parallel);
+    const auto model = make_model(arm, arm.generator, parallel);
     const auto engine = make_engine(arm, *model, /*sequences=*/2, /*longest=*/16);
     const Sampling sampling{/*seed=*/1, /*max_new_tokens=*/2, /*temperature=*/1.0, 0, 1.0};
     std::vector<Completion> all = engine->generate({{0, {1, 2, 3, 4}, {}}}, sampling);

@@ -62,14 +62,14 @@ class WeightReloadModelTest : public testing::TestWithParam<Execution> {
   void SetUp() override {
     arm_.model = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
     arm_.generator.execution = GetParam();
-    trained_ = make_model(arm_, parallel_);
+    trained_ = make_model(arm_, arm_.trainer, parallel_);
     for (Parameter& parameter : trained_->parameters()) parameter.tensor.mul_(0.5);
   }
 
   // The logprobs of a prompt, before and after `reload`, by one engine.
   template <typename F>
   std::pair<std::vector<float>, std::vector<float>> generate(const ArmSettings& arm, F&& reload) {
-    const auto model = make_model(arm, parallel_);
+    const auto model = make_model(arm, arm.generator, parallel_);
     const auto engine = make_engine(arm, *model, /*sequences=*/1, /*longest=*/16);
     const Sampling sampling{/*seed=*/1, /*max_new_tokens=*/2, /*temperature=*/1.0, 0, 1.0};
     const auto logprobs = [&] {

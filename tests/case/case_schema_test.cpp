@@ -162,6 +162,10 @@ TEST_F(CaseSchema, BothRefuseEveryMutant) {
       "arms={\"a\":{\"generator\":\"half_graph\"}}",
       "arms={\"a\":{\"trainer\":\"full_graph\"}}",
       "arms={\"a\":{\"guards\":\"maybe\"}}",
+      R"(arms={"a":{"generator":{"passes":[]}}})",
+      R"(arms={"a":{"generator":{"mode":"captured","more":1}}})",
+      R"(arms={"a":{"trainer":{"mode":"full_graph"}}})",
+      R"(arms={"a":{"trainer":{"mode":"captured","buckets":[1]}}})",
       "arms={\"a\":{\"command\":[\"x\"]}}",
       "arms={\"a\":{\"mesh\":{\"tp\":0}}}",
       "relations={}",
@@ -222,7 +226,10 @@ TEST_F(CaseSchema, BothAcceptEveryKey) {
     "arms": {"a": {"generator": "captured", "trainer": "captured", "guards": "drop", "model": "x"},
              "b": {"generator": "full_graph", "passes": ["fuse"], "buckets": [4]},
              "d": {"generator": "piecewise", "passes": ["dead_code"], "graph": "g.json"},
-             "e": {"generator": "persistent"}},
+             "e": {"generator": "persistent"}, "f": {"generator": "full_and_piecewise"},
+             "g": {"generator": {"mode": "captured", "passes": ["fuse"], "guards": "drop",
+                                 "graph": "g.json", "buckets": [1], "numerics": {"tp_invariant": true}},
+                   "trainer": {"mode": "captured", "passes": [], "numerics": {}}}},
     "relations": []})";
   EXPECT_TRUE(schema_accepts(text));
   EXPECT_TRUE(parser_accepts(text));

@@ -108,7 +108,7 @@ TEST(ParseCase, WhatIsNotThereYetIsRefusedByName) {
   EXPECT_THAT(error_of({"numerics.platform=sm80"}), HasSubstr("expected \"sm90\""));
 }
 
-TEST(ParseCase, BucketsAreAscendingAndHoldEveryStep) {
+TEST(ParseCase, BucketsAreAscending) {
   EXPECT_TRUE(read().arms[0].generator.buckets.empty());
   EXPECT_THAT(read({"buckets=[1,8]"}).arm("other").generator.buckets, ElementsAre(1, 8));
   const Case own = read({"buckets=[1,8]", "other.buckets=[3]"});
@@ -120,33 +120,74 @@ TEST(ParseCase, BucketsAreAscendingAndHoldEveryStep) {
               HasSubstr("buckets.1: found 2 after 4, expected ascending token counts"));
   EXPECT_THAT(error_of({"buckets=[4,4]"}), HasSubstr("found 4 after 4"));
   EXPECT_THAT(error_of({"other.buckets=[0,1]"}), HasSubstr("arms.other.buckets.0: found 0"));
-
-  // 5 prompts, 4 samples of each; 256 tokens a step.
-  EXPECT_EQ(error_of({"other.generator=piecewise", "buckets=[1,255]"}),
-            "cases/c.json: arms.other.buckets: found a largest bucket of 255, expected at least "
-            "256, the workload's max_batch_tokens");
-  EXPECT_EQ(error_of({"other.generator=full_graph", "other.buckets=[19]"}),
-            "cases/c.json: arms.other.buckets: found a largest bucket of 19, expected at least "
-            "20, the sequences that decode at once");
-  EXPECT_THAT(error_of({"other.generator=persistent", "other.buckets=[19]"}),
-              HasSubstr("at least 20, the sequences that decode at once"));
-  EXPECT_THAT(
-      error_of({"other.generator=full_graph", "other.buckets=[7]", "workload.max_batch_tokens=8"}),
-      HasSubstr("at least 8, the workload's max_batch_tokens"));
-  EXPECT_NO_THROW(read({"other.generator=piecewise", "other.buckets=[256]"}));
-  EXPECT_NO_THROW(read({"other.generator=full_graph", "other.buckets=[20]"}));
-  EXPECT_NO_THROW(
-      read({"other.generator=full_graph", "other.buckets=[8]", "workload.max_batch_tokens=8"}));
 }
 
 TEST(ParseCase, PassesAndSavedGraphsWantAGraph) {
   for (const char* setting : {"other.passes=[\"fuse\"]", "other.graph=g.json"}) {
     EXPECT_THAT(error_of({setting, "other.generator=eager"}),
                 HasSubstr("with a generator that is eager, expected generator \"captured\""));
-    for (const char* mode : {"captured", "piecewise", "full_graph", "persistent"}) {
+    for (const char* mode :
+         {"captured", "piecewise", "full_graph", "full_and_piecewise", "persistent"}) {
       EXPECT_NO_THROW(read({setting, std::string("other.generator=") + mode})) << mode;
     }
   }
+}
+
+TEST(ParseCase, ASideHasAModeOrAnObjectOfItsOwn) {
+  const CaseArm arm =
+      read({R"(other.generator={"mode": "full_graph", "passes": ["fuse"], "guards": "keep",
+                                "graph": "g.json", "buckets": [4],
+                                "numerics": {"fused_rounding": true}})",
+            R"(other.trainer={"mode": "captured", "passes": ["dead_code"], "guards": "drop"})",
+            "numerics.tp_invariant=false"})
+          .arm("other");
+  EXPECT_EQ(arm.generator.execution, Execution::kFullGraph);
+  EXPECT_THAT(arm.generator.passes, ElementsAre(GraphPass::kFuse));
+  EXPECT_EQ(arm.generator.guards, GuardPolicy::kKeep);
+  EXPECT_EQ(arm.generator.graph, "cases/g.json");
+  EXPECT_THAT(arm.generator.buckets, ElementsAre(4));
+  EXPECT_EQ(arm.trainer.execution, Execution::kCaptured);
+  EXPECT_THAT(arm.trainer.passes, ElementsAre(GraphPass::kDeadCode));
+  EXPECT_EQ(arm.trainer.guards, GuardPolicy::kDrop);
+  // Laid over the arm's, for one side.
+  EXPECT_TRUE(arm.numerics_of(arm.generator).fused_rounding);
+  EXPECT_FALSE(arm.numerics_of(arm.generator).tp_invariant);
+  EXPECT_FALSE(arm.numerics_of(arm.trainer).fused_rounding);
+  EXPECT_TRUE(is_contracted(arm));
+  EXPECT_FALSE(is_contracted(
+      read({R"(other.trainer={"mode": "eager", "numerics": {"batch_invariant": false}})"})
+          .arm("other")));
+}
+
+// Two spellings of one arm are one arm to its golden, and reading what was written changes nothing.
+TEST(ParseCase, ASideIsWrittenInOneWay) {
+  const auto canonical = [](const std::vector<std::string>& overrides) {
+    return read(overrides).arm("other").canonical;
+  };
+  EXPECT_EQ(canonical({R"(other.generator={"mode": "captured", "passes": ["fuse"]})"}),
+            canonical({"other.generator=captured", R"(other.passes=["fuse"])"}));
+  EXPECT_EQ(canonical({R"(other.trainer={"mode": "captured"})"}),
+            canonical({"other.trainer=captured"}));
+  for (const char* side :
+       {R"(other.generator={"mode": "eager", "numerics": {"fused_rounding": true}})",
+        R"(other.trainer={"mode": "captured", "passes": ["fuse"], "guards": "keep"})"}) {
+    const std::string once = canonical({side});
+    EXPECT_EQ(with_defaults(once, "x"), once) << side;
+    EXPECT_NE(once, canonical({})) << side;
+  }
+}
+
+TEST(ParseCase, ASideThatCannotBeIsRefused) {
+  EXPECT_THAT(error_of({R"(other.generator={"passes": []})"}), HasSubstr("no key \"mode\""));
+  EXPECT_THAT(error_of({R"(other.trainer={"mode": "captured", "buckets": [1]})"}),
+              HasSubstr("unknown key \"buckets\""));
+  EXPECT_THAT(error_of({R"(other.trainer={"mode": "eager", "passes": ["fuse"]})"}),
+              HasSubstr("with a trainer that is eager, expected trainer \"captured\""));
+  EXPECT_THAT(error_of({R"(other.generator={"mode": "captured", "passes": ["fuse"]})",
+                        R"(other.passes=["fuse"])"}),
+              HasSubstr("passes in the arm and in its generator"));
+  EXPECT_THAT(error_of({R"(other.trainer={"mode": "eager", "numerics": {"dtype": "float32"}})"}),
+              HasSubstr("another dtype than the arm's"));
 }
 
 TEST(ParseCase, RelationsAreChecked) {

@@ -31,6 +31,9 @@ TEST(BucketsTest, TheDefaultEndsWhereItIsTold) {
   EXPECT_THAT(Buckets::up_to(1).sizes(), ElementsAre(1));
   EXPECT_THAT(Buckets::up_to(8).sizes(), ElementsAre(1, 2, 4, 8));
   EXPECT_THAT(Buckets::up_to(20).sizes(), ElementsAre(1, 2, 4, 8, 16, 20));
+  const std::vector<int64_t> many = Buckets::up_to(300).sizes();
+  EXPECT_THAT(std::vector<int64_t>(many.end() - 5, many.end()),
+              ElementsAre(248, 256, 272, 288, 300));
 }
 
 TEST(BucketsTest, RefusalsAreOneLine) {

@@ -94,13 +94,13 @@ TEST(ReplayObservationTest, EveryModeAndTpDegreeShowsEagersOperators) {
   EXPECT_EQ(eager.observations.size() % kSites, 0U);
   for (const int64_t tp : {1, 2}) {
     for (const Execution execution :
-         {Execution::kEager, Execution::kCaptured, Execution::kPiecewise, Execution::kFullGraph}) {
+         {Execution::kEager, Execution::kCaptured, Execution::kPiecewise, Execution::kFullGraph,
+          Execution::kFullAndPiecewise}) {
       for (const std::vector<GraphPass>& passes :
            {std::vector<GraphPass>{}, {GraphPass::kDeadCode, GraphPass::kFuse}}) {
         const Seen run = observe(tp, mode(execution, passes), 9);
         EXPECT_EQ(first_difference(run, eager), "") << "TP " << tp << ", " << to_string(execution);
-        EXPECT_EQ(run.replays > 0,
-                  execution == Execution::kPiecewise || execution == Execution::kFullGraph);
+        EXPECT_EQ(run.replays > 0, Mode{execution}.is_replayed());
       }
     }
   }

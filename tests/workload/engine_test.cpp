@@ -227,9 +227,37 @@ TEST_F(EngineTest, BucketsAreTheOnesGiven) {
     expect_same(engine.generate(requests_, sampling_with(1.0)), expected_);
     auto witness = witness_of(engine);
     EXPECT_EQ(witness.captures, execution == Execution::kPiecewise ? 3 : 1);
-    settings.mode.buckets = {2, 4};  // too small for a step of this run
-    EXPECT_THROW(generate(*model_, settings, requests_), InputError);
   }
+}
+
+// They run from the graph, node by node, and the others are replays all the same.
+TEST_F(EngineTest, StepsThatNoBucketHoldsAreNoReplays) {
+  for (const Execution execution :
+       {Execution::kPiecewise, Execution::kFullGraph, Execution::kFullAndPiecewise}) {
+    auto settings = settings_for(16, 4, 256, execution);
+    settings.mode.buckets = {2, 4};
+    Engine engine(*model_, settings);
+    expect_same(engine.generate(requests_, sampling_with(1.0)), expected_);
+    const Witness some = witness_of(engine);
+    EXPECT_GT(some.replays, 0);
+    EXPECT_GT(some.runs, 0);
+    EXPECT_EQ(some.eager_calls, 0);
+  }
+}
+
+// vLLM's default: a decode step is one replay, any other is replayed in pieces.
+TEST_F(EngineTest, FullGraphsForDecodesAndPiecesForTheRest) {
+  Engine engine(*model_, settings_for(16, 4, 256, Execution::kFullAndPiecewise));
+  expect_same(engine.generate(requests_, sampling_with(1.0)), expected_);
+  const Witness both = witness_of(engine);
+  EXPECT_EQ(both.runs, 0);                             // every step is a replay
+  const int64_t in_pieces = both.eager_operators / 2;  // one in each of two layers
+  EXPECT_GT(in_pieces, 0);
+  const int64_t whole = both.replays - 3 * in_pieces;
+  Engine full(*model_, settings_for(16, 4, 256, Execution::kFullGraph));
+  full.generate(requests_, sampling_with(1.0));
+  EXPECT_EQ(whole, witness_of(full).replays);
+  EXPECT_EQ(in_pieces, witness_of(full).runs);
 }
 
 TEST_F(EngineTest, ASavedGraphIsReplayed) {

@@ -42,7 +42,7 @@ class FolderForms : public ::testing::Test {
   struct Read {
     explicit Read(const std::string& form)
         : arm(arm_of(form)),
-          model(make_model(arm, {})),
+          model(make_model(arm, arm.generator, {})),
           tokenizer(Tokenizer::from_folder(arm.model)) {}
     CaseArm arm;
     std::unique_ptr<Qwen3> model;

@@ -46,7 +46,7 @@ TEST(MemoryPlanTest, CountsWhatModelCacheAndOptimizerHold) {
       for (const bool master : {true, false}) {
         const CaseArm arm = tiny_arm(tp, dtype, master);
         const TensorParallel parallel = make_parallel(arm);
-        const auto model = make_model(arm, parallel);
+        const auto model = make_model(arm, arm.generator, parallel);
         int64_t weights = bytes_of(model->rope().cos) + bytes_of(model->rope().sin);
         int64_t gradients = 0;
         for (const Parameter& parameter : model->parameters()) {

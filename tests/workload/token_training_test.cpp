@@ -52,7 +52,7 @@ TEST_F(TokenTrainingTest, LossAndGradientAreThoseOfTheMeanNegativeLogLikelihood)
   Told told;
   training.step(0, told);
 
-  const auto model = make_model(a, make_parallel(a));
+  const auto model = make_model(a, a.trainer, make_parallel(a));
   std::vector<at::Tensor> weights;
   for (Parameter& parameter : model->parameters()) {
     parameter.tensor.requires_grad_(true);

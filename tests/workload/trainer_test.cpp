@@ -49,10 +49,10 @@ TrainResult accumulate(const Qwen3& model, Optimizer& optimizer,
 
 // Two optimizer steps; whole plain tensors of the second.
 Trained train(const Numerics& numerics, int64_t tp, const OptimizerSettings& settings = {},
-              Execution execution = Execution::kEager, GuardPolicy guards = GuardPolicy::kKeep) {
+              const Mode& mode = {}) {
   const auto model = random_model(small_config(), numerics, tp, 11);
-  Optimizer optimizer(*model, settings, {execution});
-  Trainer trainer(*model, optimizer, LossSettings(), /*sequences=*/5, {execution, guards});
+  Optimizer optimizer(*model, settings, mode);
+  Trainer trainer(*model, optimizer, LossSettings(), /*sequences=*/5, mode);
   Trained trained;
   for (int64_t step = 0; step < 2; ++step) {
     trained.result = trainer.accumulate(random_samples(step, 5));
@@ -88,7 +88,7 @@ TEST(TrainerTest, OneJointGraphGivesTheBitsOfAutograd) {
   const Trained expected = train(Numerics(), 1);
   for (const int64_t tp : {1, 2}) {
     for (const GuardPolicy guards : {GuardPolicy::kKeep, GuardPolicy::kDrop}) {
-      const Trained captured = train(Numerics(), tp, {}, Execution::kCaptured, guards);
+      const Trained captured = train(Numerics(), tp, {}, {Execution::kCaptured, guards});
       EXPECT_TRUE(same(captured, expected)) << tp;
       EXPECT_EQ(captured.witness.eager_calls, 0);
       EXPECT_EQ(captured.witness.runs, 10);
@@ -96,12 +96,23 @@ TEST(TrainerTest, OneJointGraphGivesTheBitsOfAutograd) {
   }
 }
 
+// Over the joint graph, backward and all. The last is the control: its pass drops roundings.
+TEST(TrainerTest, PassesOverTheJointGraphKeepItsBits) {
+  const Trained expected = train(Numerics(), 1);
+  const auto with = [](std::vector<GraphPass> passes) {
+    return train(Numerics(), 1, {}, {Execution::kCaptured, GuardPolicy::kKeep, std::move(passes)});
+  };
+  EXPECT_TRUE(same(with({GraphPass::kCommonSubexpressions, GraphPass::kDeadCode}), expected));
+  EXPECT_TRUE(same(with({GraphPass::kFuse}), expected));
+  EXPECT_FALSE(same(with({GraphPass::kDropRoundings}), expected));
+}
+
 TEST(TrainerTest, SoDoesOneWithoutMasterWeights) {
   OptimizerSettings without;
   without.master = false;
   const Trained expected = train(Numerics(), 1, without);
   for (const int64_t tp : {1, 2}) {
-    EXPECT_TRUE(same(train(Numerics(), tp, without, Execution::kCaptured), expected)) << tp;
+    EXPECT_TRUE(same(train(Numerics(), tp, without, {Execution::kCaptured}), expected)) << tp;
   }
 }
 
