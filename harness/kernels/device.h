@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 // What this build and this machine have besides the CPU.
 namespace samebits {
@@ -9,6 +11,10 @@ namespace samebits {
 // Why arms cannot run on a CUDA device here, for a person; "" where they can: no card, one that
 // device_rules.h refuses, a driver that is too old.
 std::string why_no_cuda();
+
+// The first card, its driver and the CUDA libraries in use, as "card": "NVIDIA H200, ..."; empty in
+// a build without CUDA, and where no card answers.
+std::vector<std::pair<std::string, std::string>> device_environment();
 
 // Bytes that the driver would still give out on the current card; 0 where there is none.
 int64_t free_device_memory();

@@ -5,6 +5,8 @@ namespace samebits {
 
 std::string why_no_cuda() { return "this build has no CUDA (configure with SAMEBITS_CUDA=ON)"; }
 
+std::vector<std::pair<std::string, std::string>> device_environment() { return {}; }
+
 int64_t free_device_memory() { return 0; }
 
 int64_t peak_device_memory() { return 0; }

@@ -35,6 +35,7 @@ void StepObserver::begin_phase(const std::string& name) {
   record_.phases.emplace_back();
   record_.phases.back().phase = name;
   if (on_phase_) on_phase_(record_.step, name);
+  memory_.reset_peak();
   if (device_ == DeviceKind::kCuda) reset_peak_device_memory();
   stopwatch_.emplace();
 }
@@ -45,7 +46,7 @@ void StepObserver::end_phase() {
   PhaseCost& cost = record_.phases.back();
   cost.seconds = stopwatch_->seconds();
   cost.processor_seconds = stopwatch_->processor_seconds();
-  if (device_ == DeviceKind::kCuda) cost.peak_bytes = peak_device_memory();
+  cost.peak_bytes = device_ == DeviceKind::kCuda ? peak_device_memory() : memory_.peak();
   stopwatch_.reset();
   sink_.flush();  // a step that hangs later leaves this phase on record
 }

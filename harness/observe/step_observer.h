@@ -13,6 +13,7 @@
 #include "harness/kernels/device_kind.h"
 #include "harness/observe/step_record.h"
 #include "harness/observe/stream.h"
+#include "harness/observe/tensor_memory.h"
 #include "harness/observe/tensor_observation.h"
 #include "harness/workload/observer.h"
 
@@ -30,8 +31,8 @@ class StepObserver : public Observer, private DispatchMode {
  public:
   using OnPhase = std::function<void(int64_t step, const std::string& phase)>;
 
-  // `sink` is borrowed and must outlive the observer. `device`: where the arm computes; of a card
-  // the memory that tensors take is measured. `on_phase` is told of each phase as it begins.
+  // `sink` is borrowed and must outlive the observer. `device`: where the arm computes, whose
+  // memory is measured. `on_phase` is told of each phase as it begins.
   StepObserver(ObservationSink& sink, Level level, DeviceKind device = DeviceKind::kCpu,
                OnPhase on_phase = {})
       : sink_(sink), level_(level), device_(device), on_phase_(std::move(on_phase)) {}
@@ -40,6 +41,8 @@ class StepObserver : public Observer, private DispatchMode {
   void begin_step(int64_t step);
   // At level `op`, hears marks for as long as what it returns lives.
   std::unique_ptr<DispatchModeGuard> listen();
+  // What tensors on the CPU hold; whoever runs the arm has it count.
+  TensorMemory& memory() { return memory_; }
   // Ends the last phase. The record has no witness and no completion.
   StepRecord end_step();
 
@@ -62,6 +65,7 @@ class StepObserver : public Observer, private DispatchMode {
   Level level_;
   DeviceKind device_;
   OnPhase on_phase_;
+  TensorMemory memory_;
   StepRecord record_;
   std::optional<Stopwatch> stopwatch_;  // of the current phase
   std::vector<Unread> unread_;          // of the current phase

@@ -14,7 +14,7 @@ struct PhaseCost {
   std::string phase;             // "rollout", "train", "optimizer", "sync"
   double seconds = 0;            // wall clock
   double processor_seconds = 0;  // of all threads; 0 where it was not measured
-  int64_t peak_bytes = 0;        // on a card, the most that tensors took at once; 0: not measured
+  int64_t peak_bytes = 0;        // the most that tensors of the arm's device took; 0: not measured
 };
 
 struct StepRecord {

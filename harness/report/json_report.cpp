@@ -3,6 +3,12 @@
 namespace samebits {
 namespace {
 
+Json pace_json(const ReportRecord::ArmRecord& arm) {
+  if (!arm.change.is_known) return nullptr;
+  return {{"steps", arm.pace.steps},     {"mean", arm.pace.mean}, {"deviation", arm.pace.deviation},
+          {"factor", arm.change.factor}, {"low", arm.change.low}, {"high", arm.change.high}};
+}
+
 Json json_from_arm(const ReportRecord::ArmRecord& arm) {
   Json phases = Json::object();
   for (const ReportRecord::PhaseTotal& phase : arm.phases) {
@@ -40,6 +46,7 @@ Json json_from_arm(const ReportRecord::ArmRecord& arm) {
           {"finished", arm.finished},
           {"steps", arm.steps},
           {"wall_seconds", arm.wall_seconds},
+          {"pace", pace_json(arm)},
           {"processor_seconds", arm.processor_seconds},
           {"phases", std::move(phases)},
           {"witness", std::move(witness)},

@@ -58,14 +58,21 @@ std::string markdown_report(const ReportRecord& record) {
               "each phase. One run of each arm, so this is no benchmark. " +
                   record.load,
               time_table(record));
+  add_section(text, "Pace",
+              "Steps from the second on, and what they take to those of the first arm: a factor "
+              "whose interval holds 1 is no significant change. Steps of one run on one machine.",
+              pace_table(record));
   add_section(text, "Goldens", "Each arm against the stream that was blessed for it.",
               golden_table(record));
   text += "\n## What this run could not see\n\n";
   for (const std::string& spot : record.blind_spots) text += "- " + markdown_text(spot) + "\n";
   text += "\n## What this run did not exercise\n\n";
   for (const std::string& each : record.unexercised) text += "- " + markdown_text(each) + "\n";
-  add_details(text, "Peak memory", "The most that tensors took at once on the card.",
-              memory_table(record));
+  add_details(
+      text, "Peak memory",
+      "The most that the tensors of an arm took at once on its device, weights and graph pools "
+      "included; weights that a CPU maps from their file are not.",
+      memory_table(record));
   add_details(text, "Witness: what proves the mode of each arm",
               "Counters of what ran: graph nodes, replays, eager calls.", witness_table(record));
   add_details(text, "Guards, and the sizes at which they were false",

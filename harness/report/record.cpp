@@ -147,6 +147,7 @@ ReportRecord record_from(const RecordedRun& run) {
   record.verdicts = judge_case(recorded, recordings);
   for (const ArmRecording& recording : recordings) {
     record.arms.push_back(arm_record(c.arm(recording.arm), recording));
+    record.arms.back().change = change_of(record.arms.front().pace, record.arms.back().pace);
   }
   add_steps(record, recordings);
   if (manifest) {

@@ -13,6 +13,7 @@
 #include "harness/compare/repeated_steps.h"
 #include "harness/compare/verdict.h"
 #include "harness/observe/manifest.h"
+#include "harness/report/pace.h"
 
 namespace samebits {
 
@@ -56,6 +57,8 @@ struct ReportRecord {
     int64_t steps = 0;
     double wall_seconds = 0;
     double processor_seconds = 0;
+    Pace pace;
+    PaceChange change;  // to the first arm
     std::vector<PhaseTotal> phases;
     std::vector<std::pair<std::string, int64_t>> witness;  // summed over the steps
     std::string completion;                                // of the last step

@@ -54,11 +54,15 @@ ReportRecord::ArmRecord arm_record(const CaseArm& arm, const ArmRecording& recor
   record.finished = recording.finished;
   record.evidence = evidence_of(arm, recording);
   record.steps = static_cast<int64_t>(recording.steps.size());
+  std::vector<double> step_seconds;
   for (const StepRecord& step : recording.steps) {
+    const double before = record.wall_seconds;
     for (const PhaseCost& phase : step.phases) add_phase(record, phase);
+    step_seconds.push_back(record.wall_seconds - before);
     for (const auto& [name, count] : step.witness) add_count(record, name, count);
     record.completion = step.completion;
   }
+  record.pace = pace_of(step_seconds);
   for (ReportRecord::PhaseTotal& phase : record.phases) {
     phase.share = record.wall_seconds > 0 ? phase.seconds / record.wall_seconds : 0;
   }

@@ -120,6 +120,31 @@ Table time_table(const ReportRecord& record) {
   return table;
 }
 
+Table pace_table(const ReportRecord& record) {
+  Table table{{{"arm", false},
+               {"steps", true},
+               {"a step", true},
+               {"deviation", true},
+               {"factor", true},
+               {"95 % interval", true},
+               {"", false}},
+              {}};
+  const auto number = [](double value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.2f", value);
+    return std::string(text);
+  };
+  for (const ReportRecord::ArmRecord& arm : record.arms) {
+    if (arm.pace.steps < 2) continue;
+    const PaceChange& change = arm.change;
+    table.rows.push_back(
+        {arm.name, std::to_string(arm.pace.steps), seconds_text(arm.pace.mean),
+         seconds_text(arm.pace.deviation), change.is_known ? number(change.factor) : "",
+         change.is_known ? number(change.low) + " to " + number(change.high) : "", change.text()});
+  }
+  return table;
+}
+
 Table on_policy_table(const ReportRecord& record) {
   Table table{{{"arm", false},
                {"generator", false},

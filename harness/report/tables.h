@@ -14,8 +14,9 @@ Table on_policy_table(const ReportRecord& record);  // of the arms that roll out
 Table memory_table(const ReportRecord& record);     // no rows where nothing was measured
 Table sample_table(const ReportRecord& record);     // no rows where no arm generates text
 Table setup_table(const ReportRecord& record);      // model, workload, numerics, device
-Table witness_table(const ReportRecord& record);    // no rows where no arm counts anything
-Table guard_table(const ReportRecord& record);      // no rows where no graph has a guard
+Table pace_table(const ReportRecord& record);  // no rows where no arm has two steps after its first
+Table witness_table(const ReportRecord& record);  // no rows where no arm counts anything
+Table guard_table(const ReportRecord& record);    // no rows where no graph has a guard
 Table golden_table(const ReportRecord& record);
 Table environment_table(const ReportRecord& record);
 

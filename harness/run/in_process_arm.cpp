@@ -14,6 +14,7 @@ StepRecord run_step(Workload& workload, int64_t step, StepObserver& observer) {
     observer.keep_what_was_seen();
     return RunError(observer.where() + what);
   };
+  const auto counting = observer.memory().count();
   const Counters before = counters_of(workload.programs());
   observer.begin_step(step);
   try {
@@ -46,6 +47,7 @@ InProcessArm::InProcessArm(const CaseArm& settings, Level level, ArmRecorder& re
 
 void InProcessArm::prepare() {
   activity_.enter(fmt::format("arm {}, building", settings_.name));
+  const auto counting = observer_.memory().count();
   try {
     workload_ = make_workload(settings_);
   } catch (const c10::Error& error) {

@@ -7,6 +7,7 @@
 #include "harness/base/environment.h"
 #include "harness/base/file.h"
 #include "harness/compare/golden.h"
+#include "harness/kernels/device.h"
 #include "harness/model/config.h"
 #include "harness/model/qwen3.h"
 #include "harness/observe/run_files.h"
@@ -78,6 +79,18 @@ double load_average() {
   return getloadavg(&load, 1) == 1 ? load : 0;
 }
 
+// A card is part of it where an arm computes on one.
+std::vector<std::pair<std::string, std::string>> environment_of(const Case& c) {
+  auto environment = environment_report();
+  const bool on_card = std::any_of(c.arms.begin(), c.arms.end(), [](const CaseArm& arm) {
+    return arm.device == DeviceKind::kCuda;
+  });
+  if (!on_card) return environment;
+  const auto card = device_environment();
+  environment.insert(environment.end(), card.begin(), card.end());
+  return environment;
+}
+
 }  // namespace
 
 ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progress) {
@@ -86,7 +99,7 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
   const Json origin = origin_of(c, options.level);
   Manifest manifest;
   manifest.command = options.command;
-  manifest.environment = environment_report();
+  manifest.environment = environment_of(c);
   manifest.settings = Json::parse(canonical_json(c));
   manifest.models = models_of(c);
   manifest.golden_folder = options.golden.string();

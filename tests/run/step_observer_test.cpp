@@ -150,6 +150,32 @@ TEST(StepObserverTest, ATraceKeepsItsMarksForWhenItRuns) {
             observe_tensor(1, "train", 0, "sum#0", Dtype::float32, {2, 3}, twos.const_data_ptr()));
 }
 
+// Holds 64 MiB in one phase and half of it in the next, beside a tensor of before.
+class Holding : public testing::GraphlessWorkload {
+ public:
+  std::string step(int64_t, Observer& observer) override {
+    const auto bytes = [](int64_t mib) { return at::empty({mib << 20}, at::kByte); };
+    observer.begin_phase("rollout");
+    bytes(64);
+    observer.begin_phase("train");
+    const at::Tensor kept = bytes(16);
+    bytes(16);
+    return "";
+  }
+};
+
+TEST(StepObserverTest, APeakIsWhatTensorsOfThePhaseHeld) {
+  const at::Tensor before = at::empty({int64_t{256} << 20}, at::kByte);
+  Memory sink;
+  Holding workload;
+  StepObserver observer(sink, Level::kStep);
+  for (const int64_t step : {0, 1}) {
+    const StepRecord record = run_step(workload, step, observer);
+    EXPECT_EQ(record.phases[0].peak_bytes, int64_t{64} << 20) << step;
+    EXPECT_EQ(record.phases[1].peak_bytes, int64_t{32} << 20) << step;
+  }
+}
+
 // Observes one tensor on a card, beside a larger one that is gone by then.
 class OnACard : public testing::GraphlessWorkload {
  public:

@@ -2,6 +2,7 @@
 
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
+#include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
 #include "harness/kernels/cuda/gemm/certified_gemm.h"
@@ -26,6 +27,24 @@ std::string why_no_cuda() {
     return std::string("CUDA device 0: ") + cudaGetErrorString(error);
   }
   return why_not_card(card.name, card.major, card.minor);
+}
+
+std::vector<std::pair<std::string, std::string>> device_environment() {
+  cudaDeviceProp card{};
+  if (cudaGetDeviceProperties(&card, 0) != cudaSuccess) return {};
+  int driver = 0;
+  int runtime = 0;
+  (void)cudaDriverGetVersion(&driver);
+  (void)cudaRuntimeGetVersion(&runtime);
+  const auto version = [](int number) {  // 13020: 13.2
+    return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
+  };
+  const size_t gib = card.totalGlobalMem >> 30;
+  return {{"card", std::string(card.name) + ", compute capability " + std::to_string(card.major) +
+                       "." + std::to_string(card.minor) + ", " + std::to_string(gib) + " GiB, " +
+                       std::to_string(card.multiProcessorCount) + " processors"},
+          {"CUDA", "driver for " + version(driver) + ", runtime " + version(runtime) +
+                       ", cuBLASLt " + std::to_string(cublasLtGetVersion())}};
 }
 
 int64_t free_device_memory() {
