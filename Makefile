@@ -11,7 +11,7 @@ help:
 	@echo "make build    set up and build $(BUILD)/samebits"
 	@echo "make setup    install what is missing: Debian packages, LibTorch into .deps/"
 	@echo "make install  build and install bin/samebits under PREFIX=$(PREFIX)"
-	@echo "make bench    build and run the benchmarks behind the README's figures"
+	@echo "make bench    build and run the benchmarks behind docs/speed.md"
 	@echo "make asan     run unit tests under AddressSanitizer and UBSan"
 	@echo "make fuzz     fuzz every parser for 60 s (needs clang)"
 	@echo "make lint     clang-format and clang-tidy, both of pinned versions"
