@@ -255,9 +255,9 @@ std::vector<CaseArm> read_arms(const JsonReader& json, const Json& base,
   std::vector<CaseArm> arms;
   for (const std::string& name : names) {
     check_name(json, name, "an arm named");
-    const std::vector<std::string>& reserved = case_keys();
+    const std::vector<std::string>& reserved = reserved_arm_names();
     if (std::find(reserved.begin(), reserved.end(), name) != reserved.end()) {
-      json.fail("an arm named " + quoted(name), "a name that is no key of a case");
+      json.fail("an arm named " + quoted(name), "a name that is no key of a case, and no side");
     }
     const JsonReader overrides = json.required(name);
     overrides.object(arm_keys());
@@ -280,6 +280,15 @@ const std::vector<std::string>& case_keys() {
     return all;
   }();
   return keys;
+}
+
+const std::vector<std::string>& reserved_arm_names() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all = case_keys();
+    all.insert(all.end(), {"generator", "trainer"});
+    return all;
+  }();
+  return names;
 }
 
 Case parse_case(const std::string& text, const std::filesystem::path& file,

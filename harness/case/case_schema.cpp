@@ -158,7 +158,7 @@ Json case_schema() {
       {"minProperties", 1},
       {"description",
        "Overrides of any setting, by arm. The first arm is what the others are shown against."},
-      {"propertyNames", {{"pattern", kName}, {"not", {{"enum", case_keys()}}}}},
+      {"propertyNames", {{"pattern", kName}, {"not", {{"enum", reserved_arm_names()}}}}},
       {"additionalProperties", {{"$ref", "#/definitions/arm"}}}};
   properties["relations"] = {{"type", "array"}, {"items", {{"$ref", "#/definitions/relation"}}}};
   return {{"$schema", "http://json-schema.org/draft-07/schema#"},

@@ -79,8 +79,8 @@ int run_bench(const std::vector<std::string>& names, const std::string& out) {
 }  // namespace
 
 void add_bench_command(CLI::App& app, Action& action) {
-  CLI::App* command =
-      app.add_subcommand("bench", "the measurements behind the figures in README and reports");
+  CLI::App* command = app.add_subcommand(
+      "bench", "the measurements behind the figures in docs/speed.md and reports");
   const auto names = std::make_shared<std::vector<std::string>>();
   command->add_option(
       "name", *names,

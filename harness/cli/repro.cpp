@@ -306,7 +306,7 @@ void add_repro_command(CLI::App& app, Action& action) {
       [flags, &action] { action = [flags] { return issue(flags->name, flags->asked_python); }; });
 
   CLI::App* new_command =
-      command->add_subcommand("new", "lays repro/NAME from a recorded run whose arms part");
+      command->add_subcommand("new", "creates repro/NAME from a recorded run whose arms diverge");
   new_command->add_option("name", flags->name, "of a-z, 0-9 and _")->required();
   new_command->add_option("--from", flags->run_folder, "the run's folder")->required();
   new_command->callback(
@@ -315,7 +315,7 @@ void add_repro_command(CLI::App& app, Action& action) {
   command
       ->add_subcommand("matrix",
                        "what every detector finds in every side, told nothing of which it is; exit "
-                       "code 1 where one is missed or cried at")
+                       "code 1 where one is missed or is a false alarm")
       ->callback([&action] { action = [] { return print_matrix(); }; });
 
   CLI::App* upstream_command =

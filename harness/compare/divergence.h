@@ -17,7 +17,7 @@ struct Divergence {
   std::string phase;
   int64_t rank = 0;
   std::string site;
-  int64_t occurrence = 0;        // the how-manieth of this site in the step, from 0
+  int64_t occurrence = 0;        // which of this site's in the step, from 0
   std::optional<Observation> a;  // absent: only the other arm saw it
   std::optional<Observation> b;
   std::optional<uint64_t> distance;  // of two floating-point scalars

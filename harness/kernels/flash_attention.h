@@ -17,9 +17,8 @@
 //   sum   = 8 partial sums, by j mod 8, each from +0 with j ascending;
 //           then ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7))
 //   l     = l * alpha + sum               (a product, then a sum: two roundings)
-//   O[d]  = chain from C = O[d] * alpha over the tile's keys ascending of P[j] * v[j, d], where P
-//   is p
-//           rounded to the dtype; under sm90 steps of 16 keys from the tile's first
+//   O[d]  = chain from C = O[d] * alpha over the tile's keys ascending of P[j] * v[j, d],
+//           where P is p rounded to the dtype; under sm90 steps of 16 keys from the tile's first
 //   m     = m'
 // out = O / l, rounded once to the dtype; lse = m + log(l), float32. exp and log: cpu/math.h.
 // A NaN in a result has the bits of linear.h.

@@ -18,7 +18,7 @@
 // means one chain. The chains' results are added in float32 in a fixed binary tree: neighbours in
 // pairs, pairs of pairs, and so on, an odd one carried up unchanged: ((s0 + s1) + (s2 + s3)) + s4.
 // Hence the partial sum of any aligned block of a power of two of slices is a subtree: shards of a
-// tensor- parallel layer, each summed by itself and then joined by the same tree, give the whole's
+// tensor-parallel layer, each summed by itself and then joined by the same tree, give the whole's
 // bits.
 //
 // The sum is rounded once to the result's dtype, to nearest even. A NaN has the bits 0x7fffffff

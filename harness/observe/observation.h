@@ -15,7 +15,7 @@ namespace samebits {
 // tensor is a scalar.
 struct Observation {
   int64_t step = 0;
-  std::string phase;  // "rollout", "train", "optimizer", "sync", or a workload's own
+  std::string phase;  // "rollout"; all of them: workload/observer.h
   int64_t rank = 0;
   std::string site;  // "loss", "logprob[3,0]", "layers.3.attention.wo#0"
   Dtype dtype = Dtype::float32;

@@ -6,7 +6,7 @@
 #include <vector>
 
 // The folder of a run. What stands in it vouches for what was written before it:
-//   run.json           what made it (run_origin.h), written first
+//   run.json           what made it (run/origin.h), written first
 //   case.json          the resolved case; from here on the folder is a run
 //   ARM/rank-R.jsonl   observations
 //   ARM/steps.jsonl    costs and witness of each step

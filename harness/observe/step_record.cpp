@@ -1,13 +1,35 @@
 #include "harness/observe/step_record.h"
 
+#include <algorithm>
+
 #include "harness/base/file.h"
 #include "harness/base/json.h"
 
 namespace samebits {
+namespace {
+
+// One entry a phase, where a step enters one more than once.
+std::vector<PhaseCost> phases_of(const StepRecord& record) {
+  std::vector<PhaseCost> phases;
+  for (const PhaseCost& cost : record.phases) {
+    const auto at = std::find_if(phases.begin(), phases.end(),
+                                 [&](const PhaseCost& each) { return each.phase == cost.phase; });
+    if (at == phases.end()) {
+      phases.push_back(cost);
+      continue;
+    }
+    at->seconds += cost.seconds;
+    at->processor_seconds += cost.processor_seconds;
+    at->peak_bytes = std::max(at->peak_bytes, cost.peak_bytes);
+  }
+  return phases;
+}
+
+}  // namespace
 
 std::string line_from_step_record(const StepRecord& record) {
   Json phases = Json::object();
-  for (const PhaseCost& cost : record.phases) {
+  for (const PhaseCost& cost : phases_of(record)) {
     phases[cost.phase] = {{"seconds", cost.seconds},
                           {"processor_seconds", cost.processor_seconds},
                           {"peak_bytes", cost.peak_bytes}};

@@ -11,7 +11,7 @@
 namespace samebits {
 
 struct PhaseCost {
-  std::string phase;             // "rollout", "train", "optimizer", "sync"
+  std::string phase;             // "rollout"; all of them: workload/observer.h
   double seconds = 0;            // wall clock
   double processor_seconds = 0;  // of all threads; 0 where it was not measured
   int64_t peak_bytes = 0;        // the most that tensors of the arm's device took; 0: not measured
@@ -20,8 +20,7 @@ struct PhaseCost {
 struct StepRecord {
   int64_t step = 0;
   std::vector<PhaseCost> phases = {};  // in the order they ran
-  // Counters of the arm's witness in this step, named "generator.nodes", "generator.graphs",
-  // "generator.retraces", "generator.guards", "generator.eager_calls", "trainer.nodes", ...
+  // Counters of the arm's witness in this step (execution/witness.h): "generator.nodes", ...
   std::vector<std::pair<std::string, int64_t>> witness;
   std::string completion = {};  // one sample of the step, as text (UTF-8)
 };

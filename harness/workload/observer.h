@@ -14,8 +14,8 @@ class Observer {
  public:
   virtual ~Observer() = default;
 
-  // Everything from here on, costs included, belongs to this phase: "rollout", "train",
-  // "optimizer", "sync", "score".
+  // Everything from here on, costs included, belongs to this phase: "rollout", "reference",
+  // "train", "optimizer", "weights", "sync", "score".
   virtual void begin_phase(const std::string& name) = 0;
 
   // A value at a site of the current phase. Plain or DTensor; a DTensor is seen whole.

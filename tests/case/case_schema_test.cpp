@@ -156,6 +156,7 @@ TEST_F(CaseSchema, BothRefuseEveryMutant) {
       "arms=[]",
       "arms={\"Bad name\":{}}",
       "arms={\"mesh\":{}}",
+      "arms={\"trainer\":{}}",
       "arms={\"buckets\":{}}",
       "arms={\"a\":{\"buckets\":[]}}",
       "arms={\"a\":{\"name\":\"x\"}}",

@@ -30,6 +30,17 @@ TEST(StepRecord, ReadsBackAsWritten) {
   EXPECT_EQ(again.completion, record.completion);
 }
 
+TEST(StepRecord, APhaseThatIsEnteredTwiceIsOneCost) {
+  StepRecord record = example();
+  record.phases = {{"weights", 1, 2, 30}, {"sync", 4, 4, 5}, {"weights", 0.5, 1, 40}};
+  const StepRecord again = step_record_from_line(line_from_step_record(record), "x");
+  ASSERT_EQ(again.phases.size(), 2U);
+  EXPECT_EQ(again.phases[0].phase, "weights");
+  EXPECT_EQ(again.phases[0].seconds, 1.5);
+  EXPECT_EQ(again.phases[0].processor_seconds, 3);
+  EXPECT_EQ(again.phases[0].peak_bytes, 40);
+}
+
 TEST(StepRecord, CompletionCutInsideACharacterIsStillALine) {
   StepRecord record = example();
   record.completion = "caf\xc3";
