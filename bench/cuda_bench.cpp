@@ -46,7 +46,7 @@ void decode(benchmark::State& state, Execution execution, const std::vector<Grap
             bool is_observed = false) {
   if (is_skipped(state, at::kCUDA)) return;
   const int64_t sequences = state.range(0);
-  const std::unique_ptr<Qwen3> model = random_qwen3(qwen3_600m(), Numerics(), at::kCUDA);
+  const std::unique_ptr<Decoder> model = random_qwen3(qwen3_600m(), Numerics(), at::kCUDA);
   KvCache cache(model->config(), 1, sequences * kPages, kBlockSize, at::kBFloat16, at::kCUDA);
   for (int64_t layer = 0; layer < model->config().num_hidden_layers; ++layer) {
     cache.page(layer, 0).k.normal_();

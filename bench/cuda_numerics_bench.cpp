@@ -20,7 +20,7 @@ namespace {
 
 void replay(benchmark::State& state, const Numerics& numerics, const StepInputs& in) {
   const c10::NoGradGuard no_grad;
-  const std::unique_ptr<Qwen3> model = random_qwen3(qwen3_600m(), numerics, at::kCUDA);
+  const std::unique_ptr<Decoder> model = random_qwen3(qwen3_600m(), numerics, at::kCUDA);
   const int64_t blocks = in.block_table.numel();
   const KvCache cache(model->config(), 1, blocks, kBlockSize, numerics.dtype, at::kCUDA);
   for (int64_t layer = 0; layer < model->config().num_hidden_layers; ++layer) {

@@ -10,12 +10,12 @@
 namespace samebits {
 namespace {
 
-std::unique_ptr<Qwen3> tiny(int64_t tp) { return tiny_model(tp); }
+std::unique_ptr<Decoder> tiny(int64_t tp) { return tiny_model(tp); }
 
-void decode(benchmark::State& state, std::unique_ptr<Qwen3> (*make)(int64_t tp),
+void decode(benchmark::State& state, std::unique_ptr<Decoder> (*make)(int64_t tp),
             Execution execution, const std::vector<GraphPass>& passes, bool is_observed) {
   const int64_t sequences = state.range(1);
-  const std::unique_ptr<Qwen3> model = make(/*tp=*/state.range(0));
+  const std::unique_ptr<Decoder> model = make(/*tp=*/state.range(0));
   const KvCache cache = zero_cache(*model, sequences);
   StepRunner runner(*model, cache, {execution, GuardPolicy::kDrop, passes, {}, {}}, sequences);
   const StepInputs inputs = decode_step(sequences);

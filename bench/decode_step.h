@@ -7,6 +7,7 @@
 
 #include "bench/step_inputs.h"
 #include "harness/mesh/device_mesh.h"
+#include "harness/model/qwen3.h"
 #include "harness/workload/step_runner.h"
 #include "harness/workload/workload.h"
 
@@ -20,8 +21,8 @@ inline constexpr int64_t kKeys = 21;  // that they hold, with that of the step
 inline StepInputs decode_step(int64_t sequences) { return step_of(sequences, /*tokens=*/1, kKeys); }
 
 // From the root of the checkout.
-inline std::unique_ptr<Qwen3> tiny_model(int64_t tp,
-                                         GatheredSize gathered_size = GatheredSize::kNarrow) {
+inline std::unique_ptr<Decoder> tiny_model(int64_t tp,
+                                           GatheredSize gathered_size = GatheredSize::kNarrow) {
   ArmSettings arm;
   arm.model = "cases/models/tiny";
   arm.mesh.tp = tp;
@@ -29,8 +30,8 @@ inline std::unique_ptr<Qwen3> tiny_model(int64_t tp,
   return make_model(arm, arm.generator, make_parallel(arm));
 }
 
-inline std::unique_ptr<Qwen3> model_of_100_million(int64_t tp) {
-  Qwen3Config config;
+inline std::unique_ptr<Decoder> model_of_100_million(int64_t tp) {
+  DecoderConfig config;
   config.vocab_size = 32000;
   config.hidden_size = 768;
   config.num_hidden_layers = 12;
@@ -50,7 +51,7 @@ inline std::unique_ptr<Qwen3> model_of_100_million(int64_t tp) {
 }
 
 // With pages for `sequences`, all zeros.
-inline KvCache zero_cache(const Qwen3& model, int64_t sequences) {
+inline KvCache zero_cache(const Decoder& model, int64_t sequences) {
   const int64_t tp = model.parallel().size();
   KvCache cache(model.config(), tp, sequences * kPages, kBlockSize, model.numerics().dtype);
   for (int64_t layer = 0; layer < model.config().num_hidden_layers; ++layer) {

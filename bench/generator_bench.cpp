@@ -38,7 +38,7 @@ std::vector<Request> requests_of(int64_t sequences, int64_t prompt, int64_t voca
   return requests;
 }
 
-Engine make_engine(const Qwen3& model, Execution execution, const std::vector<GraphPass>& passes,
+Engine make_engine(const Decoder& model, Execution execution, const std::vector<GraphPass>& passes,
                    int64_t sequences, int64_t longest) {
   EngineSettings settings;
   settings.max_batch_tokens = kMaxBatchTokens;
@@ -66,7 +66,7 @@ double sample_sd(const std::vector<double>& x) {
   return std::sqrt(squares / static_cast<double>(x.size() - 1));
 }
 
-void generate(benchmark::State& state, Qwen3Config (*config)(), c10::DeviceType device,
+void generate(benchmark::State& state, DecoderConfig (*config)(), c10::DeviceType device,
               Execution execution, const std::vector<GraphPass>& passes) {
   if (is_skipped(state, device)) return;
   const int64_t prompt = state.range(0);
@@ -76,7 +76,7 @@ void generate(benchmark::State& state, Qwen3Config (*config)(), c10::DeviceType 
   reset_peak_memory();
   reset_peak_device_memory();
 
-  const std::unique_ptr<Qwen3> model = random_qwen3(config(), Numerics(), device);
+  const std::unique_ptr<Decoder> model = random_qwen3(config(), Numerics(), device);
   Engine engine = make_engine(*model, execution, passes, sequences, prompt + tokens);
   const std::vector<Request> requests = requests_of(sequences, prompt, model->config().vocab_size);
   const auto run = [&](int64_t new_tokens) {

@@ -28,7 +28,7 @@ double seconds_of_a_step(StepRunner& runner) {
 }
 
 // The runner's graph, for a ledger of its own.
-std::shared_ptr<const ir::Graph> graph_of(const StepRunner& runner, const Qwen3& model,
+std::shared_ptr<const ir::Graph> graph_of(const StepRunner& runner, const Decoder& model,
                                           const KvCache& cache) {
   const std::filesystem::path file =
       std::filesystem::temp_directory_path() / "samebits-ledger-bench.json";
@@ -40,7 +40,7 @@ std::shared_ptr<const ir::Graph> graph_of(const StepRunner& runner, const Qwen3&
 
 void ledger(benchmark::State& state) {
   const int64_t sequences = state.range(0);
-  const std::unique_ptr<Qwen3> model = tiny_model(/*tp=*/2, GatheredSize::kConditional);
+  const std::unique_ptr<Decoder> model = tiny_model(/*tp=*/2, GatheredSize::kConditional);
   const KvCache cache = zero_cache(*model, kTraced);
   StepRunner runner(*model, cache, {Execution::kFullGraph, GuardPolicy::kDrop, {}, {}, {}},
                     kTraced);

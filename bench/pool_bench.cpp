@@ -22,7 +22,7 @@ size_t peak_of(F&& step) {
 
 void pool(benchmark::State& state, Execution execution, bool largest_first) {
   const int64_t most = state.range(1);
-  const std::unique_ptr<Qwen3> model = tiny_model(/*tp=*/state.range(0));
+  const std::unique_ptr<Decoder> model = tiny_model(/*tp=*/state.range(0));
   const KvCache cache = zero_cache(*model, most);
   StepRunner eager(*model, cache, {Execution::kEager, GuardPolicy::kKeep, {}, {}, {}}, most);
   const size_t peak = peak_of([&] { eager.run(decode_step(most), sampled()); });

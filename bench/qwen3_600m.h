@@ -5,8 +5,8 @@
 namespace samebits {
 
 // The shape of Qwen3-0.6B, with shorter positions.
-inline Qwen3Config qwen3_600m() {
-  Qwen3Config config;
+inline DecoderConfig qwen3_600m() {
+  DecoderConfig config;
   config.vocab_size = 151936;
   config.hidden_size = 1024;
   config.num_hidden_layers = 28;
@@ -20,8 +20,8 @@ inline Qwen3Config qwen3_600m() {
 }
 
 // That of the tiny checkpoint, with longer positions: what a CPU runs in a benchmark's time.
-inline Qwen3Config qwen3_tiny() {
-  Qwen3Config config;
+inline DecoderConfig qwen3_tiny() {
+  DecoderConfig config;
   config.vocab_size = 1003;
   config.hidden_size = 128;
   config.num_hidden_layers = 4;

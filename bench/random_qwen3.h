@@ -16,8 +16,8 @@ namespace samebits {
 
 // Random weights, made where they are used, of ordinary size: norms near 1, matrices near
 // 1 / sqrt(fan-in).
-inline std::unique_ptr<Qwen3> random_qwen3(const Qwen3Config& config, const Numerics& numerics,
-                                           c10::Device device) {
+inline std::unique_ptr<Decoder> random_qwen3(const DecoderConfig& config, const Numerics& numerics,
+                                             c10::Device device) {
   Weights weights;
   const auto options = at::TensorOptions().dtype(numerics.dtype).device(device);
   for (const auto& [name, shape] : qwen3_weight_shapes(config)) {

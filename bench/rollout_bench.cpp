@@ -16,7 +16,7 @@ void rollout(benchmark::State& state, Execution execution) {
   arm.mesh.tp = state.range(0);
   arm.generator.execution = execution;
   arm.generator.guards = GuardPolicy::kDrop;
-  const std::unique_ptr<Qwen3> model = make_model(arm, arm.generator, make_parallel(arm));
+  const std::unique_ptr<Decoder> model = make_model(arm, arm.generator, make_parallel(arm));
   const auto prompts = encode_prompts(arm, Tokenizer::from_folder(arm.model));
   std::vector<Request> requests;
   for (int64_t i = 0; i < kSequences; ++i) requests.push_back({i, prompts[i % prompts.size()], {}});

@@ -10,10 +10,10 @@
 namespace samebits {
 namespace {
 
-void sync(benchmark::State& state, Qwen3Config (*config)(), c10::DeviceType device) {
+void sync(benchmark::State& state, DecoderConfig (*config)(), c10::DeviceType device) {
   if (is_skipped(state, device)) return;
-  const std::unique_ptr<Qwen3> trained = random_qwen3(config(), Numerics(), device);
-  const std::unique_ptr<Qwen3> generator = random_qwen3(config(), Numerics(), device);
+  const std::unique_ptr<Decoder> trained = random_qwen3(config(), Numerics(), device);
+  const std::unique_ptr<Decoder> generator = random_qwen3(config(), Numerics(), device);
   size_t bytes = 0;
   for (const Parameter& parameter : trained->parameters()) bytes += parameter.tensor.nbytes();
   sync_weights(*trained, *generator);  // warms up

@@ -27,7 +27,7 @@ double resident_bytes() {
 }
 
 void measure(benchmark::State& state, ModeLevel level) {
-  const Qwen3Config config = qwen3_600m();
+  const DecoderConfig config = qwen3_600m();
   const int64_t tp = state.range(0);
   Weights weights;
   for (const auto& [name, shape] : qwen3_weight_shapes(config)) {

@@ -37,10 +37,10 @@ std::vector<Sample> rollouts(int64_t sequences, int64_t prompt, int64_t tokens, 
   return samples;
 }
 
-void train(benchmark::State& state, Qwen3Config (*config)(), c10::DeviceType device,
+void train(benchmark::State& state, DecoderConfig (*config)(), c10::DeviceType device,
            const Numerics& numerics, Execution execution) {
   if (is_skipped(state, device)) return;
-  const std::unique_ptr<Qwen3> model = random_qwen3(config(), numerics, device);
+  const std::unique_ptr<Decoder> model = random_qwen3(config(), numerics, device);
   const int64_t sequences = state.range(0);
   const std::vector<Sample> samples =
       rollouts(sequences, state.range(1), state.range(2), model->config().vocab_size);

@@ -34,7 +34,7 @@ int run_generate(const GenerateFlags& flags) {
   check_arm(arm);
   const Tokenizer tokenizer = Tokenizer::from_folder(arm.model);
   const std::vector<int64_t> prompt = encode_prompts(arm, tokenizer).front();
-  const std::unique_ptr<Qwen3> model = make_model(arm, arm.generator, make_parallel(arm));
+  const std::unique_ptr<Decoder> model = make_model(arm, arm.generator, make_parallel(arm));
   const std::unique_ptr<Engine> engine =
       make_engine(arm, *model, /*sequences=*/1,
                   static_cast<int64_t>(prompt.size()) + flags.sampling.max_new_tokens);

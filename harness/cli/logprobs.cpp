@@ -39,9 +39,9 @@ int run_logprobs(const LogprobsFlags& flags) {
   const c10::NoGradGuard no_grad;
   CaseArm arm = flags.model.arm();
   arm.workload.kind = WorkloadKind::kPrefill;  // nothing is trained, and no page is held
-  const Qwen3Config config = qwen3_config_from_folder(arm.model);
+  const DecoderConfig config = decoder_config_from_folder(arm.model);
   check_memory(arm, plan_memory(arm, config, /*sequences=*/0, /*longest=*/0), free_memory(arm));
-  const std::unique_ptr<Qwen3> model = make_model(arm, arm.generator, make_parallel(arm));
+  const std::unique_ptr<Decoder> model = make_model(arm, arm.generator, make_parallel(arm));
   const int64_t vocab = model->config().vocab_size;
   std::vector<std::pair<std::string, at::Tensor>> results;
   const auto sequences = parse_token_ids(read_text_file(flags.ids), flags.ids, vocab);

@@ -16,7 +16,7 @@ namespace {
 using Tensors = std::vector<at::Tensor>;
 
 struct Generator {
-  std::unique_ptr<Qwen3> model;
+  std::unique_ptr<Decoder> model;
   KvCache cache;
 };
 
@@ -83,7 +83,7 @@ std::vector<RankSum> sums_of(const c10::intrusive_ptr<DeviceMesh>& mesh) {
 }
 
 Tensors logits_of(const Generator& generator, const Tensors& in) {
-  const Qwen3& model = *generator.model;
+  const Decoder& model = *generator.model;
   const PagedAttention attention(model.numerics(), generator.cache,
                                  {in[kSlots], in[kBlockTable], in[kCuSeqlens], in[kSeqLens]},
                                  model.attention_scale());
@@ -97,7 +97,7 @@ Subject subject_of_arm(const ArmSettings& arm) {
   const int64_t hint = sizes.back() - 1;
   sizes.insert(sizes.end(), {33, 64});  // kernels that choose their tiles by rows choose others
   const int64_t block = arm.workload.block_size;
-  std::unique_ptr<Qwen3> model = make_model(arm, arm.generator, make_parallel(arm));
+  std::unique_ptr<Decoder> model = make_model(arm, arm.generator, make_parallel(arm));
   KvCache cache(model->config(), arm.mesh.tp, (sizes.back() + block - 1) / block, block,
                 model->numerics().dtype, model->device());
   const auto generator =

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "harness/model/qwen3.h"
+#include "harness/model/decoder.h"
 
 namespace samebits {
 
@@ -13,7 +13,7 @@ namespace samebits {
 class HeldParameters {
  public:
   // Borrows the model.
-  explicit HeldParameters(const Qwen3& model) : model_(model) {}
+  explicit HeldParameters(const Decoder& model) : model_(model) {}
 
   // Throws RunError that names a parameter which is another tensor now. Written in place is fine.
   void check();
@@ -21,7 +21,7 @@ class HeldParameters {
  private:
   using WeakTensor = c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>;
 
-  const Qwen3& model_;
+  const Decoder& model_;
   std::vector<WeakTensor> parameters_;
 };
 

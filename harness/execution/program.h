@@ -16,7 +16,7 @@
 #include "harness/execution/witness.h"
 #include "harness/graph/replay_digests.h"
 #include "harness/graph/replayer.h"
-#include "harness/model/qwen3.h"
+#include "harness/model/decoder.h"
 
 namespace samebits {
 
@@ -39,7 +39,7 @@ struct ReplayForm {
 // What is to be executed.
 struct ProgramSpec {
   std::string name;                      // of its counters: "generator"
-  const Qwen3& model;                    // whose parameters it takes; borrowed
+  const Decoder& model;                  // whose parameters it takes; borrowed
   Program program;                       // its own code
   std::vector<DynamicDim> dynamic_dims;  // of its inputs
   ModeLevel level = ModeLevel::kAboveAutograd;
@@ -85,7 +85,7 @@ class ExecutedProgram : public ProgramRecord {
  protected:
   ExecutedProgram(const Mode& mode, const ProgramSpec& spec);
 
-  const Qwen3& model() const { return model_; }
+  const Decoder& model() const { return model_; }
   const Program& program() const { return program_; }  // counts its entries
   int64_t entries() const { return entries_; }
   // The same tensors, copied where they are not on the model's device yet.
@@ -94,7 +94,7 @@ class ExecutedProgram : public ProgramRecord {
  private:
   std::string name_;
   Mode mode_;
-  const Qwen3& model_;
+  const Decoder& model_;
   Program program_;
   int64_t entries_ = 0;
 };

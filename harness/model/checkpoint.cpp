@@ -13,6 +13,7 @@
 #include "harness/base/error.h"
 #include "harness/base/nearest.h"
 #include "harness/bits/safetensors.h"
+#include "harness/model/architecture.h"
 #include "harness/model/folder/model_files.h"
 
 namespace samebits {
@@ -46,9 +47,9 @@ struct StoredTensor {
 
 class CheckpointReader {
  public:
-  explicit CheckpointReader(const Qwen3Config& config)
+  explicit CheckpointReader(const DecoderConfig& config)
       : config_(config),
-        shapes_(qwen3_weight_shapes(config)),
+        shapes_(architecture_of(config).weight_shapes(config)),
         by_name_(shapes_.begin(), shapes_.end()) {}
 
   void read(const SafetensorsFile& file) {
@@ -121,7 +122,7 @@ class CheckpointReader {
     }
   }
 
-  const Qwen3Config& config_;
+  const DecoderConfig& config_;
   const std::vector<std::pair<std::string, std::vector<int64_t>>> shapes_;
   const std::map<std::string, std::vector<int64_t>> by_name_;
   Weights weights_;
@@ -130,7 +131,7 @@ class CheckpointReader {
 
 }  // namespace
 
-Weights load_checkpoint(const std::filesystem::path& folder, const Qwen3Config& config) {
+Weights load_checkpoint(const std::filesystem::path& folder, const DecoderConfig& config) {
   std::deque<SafetensorsFile> files;
   for (const std::filesystem::path& path : weight_files(folder)) files.emplace_back(path.string());
   CheckpointReader reader(config);

@@ -10,6 +10,6 @@ namespace samebits {
 // model.safetensors.index.json names. Returns plain tensors of the checkpoint's own dtype, copied
 // out of the files. Throws InputError for a missing, extra or misshapen tensor and a dtype that is
 // not floating point. A tied model may also hold its head; it is then not read.
-Weights load_checkpoint(const std::filesystem::path& folder, const Qwen3Config& config);
+Weights load_checkpoint(const std::filesystem::path& folder, const DecoderConfig& config);
 
 }  // namespace samebits

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "harness/base/error.h"
+#include "harness/model/architecture_names.h"
 #include "harness/model/config_keys.h"
 #include "harness/model/ends_of_text.h"
 #include "harness/model/folder/known_keys.h"
@@ -20,15 +21,26 @@ void check_architecture(const ConfigKeys& keys) {
   keys.only("attention_bias", {false});
   keys.only("hidden_act", {"silu", "swish"});
   keys.only("tokenizer_class", {"Qwen2Tokenizer", "Qwen2TokenizerFast"});
-  // The base model's name stands in folders of embedding models.
-  if (const auto names = keys.find("architectures")) {
-    for (const JsonReader& name : names->array()) {
-      const std::string found = name.string();
-      if (found != "Qwen3ForCausalLM" && found != "Qwen3Model") {
-        name.fail(name.shown(), "\"Qwen3ForCausalLM\"");
-      }
+}
+
+// The architecture among those that this program has; of an absent key the first.
+std::string read_architecture(const ConfigKeys& keys) {
+  std::string architecture = architecture_names().front().front();
+  const auto names = keys.find("architectures");
+  if (!names) return architecture;
+  for (const JsonReader& name : names->array()) {
+    const std::string found = name.string();
+    std::vector<std::string> known;
+    bool is_known = false;
+    for (const std::vector<std::string>& each : architecture_names()) {
+      known.push_back(each.front());
+      if (std::find(each.begin(), each.end(), found) == each.end()) continue;
+      architecture = each.front();
+      is_known = true;
     }
+    if (!is_known) name.fail(name.shown(), JsonReader::one_of_text(known, found));
   }
+  return architecture;
 }
 
 // Refuses layers that look back over a window. Transformers takes the kinds of layers from
@@ -83,7 +95,7 @@ double rope_theta(const ConfigKeys& keys) {
 
 }  // namespace
 
-Qwen3Config qwen3_config_from_folder(const std::filesystem::path& folder) {
+DecoderConfig decoder_config_from_folder(const std::filesystem::path& folder) {
   refuse_foreign_files(folder);
   const Json json = read_json_file(folder / kConfig);
   const JsonReader root(json, (folder / kConfig).string());
@@ -104,7 +116,8 @@ Qwen3Config qwen3_config_from_folder(const std::filesystem::path& folder) {
               "pad_token_id",        "tokenizer_class"});
 
   // An absent key has Transformers' default.
-  Qwen3Config config;
+  DecoderConfig config;
+  config.architecture = read_architecture(keys);
   config.vocab_size = keys.integer("vocab_size", 1, 151936);
   config.hidden_size = keys.integer("hidden_size", 1, 4096);
   config.num_hidden_layers = keys.integer("num_hidden_layers", 1, 32, /*max=*/1 << 16);

@@ -8,9 +8,10 @@
 
 namespace samebits {
 
-// The shape of a dense Qwen3, as a Hugging Face config.json states it (transformers,
+// The shape of a dense decoder, as a Hugging Face config.json states it (transformers,
 // models/qwen3/configuration_qwen3.py). Const after loading.
-struct Qwen3Config {
+struct DecoderConfig {
+  std::string architecture = "Qwen3ForCausalLM";  // model/architecture.h
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
   int64_t num_hidden_layers = 0;
@@ -26,7 +27,7 @@ struct Qwen3Config {
   // A token whose row of the embedding gets no gradient where it is read, as Transformers trains.
   std::optional<int64_t> padding_id;
 
-  bool operator==(const Qwen3Config&) const = default;
+  bool operator==(const DecoderConfig&) const = default;
   int64_t q_size() const { return num_attention_heads * head_dim; }
   int64_t kv_size() const { return num_key_value_heads * head_dim; }
 };
@@ -36,10 +37,10 @@ struct Qwen3Config {
 // defaults of Transformers. Throws InputError for another architecture, for what this Qwen3 has not
 // (attention biases, sliding windows, scaled RoPE, another activation), and for every key that is
 // neither read nor in the list of folder/without_effect.h.
-Qwen3Config qwen3_config_from_folder(const std::filesystem::path& folder);
+DecoderConfig decoder_config_from_folder(const std::filesystem::path& folder);
 
 // What a tensor-parallel degree asks of a model. Throws InputError naming the key of config.json
 // that `tp` does not divide. With `tp_invariant` also what the eight K-slices ask.
-void check_tensor_parallel(const Qwen3Config& config, int64_t tp, bool tp_invariant);
+void check_tensor_parallel(const DecoderConfig& config, int64_t tp, bool tp_invariant);
 
 }  // namespace samebits

@@ -6,7 +6,7 @@
 
 namespace samebits {
 
-void check_tensor_parallel(const Qwen3Config& config, int64_t tp, bool tp_invariant) {
+void check_tensor_parallel(const DecoderConfig& config, int64_t tp, bool tp_invariant) {
   const auto divides = [](const char* key, int64_t size, int64_t by, const char* what) {
     if (size % by != 0) {
       throw InputError(fmt::format("config.json: {}", key), std::to_string(size),

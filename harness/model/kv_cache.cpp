@@ -6,7 +6,7 @@
 
 namespace samebits {
 
-KvCache::KvCache(const Qwen3Config& config, int64_t ranks, int64_t blocks, int64_t block_size,
+KvCache::KvCache(const DecoderConfig& config, int64_t ranks, int64_t blocks, int64_t block_size,
                  at::ScalarType dtype, c10::Device device)
     : ranks_(ranks), blocks_(blocks), block_size_(block_size) {
   const std::vector<int64_t> shape = {blocks, block_size, config.num_key_value_heads / ranks,

@@ -19,7 +19,7 @@ class KvCache {
     at::Tensor v;
   };
 
-  KvCache(const Qwen3Config& config, int64_t ranks, int64_t blocks, int64_t block_size,
+  KvCache(const DecoderConfig& config, int64_t ranks, int64_t blocks, int64_t block_size,
           at::ScalarType dtype, c10::Device device = c10::kCPU);
 
   const Page& page(int64_t layer, int64_t rank) const { return pages_.at(layer * ranks_ + rank); }

@@ -26,14 +26,6 @@ at::Tensor rounded(const at::Tensor& x, at::ScalarType dtype) {
   return x.scalar_type() == dtype ? x : at::_to_copy(x, x.options().dtype(dtype));
 }
 
-// Rows of zeros up to the next multiple of the K-slices.
-at::Tensor padded_rows(const at::Tensor& weight) {
-  const int64_t rows = weight.size(0);
-  const int64_t padding = (Numerics::kSlices - rows % Numerics::kSlices) % Numerics::kSlices;
-  if (padding == 0) return weight;
-  return at::cat({weight, at::zeros({padding, weight.size(1)}, weight.options())});
-}
-
 // A layer's weights: in a checkpoint, and as their operators are called.
 constexpr std::pair<std::string_view, std::string_view> kSitesOfLayer[] = {
     {"input_layernorm", "attention_norm"},    {"self_attn.q_proj", "attention.wq"},
@@ -45,7 +37,7 @@ constexpr std::pair<std::string_view, std::string_view> kSitesOfLayer[] = {
 
 }  // namespace
 
-std::string site_of_weight(const std::string& name) {
+std::string qwen3_site_of_weight(const std::string& name) {
   if (name == "model.embed_tokens.weight") return "tok_embeddings.weight";
   if (name == "model.norm.weight") return "norm.weight";
   if (name == "lm_head.weight") return "output.weight";
@@ -60,7 +52,7 @@ std::string site_of_weight(const std::string& name) {
 }
 
 std::vector<std::pair<std::string, std::vector<int64_t>>> qwen3_weight_shapes(
-    const Qwen3Config& config) {
+    const DecoderConfig& config) {
   std::vector<std::pair<std::string, std::vector<int64_t>>> shapes;
   const int64_t hidden = config.hidden_size;
   shapes.push_back({"model.embed_tokens.weight", {config.vocab_size, hidden}});
@@ -87,27 +79,19 @@ std::vector<std::pair<std::string, std::vector<int64_t>>> qwen3_weight_shapes(
   return shapes;
 }
 
-Qwen3::Qwen3(const Qwen3Config& config, const Numerics& numerics, const TensorParallel& parallel,
+std::unique_ptr<Decoder> make_qwen3(const DecoderConfig& config, const Numerics& numerics,
+                                    const TensorParallel& parallel, const Weights& weights) {
+  return std::make_unique<Qwen3>(config, numerics, parallel, weights);
+}
+
+Qwen3::Qwen3(const DecoderConfig& config, const Numerics& numerics, const TensorParallel& parallel,
              const Weights& weights)
-    : config_(config),
-      numerics_(numerics),
-      parallel_(parallel),
-      rope_(make_rope_table(config.max_position_embeddings, config.head_dim, config.rope_theta)) {
-  const c10::Device device = weights.at("model.embed_tokens.weight").device();
-  rope_ = {rope_.cos.to(device), rope_.sin.to(device)};
+    : Decoder(config, numerics, parallel, weights.at("model.embed_tokens.weight").device()) {
   const auto add = [&](const std::string& name, std::optional<int64_t> shard_dim,
-                       bool vocabulary = false) {
-    // A copy: two models built of the same weights must not share them.
-    at::Tensor whole =
-        weights.at(name).detach().to(numerics_.dtype, /*non_blocking=*/false, /*copy=*/true);
-    if (vocabulary) whole = padded_rows(whole);
-    parameters_.push_back({name, site_of_weight(name),
-                           shard_dim ? parallel_.distribute_shard(whole, *shard_dim)
-                                     : parallel_.distribute_replicate(whole),
-                           shard_dim});
-    return parameters_.size() - 1;
+                       bool is_vocabulary = false) {
+    return add_parameter(weights, name, qwen3_site_of_weight(name), shard_dim, is_vocabulary);
   };
-  embedding_ = add("model.embed_tokens.weight", 0, /*vocabulary=*/true);
+  embedding_ = add("model.embed_tokens.weight", 0, /*is_vocabulary=*/true);
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     const auto layer_weight = [&](const char* name, std::optional<int64_t> shard_dim) {
       return add(fmt::format("model.layers.{}.{}.weight", i, name), shard_dim);
@@ -128,93 +112,87 @@ Qwen3::Qwen3(const Qwen3Config& config, const Numerics& numerics, const TensorPa
     layers_.push_back(std::move(layer));
   }
   norm_ = add("model.norm.weight", std::nullopt);
-  head_ = config.tie_word_embeddings ? embedding_ : add("lm_head.weight", 0, /*vocabulary=*/true);
+  head_ =
+      config.tie_word_embeddings ? embedding_ : add("lm_head.weight", 0, /*is_vocabulary=*/true);
 }
 
-int64_t Qwen3::padded_vocab() const {
-  return (config_.vocab_size + Numerics::kSlices - 1) / Numerics::kSlices * Numerics::kSlices;
-}
-
-double Qwen3::attention_scale() const {
-  return 1.0 / std::sqrt(static_cast<double>(config_.head_dim));
-}
-
-at::Tensor Qwen3::forward(const at::Tensor& ids, const at::Tensor& positions,
-                          const Attention& attention, const at::Tensor& rows) const {
-  at::Tensor x = parallel_.to_shard(numerics_.embedding(ids, weight(embedding_)), kSequenceDim);
+at::Tensor Qwen3::logits(const at::Tensor& ids, const at::Tensor& positions,
+                         const Attention& attention, const at::Tensor& rows) const {
+  at::Tensor x = parallel().to_shard(numerics().embedding(ids, weight(embedding_)), kSequenceDim);
   x = observed(x, "tok_embeddings#0");
   for (size_t i = 0; i < layers_.size(); ++i) {
     x = attention_block(layers_[i], static_cast<int64_t>(i), x, positions, attention);
     x = feed_forward_block(layers_[i], x);
   }
-  x = observed(numerics_.rms_norm(x, weight(norm_), config_.rms_norm_eps), "norm#0");
-  x = parallel_.to_replicate(x);
+  x = observed(numerics().rms_norm(x, weight(norm_), config().rms_norm_eps), "norm#0");
+  x = parallel().to_replicate(x);
   if (rows.defined()) x = x.index_select(kSequenceDim, rows);
-  return parallel_.to_plain(column(x, head_, "output#0"));
+  return parallel().to_plain(column(x, head_, "output#0"));
 }
 
 at::Tensor Qwen3::attention_block(const Layer& layer, int64_t index, const at::Tensor& x,
                                   const at::Tensor& positions, const Attention& attention) const {
   const std::string prefix = layer.prefix + "attention.";
-  at::Tensor h = observed(numerics_.rms_norm(x, weight(layer.attention_norm), config_.rms_norm_eps),
-                          layer.prefix + "attention_norm#0");
-  h = parallel_.to_replicate(h);
-  at::Tensor q = heads(column(h, layer.wq, prefix + "wq#0"), config_.num_attention_heads);
-  at::Tensor k = heads(column(h, layer.wk, prefix + "wk#0"), config_.num_key_value_heads);
-  const at::Tensor v = heads(column(h, layer.wv, prefix + "wv#0"), config_.num_key_value_heads);
+  at::Tensor h =
+      observed(numerics().rms_norm(x, weight(layer.attention_norm), config().rms_norm_eps),
+               layer.prefix + "attention_norm#0");
+  h = parallel().to_replicate(h);
+  at::Tensor q = heads(column(h, layer.wq, prefix + "wq#0"), config().num_attention_heads);
+  at::Tensor k = heads(column(h, layer.wk, prefix + "wk#0"), config().num_key_value_heads);
+  const at::Tensor v = heads(column(h, layer.wv, prefix + "wv#0"), config().num_key_value_heads);
   q = norm_and_rotate(q, layer.q_norm, positions, prefix + "q");
   k = norm_and_rotate(k, layer.k_norm, positions, prefix + "k");
 
-  const std::vector<at::Tensor> qs = parallel_.to_local(q);
-  const std::vector<at::Tensor> ks = parallel_.to_local(k);
-  const std::vector<at::Tensor> vs = parallel_.to_local(v);
+  const std::vector<at::Tensor> qs = parallel().to_local(q);
+  const std::vector<at::Tensor> ks = parallel().to_local(k);
+  const std::vector<at::Tensor> vs = parallel().to_local(v);
   std::vector<at::Tensor> outs;
   for (size_t rank = 0; rank < qs.size(); ++rank) {
     const at::Tensor out =
         attention.forward(index, static_cast<int64_t>(rank), qs[rank], ks[rank], vs[rank]);
     outs.push_back(out.view_symint(
-        {1, out.sym_size(kSequenceDim), config_.q_size() / static_cast<int64_t>(qs.size())}));
+        {1, out.sym_size(kSequenceDim), config().q_size() / static_cast<int64_t>(qs.size())}));
   }
   const at::Tensor inner =
-      observed(parallel_.from_local_shard(std::move(outs), kFeatureDim), prefix + "inner#0");
-  return observed(numerics_.residual_add(x, row(inner, layer.wo, prefix + "wo#0")),
+      observed(parallel().from_local_shard(std::move(outs), kFeatureDim), prefix + "inner#0");
+  return observed(numerics().residual_add(x, row(inner, layer.wo, prefix + "wo#0")),
                   layer.prefix + "attention_residual#0");
 }
 
 at::Tensor Qwen3::heads(const at::Tensor& x, int64_t count) const {
-  return x.view_symint({1, x.sym_size(kSequenceDim), count, config_.head_dim});
+  return x.view_symint({1, x.sym_size(kSequenceDim), count, config().head_dim});
 }
 
 at::Tensor Qwen3::norm_and_rotate(const at::Tensor& x, size_t norm, const at::Tensor& positions,
                                   const std::string& name) const {
   const at::Tensor normed =
-      observed(numerics_.rms_norm(x, weight(norm), config_.rms_norm_eps), name + "_norm#0");
-  return observed(numerics_.rope(normed, rope_.cos, rope_.sin, positions), name + "_rope#0");
+      observed(numerics().rms_norm(x, weight(norm), config().rms_norm_eps), name + "_norm#0");
+  return observed(numerics().rope(normed, rope().cos, rope().sin, positions), name + "_rope#0");
 }
 
 at::Tensor Qwen3::feed_forward_block(const Layer& layer, const at::Tensor& x) const {
   const std::string prefix = layer.prefix + "feed_forward.";
-  at::Tensor h = observed(numerics_.rms_norm(x, weight(layer.ffn_norm), config_.rms_norm_eps),
+  at::Tensor h = observed(numerics().rms_norm(x, weight(layer.ffn_norm), config().rms_norm_eps),
                           layer.prefix + "ffn_norm#0");
-  h = parallel_.to_replicate(h);
+  h = parallel().to_replicate(h);
   const at::Tensor gate = column(h, layer.w1, prefix + "w1#0");
   const at::Tensor up = column(h, layer.w3, prefix + "w3#0");
-  const at::Tensor product = observed(numerics_.silu_mul(gate, up), prefix + "silu_mul#0");
-  return observed(numerics_.residual_add(x, row(product, layer.w2, prefix + "w2#0")),
+  const at::Tensor product = observed(numerics().silu_mul(gate, up), prefix + "silu_mul#0");
+  return observed(numerics().residual_add(x, row(product, layer.w2, prefix + "w2#0")),
                   layer.prefix + "ffn_residual#0");
 }
 
 at::Tensor Qwen3::column(const at::Tensor& x, size_t projection, const std::string& site) const {
   const at::Tensor& w = weight(projection);
-  return observed(numerics_.linear(x, w, LinearStyle::kColumn, w.size(1), w.size(0)), site);
+  return observed(numerics().linear(x, w, LinearStyle::kColumn, w.size(1), w.size(0)), site);
 }
 
 at::Tensor Qwen3::row(const at::Tensor& x, size_t projection, const std::string& site) const {
   const at::Tensor& w = weight(projection);
   // A sum that is still pending across ranks is float32: reduced first, rounded once.
-  const RowSum sum = parallel_.mesh() ? RowSum::kPending : RowSum::kWhole;
-  const at::Tensor y = numerics_.linear(x, w, LinearStyle::kRow, w.size(1), w.size(0), sum);
-  return observed(rounded(parallel_.to_shard(y, kSequenceDim), numerics_.dtype), site);
+  const RowSum sum = parallel().mesh() ? RowSum::kPending : RowSum::kWhole;
+  const at::Tensor y = numerics().linear(x, w, LinearStyle::kRow, w.size(1), w.size(0), sum);
+  return observed(rounded(parallel().to_shard(y, kSequenceDim), numerics().dtype), site);
 }
 
 }  // namespace samebits

@@ -8,8 +8,8 @@
 #include "harness/base/file.h"
 #include "harness/compare/golden.h"
 #include "harness/kernels/device.h"
+#include "harness/model/architecture.h"
 #include "harness/model/config.h"
-#include "harness/model/qwen3.h"
 #include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
 #include "harness/report/writers.h"
@@ -51,12 +51,12 @@ Manifest::ArmEntry entry_of(const ArmRecording& recording) {
 }
 
 Manifest::ModelEntry model_of(const CaseArm& arm) {
-  const Qwen3Config config = qwen3_config_from_folder(arm.model);
+  const DecoderConfig config = decoder_config_from_folder(arm.model);
   Manifest::ModelEntry model;
   model.name = Json::parse(arm.canonical).at("model").get<std::string>();
   model.layers = config.num_hidden_layers;
   model.hidden_size = config.hidden_size;
-  for (const auto& [name, shape] : qwen3_weight_shapes(config)) {
+  for (const auto& [name, shape] : architecture_of(config).weight_shapes(config)) {
     int64_t elements = 1;
     for (const int64_t size : shape) elements *= size;
     model.parameters += elements;

@@ -30,7 +30,7 @@ struct Engine::Slice {
   bool wants_token() const { return end == sequence->length(); }
 };
 
-Engine::Engine(const Qwen3& model, const EngineSettings& settings)
+Engine::Engine(const Decoder& model, const EngineSettings& settings)
     : model_(model),
       settings_(settings),
       cache_(model.config(), model.parallel().size(), settings.blocks, settings.block_size,

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "harness/model/decoder.h"
 #include "harness/model/kv_cache.h"
-#include "harness/model/qwen3.h"
 #include "harness/workload/settings.h"
 #include "harness/workload/step_runner.h"
 
@@ -48,7 +48,7 @@ struct EngineSettings {
 class Engine {
  public:
   // `model` is borrowed and must outlive the engine.
-  Engine(const Qwen3& model, const EngineSettings& settings);
+  Engine(const Decoder& model, const EngineSettings& settings);
 
   // Extends every request, in the order given. `observer`: as of StepRunner. Throws InputError for
   // an empty prompt, a token outside the vocabulary and a sequence longer than the model's
@@ -69,7 +69,7 @@ class Engine {
   std::vector<Slice> schedule(std::vector<Sequence*>& running) const;
   StepInputs batch(const std::vector<Slice>& slices, bool forced) const;
 
-  const Qwen3& model_;
+  const Decoder& model_;
   EngineSettings settings_;
   KvCache cache_;
   StepRunner runner_;

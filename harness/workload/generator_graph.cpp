@@ -12,7 +12,7 @@ namespace samebits {
 namespace {
 
 // Everything that a generator's graph may hold as a constant, by name.
-std::vector<std::pair<std::string, at::Tensor>> named_constants(const Qwen3& model,
+std::vector<std::pair<std::string, at::Tensor>> named_constants(const Decoder& model,
                                                                 const KvCache& cache) {
   std::vector<std::pair<std::string, at::Tensor>> constants;
   for (const Parameter& parameter : model.parameters()) {
@@ -31,8 +31,8 @@ std::vector<std::pair<std::string, at::Tensor>> named_constants(const Qwen3& mod
 }
 
 // What of a model stands in its graphs, or decides what they compute.
-GraphModel graph_model(const Qwen3& model) {
-  const Qwen3Config& config = model.config();
+GraphModel graph_model(const Decoder& model) {
+  const DecoderConfig& config = model.config();
   const Numerics& numerics = model.numerics();
   return {{"vocab_size", config.vocab_size},
           {"hidden_size", config.hidden_size},
@@ -53,7 +53,8 @@ GraphModel graph_model(const Qwen3& model) {
 
 }  // namespace
 
-std::string save_generator_graph(const ir::Graph& graph, const Qwen3& model, const KvCache& cache) {
+std::string save_generator_graph(const ir::Graph& graph, const Decoder& model,
+                                 const KvCache& cache) {
   const auto constants = named_constants(model, cache);
   GraphNames names;
   names.constant = [&](const at::Tensor& constant) {
@@ -68,7 +69,7 @@ std::string save_generator_graph(const ir::Graph& graph, const Qwen3& model, con
   return save_graph(graph, names);
 }
 
-ir::Graph load_generator_graph(const std::filesystem::path& file, const Qwen3& model,
+ir::Graph load_generator_graph(const std::filesystem::path& file, const Decoder& model,
                                const KvCache& cache) {
   const auto constants = named_constants(model, cache);
   GraphReferences references;

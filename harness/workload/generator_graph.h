@@ -4,8 +4,8 @@
 #include <string>
 
 #include "harness/capture/ir/graph.h"
+#include "harness/model/decoder.h"
 #include "harness/model/kv_cache.h"
-#include "harness/model/qwen3.h"
 
 namespace samebits {
 
@@ -14,10 +14,11 @@ namespace samebits {
 // "k_cache[layer,rank]", "v_cache[layer,rank]", "mesh"; and it tells which sizes, constants and
 // numerics the model had.
 
-std::string save_generator_graph(const ir::Graph& graph, const Qwen3& model, const KvCache& cache);
+std::string save_generator_graph(const ir::Graph& graph, const Decoder& model,
+                                 const KvCache& cache);
 
 // Throws InputError for a file that is broken, or of another model, cache or mesh.
-ir::Graph load_generator_graph(const std::filesystem::path& file, const Qwen3& model,
+ir::Graph load_generator_graph(const std::filesystem::path& file, const Decoder& model,
                                const KvCache& cache);
 
 }  // namespace samebits

@@ -40,7 +40,7 @@ std::vector<std::vector<int64_t>> encode_prompts(const ArmSettings& arm,
   return prompts;
 }
 
-std::unique_ptr<Engine> make_engine(const ArmSettings& arm, const Qwen3& model, int64_t sequences,
+std::unique_ptr<Engine> make_engine(const ArmSettings& arm, const Decoder& model, int64_t sequences,
                                     int64_t longest) {
   EngineSettings settings;
   settings.max_batch_tokens = arm.workload.max_batch_tokens;

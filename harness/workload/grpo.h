@@ -24,7 +24,7 @@ namespace samebits {
 class Grpo : public Workload {
  public:
   // `make_sync`: how weights reach the generator; tests plant faults there.
-  using MakeSync = std::function<WeightSync(const SyncSettings&, const Qwen3& from, Qwen3& to)>;
+  using MakeSync = std::function<WeightSync(const SyncSettings&, const Decoder& from, Decoder& to)>;
   explicit Grpo(const ArmSettings& arm, const MakeSync& make_sync = make_weight_sync);
   std::string step(int64_t step, Observer& observer) override;
   std::vector<const ProgramRecord*> programs() const override;
@@ -41,9 +41,9 @@ class Grpo : public Workload {
   Tokenizer tokenizer_;
   std::vector<std::vector<int64_t>> prompts_;
   TensorParallel parallel_;
-  std::unique_ptr<Qwen3> generator_;
-  std::unique_ptr<Qwen3> trained_;
-  std::unique_ptr<Qwen3> initial_;  // keeps the first weights; only for a KL term that wants them
+  std::unique_ptr<Decoder> generator_;
+  std::unique_ptr<Decoder> trained_;
+  std::unique_ptr<Decoder> initial_;  // keeps the first weights; only for a KL term that wants them
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Trainer> trainer_;
@@ -55,7 +55,7 @@ std::vector<std::vector<int64_t>> encode_prompts(const ArmSettings& arm,
                                                  const Tokenizer& tokenizer);
 
 // An engine for `sequences` sequences of at most `longest` tokens, all running at once.
-std::unique_ptr<Engine> make_engine(const ArmSettings& arm, const Qwen3& model, int64_t sequences,
+std::unique_ptr<Engine> make_engine(const ArmSettings& arm, const Decoder& model, int64_t sequences,
                                     int64_t longest);
 
 }  // namespace samebits

@@ -8,7 +8,7 @@
 #include "harness/base/error.h"
 #include "harness/base/memory.h"
 #include "harness/kernels/device.h"
-#include "harness/model/qwen3.h"
+#include "harness/model/architecture.h"
 
 namespace samebits {
 namespace {
@@ -37,11 +37,11 @@ int64_t product(std::initializer_list<int64_t> factors) {
 
 // Of one model's parameters, all ranks together. Vectors are on every rank; the vocabulary is
 // padded as Qwen3 pads it.
-int64_t elements_of_layers(Qwen3Config config, int64_t layers, int64_t ranks) {
+int64_t elements_of_layers(DecoderConfig config, int64_t layers, int64_t ranks) {
   constexpr int64_t kSlices = Numerics::kSlices;
   config.num_hidden_layers = layers;
   int64_t elements = 0;
-  for (const auto& [name, shape] : qwen3_weight_shapes(config)) {
+  for (const auto& [name, shape] : architecture_of(config).weight_shapes(config)) {
     if (shape.size() == 1) {
       elements = sum({elements, product({shape[0], ranks})});
     } else {
@@ -54,7 +54,7 @@ int64_t elements_of_layers(Qwen3Config config, int64_t layers, int64_t ranks) {
 }
 
 // Layers are alike, so that a config.json of a billion of them is answered at once.
-int64_t parameter_elements(const Qwen3Config& config, int64_t ranks) {
+int64_t parameter_elements(const DecoderConfig& config, int64_t ranks) {
   const int64_t one = elements_of_layers(config, 1, ranks);
   const int64_t two = elements_of_layers(config, 2, ranks);
   return sum({one, product({config.num_hidden_layers - 1, two - one})});
@@ -68,7 +68,7 @@ int64_t blocks_of(int64_t longest, int64_t block_size) {
 
 int64_t MemoryPlan::total() const { return sum({weights, kv_pages, gradients, optimizer}); }
 
-MemoryPlan plan_memory(const ArmSettings& arm, const Qwen3Config& config, int64_t sequences,
+MemoryPlan plan_memory(const ArmSettings& arm, const DecoderConfig& config, int64_t sequences,
                        int64_t longest) {
   const int64_t element = arm.numerics.dtype == Dtype::float32 ? 4 : 2;
   const int64_t parameters = parameter_elements(config, arm.mesh.tp);

@@ -20,7 +20,7 @@ struct MemoryPlan {
 };
 
 // `sequences` of at most `longest` tokens run at once.
-MemoryPlan plan_memory(const ArmSettings& arm, const Qwen3Config& config, int64_t sequences,
+MemoryPlan plan_memory(const ArmSettings& arm, const DecoderConfig& config, int64_t sequences,
                        int64_t longest);
 
 // Bytes that are free where the arm runs: on its card, or on the machine.

@@ -12,7 +12,7 @@ void observe_logprobs(Observer& observer, size_t sample, const std::vector<float
   }
 }
 
-void observe_weights(Observer& observer, const Qwen3& model, const std::string& where) {
+void observe_weights(Observer& observer, const Decoder& model, const std::string& where) {
   const c10::NoGradGuard no_grad;
   for (const Parameter& parameter : model.parameters()) {
     observer.observe(where.empty() ? parameter.site : fmt::format("{}[{}]", where, parameter.site),

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/model/qwen3.h"
+#include "harness/model/decoder.h"
 #include "harness/workload/observer.h"
 
 // What more than one workload tells of itself.
@@ -13,6 +13,6 @@ namespace samebits {
 void observe_logprobs(Observer& observer, size_t sample, const std::vector<float>& logprobs);
 
 // Every parameter at its site, which is where arms are compared; with `where`, at where[site].
-void observe_weights(Observer& observer, const Qwen3& model, const std::string& where = "");
+void observe_weights(Observer& observer, const Decoder& model, const std::string& where = "");
 
 }  // namespace samebits

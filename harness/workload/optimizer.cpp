@@ -8,7 +8,7 @@
 namespace samebits {
 
 // No size is symbolic, so there are no guards to keep or to drop.
-Optimizer::Optimizer(Qwen3& model, const OptimizerSettings& settings, const Mode& mode)
+Optimizer::Optimizer(Decoder& model, const OptimizerSettings& settings, const Mode& mode)
     : model_(model),
       settings_(settings),
       program_(make_executed(mode, {"optimizer", model,

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "harness/execution/program.h"
-#include "harness/model/qwen3.h"
+#include "harness/model/decoder.h"
 #include "harness/workload/settings.h"
 
 namespace samebits {
@@ -24,7 +24,7 @@ namespace samebits {
 class Optimizer {
  public:
   // `model` is borrowed and must outlive the optimizer; its parameters will require gradients.
-  Optimizer(Qwen3& model, const OptimizerSettings& settings, const Mode& mode);
+  Optimizer(Decoder& model, const OptimizerSettings& settings, const Mode& mode);
   Optimizer(const Optimizer&) = delete;  // its program is a call of this one
   Optimizer& operator=(const Optimizer&) = delete;
 
@@ -50,7 +50,7 @@ class Optimizer {
 
   std::vector<at::Tensor> update(const at::Tensor& step);
 
-  Qwen3& model_;
+  Decoder& model_;
   OptimizerSettings settings_;
   std::vector<at::Tensor> gradients_;
   std::vector<State> states_;

@@ -27,7 +27,7 @@ class Score : public Workload {
 
   ArmSettings arm_;
   std::vector<std::vector<int64_t>> prompts_;
-  std::unique_ptr<Qwen3> model_;
+  std::unique_ptr<Decoder> model_;
   std::unique_ptr<Engine> engine_;
 };
 

@@ -80,7 +80,7 @@ void check_selection(const ir::Graph& graph, const Selection& wanted,
 
 }  // namespace
 
-StepRunner::StepRunner(const Qwen3& model, const KvCache& cache, const Mode& mode,
+StepRunner::StepRunner(const Decoder& model, const KvCache& cache, const Mode& mode,
                        int64_t max_tokens)
     : model_(model),
       cache_(cache),

@@ -10,8 +10,8 @@
 
 #include "harness/execution/program.h"
 #include "harness/graph/replay_graph.h"
+#include "harness/model/decoder.h"
 #include "harness/model/kv_cache.h"
-#include "harness/model/qwen3.h"
 #include "harness/workload/observer.h"
 
 namespace samebits {
@@ -51,7 +51,7 @@ struct Selection {
 class StepRunner : public ProgramRecord {
  public:
   // Borrows both; they must outlive the runner. `max_tokens`: of one step.
-  StepRunner(const Qwen3& model, const KvCache& cache, const Mode& mode, int64_t max_tokens);
+  StepRunner(const Decoder& model, const KvCache& cache, const Mode& mode, int64_t max_tokens);
 
   // `observer` (null: none) is told of a replay's marks; of all others the operators themselves
   // tell who listens.
@@ -73,7 +73,7 @@ class StepRunner : public ProgramRecord {
   ExecutedProgram& executed_for(const Selection& selection);
 
   std::string name_ = "generator";
-  const Qwen3& model_;
+  const Decoder& model_;
   const KvCache& cache_;
   Mode mode_;
   int64_t max_tokens_;

@@ -16,7 +16,7 @@ constexpr LossSettings kNegativeLogLikelihood = {.clip = 0.2, .entropy = -1, .kl
 }  // namespace
 
 std::vector<std::vector<int64_t>> read_training_tokens(const ArmSettings& arm,
-                                                       const Qwen3Config& config) {
+                                                       const DecoderConfig& config) {
   const std::string file = arm.workload.tokens.string();
   auto sequences = parse_token_ids(read_text_file(file), file, config.vocab_size);
   if (sequences.empty()) throw InputError(file, "no sequence", "at least one");

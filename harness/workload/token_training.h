@@ -29,7 +29,7 @@ class TokenTraining : public Workload {
   std::vector<Sample> samples_of(int64_t step) const;
 
   ArmSettings arm_;
-  std::unique_ptr<Qwen3> model_;
+  std::unique_ptr<Decoder> model_;
   std::vector<std::vector<int64_t>> sequences_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Trainer> trainer_;
@@ -38,6 +38,6 @@ class TokenTraining : public Workload {
 // The sequences of an arm's file. Throws InputError for one of a single token, which predicts none,
 // or of more than the model's positions.
 std::vector<std::vector<int64_t>> read_training_tokens(const ArmSettings& arm,
-                                                       const Qwen3Config& config);
+                                                       const DecoderConfig& config);
 
 }  // namespace samebits

@@ -30,7 +30,7 @@ SequenceInputs sequence_inputs(const std::vector<int64_t>& tokens, int64_t first
           ids.narrow(0, first, length - first).contiguous().view({1, length - first})};
 }
 
-at::Tensor logprobs_of(const Qwen3& model, const SequenceInputs& in) {
+at::Tensor logprobs_of(const Decoder& model, const SequenceInputs& in) {
   const ContiguousAttention attention(model.numerics(), in.cu_seqlens, model.attention_scale());
   const at::Tensor logits = model.forward(in.ids, in.positions, attention, in.rows);
   return model.numerics()
@@ -71,7 +71,7 @@ std::vector<DynamicDim> dynamic_dims(const LossSettings& loss) {
 
 }  // namespace
 
-at::Tensor sequence_logprobs(const Qwen3& model, const std::vector<int64_t>& tokens,
+at::Tensor sequence_logprobs(const Decoder& model, const std::vector<int64_t>& tokens,
                              int64_t first) {
   SequenceInputs in = sequence_inputs(tokens, first);
   for (at::Tensor* input : {&in.ids, &in.positions, &in.cu_seqlens, &in.rows, &in.targets}) {
@@ -80,7 +80,7 @@ at::Tensor sequence_logprobs(const Qwen3& model, const std::vector<int64_t>& tok
   return logprobs_of(model, in).cpu();
 }
 
-Trainer::Trainer(const Qwen3& model, Optimizer& optimizer, const LossSettings& loss,
+Trainer::Trainer(const Decoder& model, Optimizer& optimizer, const LossSettings& loss,
                  int64_t sequences, const Mode& mode)
     : model_(model),
       optimizer_(optimizer),

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "harness/execution/program.h"
-#include "harness/model/qwen3.h"
+#include "harness/model/decoder.h"
 #include "harness/workload/optimizer.h"
 #include "harness/workload/settings.h"
 
@@ -32,7 +32,8 @@ struct TrainResult {
 
 // Logprobs of tokens[first..] given what stands before each, float32 [length - first], under the
 // whole sequence in one call. With autograd on, the result has a graph.
-at::Tensor sequence_logprobs(const Qwen3& model, const std::vector<int64_t>& tokens, int64_t first);
+at::Tensor sequence_logprobs(const Decoder& model, const std::vector<int64_t>& tokens,
+                             int64_t first);
 
 // Forward, loss, backward and the accumulation of the gradients, one sequence at a time, so that no
 // more than one sequence's activations are alive: the model's own code under autograd, or one joint
@@ -41,7 +42,7 @@ at::Tensor sequence_logprobs(const Qwen3& model, const std::vector<int64_t>& tok
 class Trainer {
  public:
   // Borrows the model and its optimizer. `sequences`: of a step, a constant of the loss.
-  Trainer(const Qwen3& model, Optimizer& optimizer, const LossSettings& loss, int64_t sequences,
+  Trainer(const Decoder& model, Optimizer& optimizer, const LossSettings& loss, int64_t sequences,
           const Mode& mode);
   Trainer(const Trainer&) = delete;  // its program is a call of this one
   Trainer& operator=(const Trainer&) = delete;
@@ -55,7 +56,7 @@ class Trainer {
  private:
   std::vector<at::Tensor> forward_and_backward(const std::vector<at::Tensor>& inputs);
 
-  const Qwen3& model_;
+  const Decoder& model_;
   Optimizer& optimizer_;
   LossSettings loss_;
   int64_t sequences_;

@@ -11,6 +11,7 @@
 #include "harness/base/error.h"
 #include "harness/base/text.h"
 #include "harness/graph/graph_output.h"
+#include "harness/model/architecture.h"
 
 namespace samebits {
 namespace {
@@ -32,7 +33,7 @@ bool stays(const std::vector<std::string>& except, const std::string& site) {
                      [&](const std::string& pattern) { return matches(pattern, site); });
 }
 
-Pairs pairs_of(const Qwen3& from, const Qwen3& to, const std::vector<std::string>& except) {
+Pairs pairs_of(const Decoder& from, const Decoder& to, const std::vector<std::string>& except) {
   Pairs pairs;
   for (const Parameter& target : to.parameters()) {
     if (stays(except, target.site)) continue;
@@ -51,7 +52,7 @@ void copy(const Tensors& from, Tensors& to) {
 }
 
 // The weights of `late` steps ago; none before there are any.
-WeightSync late_sync(const Qwen3& from, Qwen3& to, int64_t late) {
+WeightSync late_sync(const Decoder& from, Decoder& to, int64_t late) {
   const auto waiting = std::make_shared<std::deque<Tensors>>();
   return [&from, &to, late, waiting] {
     Pairs pairs = pairs_of(from, to, {});
@@ -66,11 +67,11 @@ WeightSync late_sync(const Qwen3& from, Qwen3& to, int64_t late) {
 
 }  // namespace
 
-void check_sync(const SyncSettings& settings, const Qwen3Config& config) {
-  const auto weights = qwen3_weight_shapes(config);
+void check_sync(const SyncSettings& settings, const DecoderConfig& config) {
+  const auto weights = architecture_of(config).weight_shapes(config);
   for (const std::string& pattern : settings.except) {
     const bool is_used = std::any_of(weights.begin(), weights.end(), [&](const auto& weight) {
-      return matches(pattern, site_of_weight(weight.first));
+      return matches(pattern, architecture_of(config).site_of_weight(weight.first));
     });
     if (is_used) continue;
     throw InputError("workload.sync.except", quoted(pattern),
@@ -78,12 +79,12 @@ void check_sync(const SyncSettings& settings, const Qwen3Config& config) {
   }
 }
 
-void sync_weights(const Qwen3& from, Qwen3& to) {
+void sync_weights(const Decoder& from, Decoder& to) {
   Pairs pairs = pairs_of(from, to, {});
   copy(pairs.from, pairs.to);
 }
 
-WeightSync make_weight_sync(const SyncSettings& settings, const Qwen3& from, Qwen3& to) {
+WeightSync make_weight_sync(const SyncSettings& settings, const Decoder& from, Decoder& to) {
   if (!settings.is_on) return [] {};
   if (settings.late > 0) return late_sync(from, to, settings.late);
   return [&from, &to, except = settings.except] {

@@ -11,6 +11,7 @@
 #include "harness/kernels/cpu/isa.h"
 #include "harness/kernels/device.h"
 #include "harness/mesh/device_mesh.h"
+#include "harness/model/architecture.h"
 #include "harness/model/checkpoint.h"
 #include "harness/workload/grpo.h"
 #include "harness/workload/memory_plan.h"
@@ -25,9 +26,9 @@ TensorParallel make_parallel(const ArmSettings& arm) {
   return TensorParallel(make_local_mesh(arm.mesh.tp, arm.mesh.gathered_size));
 }
 
-std::unique_ptr<Qwen3> make_model(const ArmSettings& arm, const SideSettings& side,
-                                  const TensorParallel& parallel, bool untie_head) {
-  Qwen3Config config = qwen3_config_from_folder(arm.model);
+std::unique_ptr<Decoder> make_model(const ArmSettings& arm, const SideSettings& side,
+                                    const TensorParallel& parallel, bool untie_head) {
+  DecoderConfig config = decoder_config_from_folder(arm.model);
   const NumericsSettings& numerics = arm.numerics_of(side);
   check_tensor_parallel(config, arm.mesh.tp, numerics.tp_invariant);
   Weights weights = load_checkpoint(arm.model, config);
@@ -38,7 +39,7 @@ std::unique_ptr<Qwen3> make_model(const ArmSettings& arm, const SideSettings& si
   if (arm.device == DeviceKind::kCuda) {
     for (auto& [name, weight] : weights) weight = weight.to(at::kCUDA);
   }
-  return std::make_unique<Qwen3>(config, numerics_from_settings(numerics), parallel, weights);
+  return architecture_of(config).make(config, numerics_from_settings(numerics), parallel, weights);
 }
 
 void check_device(const ArmSettings& arm) {
@@ -52,7 +53,7 @@ void check_device(const ArmSettings& arm) {
 void check_arm(const ArmSettings& arm) {
   selected_isa();  // SAMEBITS_CPU may name what this machine has not
   check_device(arm);
-  const Qwen3Config config = qwen3_config_from_folder(arm.model);
+  const DecoderConfig config = decoder_config_from_folder(arm.model);
   for (const SideSettings* side : {&arm.generator, &arm.trainer}) {
     check_tensor_parallel(config, arm.mesh.tp, arm.numerics_of(*side).tp_invariant);
   }

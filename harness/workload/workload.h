@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "harness/execution/program.h"
-#include "harness/model/qwen3.h"
+#include "harness/model/decoder.h"
 #include "harness/workload/observer.h"
 #include "harness/workload/settings.h"
 
@@ -41,7 +41,7 @@ TensorParallel make_parallel(const ArmSettings& arm);
 
 // A side's model as an arm asks for it, from the arm's folder. `untie_head`: with an output head of
 // its own, a copy of the embedding, where the checkpoint ties the two.
-std::unique_ptr<Qwen3> make_model(const ArmSettings& arm, const SideSettings& side,
-                                  const TensorParallel& parallel, bool untie_head = false);
+std::unique_ptr<Decoder> make_model(const ArmSettings& arm, const SideSettings& side,
+                                    const TensorParallel& parallel, bool untie_head = false);
 
 }  // namespace samebits

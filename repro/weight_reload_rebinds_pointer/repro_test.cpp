@@ -83,24 +83,24 @@ class WeightReloadModelTest : public testing::TestWithParam<Execution> {
   std::vector<float> expected() {
     ArmSettings eager = arm_;
     eager.generator.execution = Execution::kEager;
-    return generate(eager, [&](Qwen3& model) { sync_weights(*trained_, model); }).second;
+    return generate(eager, [&](Decoder& model) { sync_weights(*trained_, model); }).second;
   }
 
   ArmSettings arm_;
   TensorParallel parallel_;
-  std::unique_ptr<Qwen3> trained_;
+  std::unique_ptr<Decoder> trained_;
 };
 
 TEST_P(WeightReloadModelTest, WeightSyncIsSeen) {
   const auto [before, after] =
-      generate(arm_, [&](Qwen3& model) { sync_weights(*trained_, model); });
+      generate(arm_, [&](Decoder& model) { sync_weights(*trained_, model); });
   EXPECT_NE(before, after);
   EXPECT_EQ(after, expected());
 }
 
 // The engine asks: its traced graphs own the old tensors, so none is freed, and none moves.
 TEST_P(WeightReloadModelTest, NewTensorsAreRefused) {
-  const auto rebind = [&](Qwen3& model) {
+  const auto rebind = [&](Decoder& model) {
     for (size_t i = 0; i < model.parameters().size(); ++i) {
       model.parameters()[i].tensor = trained_->parameters()[i].tensor.clone();
     }

@@ -37,7 +37,7 @@ class CheckpointTest : public ::testing::Test {
     return message_of<InputError>([&] { load_checkpoint(folder_.path(), config_); });
   }
   TemporaryFolder folder_;
-  Qwen3Config config_ = small_config();
+  DecoderConfig config_ = small_config();
   Weights weights_ = random_weights(config_, 1);
 };
 

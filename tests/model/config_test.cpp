@@ -7,6 +7,8 @@
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/model/architecture.h"
+#include "harness/model/architecture_names.h"
 #include "tests/base/message_of.h"
 #include "tests/base/temporary_folder.h"
 
@@ -28,9 +30,9 @@ json good_config() {
 
 class ConfigTest : public ::testing::Test {
  protected:
-  Qwen3Config read(const json& config) {
+  DecoderConfig read(const json& config) {
     write_text_file(folder_ / "config.json", config.dump());
-    return qwen3_config_from_folder(folder_.path());
+    return decoder_config_from_folder(folder_.path());
   }
   std::string refusal(const std::string& key, const json& value) {
     json config = good_config();
@@ -41,7 +43,7 @@ class ConfigTest : public ::testing::Test {
 };
 
 TEST_F(ConfigTest, ReadsTheOlderForm) {
-  const Qwen3Config config = read(good_config());
+  const DecoderConfig config = read(good_config());
   EXPECT_EQ(config.q_size(), 256);
   EXPECT_EQ(config.kv_size(), 128);
   EXPECT_EQ(config.rope_theta, 1e6);
@@ -103,10 +105,10 @@ TEST_F(ConfigTest, TakesTheEndsOfTextFromTheGenerationConfigWhereThereIsOne) {
 }
 
 TEST_F(ConfigTest, RefusesWhatIsNoJsonAndNoFile) {
-  EXPECT_THAT(message_of<InputError>([&] { qwen3_config_from_folder(folder_.path()); }),
+  EXPECT_THAT(message_of<InputError>([&] { decoder_config_from_folder(folder_.path()); }),
               HasSubstr("config.json"));
   write_text_file(folder_ / "config.json", "{\"model_type\": ");
-  EXPECT_THAT(message_of<InputError>([&] { qwen3_config_from_folder(folder_.path()); }),
+  EXPECT_THAT(message_of<InputError>([&] { decoder_config_from_folder(folder_.path()); }),
               HasSubstr("config.json: line 1, column "));
 }
 
@@ -115,7 +117,7 @@ TEST_F(ConfigTest, TensorParallelMustDivide) {
   uneven["num_attention_heads"] = 6;
   uneven["num_key_value_heads"] = 2;
   uneven["head_dim"] = 32;
-  const Qwen3Config config = read(uneven);
+  const DecoderConfig config = read(uneven);
   EXPECT_NO_THROW(check_tensor_parallel(config, 2, true));
   EXPECT_THAT(message_of<InputError>([&] { check_tensor_parallel(config, 4, true); }),
               HasSubstr("num_attention_heads"));
@@ -126,6 +128,18 @@ TEST_F(ConfigTest, TensorParallelMustDivide) {
   EXPECT_THAT(message_of<InputError>([&] { check_tensor_parallel(read(odd), 1, true); }),
               HasSubstr("K-slices"));
   EXPECT_NO_THROW(check_tensor_parallel(read(odd), 1, false));
+}
+
+TEST(KnownArchitectures, EachNameHasADefinition) {
+  for (const std::vector<std::string>& names : architecture_names()) {
+    DecoderConfig config;
+    config.architecture = names.front();
+    EXPECT_EQ(architecture_of(config).name, names.front());
+  }
+  EXPECT_EQ(architectures().size(), architecture_names().size());
+  DecoderConfig unknown;
+  unknown.architecture = "Qwen4ForCausalLM";
+  EXPECT_THROW(architecture_of(unknown), std::logic_error);
 }
 
 }  // namespace

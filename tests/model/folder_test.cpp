@@ -76,10 +76,10 @@ TEST(WithoutEffect, OtherValuesThanThoseOfARowAreRefusedWithItsReason) {
 
 class ModelFolder : public ::testing::Test {
  protected:
-  Qwen3Config read(const Json& config, const Json& generation) {
+  DecoderConfig read(const Json& config, const Json& generation) {
     write_text_file(folder_ / "config.json", config.dump());
     write_text_file(folder_ / "generation_config.json", generation.dump());
-    return qwen3_config_from_folder(folder_.path());
+    return decoder_config_from_folder(folder_.path());
   }
   TemporaryFolder folder_;
   const Json config_ = {{"model_type", "qwen3"},
@@ -91,7 +91,7 @@ class ModelFolder : public ::testing::Test {
 };
 
 TEST_F(ModelFolder, KeysOfTheListChangeNothingThatIsRead) {
-  const Qwen3Config plain = read(config_, generation_);
+  const DecoderConfig plain = read(config_, generation_);
   for (const WithoutEffect& row : keys_without_effect()) {
     for (const std::string_view name : names_of(row)) {
       const std::string key(name);
@@ -141,7 +141,7 @@ TEST_F(ModelFolder, AKeyThatNobodyKnowsIsRefusedByItsName) {
 }
 
 TEST_F(ModelFolder, FilesThatAreNotRead) {
-  const Qwen3Config plain = read(config_, generation_);
+  const DecoderConfig plain = read(config_, generation_);
   for (const FileNotRead& file : files_not_read()) {
     const std::filesystem::path path = folder_ / std::string(file.name);
     write_text_file(path.string(), "what no reader takes");

@@ -45,7 +45,7 @@ class Qwen3Oracle : public ::testing::TestWithParam<const char*> {
  protected:
   std::filesystem::path folder_ =
       std::filesystem::path(SAMEBITS_SOURCE_DIR) / "tests/oracle/qwen3" / GetParam();
-  Qwen3Config config_ = qwen3_config_from_folder(folder_);
+  DecoderConfig config_ = decoder_config_from_folder(folder_);
   Weights weights_ = load_checkpoint(folder_, config_);
   SafetensorsFile expected_{(folder_ / "expected.safetensors").string()};
   std::vector<std::vector<int64_t>> ids_ =

@@ -26,7 +26,7 @@ class Memory : public ObservationSink {
   std::vector<Observation> observations;
 };
 
-at::Tensor weight_at(const Qwen3& model, const std::string& site) {
+at::Tensor weight_at(const Decoder& model, const std::string& site) {
   for (const Parameter& parameter : model.parameters()) {
     if (parameter.site == site) return parameter.tensor.detach();
   }
@@ -34,9 +34,9 @@ at::Tensor weight_at(const Qwen3& model, const std::string& site) {
 }
 
 // The right sync, and then what goes wrong.
-using Damage = std::function<void(const Qwen3& trainer, Qwen3& generator)>;
+using Damage = std::function<void(const Decoder& trainer, Decoder& generator)>;
 Grpo::MakeSync damaged(const Damage& damage) {
-  return [damage](const SyncSettings&, const Qwen3& trainer, Qwen3& generator) -> WeightSync {
+  return [damage](const SyncSettings&, const Decoder& trainer, Decoder& generator) -> WeightSync {
     return [damage, &trainer, &generator] {
       const c10::NoGradGuard no_grad;
       sync_weights(trainer, generator);
@@ -47,7 +47,7 @@ Grpo::MakeSync damaged(const Damage& damage) {
 
 // A sync of the weights whose sites this accepts.
 Grpo::MakeSync only(const std::function<bool(const std::string& site)>& accepts) {
-  return [accepts](const SyncSettings&, const Qwen3& trainer, Qwen3& generator) -> WeightSync {
+  return [accepts](const SyncSettings&, const Decoder& trainer, Decoder& generator) -> WeightSync {
     return [accepts, &trainer, &generator] {
       const c10::NoGradGuard no_grad;
       for (const Parameter& parameter : generator.parameters()) {
@@ -60,14 +60,14 @@ Grpo::MakeSync only(const std::function<bool(const std::string& site)>& accepts)
 // A change of one weight of the generator.
 Grpo::MakeSync changed(const std::string& site,
                        const std::function<at::Tensor(at::Tensor)>& change) {
-  return damaged([site, change](const Qwen3&, Qwen3& generator) {
+  return damaged([site, change](const Decoder&, Decoder& generator) {
     at::Tensor weight = weight_at(generator, site);
     weight.copy_(change(weight.clone()).reshape(weight.sizes()));
   });
 }
 
 Grpo::MakeSync swapped(const std::string& a, const std::string& b) {
-  return damaged([a, b](const Qwen3&, Qwen3& generator) {
+  return damaged([a, b](const Decoder&, Decoder& generator) {
     at::Tensor first = weight_at(generator, a);
     at::Tensor second = weight_at(generator, b);
     const at::Tensor kept = first.clone();
@@ -141,7 +141,7 @@ std::vector<Plant> plants() {
        changed("layers.0.attention_norm.weight", [](auto w) { return w * 1.5; })},
       {"trainer_takes_the_generators",
        "tok_embeddings.weight, which the sync changed in the trainer",
-       [](const SyncSettings&, const Qwen3& trainer, Qwen3& generator) -> WeightSync {
+       [](const SyncSettings&, const Decoder& trainer, Decoder& generator) -> WeightSync {
          return [&trainer, &generator] {
            const c10::NoGradGuard no_grad;
            for (const Parameter& parameter : trainer.parameters()) {
@@ -150,7 +150,8 @@ std::vector<Plant> plants() {
          };
        }},
       {"trainer_is_scaled", "norm.weight, which the sync changed in the trainer",
-       damaged([](const Qwen3& trainer, Qwen3&) { weight_at(trainer, "norm.weight").mul_(2); })},
+       damaged(
+           [](const Decoder& trainer, Decoder&) { weight_at(trainer, "norm.weight").mul_(2); })},
   };
 }
 
@@ -191,7 +192,7 @@ TEST_F(PlantedSync, EachFaultIsNamedAndMakesTheArmOffPolicy) {
 }
 
 TEST_F(PlantedSync, RightSyncHasNoFault) {
-  const ArmRecording recording = recorded(arm(), damaged([](const Qwen3&, Qwen3&) {}));
+  const ArmRecording recording = recorded(arm(), damaged([](const Decoder&, Decoder&) {}));
   EXPECT_EQ(evidence_of(arm(), recording).first(), "");
   EXPECT_TRUE(on_policy_of(arm(), recording)->holds);
 }

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "harness/kernels/device.h"
+#include "harness/model/qwen3.h"
 #include "harness/observe/step_observer.h"
 #include "harness/run/in_process_arm.h"
 #include "harness/workload/engine.h"

@@ -32,8 +32,8 @@ class DecoderDraw {
 };
 
 // Of whole tiles. `for_card`: what the card's kernel takes, too.
-inline Qwen3Config random_decoder(DecoderDraw& draw, bool for_card) {
-  Qwen3Config config;
+inline DecoderConfig random_decoder(DecoderDraw& draw, bool for_card) {
+  DecoderConfig config;
   config.vocab_size = draw.between(5, 300);
   config.num_hidden_layers = draw.between(1, 4);
   config.num_key_value_heads = draw.one_of<int64_t>({1, 2, 4, 8});
@@ -59,7 +59,7 @@ inline Qwen3Config random_decoder(DecoderDraw& draw, bool for_card) {
   return config;
 }
 
-inline std::string describe(const Qwen3Config& config) {
+inline std::string describe(const DecoderConfig& config) {
   return fmt::format("layers {}, heads {}/{} of {}, hidden {}, mlp {}, vocab {}",
                      config.num_hidden_layers, config.num_attention_heads,
                      config.num_key_value_heads, config.head_dim, config.hidden_size,

@@ -11,8 +11,8 @@
 namespace samebits::testing {
 
 // A small Qwen3 shape with grouped heads; TP 1, 2, 4 and 8 divide it.
-inline Qwen3Config small_config() {
-  Qwen3Config config;
+inline DecoderConfig small_config() {
+  DecoderConfig config;
   config.vocab_size = 61;
   config.hidden_size = 32;
   config.num_hidden_layers = 2;
@@ -27,7 +27,7 @@ inline Qwen3Config small_config() {
 }
 
 // Weights of ordinary size from a seed: norms near 1, matrices near 1 / sqrt(fan-in).
-inline Weights random_weights(const Qwen3Config& config, uint64_t seed) {
+inline Weights random_weights(const DecoderConfig& config, uint64_t seed) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
   Weights weights;
   for (const auto& [name, shape] : qwen3_weight_shapes(config)) {
@@ -42,8 +42,8 @@ inline Weights random_weights(const Qwen3Config& config, uint64_t seed) {
   return weights;
 }
 
-inline std::unique_ptr<Qwen3> random_model(const Qwen3Config& config, const Numerics& numerics,
-                                           int64_t tp, uint64_t seed) {
+inline std::unique_ptr<Decoder> random_model(const DecoderConfig& config, const Numerics& numerics,
+                                             int64_t tp, uint64_t seed) {
   const TensorParallel parallel = tp == 1 ? TensorParallel() : TensorParallel(make_local_mesh(tp));
   return std::make_unique<Qwen3>(config, numerics, parallel, random_weights(config, seed));
 }

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "harness/kernels/device.h"
+#include "harness/model/qwen3.h"
 #include "harness/workload/step_runner.h"
 #include "tests/support/random_model.h"
 
@@ -20,8 +21,8 @@ constexpr int64_t kPages = 6;  // of each sequence
 constexpr int64_t kKeys = 70;  // that they hold before the first step
 constexpr int64_t kSteps = 3;
 
-Qwen3Config wide_config() {
-  Qwen3Config config = testing::small_config();
+DecoderConfig wide_config() {
+  DecoderConfig config = testing::small_config();
   config.vocab_size = 3001;
   config.hidden_size = 1024;
   config.num_attention_heads = 16;
@@ -60,8 +61,8 @@ struct Steps {
   }
 };
 
-Steps run_steps(const Qwen3& model, int64_t sequences, const Mode& mode, c10::Device device) {
-  const Qwen3Config& config = model.config();
+Steps run_steps(const Decoder& model, int64_t sequences, const Mode& mode, c10::Device device) {
+  const DecoderConfig& config = model.config();
   KvCache cache(config, 1, sequences * kPages, kBlockSize, at::kBFloat16, device);
   const at::Generator generator = at::detail::createCPUGenerator(7);
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
@@ -97,7 +98,7 @@ class FusedDecodeTest : public ::testing::Test {
     return {config_, Numerics(), TensorParallel(), there};
   }
 
-  Qwen3Config config_ = wide_config();
+  DecoderConfig config_ = wide_config();
   Weights weights_;
 };
 

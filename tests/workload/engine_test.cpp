@@ -61,14 +61,14 @@ void expect_same(const std::vector<Completion>& a, const std::vector<Completion>
   }
 }
 
-std::vector<Completion> generate(const Qwen3& model, const EngineSettings& settings,
+std::vector<Completion> generate(const Decoder& model, const EngineSettings& settings,
                                  const std::vector<Request>& requests) {
   return Engine(model, settings).generate(requests, sampling_with(1.0));
 }
 
 class EngineTest : public ::testing::Test {
  protected:
-  std::unique_ptr<Qwen3> model_ = random_model(small_config(), Numerics(), 1, 3);
+  std::unique_ptr<Decoder> model_ = random_model(small_config(), Numerics(), 1, 3);
   std::vector<Request> requests_ = random_requests(5, 9);
   std::vector<Completion> expected_ = generate(*model_, settings_for(256, 16, 64), requests_);
 };

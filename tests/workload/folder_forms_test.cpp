@@ -45,11 +45,11 @@ class FolderForms : public ::testing::Test {
           model(make_model(arm, arm.generator, {})),
           tokenizer(Tokenizer::from_folder(arm.model)) {}
     CaseArm arm;
-    std::unique_ptr<Qwen3> model;
+    std::unique_ptr<Decoder> model;
     Tokenizer tokenizer;
   };
 
-  std::vector<double> logprobs_of(const Qwen3& model) const {
+  std::vector<double> logprobs_of(const Decoder& model) const {
     const c10::NoGradGuard no_grad;
     std::vector<double> logprobs;
     for (const Json& sequence : reference_["sequences"]) {

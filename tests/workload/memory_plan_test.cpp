@@ -40,7 +40,7 @@ int64_t bytes_of(const at::Tensor& value) {
 
 // Against the tensors that are really made.
 TEST(MemoryPlanTest, CountsWhatModelCacheAndOptimizerHold) {
-  const Qwen3Config config = qwen3_config_from_folder(kModel);
+  const DecoderConfig config = decoder_config_from_folder(kModel);
   for (const int64_t tp : {1, 2}) {
     for (const Dtype dtype : {Dtype::float32, Dtype::bfloat16}) {
       for (const bool master : {true, false}) {
@@ -80,7 +80,7 @@ TEST(MemoryPlanTest, CountsWhatModelCacheAndOptimizerHold) {
 
 TEST(MemoryPlanTest, AnArmThatTrainsNothingHoldsOneModel) {
   CaseArm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
-  const Qwen3Config config = qwen3_config_from_folder(kModel);
+  const DecoderConfig config = decoder_config_from_folder(kModel);
   const MemoryPlan trained = plan_memory(arm, config, 1, 16);
   arm.workload.kind = WorkloadKind::kDecode;
   const MemoryPlan scored = plan_memory(arm, config, 1, 16);
@@ -102,7 +102,7 @@ TEST(MemoryPlanTest, TooLittleMemoryIsSaidInOneLine) {
 // A config.json and a case may ask for anything; the answer comes at once and is no small number.
 TEST(MemoryPlanTest, AsksForTooMuchWithoutOverflow) {
   CaseArm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
-  Qwen3Config config = qwen3_config_from_folder(kModel);
+  DecoderConfig config = decoder_config_from_folder(kModel);
   constexpr int64_t kMost = int64_t{1} << 31;  // of any key of config.json
   config.num_hidden_layers = config.hidden_size = config.intermediate_size = kMost;
   config.head_dim = config.num_key_value_heads = config.max_position_embeddings = kMost;

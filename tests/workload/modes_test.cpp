@@ -21,6 +21,7 @@
 #include "harness/dtensor/dtensor.h"
 #include "harness/graph/emulated_pool.h"
 #include "harness/graph/replayer.h"
+#include "harness/model/qwen3.h"
 #include "harness/workload/engine.h"
 #include "tests/support/emulated.h"
 #include "tests/support/message_of.h"
@@ -84,7 +85,7 @@ struct RandomModel {
     if (config.num_key_value_heads % 2 == 0) degrees.push_back(2);
   }
 
-  std::unique_ptr<Qwen3> build(int64_t tp, GatheredSize rule = GatheredSize::kNarrow) const {
+  std::unique_ptr<Decoder> build(int64_t tp, GatheredSize rule = GatheredSize::kNarrow) const {
     const TensorParallel parallel =
         tp == 1 ? TensorParallel() : TensorParallel(make_local_mesh(tp, rule));
     return std::make_unique<Qwen3>(config, numerics, parallel, weights);
@@ -99,13 +100,13 @@ struct RandomModel {
                        numerics.fused_rounding ? ", fused rounding" : "");
   }
 
-  Qwen3Config config;
+  DecoderConfig config;
   Numerics numerics;
   Weights weights;
   std::vector<int64_t> degrees = {1};  // TP
 };
 
-std::vector<Request> random_requests(Draw& draw, const Qwen3Config& config, int64_t longest) {
+std::vector<Request> random_requests(Draw& draw, const DecoderConfig& config, int64_t longest) {
   std::vector<Request> requests(draw.between(1, 7));
   for (Request& request : requests) {
     request.id = draw.between(0, 1 << 20);
@@ -145,7 +146,7 @@ bool same(const std::vector<Completion>& a, const std::vector<Completion>& b) {
 // more token of each sequence, each sequence in a page of its own.
 class DecodeStep {
  public:
-  DecodeStep(const Qwen3& model, Draw& draw, int64_t sequences)
+  DecodeStep(const Decoder& model, Draw& draw, int64_t sequences)
       : model_(model),
         page_rows_(draw.between(2, 9)),
         cache_(model.config(), model.parallel().size(), sequences + 1, page_rows_,
@@ -207,7 +208,7 @@ class DecodeStep {
   }
 
  private:
-  const Qwen3& model_;
+  const Decoder& model_;
   int64_t page_rows_;
   KvCache cache_;
 };
@@ -307,13 +308,13 @@ class ModesTest : public ::testing::Test {
 
   static void run_every_mode(Draw& draw, const RandomModel& random);
   static void run_conditional_gathers(Draw& draw, const RandomModel& random);
-  static void run_random_buckets(Draw& draw, const Qwen3& model);
+  static void run_random_buckets(Draw& draw, const Decoder& model);
 
   static void plant_replaced_parameter(Draw& draw, const RandomModel& random, int64_t tp);
-  static void plant_moved_parameter(Draw& draw, const Qwen3& model);
+  static void plant_moved_parameter(Draw& draw, const Decoder& model);
   static void plant_missing_narrow(Draw& draw, const RandomModel& random);
-  static void plant_reused_block(Draw& draw, const Qwen3& model);
-  static void plant_skipped_copy(Draw& draw, const Qwen3& model);
+  static void plant_reused_block(Draw& draw, const Decoder& model);
+  static void plant_skipped_copy(Draw& draw, const Decoder& model);
 
  private:
   inline static int64_t runs_ = 0, differences_ = 0, planted_ = 0, missed_ = 0, twins_ = 0,
@@ -409,7 +410,7 @@ void ModesTest::run_conditional_gathers(Draw& draw, const RandomModel& random) {
 }
 
 // The engine's buckets follow from its budget; a replayer takes any.
-void ModesTest::run_random_buckets(Draw& draw, const Qwen3& model) {
+void ModesTest::run_random_buckets(Draw& draw, const Decoder& model) {
   std::vector<int64_t> sizes;
   for (int64_t size = draw.between(1, 3); sizes.size() < 3; size += draw.between(1, 5)) {
     sizes.push_back(size);
@@ -472,7 +473,7 @@ void ModesTest::plant_replaced_parameter(Draw& draw, const RandomModel& random, 
 }
 
 // A user gives a parameter other memory in place, as swapping weights in and out does.
-void ModesTest::plant_moved_parameter(Draw& draw, const Qwen3& model) {
+void ModesTest::plant_moved_parameter(Draw& draw, const Decoder& model) {
   const std::string fault = "moved parameter";
   const c10::NoGradGuard no_grad;
   const DecodeStep step(model, draw, 4);
@@ -527,7 +528,7 @@ void ModesTest::plant_missing_narrow(Draw& draw, const RandomModel& random) {
 
 // A user keeps an output of one graph while another of the same pool is replayed. The twin copies
 // it first.
-void ModesTest::plant_reused_block(Draw& draw, const Qwen3& model) {
+void ModesTest::plant_reused_block(Draw& draw, const Decoder& model) {
   const std::string fault = "reused block";
   const DecodeStep step(model, draw, 4);
   const Program program = step.program();
@@ -559,7 +560,7 @@ void ModesTest::plant_reused_block(Draw& draw, const Qwen3& model) {
 }
 
 // A user forgets one input of a step, or to refresh what is copied to it.
-void ModesTest::plant_skipped_copy(Draw& draw, const Qwen3& model) {
+void ModesTest::plant_skipped_copy(Draw& draw, const Decoder& model) {
   const DecodeStep step(model, draw, 4);
   const Program program = step.program();
   const Tensors before = step.inputs(draw, 4);

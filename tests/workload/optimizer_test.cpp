@@ -23,7 +23,7 @@ using testing::small_config;
 using Tensors = std::vector<at::Tensor>;
 
 // Above 1 for most steps, so that the scale differs from step to step.
-Tensors random_gradients(const Qwen3& model, uint64_t seed) {
+Tensors random_gradients(const Decoder& model, uint64_t seed) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
   Tensors gradients;
   for (const Parameter& parameter : model.parameters()) {
@@ -36,7 +36,7 @@ Tensors random_gradients(const Qwen3& model, uint64_t seed) {
   return gradients;
 }
 
-Tensors plain(const Qwen3& model, const Tensors& tensors) {
+Tensors plain(const Decoder& model, const Tensors& tensors) {
   const at::NoGradGuard no_grad;
   Tensors all;
   for (const at::Tensor& tensor : tensors) {
@@ -45,7 +45,7 @@ Tensors plain(const Qwen3& model, const Tensors& tensors) {
   return all;
 }
 
-Tensors weights_of(const Qwen3& model) {
+Tensors weights_of(const Decoder& model) {
   Tensors weights;
   for (const Parameter& parameter : model.parameters()) weights.push_back(parameter.tensor);
   return plain(model, weights);

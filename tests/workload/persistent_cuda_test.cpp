@@ -13,6 +13,7 @@
 #include "harness/capture/captured_program.h"
 #include "harness/capture/persistent/lower.h"
 #include "harness/kernels/device.h"
+#include "harness/model/qwen3.h"
 #include "harness/workload/engine.h"
 #include "tests/support/message_of.h"
 #include "tests/support/random_decoder.h"
@@ -41,7 +42,7 @@ Weights on_card(Weights weights) {
 // A model on the card, its cache full of random keys and values, and steps of it.
 class CardStep {
  public:
-  CardStep(const Qwen3Config& config, DecoderDraw& draw, int64_t tokens)
+  CardStep(const DecoderConfig& config, DecoderDraw& draw, int64_t tokens)
       : config_(config),
         page_rows_(draw.one_of<int64_t>({1, 4, 16, 24})),
         width_((config.max_position_embeddings + page_rows_ - 1) / page_rows_),
@@ -116,7 +117,7 @@ class CardStep {
     return results;
   }
 
-  const Qwen3& model() const { return model_; }
+  const Decoder& model() const { return model_; }
 
  private:
   template <typename F>
@@ -129,7 +130,7 @@ class CardStep {
     }
   }
 
-  Qwen3Config config_;
+  DecoderConfig config_;
   int64_t page_rows_;
   int64_t width_;
   Qwen3 model_;
@@ -167,7 +168,7 @@ std::string first_difference(const Tensors& a, const Tensors& b, int64_t tokens,
   return same_bits(real_rows(a[0], tokens, real), real_rows(b[0], tokens, real)) ? "" : "logits";
 }
 
-void expect_operators_bits(DecoderDraw& draw, const Qwen3Config& config, int64_t tokens,
+void expect_operators_bits(DecoderDraw& draw, const DecoderConfig& config, int64_t tokens,
                            int64_t padding, int64_t least, int64_t most) {
   const CardStep step(config, draw, tokens);
   const Tensors inputs = step.inputs(draw, tokens, padding, least, most);
@@ -191,7 +192,7 @@ void expect_operators_bits(DecoderDraw& draw, const Qwen3Config& config, int64_t
 TEST_F(PersistentCudaTest, RandomModelsGiveTheOperatorsBits) {
   for (uint64_t seed = 0; seed < testing::random_models(100); ++seed) {
     DecoderDraw draw(seed);
-    const Qwen3Config config = testing::random_decoder(draw, /*for_card=*/true);
+    const DecoderConfig config = testing::random_decoder(draw, /*for_card=*/true);
     const int64_t tokens = draw.one_of<int64_t>({1, 1, 2, 3, 4, 5, 6, 7, 8, 8, 13});
     const int64_t padding = draw.between(0, 2) == 0 ? draw.between(0, tokens - 1) : 0;
     SCOPED_TRACE(fmt::format("seed {}: {}, {} tokens, {} of padding", seed,
@@ -201,8 +202,8 @@ TEST_F(PersistentCudaTest, RandomModelsGiveTheOperatorsBits) {
   }
 }
 
-Qwen3Config layers_of_600_million(int64_t layers) {
-  Qwen3Config config;
+DecoderConfig layers_of_600_million(int64_t layers) {
+  DecoderConfig config;
   config.vocab_size = 20000;
   config.hidden_size = 1024;
   config.num_hidden_layers = layers;
@@ -229,7 +230,7 @@ TEST_F(PersistentCudaTest, LayersOf600MillionGiveTheOperatorsBits) {
 TEST_F(PersistentCudaTest, AnEngineOnTheCardGivesTheCpusTokens) {
   for (uint64_t seed = 0; seed < 4; ++seed) {
     DecoderDraw draw(seed);
-    const Qwen3Config config = testing::random_decoder(draw, /*for_card=*/true);
+    const DecoderConfig config = testing::random_decoder(draw, /*for_card=*/true);
     const Weights weights = testing::random_weights(config, draw.seed());
     std::vector<Request> requests(draw.one_of<int64_t>({1, 5, 11}));
     for (Request& request : requests) {
@@ -252,7 +253,7 @@ TEST_F(PersistentCudaTest, AnEngineOnTheCardGivesTheCpusTokens) {
 
 TEST_F(PersistentCudaTest, WhatTheKernelCannotDoIsRefusedByName) {
   DecoderDraw draw(1);
-  Qwen3Config config = testing::random_decoder(draw, /*for_card=*/true);
+  DecoderConfig config = testing::random_decoder(draw, /*for_card=*/true);
   config.hidden_size = 2048;
   const CardStep step(config, draw, 1);
   const Tensors inputs = step.inputs(draw, 1, 0, 3, 3);

@@ -41,7 +41,7 @@ bool same(const std::vector<Completion>& a, const std::vector<Completion>& b) {
   return true;
 }
 
-std::vector<Request> random_requests(DecoderDraw& draw, const Qwen3Config& config) {
+std::vector<Request> random_requests(DecoderDraw& draw, const DecoderConfig& config) {
   std::vector<Request> requests(draw.between(1, 11));
   for (Request& request : requests) {
     request.id = draw.between(0, 1 << 20);
@@ -57,7 +57,7 @@ TEST(PersistentTest, RandomModelsGiveEagersBits) {
   at::set_num_threads(1);
   for (uint64_t seed = 0; seed < testing::random_models(40); ++seed) {
     DecoderDraw draw(seed);
-    const Qwen3Config config = testing::random_decoder(draw, /*for_card=*/false);
+    const DecoderConfig config = testing::random_decoder(draw, /*for_card=*/false);
     Numerics numerics;
     numerics.dtype = draw.one_of<at::ScalarType>({at::kBFloat16, at::kFloat});
     SCOPED_TRACE(fmt::format("seed {}: {}, {}", seed, testing::describe(config),
@@ -116,7 +116,7 @@ class LoweredTest : public ::testing::Test {
             at::tensor({0, 2, 1}).to(at::kLong)};
   }
 
-  Program program(const Qwen3& model) const {
+  Program program(const Decoder& model) const {
     return [this, &model](const Tensors& in) -> Tensors {
       const c10::NoGradGuard no_grad;
       const PagedAttention attention(model.numerics(), cache_, {in[2], in[3], in[4], in[5]},
@@ -125,7 +125,7 @@ class LoweredTest : public ::testing::Test {
     };
   }
 
-  ir::Graph captured(const Qwen3& model) const {
+  ir::Graph captured(const Decoder& model) const {
     CapturedProgram captured(program(model),
                              {{0, 1, "tokens", 1},
                               {1, 1, "tokens", 1},
@@ -167,7 +167,8 @@ class LoweredTest : public ::testing::Test {
     return !same_bits(run(step), eager());
   }
 
-  std::unique_ptr<Qwen3> model_ = testing::random_model(testing::small_config(), numerics(), 1, 9);
+  std::unique_ptr<Decoder> model_ =
+      testing::random_model(testing::small_config(), numerics(), 1, 9);
   KvCache cache_{testing::small_config(), 1, 4, kPageRows, at::kFloat};
   at::Tensor progress_ = at::zeros({2}, at::kLong);
 };
@@ -261,7 +262,7 @@ TEST_F(LoweredTest, WhatStandsBetweenStagesIsRefusedByName) {
 }
 
 TEST_F(LoweredTest, LayersThatAreCapturedOddlyAreRefusedByName) {
-  Qwen3Config config = testing::small_config();
+  DecoderConfig config = testing::small_config();
   config.hidden_size = 36;  // no whole tiles
   const auto odd = testing::random_model(config, numerics(), 1, 9);
   EXPECT_THAT(message_of([&] { passes::lower_decode(captured(*odd), progress_); }),

@@ -40,7 +40,7 @@ struct Trained {
   Witness witness;
 };
 
-TrainResult accumulate(const Qwen3& model, Optimizer& optimizer,
+TrainResult accumulate(const Decoder& model, Optimizer& optimizer,
                        const std::vector<Sample>& samples) {
   Trainer trainer(model, optimizer, LossSettings(), static_cast<int64_t>(samples.size()),
                   /*mode=*/{});

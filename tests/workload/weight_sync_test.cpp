@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "harness/dtensor/dtensor.h"
+#include "harness/model/qwen3.h"
 #include "tests/support/random_model.h"
 
 namespace samebits {
@@ -16,7 +17,7 @@ using testing::small_config;
 using Tensors = std::vector<at::Tensor>;
 
 // Of every rank, as they lie in memory.
-Tensors local_weights(const Qwen3& model) {
+Tensors local_weights(const Decoder& model) {
   Tensors locals;
   for (const Parameter& parameter : model.parameters()) {
     if (!is_dtensor(parameter.tensor)) {
@@ -35,7 +36,7 @@ bool are_same_bits(const Tensors& a, const Tensors& b) {
 TEST(WeightSync, GivesTheTrainedBitsAtTheGeneratorsAddresses) {
   for (const int64_t tp : {1, 2}) {
     SCOPED_TRACE(tp);
-    const Qwen3Config config = small_config();
+    const DecoderConfig config = small_config();
     const auto parallel = tp == 1 ? TensorParallel() : TensorParallel(make_local_mesh(tp));
     Qwen3 trained(config, Numerics(), parallel, random_weights(config, /*seed=*/1));
     Qwen3 generator(config, Numerics(), parallel, random_weights(config, /*seed=*/2));

@@ -102,9 +102,9 @@ class PassesOverAModel : public ::testing::TestWithParam<int64_t> {
             [this](const std::string&) { return mesh_; }};
   }
 
-  Qwen3Config config_ = small_config();
+  DecoderConfig config_ = small_config();
   Numerics numerics_;
-  std::unique_ptr<Qwen3> model_ = random_model(config_, numerics_, GetParam(), /*seed=*/5);
+  std::unique_ptr<Decoder> model_ = random_model(config_, numerics_, GetParam(), /*seed=*/5);
   KvCache cache_{config_, GetParam(), kBlocks, kBlockSize, numerics_.dtype};
   Tensors constants_;
   c10::IValue mesh_;
