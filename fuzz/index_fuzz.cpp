@@ -5,7 +5,7 @@
 #include "fuzz/property.h"
 #include "fuzz/scratch_folder.h"
 #include "harness/base/file.h"
-#include "harness/model/folder/model_files.h"
+#include "harness/folder/model_files.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return samebits::fuzz::reads_or_refuses(data, size, [](const std::string& text) {

@@ -13,8 +13,8 @@
 #include "harness/base/error.h"
 #include "harness/base/nearest.h"
 #include "harness/bits/safetensors.h"
+#include "harness/folder/model_files.h"
 #include "harness/model/architecture.h"
-#include "harness/model/folder/model_files.h"
 
 namespace samebits {
 namespace {

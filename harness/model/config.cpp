@@ -5,11 +5,11 @@
 #include <algorithm>
 
 #include "harness/base/error.h"
+#include "harness/folder/known_keys.h"
+#include "harness/folder/model_files.h"
 #include "harness/model/architecture_names.h"
 #include "harness/model/config_keys.h"
 #include "harness/model/ends_of_text.h"
-#include "harness/model/folder/known_keys.h"
-#include "harness/model/folder/model_files.h"
 
 namespace samebits {
 namespace {

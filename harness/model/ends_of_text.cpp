@@ -1,7 +1,7 @@
 #include "harness/model/ends_of_text.h"
 
+#include "harness/folder/known_keys.h"
 #include "harness/model/config_keys.h"
-#include "harness/model/folder/known_keys.h"
 
 namespace samebits {
 namespace {

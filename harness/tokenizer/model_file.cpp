@@ -5,7 +5,7 @@
 #include <unordered_set>
 
 #include "harness/base/text.h"
-#include "harness/model/folder/known_keys.h"
+#include "harness/folder/known_keys.h"
 #include "harness/tokenizer/added_tokens.h"
 #include "harness/tokenizer/byte_alphabet.h"
 

@@ -1,7 +1,7 @@
 #include "harness/tokenizer/pipeline_file.h"
 
 #include "harness/base/text.h"
-#include "harness/model/folder/known_keys.h"
+#include "harness/folder/known_keys.h"
 
 namespace samebits {
 namespace {

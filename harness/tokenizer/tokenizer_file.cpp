@@ -5,7 +5,7 @@
 #include "harness/base/json.h"
 #include "harness/base/say_once.h"
 #include "harness/base/text.h"
-#include "harness/model/folder/known_keys.h"
+#include "harness/folder/known_keys.h"
 #include "harness/tokenizer/added_token_table.h"
 #include "harness/tokenizer/byte_alphabet.h"
 #include "harness/tokenizer/model_file.h"

@@ -9,10 +9,10 @@
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/folder/known_keys.h"
+#include "harness/folder/model_files.h"
+#include "harness/folder/without_effect.h"
 #include "harness/model/config.h"
-#include "harness/model/folder/known_keys.h"
-#include "harness/model/folder/model_files.h"
-#include "harness/model/folder/without_effect.h"
 #include "tests/base/message_of.h"
 #include "tests/base/temporary_folder.h"
 

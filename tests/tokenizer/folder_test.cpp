@@ -8,7 +8,7 @@
 #include <random>
 
 #include "harness/base/error.h"
-#include "harness/model/folder/without_effect.h"
+#include "harness/folder/without_effect.h"
 #include "tests/base/message_of.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/tokenizer/oracle.h"

@@ -1,11 +1,11 @@
-#include "harness/model/folder/model_files.h"
+#include "harness/folder/model_files.h"
 
 #include <set>
 
 #include "harness/base/error.h"
 #include "harness/base/json.h"
-#include "harness/model/folder/known_keys.h"
-#include "harness/model/folder/without_effect.h"
+#include "harness/folder/known_keys.h"
+#include "harness/folder/without_effect.h"
 
 namespace samebits {
 namespace {

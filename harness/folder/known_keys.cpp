@@ -1,8 +1,8 @@
-#include "harness/model/folder/known_keys.h"
+#include "harness/folder/known_keys.h"
 
 #include <algorithm>
 
-#include "harness/model/folder/without_effect.h"
+#include "harness/folder/without_effect.h"
 
 namespace samebits {
 namespace {

@@ -1,4 +1,4 @@
-#include "harness/model/folder/without_effect.h"
+#include "harness/folder/without_effect.h"
 
 #include <algorithm>
 
