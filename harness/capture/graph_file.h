@@ -25,9 +25,12 @@ namespace samebits {
 //
 // Arguments stand under their names in the schema. null, true, 3 and 3.0 are what they are in JSON,
 // a string names a value, and the rest is an object of one key: {"str": "R"}, {"dtype": "Float"},
-// {"device": "cpu"}, {"size": "2*s0"}, {"sizes": [1, "s0"]}, {"tensors": ["%0", "%1"]},
+// {"device": "run"}, {"size": "2*s0"}, {"sizes": [1, "s0"]}, {"tensors": ["%0", "%1"]},
 // {"optional_tensors": [null, "%0"]}, {"ints": []}, {"doubles": []}, {"bools": []}, {"strs": []},
 // {"object": "mesh"}, {"double_bits": "7ff8000000000000"} (not finite).
+//
+// The device "run" is whatever device the graph runs on; another one has its own name, as in
+// {"device": "cpu"}. So a graph that a CPU traced serves a card.
 
 // What decides a graph besides its constants: settings as JSON, by key.
 using GraphModel = std::map<std::string, Json>;
@@ -36,14 +39,16 @@ using GraphModel = std::map<std::string, Json>;
 struct GraphNames {
   std::function<std::string(const at::Tensor& constant)> constant;
   std::function<std::string(const c10::IValue& object)> object;
-  GraphModel model = {};  // may be empty
+  GraphModel model = {};           // may be empty
+  c10::Device device = c10::kCPU;  // that the graph was traced for
 };
 
 // What the names stand for; an undefined tensor or None: there is no such name.
 struct GraphReferences {
   std::function<at::Tensor(const std::string& name)> constant;
   std::function<c10::IValue(const std::string& name)> object;
-  GraphModel model = {};  // that the graph is to serve
+  GraphModel model = {};           // that the graph is to serve
+  c10::Device device = c10::kCPU;  // that it is to run on
 };
 
 // Throws InputError where a symbol's name could not be read back, NotImplementedError for an

@@ -143,10 +143,11 @@ struct ArgOf {
       return {c10::IValue(static_cast<int64_t>(dtype_from(named.name)))};
     }
     if (named.kind == "device") {
+      if (name == graph_format::kDeviceOfRun) return {c10::IValue(references.device)};
       try {
         return {c10::IValue(c10::Device(name))};
       } catch (const c10::Error&) {
-        named.name.fail(quoted(name), "a device, such as \"cpu\"");
+        named.name.fail(quoted(name), "a device: \"run\" or \"cpu\"");
       }
     }
     c10::IValue object = references.object(name);

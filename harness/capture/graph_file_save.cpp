@@ -40,6 +40,7 @@ class Writer {
   Json condition(const sym::Condition& c) const;
   Json declaration(const ir::Value& value) const;
   Json constant(const c10::IValue& value, const c10::Argument& declared) const;
+  Json device(const c10::Device& device) const;
   Json list(const c10::IValue& value) const;
   Json list(const Arg::List& list, const c10::Argument& declared) const;
   Json arg(const Arg& arg, const c10::Argument& declared) const;
@@ -136,12 +137,20 @@ Json Writer::list(const c10::IValue& value) const {
   return Json{{kind, std::move(items)}};
 }
 
+// A card may be named with its index and without.
+Json Writer::device(const c10::Device& device) const {
+  const c10::Device& run = names_.device;
+  const bool is_indexed = device.has_index() && run.has_index();
+  const bool is_run = device.type() == run.type() && (!is_indexed || device.index() == run.index());
+  return Json{{"device", is_run ? graph_format::kDeviceOfRun : device.str()}};
+}
+
 Json Writer::constant(const c10::IValue& value, const c10::Argument& declared) const {
   if (value.isNone()) return nullptr;
   if (value.isBool()) return value.toBool();
   if (value.isDouble()) return number(value.toDouble());
   if (value.isString()) return Json{{"str", value.toStringRef()}};
-  if (value.isDevice()) return Json{{"device", value.toDevice().str()}};
+  if (value.isDevice()) return device(value.toDevice());
   if (value.isInt()) {
     if (!graph_format::is_dtype(declared.real_type())) return value.toInt();
     return Json{{"dtype", c10::toString(static_cast<c10::ScalarType>(value.toInt()))}};

@@ -10,6 +10,9 @@ namespace samebits::graph_format {
 // "2.11.0": the LibTorch that this program is built with.
 std::string libtorch_version();
 
+// The name of the device that a graph runs on.
+inline constexpr const char* kDeviceOfRun = "run";
+
 // Whether an argument of this type (Argument::real_type) is a ScalarType, given or not: its
 // integer then names a dtype.
 bool is_dtype(const c10::TypePtr& real_type);

@@ -66,6 +66,7 @@ std::string save_generator_graph(const ir::Graph& graph, const Decoder& model,
   };
   names.object = [](const c10::IValue&) { return std::string("mesh"); };
   names.model = graph_model(model);
+  names.device = model.device();
   return save_graph(graph, names);
 }
 
@@ -84,6 +85,7 @@ ir::Graph load_generator_graph(const std::filesystem::path& file, const Decoder&
     return name == "mesh" && mesh ? c10::IValue(mesh) : c10::IValue();
   };
   references.model = graph_model(model);
+  references.device = model.device();
   return load_graph(read_text_file(file.string()), references, file.string());
 }
 

@@ -367,6 +367,30 @@ TEST_F(GraphFile, OfAnotherModelIsRefusedByKey) {
   EXPECT_NO_THROW(load_graph(save_graph(*graph, store_.names()), references, "g.json"));
 }
 
+// The device that a graph's only node copies to, loaded for a run on a card.
+c10::Device device_on_a_card(const std::string& text, const Store& store) {
+  GraphReferences references = store.references();
+  references.device = c10::Device(c10::kCUDA, 0);
+  const ir::Graph graph = load_graph(text, references, "g.json");
+  for (const ir::Arg& arg : graph.nodes.at(0).args) {
+    const auto* value = std::get_if<c10::IValue>(&arg.data);
+    if (value != nullptr && value->isDevice()) return value->toDevice();
+  }
+  throw std::logic_error("no device");
+}
+
+TEST_F(GraphFile, OfACpuRunsOnACard) {
+  const auto options = at::TensorOptions().dtype(at::kBFloat16).device(at::kCPU);
+  const auto graph = traced(
+      [&](const Tensors& in) { return Tensors{at::_to_copy(in[0], options)}; }, {rows(6)}, {});
+  const std::string text = save_graph(*graph, store_.names());
+  EXPECT_EQ(device_on_a_card(text, store_), c10::Device(c10::kCUDA, 0));
+  // The twin: traced for a card, a copy to the CPU stays one.
+  GraphNames names = store_.names();
+  names.device = c10::kCUDA;
+  EXPECT_EQ(device_on_a_card(save_graph(*graph, names), store_), c10::Device(c10::kCPU));
+}
+
 TEST_F(BadGraphFile, WithAnArgumentOfAnotherTypeIsRefused) {
   const auto bias = [&](const std::string& value) { return error("0.25", value); };
   EXPECT_EQ(bias("1"), "g.json: nodes.0.args.bias: found 1, expected float");
