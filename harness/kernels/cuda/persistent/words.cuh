@@ -30,11 +30,6 @@ __device__ inline void get_words(const uint64_t* from, uint64_t (&words)[2]) {
 __device__ inline bool has_tag(uint64_t word, uint32_t tag) {
   return static_cast<uint32_t>(word >> 32) == tag;
 }
-// The lower and the upper value of a word, or of two bf16.
-__device__ inline float lower_of(uint32_t two) { return bf16_to_f32(static_cast<uint16_t>(two)); }
-__device__ inline float upper_of(uint32_t two) {
-  return bf16_to_f32(static_cast<uint16_t>(two >> 16));
-}
 
 // words[i] at(i) for i < count, all of which carry the tag: all on their way before the first is
 // looked at.

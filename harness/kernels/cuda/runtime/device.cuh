@@ -18,10 +18,18 @@ __device__ inline float load_past_cache(const float* x) { return __ldcg(x); }
 __device__ inline Bf16 load_past_cache(const Bf16* x) { return {__ldcg(&x->bits)}; }
 __device__ inline void store(float x, Bf16& out) { out.bits = f32_to_bf16(x); }
 __device__ inline void store(float x, float& out) { out = canonical_nan_f32(x); }
-// Two elements that lie side by side.
+// Two elements that lie side by side. The card's conversion rounds as f32_to_bf16() does, but has
+// other bits for a NaN.
 __device__ inline uint32_t pack_bf16(float low, float high) {
-  return static_cast<uint32_t>(f32_to_bf16(low)) | static_cast<uint32_t>(f32_to_bf16(high)) << 16;
+  uint32_t two = 0;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;\n" : "=r"(two) : "f"(high), "f"(low));
+  const uint32_t lower = low == low ? two & 0xffffu : kNanBf16;
+  const uint32_t upper = high == high ? two & 0xffff0000u : uint32_t{kNanBf16} << 16;
+  return lower | upper;
 }
+// The lower and the upper of them.
+__device__ inline float lower_of(uint32_t two) { return __uint_as_float(two << 16); }
+__device__ inline float upper_of(uint32_t two) { return __uint_as_float(two & 0xffff0000u); }
 // x rounded to T and back.
 template <typename T>
 __device__ float round_as(float x);
