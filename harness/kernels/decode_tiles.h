@@ -23,13 +23,39 @@ struct TileShare {
   int count;
 };
 
-// `offset`: tiles that were dealt out before, so that what is left over of each product goes to
-// different processors.
+// Dealt among the first `processors`, beginning with number `offset`.
 SAMEBITS_MATH TileShare share_of(int tiles, int offset, int processor, int processors) {
-  int first = processor - offset % processors;
+  if (processor >= processors) return {0, processors, 0};
+  int first = processor - offset;
   if (first < 0) first += processors;
   const int count = first < tiles ? (tiles - first + processors - 1) / processors : 0;
   return {first, processors, count};
+}
+
+// Tiles of a layer's products: q k v, wo, gate and up, down.
+constexpr int kLayerProducts = 4;
+struct LayerTiles {
+  int of[kLayerProducts];
+};
+
+// Who has a layer's product: the first `processors`, of whom number `offset` begins. What is left
+// over of each product goes to others than of the one before. Where a few have a tile of `down`
+// more than the rest, which takes much room of what weights come through, those are the last ones,
+// and they have none of q k v: everybody would wait for them.
+struct Deal {
+  int offset;
+  int processors;
+};
+SAMEBITS_MATH Deal deal_of(const LayerTiles& tiles, int product, int processors) {
+  const int down = tiles.of[kLayerProducts - 1];
+  const int more = down > processors ? down % processors : 0;
+  const int spared = more <= processors / 8 ? more : 0;
+  Deal deal{0, processors - spared};
+  for (int i = 0; i < product; ++i) {
+    deal = {(deal.offset + tiles.of[i]) % deal.processors, processors};
+  }
+  if (product == kLayerProducts - 1 && spared > 0) deal.offset = processors - spared;
+  return deal;
 }
 
 // Processors for attention, where each key-value head of each token is a unit of work.

@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 
@@ -82,6 +83,51 @@ TEST(PersistentTest, RandomModelsGiveEagersBits) {
     for (size_t i = 0; i < requests.size(); ++i) requests[i].forced = expected[i].tokens;
     EXPECT_TRUE(same(engine.generate(requests, {}), expected)) << "forced";
   }
+}
+
+// ---- Who has which tiles ------------------------------------------------------------------------
+
+// Tiles of one product by processor.
+std::vector<int> tiles_of_processors(const LayerTiles& tiles, int product, int processors) {
+  const Deal deal = deal_of(tiles, product, processors);
+  std::vector<int> counts;
+  std::vector<int> owners(tiles.of[product], 0);
+  for (int p = 0; p < processors; ++p) {
+    const TileShare share = share_of(tiles.of[product], deal.offset, p, deal.processors);
+    counts.push_back(share.count);
+    for (int i = 0; i < share.count; ++i) ++owners.at(share.first + i * share.stride);
+  }
+  EXPECT_EQ(owners, std::vector<int>(owners.size(), 1)) << "product " << product;
+  return counts;
+}
+
+TEST(DecodeTiles, EveryTileHasOneOwner) {
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    DecoderDraw draw(seed);
+    LayerTiles tiles{};
+    for (int& each : tiles.of) each = static_cast<int>(draw.between(1, 600));
+    const auto processors = static_cast<int>(draw.between(68, 131));
+    SCOPED_TRACE(fmt::format("seed {}, {} processors", seed, processors));
+    for (int product = 0; product < kLayerProducts; ++product) {
+      tiles_of_processors(tiles, product, processors);
+    }
+  }
+}
+
+TEST(DecodeTiles, WhoHasMoreOfOneProductHasNoMoreOfAnother) {
+  const LayerTiles of_600_million{{512, 128, 384, 128}};
+  constexpr int kProcessors = 124;
+  std::vector<int> with_more(kProcessors, 0);
+  for (int product = 0; product < kLayerProducts; ++product) {
+    const auto counts = tiles_of_processors(of_600_million, product, kProcessors);
+    const int most = *std::max_element(counts.begin(), counts.end());
+    for (int p = 0; p < kProcessors; ++p) with_more[p] += counts[p] == most ? 1 : 0;
+    for (int p = kProcessors - 4; p < kProcessors; ++p) {
+      const int expected[] = {0, 1, 3, 2};
+      EXPECT_EQ(counts[p], expected[product]) << "product " << product << ", processor " << p;
+    }
+  }
+  EXPECT_EQ(*std::max_element(with_more.begin(), with_more.end()), 1);
 }
 
 // ---- One step, lowered --------------------------------------------------------------------------
@@ -190,8 +236,8 @@ TEST_F(LoweredTest, NothingButStagesAndAViewIsLeft) {
   const auto log = passes::lower_decode(captured(*model_), progress_).log;
   ASSERT_EQ(log.size(), 12U);
   EXPECT_THAT(log[kQkv], HasSubstr("columns: "));
-  EXPECT_THAT(log[kQkv], HasSubstr("; 32 tiles from 0"));
-  EXPECT_THAT(log[kWo], HasSubstr("in slices of 16; 4 tiles from 32"));
+  EXPECT_THAT(log[kQkv], HasSubstr("; 32 tiles"));
+  EXPECT_THAT(log[kWo], HasSubstr("in slices of 16; 4 tiles"));
 }
 
 TEST_F(LoweredTest, AStaleScaleIsFound) {

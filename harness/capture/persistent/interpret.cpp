@@ -21,8 +21,10 @@ using Tensors = std::vector<at::Tensor>;
 template <typename MakeTile>
 at::Tensor by_tiles(const Tiling& tiling, int first, int count, int processors, MakeTile make) {
   Tensors tiles(count);
+  const Deal deal =
+      tiling.takes_all ? Deal{0, processors} : deal_of(tiling.layer, tiling.product, processors);
   for (int processor = 0; processor < processors; ++processor) {
-    const TileShare share = share_of(tiling.tiles, tiling.offset, processor, processors);
+    const TileShare share = share_of(tiling.tiles, deal.offset, processor, deal.processors);
     for (int i = 0; i < share.count; ++i) {
       const int tile = share.first + i * share.stride - first;
       if (tile < 0 || tile >= count) continue;

@@ -243,21 +243,35 @@ class Matcher {
   const Dataflow& flow_;
 };
 
-// A layer's products take turns, from its first on.
+Tiling* tiling_of(Stage& stage) {
+  if (auto* columns = std::get_if<ColumnsStage>(&stage)) return &columns->tiling;
+  auto* rows = std::get_if<RowsStage>(&stage);
+  return rows == nullptr ? nullptr : &rows->tiling;
+}
+
+// A layer begins with columns that are not gated.
+bool begins_layer(const Stage& stage) {
+  const auto* columns = std::get_if<ColumnsStage>(&stage);
+  return columns != nullptr && columns->product == kNoValue;
+}
+
+// Which layer's products they are.
 void deal_out(std::vector<MatchedStage>& stages) {
-  int offset = 0;
+  std::vector<Tiling*> layer;
+  const auto end_layer = [&layer] {
+    LayerTiles tiles{};
+    for (size_t i = 0; i < layer.size(); ++i) tiles.of[i] = layer[i]->tiles;
+    for (Tiling* each : layer) each->layer = tiles;
+    layer.clear();
+  };
   for (MatchedStage& each : stages) {
-    Tiling* tiling = nullptr;
-    if (auto* columns = std::get_if<ColumnsStage>(&each.stage)) {
-      tiling = &columns->tiling;
-      if (columns->product == kNoValue) offset = 0;
-    } else if (auto* rows = std::get_if<RowsStage>(&each.stage)) {
-      tiling = &rows->tiling;
-    }
+    Tiling* const tiling = tiling_of(each.stage);
     if (tiling == nullptr) continue;
-    tiling->offset = offset;
-    offset += tiling->tiles;
+    if (begins_layer(each.stage) || layer.size() == kLayerProducts) end_layer();
+    tiling->product = static_cast<int>(layer.size());
+    layer.push_back(tiling);
   }
+  end_layer();
 }
 
 }  // namespace

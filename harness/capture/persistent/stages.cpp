@@ -7,8 +7,7 @@ namespace samebits {
 namespace {
 
 std::string text_of(const Tiling& tiling) {
-  return fmt::format("{} tiles from {}{}", tiling.tiles, tiling.offset,
-                     tiling.takes_all ? " over all processors" : "");
+  return fmt::format("{} tiles{}", tiling.tiles, tiling.takes_all ? " over all processors" : "");
 }
 
 struct Describe {

@@ -29,7 +29,8 @@ struct EmbedStage {
 // A stage's share of the processors (kernels/decode_tiles.h).
 struct Tiling {
   int tiles = 0;
-  int offset = 0;          // tiles of the stages before that share its turn
+  LayerTiles layer{};      // that the stage's product is one of
+  int product = 0;         // which
   bool takes_all = false;  // processors, those of attention too
 };
 

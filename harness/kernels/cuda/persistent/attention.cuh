@@ -109,33 +109,45 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
   __device__ static void sync() { sync_named(1, kDecodeComputing); }
   __device__ int64_t row_elements() const { return int64_t{kv_heads()} * head_dim(); }
 
-  // Keys first .. of a unit from the cache, on their way; `skip`: one that is not fetched. Rows up
-  // to the end of a step are zero.
-  __device__ void fetch(const DecodeLayer& layer, const AttentionUnit& unit, int64_t first,
-                        int64_t skip) const {
-    const Pages pages{p.block_table, p.seq_lens, p.table_width, p.pages, p.page_rows};
-    const Keys keys{pages, row_elements(), 0, unit.rows.sequence};
-    const int chunks = head_dim() / 8;  // a power of two
-    const int shift = 31 - __clz(chunks);
-    const auto count = static_cast<int>(min(unit.rows.keys - first, int64_t{at.segment}));
+  // The segment of a unit that begins with key `first`, on its way from the cache. What the step
+  // itself brings is not there yet: take_rows() puts it in its place, but for a sequence of several
+  // segments, where it is read from the cache. Rows up to the end of a step are zero. unit_of() has
+  // checked the pages.
+  __device__ void fetch(const DecodeLayer& layer, const AttentionUnit& unit, int first) const {
+    constexpr int kAhead = 4;           // entries of the page table that are on their way at once
+    const int pieces = head_dim() / 8;  // of a row, a power of two
+    const int stride = kDecodeComputing / pieces;
+    const int piece = tid % pieces;
+    const auto all = static_cast<int>(unit.rows.keys);
+    const int count = min(all - first, at.segment);
     const int rows = (count + 15) / 16 * 16;
-    for (int i = tid; i < rows << shift; i += kDecodeComputing) {
-      const int row = i >> shift;
-      const int piece = i & (chunks - 1);
-      const int64_t key = first + row;
-      const int to = row * at.line + piece * 16;
-      if (key == skip) continue;
-      const int64_t place = row < count ? keys(key, fault) : -1;
-      const int64_t from = place < 0 ? 0 : place + unit.rows.kv_head * head_dim() + piece * 8;
-      copy_16(memory + at.k + to, layer.k_cache + from, place < 0 ? 0 : 16);
-      copy_16(memory + at.v + to, layer.v_cache + from, place < 0 ? 0 : 16);
+    const int own = first == 0 ? all - 1 : -1;
+    const float of_page = 1.0f / static_cast<float>(static_cast<int>(p.page_rows));
+    const int32_t* table = p.block_table + unit.rows.sequence * p.table_width;
+#pragma unroll 1
+    for (int row = tid / pieces; row < rows; row += kAhead * stride) {
+      int pages[kAhead];
+      int within[kAhead];
+#pragma unroll
+      for (int a = 0; a < kAhead; ++a) {
+        const int key = first + row + a * stride;
+        const auto page = static_cast<int>((static_cast<float>(key) + 0.5f) * of_page);
+        within[a] = key - page * static_cast<int>(p.page_rows);
+        pages[a] = row + a * stride < count ? __ldcg(table + page) : -1;
+      }
+#pragma unroll
+      for (int a = 0; a < kAhead; ++a) {
+        const int here = row + a * stride;
+        if (here >= rows || first + here == own) continue;
+        const int bytes = pages[a] >= 0 && pages[a] < p.pages ? 16 : 0;
+        const int64_t place = bytes == 0 ? 0 : pages[a] * p.page_rows + within[a];
+        const int64_t from = place * row_elements() + unit.rows.kv_head * head_dim() + piece * 8;
+        const int to = here * at.line + piece * 16;
+        copy_16(memory + at.k + to, layer.k_cache + from, bytes);
+        copy_16(memory + at.v + to, layer.v_cache + from, bytes);
+      }
     }
     commit_copies();
-  }
-  // What the step itself brings is not in the cache yet; of a sequence that does not fit it is read
-  // from there.
-  __device__ void prefetch(const DecodeLayer& layer, const AttentionUnit& unit) const {
-    if (unit.rows.sequence >= 0) fetch(layer, unit, 0, unit.rows.keys - 1);
   }
 
   __device__ void observe(uint16_t* to, int64_t index, uint16_t value) const {
@@ -244,26 +256,41 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
     }
   }
 
-  // 16 keys a warp; heads that are not there repeat the last.
+  // 32 keys a warp, whose two chains take turns; heads that are not there repeat the last.
   __device__ void find_scores(int keys) const {
+    constexpr int kMostSteps = 8;
     const int steps = head_dim() / 16;
-    const char* q = memory + at.q + min(lane % 8, group() - 1) * at.line + lane / 8 % 2 * 16;
-    for (int first = warp * 16; first < keys; first += kDecodeWarps * 16) {
-      const char* k = memory + at.k + (first + lane % 16) * at.line + lane / 16 * 16;
-      float c[4] = {};
-#pragma unroll 8
-      for (int i = 0; i < steps; ++i) {
-        uint32_t a[4];
+    const uint32_t q =
+        shared_address(memory + at.q + min(lane % 8, group() - 1) * at.line + lane / 8 * 16);
+#pragma unroll 1
+    for (int first = warp * 32; first < keys; first += kDecodeWarps * 32) {
+      const uint32_t k =
+          shared_address(memory + at.k + (first + lane % 16) * at.line + lane / 16 * 16);
+      float c[2][4] = {};
+#pragma unroll
+      for (int i = 0; i < kMostSteps; i += 2) {
+        if (i >= steps) break;
         uint32_t b[4];
-        load_matrices(a, k + i * 32);
-        load_matrices(b, q + i * 32);
-        step(c, a, b[0], b[1]);
+        load_matrices_at(b, q + i * 32);
+#pragma unroll
+        for (int j = 0; j < 2; ++j) {
+          if (i + j >= steps) break;
+          uint32_t a[2][4];
+          load_matrices_at(a[0], k + (i + j) * 32);
+          load_matrices_at(a[1], k + (i + j) * 32 + 16 * at.line);
+          step(c[0], a[0], b[2 * j], b[2 * j + 1]);
+          step(c[1], a[1], b[2 * j], b[2 * j + 1]);
+        }
       }
 #pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        const int head = lane % 4 * 2 + e % 2;
-        const int key = first + lane / 4 + e / 2 * 8;
-        if (head < group()) floats(at.scores)[head * at.segment + key] = c[e] * p.scale;
+      for (int e = 0; e < 2; ++e) {
+        const int head = lane % 4 * 2 + e;
+        if (head >= group()) continue;
+        float* to = floats(at.scores) + head * at.segment + first + lane / 4;
+        to[0] = c[0][e] * p.scale;
+        to[8] = c[0][2 + e] * p.scale;
+        to[16] = c[1][e] * p.scale;
+        to[24] = c[1][2 + e] * p.scale;
       }
     }
   }
@@ -273,31 +300,34 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
     const int tiles = (keys + kAttentionTile - 1) / kAttentionTile;
     const int most_tiles = at.segment / kAttentionTile;
     for (int part = warp; part < group() * tiles; part += kDecodeWarps) {
-      const int head = part % group();
       const int tile = part / group();
-      const float* scores = floats(at.scores) + head * at.segment;
-      const auto score = [&](int key) { return key < keys ? scores[key] : -INFINITY; };
+      const int head = part - tile * group();
+      const float* scores = floats(at.scores) + head * at.segment + lane;
       float before = floats(at.maxima)[parity * group() + head];
-      float m = before;
-      for (int t = 0; t <= tile; ++t) {
-        before = m;
-        const int key = t * kAttentionTile + lane;
-        const float lower = larger(-INFINITY, score(key));
-        m = larger(m, max_of_warp(larger(lower, score(key + 32))));
-      }
+      const float mine[2] = {score_of(scores, tile * kAttentionTile, keys),
+                             score_of(scores, tile * kAttentionTile + 32, keys)};
+#pragma unroll 4
+      for (int key = 0; key < tile * kAttentionTile; key += 32)
+        before = larger(before, scores[key]);
+      before = max_of_warp(before);
+      const float m = max_of_warp(larger(larger(before, mine[0]), mine[1]));
       float weights[2];
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         const int key = tile * kAttentionTile + i * 32 + lane;
-        weights[i] = key < keys ? exp_f32(scores[key] - m) : 0.0f;
+        weights[i] = key < keys ? exp_f32(mine[i] - m) : 0.0f;
         bf16s(at.p + head * at.p_line)[key] = f32_to_bf16(weights[i]);
       }
+      const float alpha = exp_f32(before - m);
       const float sum = sum_of_tile(weights);
       if (lane != 0) continue;
-      floats(at.alphas)[head * most_tiles + tile] = exp_f32(before - m);
+      floats(at.alphas)[head * most_tiles + tile] = alpha;
       floats(at.sums)[head * most_tiles + tile] = sum;
       if (tile + 1 == tiles) floats(at.maxima)[(1 - parity) * group() + head] = m;
     }
+  }
+  __device__ float score_of(const float* scores, int key, int keys) const {
+    return key + lane < keys ? scores[key] : -INFINITY;
   }
 
   // Eight partial sums by key mod 8, ascending, then the tree. Keys that are not there add +0.
@@ -320,16 +350,25 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
   struct TileOfValues {
     uint32_t weights[2][4];
     uint32_t values[4][4];
-
-    __device__ void read(uint32_t p_rows, uint32_t v_rows, int tile, int line) {
-#pragma unroll
-      for (int i = 0; i < 2; ++i) load_matrices_at(weights[i], p_rows + (tile * 64 + i * 32) * 2);
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        load_transposed_at(values[i], v_rows + (tile * 64 + i * 16) * line);
-      }
-    }
+    float alphas[2];
+    float sums[2];
   };
+  __device__ void read(TileOfValues& to, uint32_t p_rows, uint32_t v_rows, int tile) const {
+#pragma unroll
+    for (int e = 0; e < 2; ++e) {
+      const int row = min(lane % 4 * 2 + e, group() - 1) * (at.segment / kAttentionTile) + tile;
+      to.alphas[e] = floats(at.alphas)[row];
+      to.sums[e] = floats(at.sums)[row];
+    }
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      load_matrices_at(to.weights[i], p_rows + (tile * 64 + i * 32) * 2);
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      load_transposed_at(to.values[i], v_rows + (tile * 64 + i * 16) * at.line);
+    }
+  }
 
   // 16 columns of V a warp, over the tiles of a segment, the next of which is on its way; o and l
   // go on from the segment before.
@@ -340,29 +379,26 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
     const uint32_t v_rows = shared_address(memory + at.v + (lane % 8 + lane / 16 * 8) * at.line +
                                            (warp * 16 + lane / 8 % 2 * 8) * 2);
     TileOfValues tile[2];
-    tile[0].read(p_rows, v_rows, 0, at.line);
+    read(tile[0], p_rows, v_rows, 0);
 #pragma unroll 1
     for (int first = 0; first < tiles; first += 2) {
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
         const int t = first + h;
         if (t >= tiles) continue;
-        tile[1 - h].read(p_rows, v_rows, min(t + 1, tiles - 1), at.line);
+        read(tile[1 - h], p_rows, v_rows, min(t + 1, tiles - 1));
         add_tile(tile[h], t, keys, o, l);
       }
     }
   }
-  __device__ void add_tile(const TileOfValues& tile, int t, int keys, float (&o)[4],
-                           float (&l)[2]) const {
-    const int most_tiles = at.segment / kAttentionTile;
+  __device__ static void add_tile(const TileOfValues& tile, int t, int keys, float (&o)[4],
+                                  float (&l)[2]) {
 #pragma unroll
     for (int e = 0; e < 2; ++e) {
-      const int row = min(lane % 4 * 2 + e, group() - 1) * most_tiles + t;
-      const float alpha = floats(at.alphas)[row];
-      l[e] = l[e] * alpha;
-      l[e] = l[e] + floats(at.sums)[row];
-      o[e] = o[e] * alpha;
-      o[2 + e] = o[2 + e] * alpha;
+      l[e] = l[e] * tile.alphas[e];
+      l[e] = l[e] + tile.sums[e];
+      o[e] = o[e] * tile.alphas[e];
+      o[2 + e] = o[2 + e] * tile.alphas[e];
     }
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
@@ -375,50 +411,49 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
   __device__ void publish(int layer, const AttentionUnit& unit, const float (&o)[4],
                           const float (&l)[2], uint32_t tag) const {
     const bool is_there = unit.rows.sequence >= 0;
-    uint64_t* to = exchanges.of_attention(layer) + unit.rows.token * exchanges.attention;
+    const int first = static_cast<int>(unit.rows.token) * heads() * head_dim() +
+                      static_cast<int>(unit.rows.first_head) * head_dim() + warp * 16 + lane / 4;
+    uint64_t* to = exchanges.of_attention(layer) + first / 2;
 #pragma unroll
-    for (int h = 0; h < 2; ++h) {
-#pragma unroll
-      for (int e = 0; e < 2; ++e) {
-        const uint32_t mine = is_there ? f32_to_bf16(o[2 * h + e] / l[e]) : 0;
-        const uint32_t next = __shfl_down_sync(0xffffffffu, mine, 4);
-        const int in_group = lane % 4 * 2 + e;
-        if (lane % 8 >= 4 || in_group >= group()) continue;
-        const auto head = static_cast<int>(unit.rows.first_head) + in_group;
-        const int column = head * head_dim() + warp * 16 + lane / 4 + 8 * h;
-        put_word(to + column / 2, mine | next << 16, tag);
-        const int64_t index = unit.rows.token * heads() * head_dim() + column;
-        observe(p.outputs[layer].attention, index, static_cast<uint16_t>(mine));
-        observe(p.outputs[layer].attention, index + 1, static_cast<uint16_t>(next));
-      }
+    for (int e = 0; e < 2; ++e) {
+      const uint32_t mine = is_there ? pack_bf16(o[e] / l[e], o[2 + e] / l[e]) : 0;
+      const uint32_t next = __shfl_down_sync(0xffffffffu, mine, 4);
+      const int in_group = lane % 4 * 2 + e;
+      if (lane % 8 >= 4 || in_group >= group()) continue;
+      const int column = in_group * head_dim();
+      put_word(to + column / 2, __byte_perm(mine, next, 0x5410), tag);
+      put_word(to + column / 2 + 4, __byte_perm(mine, next, 0x7632), tag);
+      uint16_t* const seen = p.outputs[layer].attention;
+      observe(seen, first + column, static_cast<uint16_t>(mine));
+      observe(seen, first + column + 1, static_cast<uint16_t>(next));
+      observe(seen, first + column + 8, static_cast<uint16_t>(mine >> 16));
+      observe(seen, first + column + 9, static_cast<uint16_t>(next >> 16));
     }
   }
 
-  // One unit of a layer, whose first segment is on its way.
-  __device__ void run(int layer, const DecodeLayer& weights, const AttentionUnit& unit,
-                      uint32_t tag, const Patience& patience) const {
-    if (tid < group()) floats(at.maxima)[tid] = -INFINITY;
-    take_rows(layer, weights, unit, tag, patience);
+  // A segment of a unit, which is on its way. o and l go from one segment to the next.
+  __device__ void run(int layer, const DecodeLayer& weights, const AttentionUnit& unit, int first,
+                      float (&o)[4], float (&l)[2], uint32_t tag, const Patience& patience) const {
+    const bool is_there = unit.rows.sequence >= 0;
+    const int all = is_there ? static_cast<int>(unit.rows.keys) : 0;
+    const int keys = min(all - first, at.segment);
+    const int parity = first / at.segment % 2;
+    if (first == 0) {
+      if (tid < group()) floats(at.maxima)[tid] = -INFINITY;
+      for (float& each : o) each = 0.0f;
+      for (float& each : l) each = 0.0f;
+      take_rows(layer, weights, unit, tag, patience);
+    }
     wait_copies<0>();
     sync();
-    float o[4] = {};
-    float l[2] = {};
-    const int64_t all = unit.rows.sequence < 0 ? 0 : unit.rows.keys;
-    for (int64_t first = 0, parity = 0; first < all; first += at.segment, parity ^= 1) {
-      const auto keys = static_cast<int>(min(all - first, int64_t{at.segment}));
-      if (first > 0) {
-        sync();  // all have read the segment before
-        fetch(weights, unit, first, /*skip=*/-1);
-        wait_copies<0>();
-        sync();
-      }
+    if (is_there) {
       find_scores(keys);
       sync();
-      find_weights(keys, static_cast<int>(parity));
+      find_weights(keys, parity);
       sync();
       if (warp < head_dim() / 16) add_values(keys, o, l);
     }
-    if (warp < head_dim() / 16) publish(layer, unit, o, l, tag);
+    if (first + keys == all && warp < head_dim() / 16) publish(layer, unit, o, l, tag);
     sync();
   }
 };

@@ -21,7 +21,7 @@ struct AttentionBlock : DecodeThread<kMost, Shape> {
             exchanges,
             memory,
             reinterpret_cast<float*>(memory + at.rope),
-            patience.fault,
+            this->fault,
             tid,
             lane,
             warp};
@@ -35,16 +35,46 @@ struct AttentionBlock : DecodeThread<kMost, Shape> {
     read_norms();
     if (tid < count) units[tid] = unit_of(first + tid * stride);
     this->sync();
-    if (count > 0) attention().prefetch(layer(0), units[0]);
+    if (count == 0) return;
+    check_pages(units, count);
+    // Segments of units of layers, in turn: one is fetched while what it needs of the others is
+    // computed.
+    int l = 0;
+    int i = 0;
+    int segment = 0;  // its first key
+    bool is_fetched = false;
+    float o[4];
+    float sums[2];
 #pragma unroll 1
-    for (int l = 0; l < p.layers; ++l) {
-      this->set_place(l, kAttentionPlace);
-#pragma unroll 1
-      for (int i = 0; i < count; ++i) {
-        attention().run(l, layer(l), units[i], first_tag + l, patience);
-        const bool is_last = i + 1 == count;
-        if (!is_last) attention().prefetch(layer(l), units[i + 1]);
-        if (is_last && l + 1 < p.layers) attention().prefetch(layer(l + 1), units[0]);
+    for (;;) {
+      const AttentionUnit& unit = units[i];
+      if (is_fetched) {
+        this->set_place(l, kAttentionPlace);
+        attention().run(l, layer(l), unit, segment, o, sums, first_tag + l, patience);
+        segment += plan.attention.segment;
+        if (unit.rows.sequence < 0 || segment >= unit.rows.keys) {
+          segment = 0;
+          if (++i == count) {
+            i = 0;
+            if (++l == p.layers) return;
+          }
+        }
+      }
+      is_fetched = true;
+      if (units[i].rows.sequence >= 0) attention().fetch(layer(l), units[i], segment);
+    }
+  }
+  // Of all units, once: fetch() passes over what is outside.
+  __device__ void check_pages(const AttentionUnit* units, int count) const {
+    for (int i = 0; i < count; ++i) {
+      const DecodeRows& rows = units[i].rows;
+      if (rows.sequence < 0) continue;
+      const int64_t first = rows.sequence * p.table_width;
+      const auto used = static_cast<int>((rows.keys + p.page_rows - 1) / p.page_rows);
+      for (int e = tid; e < used; e += kDecodeComputing) {
+        const int page = p.block_table[first + e];
+        if (page >= 0 && page < p.pages) continue;
+        raise(this->fault, FaultKind::kPage, first + e, page, p.pages);
       }
     }
   }
@@ -60,7 +90,7 @@ struct AttentionBlock : DecodeThread<kMost, Shape> {
     const Attention size{p.all_tokens, p.all_tokens, heads(),      kv_heads(),
                          head_dim(),   p.scale,      p.cu_seqlens, /*bf16=*/true};
     const Pages pages{p.block_table, p.seq_lens, p.table_width, p.pages, p.page_rows};
-    Fault* fault = patience.fault;
+    Fault* const fault = this->fault;
     const int64_t token = index / kv_heads();
     AttentionUnit unit{rows_of_token(size, pages, p.first + token, index % kv_heads(), fault), -1};
     unit.rows.token = token;

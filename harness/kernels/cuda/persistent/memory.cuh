@@ -34,7 +34,11 @@ struct DecodeSizes {
 
 constexpr int kDecodeWarps = 16;  // that compute; one more copies
 constexpr int kDecodeComputing = kDecodeWarps * 32;
-constexpr int kDecodeThreads = kDecodeComputing + 32;
+constexpr int kDecodeThreads =
+    kDecodeComputing + 128;  // a whole warpgroup with the one that copies
+// Of each thread. The whole is what the threads of a block have at most, 96 each.
+constexpr int kComputingRegisters = 112;
+constexpr int kCopyingRegisters = 32;
 constexpr int kDecodeSlices = 8;
 
 // A slot holds a tile's rows over at most kSlotDepth of k. Lines are 16 bytes longer, so that eight
@@ -43,20 +47,24 @@ constexpr int kSlotDepth = 1024;
 constexpr int kSlotLine = kSlotDepth * 2 + 16;
 constexpr int kSlotBytes = kTileRows * kSlotLine;
 constexpr int kMaxSlots = 13;
-constexpr int kMemoryBytes = 227 * 1024 - 4096;  // of a block, beside what is declared
+constexpr int kMemoryBytes = 227 * 1024 - 1536;  // of a block, beside what is declared
 
 // Where things are, in bytes from the beginning of the block's dynamic memory.
 struct DecodeMemory {
   int rope;   // floats [tokens, head_dim]: cosines, then sines
   int table;  // DecodeLayer [layers]
+  int norm;   // bf16 [hidden]: the weight of the next norm
   int ring;   // slots; attention's memory begins here too
   int slots;  // that there are
-  int work;   // normed x, then squares; or slices of activations
-  int squares;
-  int parts;  // floats [2 tiles, 8 slices, tokens, 8]; or a word for each lane of 8 pairs
+  int work;   // squares of x, then x normed, then slices of activations
+  int parts;  // floats [2 tiles, 8 slices, tokens, 8]
   int bytes;  // in all
 
-  static __host__ __device__ int x_line(int hidden) { return hidden * 2 + 16; }
+  // Bytes between one eight of k and the next of normed x, as the warpgroup's step reads it: eight
+  // tokens, 16 bytes each, and a little more, so that the next eight of k lie in other banks. One
+  // token alone is as it is: what follows it stands for tokens that are not there.
+  static __host__ __device__ constexpr int chunk(int most) { return most == 1 ? 16 : 144; }
+  static __host__ __device__ int x_bytes(int hidden, int most) { return hidden / 8 * chunk(most); }
   static __host__ __device__ int slice_line(int k) { return k / kDecodeSlices * 2 + 16; }
   static __host__ __device__ int squares_line(int hidden) { return hidden / 16 + 4; }  // floats
 
@@ -66,20 +74,19 @@ struct DecodeMemory {
     DecodeMemory at{};
     at.rope = 0;
     at.table = up(most * p.head_dim * 4);
-    at.ring = up(at.table + p.layers * static_cast<int>(sizeof(DecodeLayer)));
-    const int squares = up(most * x_line(p.hidden));
-    const int normed = squares + most * 16 * squares_line(p.hidden) * 4;
+    at.norm = up(at.table + p.layers * static_cast<int>(sizeof(DecodeLayer)));
+    at.ring = up(at.norm + p.hidden * 2);
+    const int squares = most * 16 * squares_line(p.hidden) * 4;
+    const int x = x_bytes(p.hidden, most);
+    const int normed = squares > x ? squares : x;
     const int attention = p.heads * p.head_dim;
     const int widest = p.inner > attention ? p.inner : attention;
     const int sliced = kDecodeSlices * most * slice_line(widest);
     const int work = up(normed > sliced ? normed : sliced);
-    const int slices = 2 * kDecodeSlices * most * kTileRows * 4;
-    const int pairs = kDecodeWarps / 2 * 32 * 4;
-    const int parts = slices > pairs ? slices : pairs;
+    const int parts = 2 * kDecodeSlices * most * kTileRows * 4;
     at.slots = (kMemoryBytes - at.ring - work - parts) / kSlotBytes;
     if (at.slots > kMaxSlots) at.slots = kMaxSlots;
     at.work = at.ring + at.slots * kSlotBytes;
-    at.squares = at.work + squares;
     at.parts = at.work + work;
     at.bytes = at.parts + parts;
     return at;
@@ -88,19 +95,23 @@ struct DecodeMemory {
 
 // A product's k is cut into slots so that no slice crosses the end of one.
 struct SlotsOfSlices {
-  int slice;     // of k
-  int per_slot;  // slices, a power of two
+  int slice;  // of k
+  int shift;  // a slot has 1 << shift slices
 
-  __host__ __device__ explicit SlotsOfSlices(int k) : slice(k / kDecodeSlices) {
-    per_slot = kDecodeSlices;
-    while (per_slot * slice > kSlotDepth) per_slot /= 2;
+  __host__ __device__ static SlotsOfSlices of(int k) {
+    SlotsOfSlices cut{k / kDecodeSlices, 3};
+    while (cut.slice << cut.shift > kSlotDepth) --cut.shift;
+    return cut;
   }
-  __host__ __device__ int slots() const { return kDecodeSlices / per_slot; }
-  __host__ __device__ int depth() const { return per_slot * slice; }  // elements of a slot
+  __host__ __device__ int slots() const { return kDecodeSlices >> shift; }
+  __host__ __device__ int depth() const { return slice << shift; }  // elements of a slot
+  // The slot of a slice, and its place there.
+  __host__ __device__ int slot_of(int s) const { return s >> shift; }
+  __host__ __device__ int within(int s) const { return s & ((1 << shift) - 1); }
 };
 
 // Gives up on a wait that takes too long: everything after goes on with what is there, so that the
-// kernel ends, and the host learns of the fault.
+// kernel ends, and the block then raises a fault.
 struct Patience {
   // How long a wait has taken so far.
   struct Wait {
@@ -109,19 +120,18 @@ struct Patience {
   };
 
   int64_t cycles;
-  Fault* fault;
-  volatile int* is_over;  // in shared memory
-  int place;              // layer * 8 + stage
+  volatile int* late;  // in shared memory: 0, or 1 and the first place that waited too long
+  int place;           // layer * 8 + stage
 
-  // Asked after each look; the clock takes time, too.
+  // Asked after each look; the clock takes time, too. Raises nothing itself: it stands in every
+  // wait, and code that does not fit the instruction cache is paid for by all.
   __device__ bool ends(Wait& wait) const {
     if (++wait.looks % 16 != 0) return false;
-    if (*is_over != 0) return true;
+    if (*late != 0) return true;
     const int64_t now = clock64();
     if (wait.since == 0) wait.since = now;
     if (now - wait.since < cycles) return false;
-    *is_over = 1;
-    raise(fault, FaultKind::kDecodeWait, place, static_cast<int>(blockIdx.x), cycles);
+    *late = 1 + place;
     return true;
   }
 };

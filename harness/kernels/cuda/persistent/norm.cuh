@@ -4,6 +4,7 @@
 // block's own memory, and its rows as operands of the matrix step.
 
 #include "harness/kernels/cuda/persistent/ring.cuh"
+#include "harness/kernels/cuda/runtime/wgmma.cuh"
 
 namespace samebits::cuda {
 
@@ -19,10 +20,10 @@ struct NormThread : RingThread<kMost, Shape> {
     if (kObserved && to != nullptr) to[index] = value;
   }
 
-  uint32_t next_weight = 0;  // of the next norm: from memory it takes long
-
-  __device__ uint32_t norm_weight(const uint16_t* weight) const {
-    return 2 * tid < hidden() ? reinterpret_cast<const uint32_t*>(weight)[tid] : 0;
+  // The weight of the next norm, a thread what it uses itself: from memory it takes long.
+  __device__ void fetch_norm(const uint16_t* weight) const {
+    if (2 * tid < hidden()) copy_4(memory + at.norm + 4 * tid, weight + 2 * tid);
+    commit_copies();
   }
 
   // The two elements of each token that a thread has, from words, or where those are null from the
@@ -30,10 +31,8 @@ struct NormThread : RingThread<kMost, Shape> {
   __device__ void gather_x(uint64_t (&words)[kMost], const uint64_t* from, uint32_t tag) {
     if (2 * tid >= hidden()) return;
     if (from != nullptr) {
-      if (tid == 0) shared.pause = 1;
-      wait_words(words, tokens(), tag, patience,
-                 [&](int b) { return from + b * exchanges.hidden + tid; });
-      if (tid == 0) shared.pause = 0;
+      wait_together(words, tokens(), tag, patience,
+                    [&](int b) { return from + b * exchanges.hidden + tid; });
       return;
     }
 #pragma unroll
@@ -53,10 +52,8 @@ struct NormThread : RingThread<kMost, Shape> {
                          uint16_t* observed) {
     refresh();
     uint64_t words[kMost] = {};
-    const uint32_t weight = next_weight;
     gather_x(words, from, tag);
-    next_weight = norm_weight(after);
-    auto* squares = reinterpret_cast<float*>(memory + at.squares);
+    auto* squares = reinterpret_cast<float*>(this->fresh(at.work));
     const int line = DecodeMemory::squares_line(hidden());
 #pragma unroll
     for (int b = 0; b < kMost; ++b) {
@@ -70,21 +67,29 @@ struct NormThread : RingThread<kMost, Shape> {
     sync();
     find_inverse(squares, line, eps);
     sync();
+    wait_copies<0>();
+    const uint32_t weight =
+        2 * tid < hidden() ? *reinterpret_cast<const uint32_t*>(this->fresh(at.norm) + 4 * tid) : 0;
     const float w0 = lower_of(weight);
     const float w1 = upper_of(weight);
 #pragma unroll
     for (int b = 0; b < kMost; ++b) {
       if (b >= tokens() || 2 * tid >= hidden()) continue;
       const float r = shared.inverse[b];
-      const float h0 = round_to_bf16(lower_of(static_cast<uint32_t>(words[b])) * r);
-      const float h1 = round_to_bf16(upper_of(static_cast<uint32_t>(words[b])) * r);
-      const uint32_t two = pack_bf16(w0 * h0, w1 * h1);
-      *reinterpret_cast<uint32_t*>(memory + at.work + b * DecodeMemory::x_line(hidden()) +
-                                   4 * tid) = two;
+      const auto x = static_cast<uint32_t>(words[b]);
+      const uint32_t scaled = pack_bf16(lower_of(x) * r, upper_of(x) * r);
+      const uint32_t two = pack_bf16(w0 * lower_of(scaled), w1 * upper_of(scaled));
+      *reinterpret_cast<uint32_t*>(x_at(b, 2 * tid)) = two;
       observe(observed, b * hidden() + 2 * tid, static_cast<uint16_t>(two));
       observe(observed, b * hidden() + 2 * tid + 1, static_cast<uint16_t>(two >> 16));
     }
+    show_steps();
     sync();
+    fetch_norm(after);
+  }
+  // An element of a token's normed x.
+  __device__ char* x_at(int b, int i) const {
+    return this->fresh(at.work) + i / 8 * DecodeMemory::chunk(kMost) + b * 16 + i % 8 * 2;
   }
   // A warp a token, a lane one of the partial sums of rms_norm.h.
   __device__ void find_inverse(const float* squares, int line, float eps) const {
@@ -104,20 +109,11 @@ struct NormThread : RingThread<kMost, Shape> {
   }
 
   // This lane's line of a token's row; tokens that are not there repeat the last.
-  __device__ const char* token_line(const char* rows, int line) const {
-    return rows + min(lane % 8, tokens() - 1) * line + lane / 8 * 16;
-  }
-  __device__ const char* x_line() const {
-    return token_line(memory + at.work, DecodeMemory::x_line(hidden()));
+  __device__ uint32_t token_line(const char* rows, int line) const {
+    return shared_address(rows) + min(lane % 8, tokens() - 1) * line + lane / 8 * 16;
   }
   // Whether this lane has results, of token lane / 4.
   __device__ bool has_token() const { return lane / 4 < tokens(); }
-
-  // Two neighbouring values of a token's row.
-  __device__ void observe_two(uint16_t* to, int width, int column, uint32_t two) const {
-    observe(to, lane / 4 * width + column, static_cast<uint16_t>(two));
-    observe(to, lane / 4 * width + column + 1, static_cast<uint16_t>(two >> 16));
-  }
 };
 
 }  // namespace samebits::cuda

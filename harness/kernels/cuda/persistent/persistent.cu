@@ -1,12 +1,8 @@
 // A decode step as one cooperative kernel. A block a processor: 16 warps that compute and one that
 // copies weights into a ring of slots, in the order in which they are used, whatever the others
 // wait for. The last blocks hold keys and values and do attention; the others have their tiles of
-// every product (decode_tiles.h). Stages of a layer, each ended by an exchange (persistent_words):
+// every product (decode_tiles.h). Stages of a layer, each ended by an exchange (words.cuh):
 //   x -> norm, q k v | attention | o, residual | norm, gate, up, silu | down, residual
-//
-// While a block waits for words, its copying warp begins no copies: those under way hold up the
-// small accesses of the same processor.
-// But for the wait for attention: it is long, and hides them.
 
 #include "harness/kernels/cuda/persistent/attention_block.cuh"
 #include "harness/kernels/cuda/persistent/products.cuh"
@@ -18,50 +14,60 @@ namespace {
 template <int kMost, bool kObserved, typename Shape>
 struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
   using Base = ProductThread<kMost, kObserved, Shape>;
-  using Base::at, Base::columns, Base::embedded, Base::exchanges, Base::first_tag, Base::gated,
-      Base::has_token, Base::lane, Base::layer, Base::memory, Base::next, Base::next_weight,
-      Base::norm_weight, Base::norm_x, Base::observe, Base::p, Base::patience, Base::plan,
-      Base::produce_head, Base::produce_layer, Base::refresh, Base::rows, Base::set_place,
-      Base::shared, Base::slot_line, Base::sync, Base::tid, Base::warp;
+  using Base::at, Base::columns, Base::embedded, Base::exchanges, Base::first_tag, Base::has_token,
+      Base::fetch_norm, Base::lane, Base::layer, Base::memory, Base::next, Base::norm_x,
+      Base::observe, Base::p, Base::patience, Base::plan, Base::produce, Base::refresh, Base::rows,
+      Base::set_place, Base::shared, Base::slot_line, Base::sync, Base::tid, Base::warp;
   using Base::Base;
   using Base::head_dim, Base::heads, Base::hidden, Base::inner, Base::tokens;
 
-  __device__ void run_layer(int l) {
+  // Half a layer, or behind the last one the head: x normed, the products of that, and the rows
+  // that are added to x. One piece of code for both halves: what is run once a layer comes slowly.
+  __device__ void norm_half(int h) {
+    const int l = h / 2;
+    const bool is_head = l == p.layers;
+    const bool is_ffn = h % 2 == 1;
+    const uint64_t* x = h == 0   ? nullptr
+                        : is_ffn ? exchanges.of_middle(l)
+                                 : exchanges.of_end(l - 1);
+    const float eps = is_head ? p.final_eps : is_ffn ? layer(l).ffn_eps : layer(l).attention_eps;
+    const uint16_t* after = l + (is_ffn ? 1 : 0) == p.layers ? p.final_norm
+                            : is_ffn                         ? layer(l + 1).attention_norm
+                                                             : layer(l).ffn_norm;
+    uint16_t* observed = nullptr;
+    if (kObserved) {
+      observed = is_head  ? first_only(p.final_value)
+                 : is_ffn ? p.outputs[l].ffn_norm
+                          : p.outputs[l].attention_norm;
+    }
+    norm_x(x, after, eps, is_ffn ? first_tag + l : first_tag + l - 1, observed);
+  }
+  __device__ void run_half(int h, const typename Base::Ready& ready) {
+    const int l = h / 2;
+    const bool is_ffn = h % 2 == 1;
     const uint32_t tag = first_tag + l;
-    const DecodeLayer& weights = layer(l);
-    const DecodeOutputs& outputs = p.outputs[l];
-    const uint64_t* x = l == 0 ? nullptr : exchanges.of_end(l - 1);
-    set_place(l, kQkvPlace);
-    norm_x(x, weights.ffn_norm, weights.attention_eps, tag - 1, outputs.attention_norm);
-    columns(l, tag);
+    columns(l, is_ffn, ready, tag);
     sync();  // `work` is written next
-    set_place(l, kWoPlace);
-    rows({shared.shares.wo, heads() * head_dim(), exchanges.of_attention(l), exchanges.attention, x,
-          exchanges.of_middle(l), /*pauses=*/false, outputs.wo, outputs.attention_sum},
-         tag);
-    set_place(l, kGateUpPlace);
-    const uint16_t* after = l + 1 < p.layers ? layer(l + 1).attention_norm : p.final_norm;
-    norm_x(exchanges.of_middle(l), after, weights.ffn_eps, tag, outputs.ffn_norm);
-    gated(l, tag);
-    sync();
-    set_place(l, kDownPlace);
-    rows({shared.shares.down, inner(), exchanges.of_product(l), exchanges.inner,
-          exchanges.of_middle(l), exchanges.of_end(l), /*pauses=*/true, outputs.down,
-          outputs.ffn_sum},
+    set_place(l, is_ffn ? kDownPlace : kWoPlace);
+    const DecodeOutputs& outputs = p.outputs[l];
+    const uint64_t* x = h == 0   ? nullptr
+                        : is_ffn ? exchanges.of_middle(l)
+                                 : exchanges.of_end(l - 1);
+    rows({is_ffn ? shared.shares.down : shared.shares.wo,
+          is_ffn ? shared.shares.down_cut : shared.shares.wo_cut,
+          is_ffn ? exchanges.of_product(l) : exchanges.of_attention(l),
+          is_ffn ? exchanges.inner : exchanges.attention, x,
+          is_ffn ? exchanges.of_end(l) : exchanges.of_middle(l), is_ffn ? outputs.down : outputs.wo,
+          is_ffn ? outputs.ffn_sum : outputs.attention_sum},
          tag);
   }
 
   // A slot is one warp's: were its uses shared out, a warp could come a use early, when the slot's
   // phase has the parity that it waits for.
   __device__ void run_head() {
-    const uint32_t tag = first_tag + p.layers - 1;
-    set_place(p.layers, kHeadPlace);
-    norm_x(exchanges.of_end(p.layers - 1), p.final_norm, p.final_eps, tag,
-           first_only(p.final_value));
-    const int x_bytes = DecodeMemory::x_line(hidden());
-    const char* x =
-        memory + at.work + shared.head_rows[min(lane % 8, tokens() - 1)] * x_bytes + lane / 8 * 16;
-    if (kObserved) observe_taken(x_bytes);
+    const uint32_t x =
+        shared_address(this->x_at(shared.head_rows[min(lane % 8, tokens() - 1)], lane / 8 * 8));
+    if (kObserved) observe_taken();
     const int tiles = p.head_rows / kTileRows;
     for (int t = static_cast<int>(blockIdx.x); t < tiles; t += kDecodeProcessors) {
       const RingCursor cursor = next;
@@ -69,7 +75,7 @@ struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
       if (cursor.slot != warp) continue;
       wait_phase(&shared.full[warp], cursor.round, patience);
       float c[4] = {};
-      run_chain(c, x, slot_line(warp), hidden() / 16);
+      run_chain<4 * DecodeMemory::chunk(kMost)>(c, x, slot_line(warp), hidden() / 16);
       __syncwarp();
       if (lane < kDecodeWarps) arrive(&shared.empty[warp]);
       if (!has_token()) continue;
@@ -79,12 +85,11 @@ struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
   }
   // Every block has the final norm; one tells.
   __device__ uint16_t* first_only(uint16_t* to) const { return blockIdx.x == 0 ? to : nullptr; }
-  __device__ void observe_taken(int x_bytes) const {
+  __device__ void observe_taken() const {
     for (int b = 0; b < tokens(); ++b) {
-      const auto* row =
-          reinterpret_cast<const uint16_t*>(memory + at.work + shared.head_rows[b] * x_bytes);
       for (int i = tid; i < hidden(); i += kDecodeComputing) {
-        observe(first_only(p.final_taken), b * hidden() + i, row[i]);
+        observe(first_only(p.final_taken), b * hidden() + i,
+                *reinterpret_cast<const uint16_t*>(this->x_at(shared.head_rows[b], i)));
         if (2 * i >= hidden()) continue;
         observe_pair(b, i);
       }
@@ -98,7 +103,7 @@ struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
 
   __device__ void check_inputs() const {
     if (tid >= tokens()) return;
-    Fault* fault = patience.fault;
+    Fault* const fault = this->fault;
     const int64_t position = p.positions[tid];
     const bool is_turned = position >= 0 && position < p.turns;
     if (!is_turned && blockIdx.x == 0) {
@@ -130,26 +135,32 @@ struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
 
   __device__ void run() {
     const bool is_attention = static_cast<int>(blockIdx.x) >= shared.shares.processors;
-    if (warp == kDecodeWarps) {
+    if (warp >= kDecodeWarps) {
+      give_registers<kCopyingRegisters>();
+      if (warp > kDecodeWarps) return;
       set_place(0, kRingPlace);
-      if (is_attention) {
-        sync_named(2, kDecodeThreads);  // the ring's memory is attention's until then
-      } else {
-        for (int l = 0; l < p.layers; ++l) produce_layer(l);
-      }
-      return produce_head();
+      // The ring's memory is attention's until then.
+      if (is_attention) sync_named(2, kDecodeComputing + 32);
+      return produce(is_attention ? p.layers : 0);
     }
+    take_registers<kComputingRegisters>();
     if (is_attention) {
-      AttentionBlock<kMost, kObserved, Shape>(plan, shared, memory, first_tag, patience.fault)
-          .run();
+      AttentionBlock<kMost, kObserved, Shape>(plan, shared, memory, first_tag, this->fault).run();
       refresh();
-      next_weight = norm_weight(p.final_norm);
       asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
-      sync_named(2, kDecodeThreads);
-    } else {
-      next_weight = norm_weight(layer(0).attention_norm);
+      sync_named(2, kDecodeComputing + 32);
+    }
+    fetch_norm(is_attention ? p.final_norm : layer(0).attention_norm);
 #pragma unroll 1
-      for (int l = 0; l < p.layers; ++l) run_layer(l);
+    for (int h = is_attention ? 2 * p.layers : 0;; ++h) {
+      const bool is_head = h == 2 * p.layers;
+      const bool is_ffn = h % 2 == 1;
+      set_place(h / 2, is_head ? kHeadPlace : is_ffn ? kGateUpPlace : kQkvPlace);
+      typename Base::Ready ready{};
+      if (Base::kWaitsFirst && !is_head) ready = this->ready_columns(is_ffn, 0);
+      norm_half(h);
+      if (is_head) break;
+      run_half(h, ready);
     }
     run_head();
     sync();
@@ -157,6 +168,10 @@ struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
   }
   // The last block to end counts the step.
   __device__ void finish() const {
+    if (shared.late != 0) {
+      raise(this->fault, FaultKind::kDecodeWait, shared.late - 1, static_cast<int>(blockIdx.x),
+            p.patience);
+    }
     __threadfence();
     if (atomicAdd(exchanges.done, 1u) != kDecodeProcessors - 1) return;
     __threadfence();
@@ -176,8 +191,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
   const auto tid = static_cast<int>(threadIdx.x);
   const PersistentStep& p = plan.step;
   if (tid == 0) {
-    shared.pause = 0;
-    shared.is_over = 0;
+    shared.late = 0;
     shared.shares.deal(p, static_cast<int>(blockIdx.x));
     for (int i = 0; i < plan.memory.slots; ++i) {
       init_barrier(&shared.full[i], 1);
@@ -240,6 +254,8 @@ const char* why_not_decode(const PersistentStep& step) {
   if (attention % 128 != 0 || attention > 4096) {
     return "heads whose size together is no multiple of 128 up to 4096";
   }
+  // Whose pages fetch() finds in float32.
+  if (step.table_width * step.page_rows > int64_t{1} << 21) return "more than 2097152 keys";
   if (step.head_rows % kTileRows != 0) return "a vocabulary that is not padded to a multiple of 8";
   return "";
 }

@@ -7,19 +7,20 @@
 
 namespace samebits::cuda {
 
-constexpr int kSliceBarriers = 3;  // named barriers from here on, one for each slice or pair
+constexpr int kSliceBarriers = 3;  // named barriers from here on, one for each slice
 
 // A chain over `steps` steps of k: tokens are the rows of the step, rows of weights its columns.
-// Fragments of three pairs of steps are on their way; past the end they are read and not used. A
-// short loop: code that does not fit the instruction cache costs more than the loop.
-__device__ void run_chain(float (&c)[4], const char* x_line, const char* w_line, int steps) {
-  const uint32_t x = shared_address(x_line);
-  const uint32_t w = shared_address(w_line);
+// Two steps of x are kXPair bytes further. Fragments of three pairs of steps are on their way;
+// behind the last it is read again. A short loop: code that does not fit the instruction cache
+// costs more than the loop.
+template <int kXPair>
+__device__ void run_chain(float (&c)[4], uint32_t x, uint32_t w, int steps) {
   uint32_t a[4][4];
   uint32_t b[4][4];
+  const int last = (steps - 1) / 2;
   const auto read = [&](int to, int pair) {
-    load_matrices_at(a[to], x + pair * 64);
-    load_matrices_at(b[to], w + pair * 64);
+    load_matrices_at(a[to], x + min(pair, last) * kXPair);
+    load_matrices_at(b[to], w + min(pair, last) * 64);
   };
   const auto take = [&](int from, int half) {
     const uint32_t rows[4] = {a[from][2 * half], a[from][2 * half], a[from][2 * half + 1],
@@ -48,75 +49,163 @@ __device__ void run_chain(float (&c)[4], const char* x_line, const char* w_line,
   }
 }
 
+// The same by a warpgroup, 16 rows of weights a warp as rows of the step, eight tokens its columns,
+// kChunk bytes between eights of k. `rows`: this lane's line for load_matrices, of a warp that has
+// rows at all. Two steps are a batch; while two are under way, the fragments of the one after the
+// next are read. kSteps: 0, or as many as `steps`, which is a multiple of four.
+template <int kChunk, int kSteps>
+__device__ void run_warpgroup_chain(float (&c)[4], uint32_t x, uint32_t rows, bool has_rows,
+                                    int steps) {
+  constexpr int kBatch = 2;
+  constexpr int kBuffers = 3;
+  constexpr int kUnrolled = kSteps == 0 ? 1 : (kSteps / kBatch + kBuffers - 1) / kBuffers;
+  const int batches = (kSteps == 0 ? steps : kSteps) / kBatch;
+  uint32_t a[kBuffers][kBatch][4] = {};
+  const auto read = [&](uint32_t(&to)[kBatch][4], int batch) {
+    if (!has_rows) return;
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) load_matrices_at(to[i], rows + (batch * kBatch + i) * 32);
+  };
+  read(a[0], 0);
+  if (batches > 1) read(a[1], 1);
+#pragma unroll kUnrolled
+  for (int first = 0; first < batches; first += kBuffers) {
+#pragma unroll
+    for (int j = 0; j < kBuffers; ++j) {
+      const int batch = first + j;
+      if (batch >= batches) break;
+      begin_steps();
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        WarpgroupStep<8>::run(c, a[j][i], x + (batch * kBatch + i) * (2 * kChunk / 16));
+      }
+      commit_steps();
+      wait_steps<1>();
+      if (batch + 2 < batches) read(a[(j + 2) % kBuffers], batch + 2);
+    }
+  }
+  wait_steps<0>();
+  settle(c);
+}
+
 template <int kMost, bool kObserved, typename Shape>
 struct ProductThread : NormThread<kMost, kObserved, Shape> {
   using Base = NormThread<kMost, kObserved, Shape>;
   using Base::at, Base::embedded, Base::exchanges, Base::has_token, Base::lane, Base::memory,
-      Base::observe, Base::observe_two, Base::p, Base::patience, Base::projection_of, Base::refresh,
-      Base::release, Base::shared, Base::slot_line, Base::sync, Base::tid, Base::token_line,
-      Base::wait_slot, Base::warp, Base::x_line;
+      Base::observe, Base::p, Base::patience, Base::projection_of, Base::refresh, Base::release,
+      Base::shared, Base::slot_line, Base::sync, Base::tid, Base::token_line, Base::wait_slot,
+      Base::warp;
   using Base::Base;
   using Base::hidden, Base::inner, Base::tokens;
   using typename Base::Projected;
 
-  // Tiles of q k v, a warp each.
-  __device__ void columns(int l, uint32_t tag) {
+  // Whether a stage's weights are waited for ahead of what they multiply. With one token they are
+  // there by then; with more they come while the block waits for the tokens.
+  static constexpr bool kWaitsFirst = kMost == 1;
+
+  // Tiles over all of k: of q, k and v, or pairs of gate and up. A warp has two of them, a pair if
+  // there are pairs, and a warpgroup eight. What needs no x:
+  struct Ready {
+    uint32_t rows;  // this lane's line of two slots, as rows 0 to 15 of the step; 0: no tiles
+    int tile;       // whose results this lane writes; -1: none
+  };
+  __device__ int round_of_slots() const { return min(2 * kDecodeWarps, at.slots / 2 * 2); }
+  __device__ int column_slots(bool is_gated) const {
+    return is_gated ? 2 * shared.shares.gate_up.count : shared.shares.qkv.count;
+  }
+  // Of the round that begins with slot `first` of the stage's. Where one tile is left, it is both.
+  __device__ Ready ready_columns(bool is_gated, int first) {
     refresh();
-    const char* x = x_line();
-    const int round = min(kDecodeWarps, at.slots);
-    for (int first = 0; first < shared.shares.qkv.count; first += round) {
-      if (first > 0) sync();  // see release()
-      const int count = min(shared.shares.qkv.count - first, round);
-      if (warp < count) {
-        const int tile = shared.shares.qkv.first + (first + warp) * shared.shares.qkv.stride;
-        const int slot = wait_slot(warp);
+    const int count = min(column_slots(is_gated) - first, round_of_slots());
+    if (2 * warp >= count) return {0, -1};
+    const int slots[2] = {wait_slot(2 * warp), wait_slot(min(2 * warp + 1, count - 1))};
+    const uint32_t rows =
+        shared_address(memory + at.ring + (lane / 8 % 2 == 0 ? slots[0] : slots[1]) * kSlotBytes +
+                       lane % 8 * kSlotLine + lane / 16 * 16);
+    const TileShare& share = is_gated ? shared.shares.gate_up : shared.shares.qkv;
+    const int own = is_gated ? first / 2 + warp : first + 2 * warp + lane / 4 % 2;
+    return {rows, own < share.count ? share.first + own * share.stride : -1};
+  }
+  __device__ void columns(int l, bool is_gated, Ready ready, uint32_t tag) {
+    constexpr int kChunk = DecodeMemory::chunk(kMost);
+    if (!kWaitsFirst) ready = ready_columns(is_gated, 0);
+    refresh();
+    const int all = column_slots(is_gated);
+    const int round = round_of_slots();
+    const uint32_t x = chunk_descriptor(memory + at.work, kChunk);
+#pragma unroll 1
+    for (int first = 0;;) {
+      const int count = min(all - first, round);
+      if (warp / 4 * 8 < count) {
         float c[4] = {};
-        run_chain(c, x, slot_line(slot), hidden() / 16);
-        const uint32_t two = pack_bf16(c[0], c[1]);
-        if (has_token()) {
-          put_word(exchanges.of_qkv(l) + lane / 4 * exchanges.qkv + tile * 4 + lane % 4, two, tag);
-          const Projected to = projection_of(l, tile);
-          if (kObserved) observe_two(to.observed, to.width, to.tile * 8 + lane % 4 * 2, two);
-        }
+        run_warpgroup_chain<kChunk, Shape::kHidden / 16>(c, x, ready.rows, ready.rows != 0,
+                                                         hidden() / 16);
+        if (ready.rows != 0) is_gated ? put_gated(l, ready, c, tag) : put_columns(l, ready, c, tag);
       }
-      release(count);
+      release(max(count, 0));
+      first += round;
+      if (first >= all) break;
+      sync();  // see release()
+      ready = ready_columns(is_gated, first);
     }
   }
 
-  // Pairs of tiles: gate by a warp of the first eight, up by that eight further.
-  __device__ void gated(int l, uint32_t tag) {
-    refresh();
-    const char* x = x_line();
-    const int round = min(kDecodeWarps / 2, at.slots / 2);
-    for (int first = 0; first < shared.shares.gate_up.count; first += round) {
-      if (first > 0) sync();  // see release()
-      const int count = min(shared.shares.gate_up.count - first, round);
-      const int n = warp % 8;
-      if (n < count) {
-        const int slot = wait_slot(2 * n + warp / 8);
-        float c[4] = {};
-        run_chain(c, x, slot_line(slot), hidden() / 16);
-        const int tile = shared.shares.gate_up.first + (first + n) * shared.shares.gate_up.stride;
-        join_pair(l, n, tile, pack_bf16(c[0], c[1]), tag);
-      }
-      release(2 * count);
+  // Results of two tiles: c[0] and c[1] of row lane / 4 of the first, tokens lane % 4 * 2 and the
+  // next, c[2] and c[3] of the second. A word has two rows: a lane gets those of its pair of rows,
+  // lanes of even rows for the first tile, of odd rows for the second.
+  __device__ void put_columns(int l, const Ready& ready, const float (&c)[4], uint32_t tag) {
+    const uint32_t first = pack_bf16(c[0], c[1]);
+    const uint32_t second = pack_bf16(c[2], c[3]);
+    const bool is_odd = lane / 4 % 2 != 0;
+    const uint32_t other = __shfl_xor_sync(0xffffffffu, is_odd ? first : second, 4);
+    const uint32_t lower = is_odd ? other : first;
+    const uint32_t upper = is_odd ? second : other;
+    if (ready.tile < 0) return;
+    const uint32_t words[2] = {__byte_perm(lower, upper, 0x5410),
+                               __byte_perm(lower, upper, 0x7632)};
+    uint64_t* to = exchanges.of_qkv(l) + ready.tile * 4 + lane / 8;
+    const Projected observed = kObserved ? projection_of(l, ready.tile) : Projected{};
+#pragma unroll
+    for (int e = 0; e < 2; ++e) {
+      const int token = lane % 4 * 2 + e;
+      if (e >= kMost || token >= tokens()) continue;
+      put_word(to + token * exchanges.qkv, words[e], tag);
+      observe_two(observed.observed, token * observed.width + observed.tile * 8 + lane / 8 * 2,
+                  words[e]);
     }
   }
-  __device__ void join_pair(int l, int n, int tile, uint32_t two, uint32_t tag) const {
-    auto* other = reinterpret_cast<uint32_t*>(memory + at.parts) + n * 32 + lane;
+  // The first tile is of gate, the second of up.
+  __device__ void put_gated(int l, const Ready& ready, const float (&c)[4], uint32_t tag) {
+    const uint32_t gate = pack_bf16(c[0], c[1]);
+    const uint32_t up = pack_bf16(c[2], c[3]);
+    const float product_of_first = silu_mul(lower_of(gate), lower_of(up));
+    const uint32_t product = pack_bf16(
+        product_of_first, kMost == 1 ? product_of_first : silu_mul(upper_of(gate), upper_of(up)));
+    const uint32_t other = __shfl_xor_sync(0xffffffffu, product, 4);
+    const int odd = lane / 4 % 2;
+    const int token = lane % 4 * 2 + odd;
+    if (kObserved) observe_gated(l, ready.tile * 8 + lane / 4, gate, up, product);
+    if (token >= tokens()) return;
+    const uint32_t word =
+        odd == 0 ? __byte_perm(product, other, 0x5410) : __byte_perm(other, product, 0x7632);
+    put_word(exchanges.of_product(l) + token * exchanges.inner + ready.tile * 4 + lane / 8, word,
+             tag);
+  }
+  __device__ void observe_gated(int l, int column, uint32_t gate, uint32_t up,
+                                uint32_t product) const {
     const DecodeOutputs& outputs = p.outputs[l];
-    const int column = tile * 8 + lane % 4 * 2;
-    if (warp >= 8) *other = two;
-    if (kObserved && has_token()) {
-      observe_two(warp < 8 ? outputs.gate : outputs.up, inner(), column, two);
+    for (int e = 0; e < 2; ++e) {
+      const int token = lane % 4 * 2 + e;
+      if (token >= tokens()) continue;
+      observe(outputs.gate, token * inner() + column, static_cast<uint16_t>(gate >> 16 * e));
+      observe(outputs.up, token * inner() + column, static_cast<uint16_t>(up >> 16 * e));
+      observe(outputs.product, token * inner() + column, static_cast<uint16_t>(product >> 16 * e));
     }
-    sync_named(kSliceBarriers + n, 64);
-    if (warp >= 8 || !has_token()) return;
-    const uint32_t up = *other;
-    const uint32_t product =
-        pack_bf16(silu_mul(lower_of(two), lower_of(up)), silu_mul(upper_of(two), upper_of(up)));
-    put_word(exchanges.of_product(l) + lane / 4 * exchanges.inner + column / 2, product, tag);
-    if (kObserved) observe_two(outputs.product, inner(), column, product);
+  }
+  // Two neighbouring values.
+  __device__ void observe_two(uint16_t* to, int index, uint32_t two) const {
+    observe(to, index, static_cast<uint16_t>(two));
+    observe(to, index + 1, static_cast<uint16_t>(two >> 16));
   }
   // silu_mul.h, before it is rounded.
   __device__ static float silu_mul(float gate, float up) {
@@ -150,79 +239,81 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
 
   struct RowsCall {
     TileShare share;
-    int k;
+    SlotsOfSlices cut;
     const uint64_t* from;  // activations
     int width;             // words of a token there
     const uint64_t* old;   // the residual stream; null: the embedding
     uint64_t* to;
-    bool pauses;        // copies, while it waits
     uint16_t* rounded;  // observed
     uint16_t* sum;
   };
-  // At most two tiles: eight slices, two warps each, one for either tile.
+  // At most two tiles: eight slices, two warps each, one for either tile. What needs no activations
+  // is found before they are waited for.
   __device__ void rows(const RowsCall& call, uint32_t tag) {
     refresh();
     const int slice = warp % 8;
     const int half = warp / 8;
-    const SlotsOfSlices cut(call.k);
-    const uint32_t before = residual_of(call);
-    if (tid == 0 && call.pauses) shared.pause = 1;
-    gather_slice(call.from, call.width, call.k, slice, tag);
-    if (tid == 0 && call.pauses) shared.pause = 0;
-    auto* parts = reinterpret_cast<float*>(memory + at.parts);
-    if (half < call.share.count) {
-      const int slot = wait_slot(half * cut.slots() + slice / cut.per_slot);
-      const int line = DecodeMemory::slice_line(call.k);
-      const char* x = token_line(memory + at.work + slice * tokens() * line, line);
-      const char* w = slot_line(slot) + slice % cut.per_slot * cut.slice * 2;
+    const SlotsOfSlices& cut = call.cut;
+    const int k = cut.slice * kDecodeSlices;
+    const int line = DecodeMemory::slice_line(k);
+    const Sum own = sum_of(call);
+    uint32_t w = kWaitsFirst ? line_of_slice(call, half, slice) : 0;
+    gather_slice(call.from, call.width, k, slice, tag);
+    if (!kWaitsFirst) w = line_of_slice(call, half, slice);
+    if (w != 0) {
       float c[4] = {};
-      run_chain(c, x, w, cut.slice / 16);
-      float* to = parts + ((half * 8 + slice) * kMost + lane / 4) * 8 + lane % 4 * 2;
-      if (has_token()) *reinterpret_cast<float2*>(to) = float2{c[0], c[1]};
+      run_chain<64>(c, token_line(memory + at.work + slice * tokens() * line, line), w,
+                    cut.slice / 16);
+      if (has_token()) {
+        *reinterpret_cast<float2*>(parts() + ((half * 8 + slice) * kMost + lane / 4) * 8 +
+                                   lane % 4 * 2) = float2{c[0], c[1]};
+      }
     }
     release(call.share.count * cut.slots());
     sync();
-    join_rows(call, parts, before, tag);
+    join_rows(call, own, tag);
+    if (kMost > 1) sync();  // looks for the next words would hold up those who join
   }
+  // This lane's line of a slice of a tile, for load_matrices; 0 where there is no tile.
+  __device__ uint32_t line_of_slice(const RowsCall& call, int half, int slice) const {
+    const SlotsOfSlices& cut = call.cut;
+    if (half >= call.share.count) return 0;
+    return slot_line(wait_slot(half * cut.slots() + cut.slot_of(slice))) +
+           cut.within(slice) * cut.slice * 2;
+  }
+  __device__ float* parts() const { return reinterpret_cast<float*>(memory + at.parts); }
+
   // A thread joins the slices of a row of a tile, for a token.
-  struct Joined {
-    int tile;  // of the share
+  struct Sum {
+    int column;  // of the residual stream; -1: none
     int token;
-    int row;
+    uint32_t before;  // what is added to
   };
-  __device__ Joined joined() const { return {tid / (8 * kMost), tid / 8 % kMost, tid % 8}; }
-  __device__ bool joins(const RowsCall& call) const {
-    return joined().tile < call.share.count && joined().token < tokens();
+  __device__ Sum sum_of(const RowsCall& call) const {
+    const int tile = tid / (8 * kMost);
+    const int token = tid / 8 % kMost;
+    if (tile >= call.share.count || token >= tokens()) return {-1, 0, 0};
+    const int column = (call.share.first + tile * call.share.stride) * 8 + tid % 8;
+    // Read while there is time. It is there: the norm waited.
+    const uint32_t two =
+        call.old == nullptr
+            ? embedded(token, column / 2)
+            : static_cast<uint32_t>(get_word(call.old + token * exchanges.hidden + column / 2));
+    return {column, token, two >> (column % 2 * 16) & 0xffffu};
   }
-  __device__ int column_of(const RowsCall& call) const {
-    return (call.share.first + joined().tile * call.share.stride) * 8 + joined().row;
-  }
-  // What this thread's sum is added to, read while there is time. It is there: the norm waited.
-  __device__ uint32_t residual_of(const RowsCall& call) const {
-    if (!joins(call)) return 0;
-    const int column = column_of(call);
-    const uint32_t two = call.old == nullptr
-                             ? embedded(joined().token, column / 2)
-                             : static_cast<uint32_t>(get_word(
-                                   call.old + joined().token * exchanges.hidden + column / 2));
-    return two >> (column % 2 * 16) & 0xffffu;
-  }
-  __device__ void join_rows(const RowsCall& call, const float* parts, uint32_t before,
-                            uint32_t tag) const {
+  __device__ void join_rows(const RowsCall& call, const Sum& own, uint32_t tag) const {
     if (tid / 32 * 32 >= call.share.count * 8 * kMost) return;
-    const Joined own = joined();
-    const float* from = parts + (min(own.tile, 1) * 8 * kMost + own.token) * 8 + own.row;
+    const float* from = parts() + min(tid / (8 * kMost), 1) * 64 * kMost + tid % (8 * kMost);
     const float sum = join_slices(8, [&](int64_t s) { return from[s * kMost * 8]; });
-    const uint16_t rounded = f32_to_bf16(sum);
-    const uint32_t mine =
-        f32_to_bf16(bf16_to_f32(static_cast<uint16_t>(before)) + bf16_to_f32(rounded));
-    const uint32_t next = __shfl_down_sync(0xffffffffu, mine, 1);
-    if (!joins(call)) return;
-    const int column = column_of(call);
-    observe(call.rounded, own.token * hidden() + column, rounded);
-    observe(call.sum, own.token * hidden() + column, static_cast<uint16_t>(mine));
-    if (own.row % 2 != 0) return;
-    put_word(call.to + own.token * exchanges.hidden + column / 2, mine | next << 16, tag);
+    const uint32_t rounded = pack_bf16(sum, sum) & 0xffffu;
+    const float after = lower_of(own.before) + lower_of(rounded);
+    const float next = __shfl_down_sync(0xffffffffu, after, 1);
+    if (own.column < 0) return;
+    const uint32_t two = pack_bf16(after, next);
+    observe(call.rounded, own.token * hidden() + own.column, static_cast<uint16_t>(rounded));
+    observe(call.sum, own.token * hidden() + own.column, static_cast<uint16_t>(two));
+    if (own.column % 2 != 0) return;
+    put_word(call.to + own.token * exchanges.hidden + own.column / 2, two, tag);
   }
 };
 

@@ -13,12 +13,9 @@ struct RingCursor {
   int slot = 0;
   int round = 0;  // times that the ring was gone through
 
-  // `n` slots further, or back; fewer than there are.
+  // `n` slots further; fewer than there are.
   __device__ RingCursor moved(int n, int slots) const {
-    RingCursor to{slot + n, round};
-    if (to.slot >= slots) to = {to.slot - slots, round + 1};
-    if (to.slot < 0) to = {to.slot + slots, round - 1};
-    return to;
+    return slot + n < slots ? RingCursor{slot + n, round} : RingCursor{slot + n - slots, round + 1};
   }
 };
 
@@ -31,38 +28,6 @@ struct RingThread : DecodeThread<kMost, Shape> {
   using Base::Base;
   using Base::head_dim, Base::heads, Base::hidden, Base::inner, Base::kv_heads;
   RingCursor next;  // slot to be filled, or to be used
-
-  // ---- the copying warp ----
-  // Lines of a tile, `depth` elements each, `stride` apart.
-  __device__ void produce(const uint16_t* rows, int64_t stride, int depth) {
-    const int slot = next.slot;
-    if (next.round > 0) wait_phase(&shared.empty[slot], next.round - 1, patience);
-    Patience::Wait wait;
-    while (shared.pause != 0 && !patience.ends(wait)) {
-    }
-    const RingCursor before = next.moved(-kInFlight, at.slots);
-    if (before.round >= 0) wait_phase(&shared.full[before.slot], before.round, patience);
-    if (lane == 0)
-      arrive_expecting(&shared.full[slot], static_cast<uint32_t>(kTileRows * depth * 2));
-    __syncwarp();
-    if (lane < kTileRows) {
-      copy_once(memory + at.ring + slot * kSlotBytes + lane * kSlotLine, rows + lane * stride,
-                static_cast<uint32_t>(depth * 2), &shared.full[slot]);
-    }
-    next = next.moved(1, at.slots);
-  }
-  __device__ void produce_columns(const uint16_t* weight, int tile) {
-    produce(weight + int64_t{tile} * kTileRows * hidden(), hidden(), hidden());
-  }
-  __device__ void produce_rows(const uint16_t* weight, const TileShare& share, int k) {
-    const SlotsOfSlices cut(k);
-    for (int n = 0; n < share.count; ++n) {
-      const uint16_t* tile = weight + int64_t{share.first + n * share.stride} * kTileRows * k;
-      for (int s = 0; s < cut.slots(); ++s) {
-        produce(tile + s * cut.depth(), k, cut.depth());
-      }
-    }
-  }
 
   // Which projection a tile of q k v belongs to: its weight, where its values go, and its first
   // row there.
@@ -83,24 +48,87 @@ struct RingThread : DecodeThread<kMost, Shape> {
     return {weights.wv, outputs.v, k, tile - k / kTileRows};
   }
 
-  __device__ void produce_layer(int l) {
-    for (int n = 0; n < shared.shares.qkv.count; ++n) {
-      const Projected to = projection_of(l, shared.shares.qkv.first + n * shared.shares.qkv.stride);
-      produce_columns(to.weight, to.tile);
-    }
-    produce_rows(layer(l).wo, shared.shares.wo, heads() * head_dim());
-    for (int n = 0; n < shared.shares.gate_up.count; ++n) {
-      const int tile = shared.shares.gate_up.first + n * shared.shares.gate_up.stride;
-      produce_columns(layer(l).gate, tile);
-      produce_columns(layer(l).up, tile);
-    }
-    produce_rows(layer(l).down, shared.shares.down, inner());
+  // ---- the copying warp ----
+  // What goes into a slot: lines of a tile, `depth` elements each, `stride` apart.
+  struct Load {
+    const uint16_t* rows;
+    int stride;
+    int depth;
+  };
+  __device__ Load columns_of(const uint16_t* weight, int tile) const {
+    return {weight + int64_t{tile} * kTileRows * hidden(), hidden(), hidden()};
   }
-  __device__ void produce_head() {
-    for (int t = static_cast<int>(blockIdx.x); t < p.head_rows / kTileRows;
-         t += kDecodeProcessors) {
-      produce_columns(p.head, t);
+  // The n-th slot of a block's tiles, of which it has two at most.
+  __device__ Load rows_of(const uint16_t* weight, const TileShare& share, const SlotsOfSlices& cut,
+                          int n) const {
+    const int k = cut.slice * kDecodeSlices;
+    const bool is_second = n >= cut.slots();
+    const int tile = share.first + (is_second ? share.stride : 0);
+    const int slot = is_second ? n - cut.slots() : n;
+    return {weight + int64_t{tile} * kTileRows * k + slot * cut.depth(), k, cut.depth()};
+  }
+  __device__ int slots_of_layer() const {
+    const Shares& own = shared.shares;
+    return own.qkv.count + own.wo.count * own.wo_cut.slots() + 2 * own.gate_up.count +
+           own.down.count * own.down_cut.slots();
+  }
+  // The n-th of a layer, in the order of their use.
+  __device__ Load load_of_layer(int l, int n) const {
+    const Shares& own = shared.shares;
+    const DecodeLayer& weights = layer(l);
+    if (n < own.qkv.count) {
+      const Projected to = projection_of(l, own.qkv.first + n * own.qkv.stride);
+      return columns_of(to.weight, to.tile);
     }
+    n -= own.qkv.count;
+    const int wo = own.wo.count * own.wo_cut.slots();
+    if (n < wo) return rows_of(weights.wo, own.wo, own.wo_cut, n);
+    n -= wo;
+    if (n < 2 * own.gate_up.count) {
+      const int tile = own.gate_up.first + n / 2 * own.gate_up.stride;
+      return columns_of(n % 2 == 0 ? weights.gate : weights.up, tile);
+    }
+    return rows_of(weights.down, own.down, own.down_cut, n - 2 * own.gate_up.count);
+  }
+
+  // All weights of a block, from a layer on, and its tiles of the head.
+  __device__ void produce(int first_layer) {
+    RingCursor oldest;  // that may be on its way
+    int begun = 0;
+    const int in_layer = slots_of_layer();
+    const int first_tile = static_cast<int>(blockIdx.x);
+    const int in_head =
+        (p.head_rows / kTileRows - first_tile + kDecodeProcessors - 1) / kDecodeProcessors;
+#pragma unroll 1
+    for (int l = first_layer; l <= p.layers; ++l) {
+      const int count = l < p.layers ? in_layer : in_head;
+#pragma unroll 1
+      for (int n = 0; n < count; ++n) {
+        const Load load = l < p.layers ? load_of_layer(l, n)
+                                       : columns_of(p.head, first_tile + n * kDecodeProcessors);
+        if (begun == kInFlight) {
+          wait_phase(&shared.full[oldest.slot], oldest.round, patience);
+          oldest = oldest.moved(1, at.slots);
+        } else {
+          ++begun;
+        }
+        fill_slot(load);
+      }
+    }
+  }
+  __device__ void fill_slot(const Load& load) {
+    const int slot = next.slot;
+    if (next.round > 0) wait_phase(&shared.empty[slot], next.round - 1, patience);
+    if (lane == 0) {
+      arrive_expecting(&shared.full[slot], static_cast<uint32_t>(kTileRows * load.depth * 2));
+    }
+    __syncwarp();
+    if (lane < kTileRows) {
+      copy_once(memory + at.ring + slot * kSlotBytes + lane * kSlotLine,
+                load.rows + int64_t{lane} * load.stride, static_cast<uint32_t>(load.depth * 2),
+                &shared.full[slot]);
+    }
+    next = next.moved(1, at.slots);
   }
 
   // ---- slots, for those who compute ----
@@ -111,8 +139,9 @@ struct RingThread : DecodeThread<kMost, Shape> {
     return cursor.slot;
   }
   // This lane's line of a slot, for load_matrices.
-  __device__ const char* slot_line(int slot) const {
-    return memory + at.ring + slot * kSlotBytes + lane % 8 * kSlotLine + lane / 8 * 16;
+  __device__ uint32_t slot_line(int slot) const {
+    return shared_address(memory + at.ring) + slot * kSlotBytes + lane % 8 * kSlotLine +
+           lane / 8 * 16;
   }
   // By every warp that computes, also one that has not used them: a block's barrier must stand
   // between two calls, or it could free a slot's next use while another is at work on this one.

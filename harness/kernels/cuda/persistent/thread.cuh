@@ -21,20 +21,19 @@ enum Place {
 struct Shares {
   int processors;  // that have tiles of a layer
   TileShare qkv, wo, gate_up, down;
+  SlotsOfSlices wo_cut, down_cut;
 
   __device__ void deal(const PersistentStep& p, int processor) {
     processors = kDecodeProcessors - attention_processors(p.tokens * p.kv_heads);
-    int offset = 0;
-    const auto next = [&](int rows) {
-      const int tiles = rows / kTileRows;
-      const TileShare share = share_of(tiles, offset, processor, processors);
-      offset += tiles;
-      return share;
-    };
-    qkv = next((p.heads + 2 * p.kv_heads) * p.head_dim);
-    wo = next(p.hidden);
-    gate_up = next(p.inner);
-    down = next(p.hidden);
+    const LayerTiles tiles{{(p.heads + 2 * p.kv_heads) * p.head_dim / kTileRows,
+                            p.hidden / kTileRows, p.inner / kTileRows, p.hidden / kTileRows}};
+    TileShare* const shares[] = {&qkv, &wo, &gate_up, &down};
+    for (int i = 0; i < kLayerProducts; ++i) {
+      const Deal deal = deal_of(tiles, i, processors);
+      *shares[i] = share_of(tiles.of[i], deal.offset, processor, deal.processors);
+    }
+    wo_cut = SlotsOfSlices::of(p.heads * p.head_dim);
+    down_cut = SlotsOfSlices::of(p.inner);
   }
 };
 
@@ -47,8 +46,7 @@ struct DecodeShared {
   float inverse[kMost];  // of the root mean squares
   int head_rows[kMost];  // the token whose row is taken
   AttentionUnit units[kMaxUnits];
-  volatile int pause;    // no copies begin
-  volatile int is_over;  // a wait took too long
+  volatile int late;  // see Patience
 };
 
 // A thread of a block, and what it works with. kMost: tokens that fit.
@@ -60,6 +58,7 @@ struct DecodeThread : DecodeSizes<kMost, Shape> {
   const Exchanges& exchanges;
   DecodeShared<kMost>& shared;
   char* memory;
+  Fault* fault;
   Patience patience;
   uint32_t first_tag;  // of layer 0
   int tid, lane, warp;
@@ -72,7 +71,8 @@ struct DecodeThread : DecodeSizes<kMost, Shape> {
         exchanges(plan.exchanges),
         shared(shared),
         memory(memory),
-        patience{p.patience, fault, &shared.is_over, 0},
+        fault(fault),
+        patience{p.patience, &shared.late, 0},
         first_tag(first_tag) {
     refresh();
   }
@@ -83,6 +83,11 @@ struct DecodeThread : DecodeSizes<kMost, Shape> {
     asm volatile("mov.u32 %0, %%tid.x;\n" : "=r"(tid));
     lane = tid % 32;
     warp = tid / 32;
+  }
+  // Likewise an address.
+  __device__ char* fresh(int offset) const {
+    asm volatile("" : "+r"(offset));
+    return memory + offset;
   }
   __device__ static void sync() { sync_named(1, kDecodeComputing); }
   __device__ const DecodeLayer& layer(int l) const {

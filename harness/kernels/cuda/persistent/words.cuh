@@ -53,6 +53,20 @@ __device__ void wait_words(uint64_t (&words)[kMost], int count, uint32_t tag,
   }
 }
 
+// The same of words that one processor writes together: the others are read when the first is
+// there, since looks at all of them would hold up everybody's.
+template <int kMost, typename At>
+__device__ void wait_together(uint64_t (&words)[kMost], int count, uint32_t tag,
+                              const Patience& patience, At at) {
+  Patience::Wait wait;
+  for (;;) {
+    words[0] = get_word(at(0));
+    if (has_tag(words[0], tag)) break;
+    if (patience.ends(wait)) return;
+  }
+  if (kMost > 1) wait_words(words, count, tag, patience, at);
+}
+
 // The same of neighbouring pairs of words.
 template <int kMost, typename At, typename Is>
 __device__ void wait_pairs(uint64_t (&words)[kMost][2], uint32_t tag, const Patience& patience,
@@ -104,7 +118,7 @@ struct Exchanges {
 
  private:
   __device__ uint64_t* at(int layer, int before, int width) const {
-    return words + kDecodeTokens * (2 * before + (layer % 2) * width);
+    return words + static_cast<uint32_t>(kDecodeTokens * (2 * before + (layer % 2) * width));
   }
 };
 

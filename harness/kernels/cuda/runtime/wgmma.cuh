@@ -21,6 +21,12 @@ __device__ inline uint64_t box_descriptor(const void* box, int box_bytes) {
   return address | static_cast<uint64_t>(box_bytes / 16) << 16 | kEightLines << 32 | kSwizzle128;
 }
 
+// The same of eight rows whose k is contiguous, eight k of each row together and the rows in turn:
+// 128 bytes; the next eight k are `chunk` bytes further. Aligned to 16 bytes.
+__device__ inline uint32_t chunk_descriptor(const void* chunks, int chunk) {
+  return (shared_address(chunks) & 0x3ffff) / 16 | static_cast<uint32_t>(chunk / 16) << 16;
+}
+
 // Before the first step that reads registers or shared memory that this thread wrote.
 __device__ inline void begin_steps() { asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory"); }
 // After writing shared memory that steps read.
@@ -60,6 +66,22 @@ template <int kColumns>
 struct WarpgroupStep;
 
 // clang-format off
+template <>
+struct WarpgroupStep<8> {
+  // b: the lower half of chunk_descriptor(), whose upper half is 0.
+  __device__ static void run(float (&c)[4], const uint32_t (&a)[4], uint32_t b) {
+    asm volatile(
+        "{\n"
+        ".reg .b64 b;\n"
+        "mov.b64 b, {%8, 0};\n"
+        "wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, b, 1, 1, 1, 0;\n"
+        "}\n"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b));
+  }
+};
+
 template <>
 struct WarpgroupStep<64> {
   template <int kALines, int kBLines>
