@@ -5,15 +5,26 @@
 #include <utility>
 
 #include "harness/capture/persistent/lower.h"
+#include "harness/execution/run_passes.h"
+#include "harness/kernels/decode_tiles.h"
 
 namespace samebits {
 
 PersistentProgram::PersistentProgram(const Mode& mode, ProgramSpec spec)
     : ReplayedProgram(mode, std::move(spec)),
       progress_(at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(model().device()))) {
-  set_lowering([progress = progress_](const ir::Graph& graph) {
-    return passes::lower_decode(graph, progress).graph;
+  set_lowering([this](const ir::Graph& graph, int64_t bucket) {
+    return is_fused(bucket) ? run_passes(graph, {GraphPass::kFuse})
+                            : passes::lower_decode(graph, progress_).graph;
   });
+}
+
+bool PersistentProgram::is_fused(int64_t bucket) const {
+  return model().device().is_cuda() && bucket > kDecodeTokens;
+}
+
+void PersistentProgram::note_replay(int64_t bucket) {
+  if (is_fused(bucket)) ++fused_steps_;
 }
 
 Witness PersistentProgram::witness() const {
@@ -21,6 +32,7 @@ Witness PersistentProgram::witness() const {
   const at::Tensor progress = progress_.cpu();
   witness.persistent_steps = progress.const_data_ptr<int64_t>()[0];
   witness.stages = progress.const_data_ptr<int64_t>()[1];
+  witness.fused_steps = fused_steps_;
   return witness;
 }
 

@@ -20,6 +20,7 @@ std::vector<at::Tensor> ReplayedProgram::run(const std::vector<at::Tensor>& inpu
     const auto extent = each.form.extent(inputs);
     if (!extent || !each.buckets.holds(extent->tokens)) continue;
     check_parameters();
+    note_replay(each.buckets.bucket_for(extent->tokens));
     return each.replayer.run(inputs, extent->tokens, extent->rows, digests);
   }
   return GraphProgram::run(inputs, digests);
@@ -39,7 +40,7 @@ Witness ReplayedProgram::witness() const {
   return witness;
 }
 
-void ReplayedProgram::set_lowering(const std::function<ir::Graph(const ir::Graph&)>& lowering) {
+void ReplayedProgram::set_lowering(const Replayer::Lowering& lowering) {
   for (Form& each : forms_) each.replayer.set_lowering(lowering);
 }
 

@@ -21,7 +21,9 @@ class ReplayedProgram : public GraphProgram {
 
  protected:
   // As of Replayer, for every form.
-  void set_lowering(const std::function<ir::Graph(const ir::Graph&)>& lowering);
+  void set_lowering(const Replayer::Lowering& lowering);
+  // Before a replay of this bucket.
+  virtual void note_replay(int64_t /*bucket*/) {}
 
  private:
   struct Form {

@@ -32,6 +32,7 @@ constexpr Counter kCounters[] = {
     {"replay_allocations", &Witness::replay_allocations, replayed},
     {"persistent_steps", &Witness::persistent_steps, persistent},
     {"stages", &Witness::stages, persistent},
+    {"fused_steps", &Witness::fused_steps, persistent},
 };
 
 }  // namespace
@@ -77,7 +78,8 @@ std::string witness_failure(const Witness& growth, const std::string& name, cons
            " nodes and " + calls + " ran";
   }
   const std::string replays = std::to_string(growth.replays) + " replays";
-  if (mode.execution == Execution::kPersistent && growth.stages == 0 && growth.replays > 0) {
+  const bool is_lowered = growth.stages > 0 || growth.fused_steps > 0;
+  if (mode.execution == Execution::kPersistent && !is_lowered && growth.replays > 0) {
     return should + "run stages, but none ran in " + replays;
   }
   const int64_t beside = growth.replay_dispatcher_calls + growth.replay_allocations;

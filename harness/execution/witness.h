@@ -32,6 +32,7 @@ struct Witness {
   // Of a persistent one, as the stages count themselves:
   int64_t persistent_steps = 0;
   int64_t stages = 0;
+  int64_t fused_steps = 0;  // that were fused graphs instead
 
   Witness& operator+=(const Witness& other);
 };
@@ -45,7 +46,7 @@ Counters growth_of(const Counters& before, const Counters& after);
 
 // Why what a step of a program counted does not prove that it ran in its mode: an eager one that
 // never ran, a captured one that executed no node or let its own code compute, one that replays
-// and replayed nothing or did anything but launches in a replay, a persistent one without a stage.
+// and replayed nothing or did anything but launches in a replay, a persistent one without a stage or a fused step.
 // "" when it does prove it. `name`: of the program, for the text.
 std::string witness_failure(const Witness& growth, const std::string& name, const Mode& mode);
 

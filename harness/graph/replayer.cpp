@@ -49,9 +49,7 @@ Replayer::Replayer(std::string name, CapturedProgram& program, std::vector<Bucke
   for (const BucketedInput& input : inputs_) is_dynamic_.push_back(input.is_dynamic);
 }
 
-void Replayer::set_lowering(std::function<ir::Graph(const ir::Graph&)> lowering) {
-  lowering_ = std::move(lowering);
-}
+void Replayer::set_lowering(Lowering lowering) { lowering_ = std::move(lowering); }
 
 const std::vector<StaticBuffer>& Replayer::buffers_for(int64_t bucket) {
   const auto found = buffers_.find(bucket);
@@ -82,7 +80,7 @@ Replayer::Replay& Replayer::replay_for(const CapturedProgram::Served& served, in
     graph = std::make_shared<const ir::Graph>(std::move(digested.graph));
     replay.marks = std::make_shared<const std::vector<passes::Mark>>(std::move(digested.marks));
   }
-  if (lowering_) graph = std::make_shared<const ir::Graph>(lowering_(*graph));
+  if (lowering_) graph = std::make_shared<const ir::Graph>(lowering_(*graph, bucket));
   replay.pieces =
       std::make_unique<BucketReplay>(name, passes::split(graph, splitting_), is_dynamic_, pool_);
   replay.pieces->capture(inputs, served.symbols);

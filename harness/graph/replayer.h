@@ -46,9 +46,10 @@ class Replayer {
            Buckets buckets, std::shared_ptr<ReplayPool> pool,
            std::vector<std::string> splitting = {});
 
-  // What is done to every graph before it is captured, those with digests included. To be set
-  // before the first run.
-  void set_lowering(std::function<ir::Graph(const ir::Graph&)> lowering);
+  // What is done to every graph, and for which bucket, before it is captured, those with digests
+  // included. To be set before the first run.
+  using Lowering = std::function<ir::Graph(const ir::Graph&, int64_t bucket)>;
+  void set_lowering(Lowering lowering);
 
   // Inputs for `tokens` tokens, as the program takes them, or still on the CPU. Returns the
   // caller's own copies of the outputs, on the CPU, the first `rows` rows of each. With `digests`,
@@ -80,7 +81,7 @@ class Replayer {
   std::vector<bool> is_dynamic_;
   Buckets buckets_;
   std::shared_ptr<ReplayPool> pool_;
-  std::function<ir::Graph(const ir::Graph&)> lowering_;  // may be empty
+  Lowering lowering_;  // may be empty
   std::vector<std::string> splitting_;
   std::map<int64_t, std::vector<StaticBuffer>> buffers_;  // by bucket; of a dynamic input: none
   std::map<Key, Replay> replays_;

@@ -41,6 +41,7 @@ TEST(WitnessTest, AReplayedProgramMustReplayAndDoNothingBeside) {
 
 TEST(WitnessTest, APersistentProgramNeedsStages) {
   EXPECT_EQ(failure(Execution::kPersistent, {.replays = 3, .stages = 36}), "");
+  EXPECT_EQ(failure(Execution::kPersistent, {.replays = 3, .fused_steps = 3}), "");
   EXPECT_THAT(failure(Execution::kPersistent, {.replays = 3}), HasSubstr("none ran in 3 replays"));
   EXPECT_THAT(failure(Execution::kPersistent, {.stages = 36}), HasSubstr("should replay graphs"));
 }

@@ -243,7 +243,11 @@ TEST_F(PersistentCudaTest, AnEngineOnTheCardGivesTheCpusTokens) {
     const auto expected = Engine(here, settings).generate(requests, sampling);
     const Qwen3 there(config, Numerics(), {}, on_card(weights));
     settings.mode.execution = Execution::kPersistent;
-    const auto found = Engine(there, settings).generate(requests, sampling);
+    Engine engine(there, settings);
+    const auto found = engine.generate(requests, sampling);
+    const Witness witness = engine.runner().witness();
+    EXPECT_EQ(witness.persistent_steps + witness.fused_steps, witness.replays);
+    EXPECT_EQ(witness.fused_steps > 0, requests.size() > 8);
     for (size_t i = 0; i < requests.size(); ++i) {
       EXPECT_EQ(found[i].tokens, expected[i].tokens) << "seed " << seed << ", sequence " << i;
       EXPECT_EQ(found[i].logprobs, expected[i].logprobs) << "seed " << seed << ", sequence " << i;
