@@ -35,7 +35,6 @@ constexpr WithoutEffect kKeys[] = {
     {"config.json", "gradient_checkpointing chunk_size_feed_forward", kAny,
      "it trades time for memory, and no value changes"},
     {"config.json", "attention_dropout", "[0]", "nothing is dropped here"},
-    {"config.json", "is_causal", "[true]", "attention is causal here"},
     {"config.json", "is_decoder is_encoder_decoder add_cross_attention tie_encoder_decoder",
      kOnlyFalse, "the model is a decoder alone"},
     {"config.json", "cross_attention_hidden_size", kOnlyNull, "the model is a decoder alone"},

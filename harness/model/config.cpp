@@ -19,6 +19,11 @@ constexpr const char* kConfig = "config.json";
 void check_architecture(const ConfigKeys& keys) {
   keys.only("model_type", {"qwen3"}, /*may_be_absent=*/false);
   keys.only("attention_bias", {false});
+  // A null, too, makes Transformers' attention look ahead.
+  const auto causal = keys.find_or_null("is_causal");
+  if (causal && causal->value() != true) {
+    causal->fail(causal->shown(), "true (attention is causal here)");
+  }
   keys.only("hidden_act", {"silu", "swish"});
   keys.only("tokenizer_class", {"Qwen2Tokenizer", "Qwen2TokenizerFast"});
 }
@@ -110,10 +115,11 @@ DecoderConfig decoder_config_from_folder(const std::filesystem::path& folder) {
               "rms_norm_eps",        "rope_theta",
               "rope_scaling",        "rope_parameters",
               "tie_word_embeddings", "hidden_act",
-              "attention_bias",      "use_sliding_window",
-              "sliding_window",      "max_window_layers",
-              "layer_types",         "eos_token_id",
-              "pad_token_id",        "tokenizer_class"});
+              "attention_bias",      "is_causal",
+              "use_sliding_window",  "sliding_window",
+              "max_window_layers",   "layer_types",
+              "eos_token_id",        "pad_token_id",
+              "tokenizer_class"});
 
   // An absent key has Transformers' default.
   DecoderConfig config;

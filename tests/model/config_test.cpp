@@ -80,6 +80,14 @@ TEST_F(ConfigTest, NamesTheKeyThatIsWrong) {
   EXPECT_THAT(refusal("num_hidden_layers", 1 << 20), names("num_hidden_layers"));
 }
 
+TEST_F(ConfigTest, AttentionThatLooksAheadIsRefusedAlsoWhereItIsNull) {
+  EXPECT_THAT(refusal("is_causal", false), HasSubstr("is_causal: found false, expected true"));
+  EXPECT_THAT(refusal("is_causal", nullptr), HasSubstr("is_causal: found null, expected true"));
+  json config = good_config();
+  config["is_causal"] = true;
+  EXPECT_EQ(read(config), read(good_config()));
+}
+
 TEST_F(ConfigTest, ReadsWindowsThatNoLayerHas) {
   json config = good_config();
   config["use_sliding_window"] = true;
