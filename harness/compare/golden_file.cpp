@@ -49,6 +49,29 @@ void read_settings(Golden& golden, const JsonReader& json, const std::string& ma
   }
 }
 
+// Another arm would leave its own without a golden, and fewer steps the others uncompared.
+void check_arm_and_steps(const Golden& golden, const JsonReader& json, const std::string& made_by) {
+  const JsonReader arm = json.required("arm");
+  if (arm.string() != golden.name) arm.fail(arm.shown() + made_by, quoted(golden.name));
+  int64_t steps = 0;
+  for (const Observation& each : golden.observations) steps = std::max(steps, each.step + 1);
+  if (golden.steps == steps) return;
+  json.required("steps").fail(std::to_string(golden.steps) + made_by,
+                              std::to_string(steps) + ", as its stream has");
+}
+
+// Without its settings a stream would be passed over, and its arm not compared.
+void check_streams(const fs::path& folder, const std::string& case_name) {
+  if (!fs::is_directory(folder / case_name)) return;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder / case_name)) {
+    if (entry.path().extension() != ".jsonl") continue;
+    const std::string name = entry.path().stem().string();
+    if (fs::exists(provenance_file(folder, case_name, name))) continue;
+    throw InputError(entry.path().string(), "a stream alone",
+                     name + ".json beside it; bless it again");
+  }
+}
+
 }  // namespace
 
 const Json* Golden::settings_of(const std::string& arm) const {
@@ -93,6 +116,7 @@ Golden read_golden(const fs::path& folder, const std::string& case_name, const s
   if (digest.string() != stream_digest(golden.observations)) {
     digest.fail("the digest of another stream" + made_by, "the digest of " + stream.string());
   }
+  check_arm_and_steps(golden, json, made_by);
   return golden;
 }
 
@@ -108,6 +132,7 @@ std::vector<std::string> golden_names(const fs::path& folder, const std::string&
 
 std::vector<Golden> read_goldens(const fs::path& folder, const std::string& case_name) {
   std::vector<Golden> goldens;
+  check_streams(folder, case_name);
   for (const std::string& name : golden_names(folder, case_name)) {
     goldens.push_back(read_golden(folder, case_name, name));
   }

@@ -103,6 +103,27 @@ TEST_F(Golden, EditedSettingsDoNotDisarmIt) {
   EXPECT_THAT(message_of<InputError>([&] { check(grpo_stream(3)); }), HasSubstr("settings_digest"));
 }
 
+TEST_F(Golden, EditedArmOrStepsDoNotDisarmIt) {
+  bless_stream(grpo_stream(3));
+  const std::string before = read(folder_ / "c" / "a.json");
+  edit("a.json", "\"arm\": \"a\"", "\"arm\": \"d\"");
+  EXPECT_THAT(message_of<InputError>([&] { check(grpo_stream(3)); }),
+              HasSubstr("a.json: arm: found \"d\" (made by: samebits run c.json), expected \"a\""));
+  write(folder_ / "c" / "a.json", before);
+  edit("a.json", "\"steps\": 3,\n  \"settings_digest\"", "\"steps\": 1,\n  \"settings_digest\"");
+  EXPECT_THAT(message_of<InputError>([&] { check(grpo_stream(3)); }),
+              HasSubstr("a.json: steps: found 1 (made by: samebits run c.json), expected 3"));
+}
+
+TEST_F(Golden, StreamAloneIsRefusedAndBlessedAgain) {
+  bless_stream(grpo_stream(3));
+  std::filesystem::remove(folder_ / "c" / "a.json");
+  EXPECT_THAT(message_of<InputError>([&] { check(grpo_stream(3)); }),
+              HasSubstr("a.jsonl: found a stream alone, expected a.json beside it"));
+  bless_stream(grpo_stream(3));
+  EXPECT_EQ(check(grpo_stream(3)).status, Status::kEqual);
+}
+
 TEST_F(Golden, ArmsThatARelationTiesShareOne) {
   bless_stream(grpo_stream(3));
   EXPECT_THAT(golden_names(folder_, "c"), ElementsAre("a"));
