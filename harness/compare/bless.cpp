@@ -79,6 +79,15 @@ std::string what_changes(const Golden& old, const Golden& now, const std::string
   return text;
 }
 
+// An arm of `old` that `now`, which takes its place, does not have; "" for none.
+std::string what_is_lost(const Golden& old, const Golden& now) {
+  if (old.name != now.name) return "";
+  for (const auto& [arm, settings] : old.settings) {
+    if (now.settings_of(arm) == nullptr) return arm + " is tied to it no more";
+  }
+  return "";
+}
+
 // What stands in the golden folder today.
 struct Existing {
   std::vector<Golden> goldens;
@@ -110,6 +119,7 @@ std::string line_of(const Golden& now, const Existing& existing, const std::stri
     if (old == nullptr) continue;
     is_new = false;
     if (change.empty()) change = what_changes(*old, now, arm);
+    if (change.empty()) change = what_is_lost(*old, now);
   }
   if (!change.empty() && reason.empty()) {
     throw InputError("arm " + now.name, "a golden that would change (" + change + ")",

@@ -208,6 +208,17 @@ TEST_F(Golden, ChangeNeedsAReasonAndSaysWhereItIsFirst) {
   EXPECT_EQ(check(changed).status, Status::kEqual);
 }
 
+TEST_F(Golden, LosingATiedArmNeedsAReason) {
+  bless_stream(grpo_stream(3));
+  const auto bless_a_alone = [&](const std::string& reason) {
+    return bless(folder_, select_arms(example_case(), {"a"}), {recording("a", grpo_stream(3))},
+                 {"x", reason, {}});
+  };
+  EXPECT_THAT(message_of<InputError>([&] { bless_a_alone(""); }),
+              HasSubstr("arm a: found a golden that would change (b is tied to it no more)"));
+  EXPECT_THAT(bless_a_alone("b is gone"), ElementsAre("a: b is tied to it no more (b is gone)"));
+}
+
 TEST_F(Golden, FailedRelationAndUnfinishedArmAreNotBlessed) {
   const Case c = example_case();
   EXPECT_THAT(
