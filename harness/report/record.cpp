@@ -113,6 +113,17 @@ std::string damage_of_case(const std::filesystem::path& run_folder, const Manife
          ", it was " + difference->first;
 }
 
+// An arm that is gone would take what is said of it along.
+std::string missing_arm(const Case& c, const std::vector<ArmRecording>& recordings) {
+  for (const CaseArm& arm : c.arms) {
+    const bool is_there =
+        std::any_of(recordings.begin(), recordings.end(),
+                    [&](const ArmRecording& each) { return each.arm == arm.name; });
+    if (!is_there) return arm.name + " was recorded and is gone";
+  }
+  return "";
+}
+
 // The manifest's word for the goldens is replaced by what they say today, where they are there.
 void check_goldens_again(Manifest& manifest, const Case& c,
                          const std::vector<ArmRecording>& recordings) {
@@ -188,6 +199,7 @@ ReportRecord record_from_folder(const std::filesystem::path& run_folder) {
   run.manifest = read_manifest(run_folder);
   if (run.manifest) {
     run.damage = damage_of_case(run_folder, *run.manifest);
+    if (run.damage.empty()) run.damage = missing_arm(c, recordings);
     check_markers(recordings, *run.manifest);
     check_goldens_again(*run.manifest, c, recordings);
   }

@@ -104,7 +104,7 @@ struct RecordedRun {
   std::vector<ArmRecording> recordings;  // at least one
   std::optional<Manifest> manifest;      // absent for a run that was cut off
   std::filesystem::path folder;          // named in the commands that go on from a failure
-  std::string damage;                    // why its case is not the one that ran; "" where it is
+  std::string damage;                    // why it is not the run that was recorded; "" where it is
 };
 ReportRecord record_from(const RecordedRun& run);
 

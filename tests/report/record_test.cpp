@@ -92,6 +92,7 @@ TEST_F(Record, ArmThatPartsFromItselfIsToldFirst) {
                      .unstable = {{"captured-tp2", "another run of it differs at step 0"}}}};
   const ReportRecord record = record_of(options);
   EXPECT_THAT(record.headline, StartsWith("FAILED: captured-tp2 parts from itself; eager and"));
+  ASSERT_EQ(record.failures.size(), 2u);
   EXPECT_EQ(record.failures[1].facts.back().second, "layers.0.wo#0 differs");
 }
 
@@ -123,6 +124,14 @@ TEST_F(Record, CaseThatWasEditedSinceTheRunFails) {
   const ReportRecord record = record_from_folder(folder_ / "run");
   EXPECT_FALSE(record.holds);
   EXPECT_THAT(record.headline, HasSubstr("case.json is not what was run: relations"));
+}
+
+TEST_F(Record, ArmThatIsGoneFailsTheRun) {
+  testing::write_run(folder_ / "run", {});
+  std::filesystem::remove(folder_ / "run" / "captured-tp2" / "rank-0.jsonl");
+  const ReportRecord record = record_from_folder(folder_ / "run");
+  EXPECT_FALSE(record.holds);
+  EXPECT_THAT(record.headline, HasSubstr("captured-tp2 was recorded and is gone"));
 }
 
 TEST_F(Record, GoldenThatDiffersFailsTheRun) {
