@@ -363,6 +363,10 @@ TEST_F(GraphFile, OfAnotherModelIsRefusedByKey) {
   references.model.erase("eps");
   EXPECT_EQ(error_of([&] { load_graph(text, references, "g.json"); }),
             "g.json: model.eps: found 1e-06, expected no such key");
+  references.model["eps"] = 1e-6;
+  references.model["theta"] = 1e4;  // which the file leaves out
+  EXPECT_EQ(error_of([&] { load_graph(text, references, "g.json"); }),
+            "g.json: model: found no key \"theta\", expected it to be there");
   // A file from before the key existed does not tell.
   EXPECT_NO_THROW(load_graph(save_graph(*graph, store_.names()), references, "g.json"));
 }
