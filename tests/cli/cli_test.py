@@ -187,6 +187,44 @@ class CliTest(unittest.TestCase):
             self.assertIn(line, last)
         self.assertLess(len(last.splitlines()), 30)
 
+    def test_nan_on_both_sides_is_no_agreement(self):
+        model = self.model_copy()
+        with (model / "model.safetensors").open("r+b") as file:
+            file.seek(-2, os.SEEK_END)
+            file.write(b"\xc0\x7f")  # a bfloat16 NaN in the last weight
+        out = self.folder / "out"
+        result = samebits("run", CASE, "--steps", "1", "--arm", "eager", "--set", f"model={model}", "--out", out)
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        result = samebits("compare", out / "eager", out / "eager")
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        self.assertIn(" 0 differ", result.stdout)
+        self.assertIn("NaN or infinite in both, which is no agreement; first: step 0, rollout, ", result.stdout)
+        self.assertEqual(samebits("compare", out / "eager", out / "eager", "--accept-nonfinite").returncode, 0)
+        result = samebits("check", CASE, "--arm", "eager", "--detector", "D5", "--set", f"model={model}")
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        self.assertIn("its outputs have NaN or infinite elements", result.stdout)
+        self.assertIn("row_dependence finds nothing", result.stdout)
+
+    def test_a_step_that_takes_too_long_ends_the_run(self):
+        result = samebits("run", CASE, "--steps", "1", "--arm", "eager", "--set", "timeout_s=0.3", "--set",
+                          "workload.group=64", "--set", "workload.max_new_tokens=40", "--out", self.folder / "out")
+        self.assertEqual(result.returncode, 3, result.stdout + result.stderr)
+        self.assertRegex(result.stderr, r"^samebits: arm eager.*: still running after timeout_s, 0\.3 s")
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+
+    def test_threads_wait_without_spinning_unless_told_otherwise(self):
+        plain = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
+        for told, expected in (({}, b"OMP_WAIT_POLICY=passive"), ({"OMP_WAIT_POLICY": "active"}, b"OMP_WAIT_POLICY=active")):
+            process = subprocess.Popen([BINARY, "run", CASE, "--out", str(self.folder / "out")], cwd=ROOT,
+                                       stdout=subprocess.DEVNULL, env={**plain, **told, "OMP_NUM_THREADS": "1"})
+            while process.poll() is None and not (self.folder / "out/eager").exists():
+                time.sleep(0.01)  # a run that has begun has been started for the last time
+            environment = pathlib.Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+            process.kill()
+            process.wait()
+            shutil.rmtree(self.folder / "out")
+            self.assertIn(expected, environment)
+
     def test_a_killed_run_is_read_and_resumes_to_the_same_bits(self):
         arguments = ("run", CASE, "--steps", "2", "--arm", "eager", "--arm", "captured-tp2")
         whole = self.folder / "whole"

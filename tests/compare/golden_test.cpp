@@ -124,6 +124,20 @@ TEST_F(Golden, StreamAloneIsRefusedAndBlessedAgain) {
   EXPECT_EQ(check(grpo_stream(3)).status, Status::kEqual);
 }
 
+TEST_F(Golden, NanInGoldenAndRunIsNoAgreement) {
+  bless_stream(grpo_stream(3));
+  ::samebits::Golden golden = read_golden(folder_, "c", "a");
+  std::vector<Observation> stream = grpo_stream(3);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  stream.at(testing::at_site(stream, 1, "loss")) = scalar(1, "train", "loss", nan);
+  golden.observations = condense(recording("a", stream));
+  write_golden(folder_, "c", golden);
+  const GoldenCheck checked = check(stream);
+  EXPECT_EQ(checked.status, Status::kDifferent);
+  EXPECT_EQ(checked.text, "golden and run are both NaN or infinite at step 1, loss");
+  EXPECT_EQ(check(stream, {"nonfinite=accept"}).status, Status::kEqual);
+}
+
 TEST_F(Golden, ArmsThatARelationTiesShareOne) {
   bless_stream(grpo_stream(3));
   EXPECT_THAT(golden_names(folder_, "c"), ElementsAre("a"));

@@ -125,6 +125,8 @@ TEST(Sample, FiltersKeepTheFirstOfTheDescendingOrder) {
   EXPECT_EQ(drawn({.top_p = 0.69}), (std::set<int64_t>{1, 3}));
   EXPECT_EQ(drawn({.top_p = 0.75}), (std::set<int64_t>{0, 1, 3}));
   EXPECT_EQ(drawn({.top_k = 2, .top_p = 0.75}), (std::set<int64_t>{1, 3}));
+  // Of the whole vocabulary: among two ids alone the first would have 0.57.
+  EXPECT_EQ(drawn({.top_k = 2, .top_p = 0.5}), (std::set<int64_t>{1, 3}));
   EXPECT_EQ(drawn({.top_k = 100}), (std::set<int64_t>{0, 1, 2, 3, 4}));
 }
 

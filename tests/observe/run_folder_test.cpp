@@ -157,6 +157,7 @@ TEST_F(RunFolderTest, FinishedArmWhoseFilesChangedIsDamagedAndRunsAgain) {
     RunFolder folder = RunFolder::resume(run(), example_case());
     EXPECT_FALSE(folder.is_finished("a"));
     const auto arm = folder.start_arm("a");
+    EXPECT_FALSE(read_arm(run() / "a").finished) << "its old marker vouches for nothing";
     for (int64_t step = 0; step < 3; ++step) record_step(*arm, step, 1);
     arm->finish();
   }

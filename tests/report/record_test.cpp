@@ -43,6 +43,16 @@ TEST_F(Record, GoodRunSaysWhatIsEqualAndHowFarTheControlIs) {
   EXPECT_EQ(record.steps[1].cells[1].text, "loss 7 ULP");
 }
 
+TEST_F(Record, SaysWhatLevelStepDoesNotSee) {
+  const auto says_so = ::testing::Contains(HasSubstr("Level step: the verdict is not sensitive"));
+  EXPECT_THAT(record_of({}).blind_spots, says_so);
+  std::filesystem::remove_all(folder_ / "run");
+  RunOptions options;
+  options.eager.push_back(testing::scalar(2, "train", "layers.0.wo#0", 1));
+  options.captured = options.fused = options.eager;
+  EXPECT_THAT(record_of(options).blind_spots, ::testing::Not(says_so));
+}
+
 TEST_F(Record, TimesAddUpAndPeaksDoNot) {
   const ReportRecord record = record_of({});
   ASSERT_EQ(record.arms.size(), 3u);
@@ -161,6 +171,14 @@ TEST_F(Record, RunThatWasCutOffIsReadable) {
   EXPECT_FALSE(record.holds);
   EXPECT_THAT(record.headline, HasSubstr("captured-tp2 was cut off"));
   EXPECT_TRUE(record.steps[0].cells[0].equal);
+}
+
+TEST_F(Record, RunOfFinishedArmsWithoutItsManifestWasCutOff) {
+  RunOptions options;
+  options.has_manifest = false;
+  const ReportRecord record = record_of(options);
+  EXPECT_FALSE(record.holds);
+  EXPECT_THAT(record.headline, HasSubstr("the run was cut off: it has no manifest"));
 }
 
 TEST_F(Record, FolderWithoutARunIsRefused) {

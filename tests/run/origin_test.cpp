@@ -22,6 +22,25 @@ TEST_F(Origin, IsTheSameOfTheSameAndNamesWhatChanged) {
               HasSubstr("model.safetensors"));
 }
 
+TEST_F(Origin, HasTheGraphsAndTokensThatArmsRead) {
+  const std::string graph = folder_ / "graph.json";
+  const std::string tokens = folder_ / "tokens.json";
+  const auto origin = [&] {
+    const Case c = small_case({"a.generator=captured", "a.graph=" + graph, "b.workload.name=train",
+                               "b.workload.tokens=" + tokens, "relations=[]"});
+    return origin_of(c, Level::kStep);
+  };
+  write(graph, "{}");
+  write(tokens, "[[1, 2]]");
+  const Json before = origin();
+  write(graph, "{ }");
+  write(tokens, "[[1, 3]]");
+  const Json after = origin();
+  EXPECT_NE(after.at("graphs").at("a"), before.at("graphs").at("a"));
+  EXPECT_NE(after.at("tokens").at("b"), before.at("tokens").at("b"));
+  EXPECT_EQ(after.at("models"), before.at("models"));
+}
+
 TEST_F(Origin, HasTheProgramAndLibTorch) {
   const Json origin = origin_of(small_case(), Level::kStep);
   EXPECT_EQ(origin.at("samebits").get<std::string>().size(), 32u);

@@ -139,6 +139,18 @@ TEST_F(RunCase, ArmAloneIsARecordingUntilItHasAGolden) {
   EXPECT_TRUE(again.holds && again.has_comparison) << again.headline;
 }
 
+TEST_F(RunCase, ReportComparesWithTheGoldensThatStandNow) {
+  const Case alone = select_arms(small_case(), {"a"});
+  ASSERT_TRUE(run(alone, options()).holds);
+  bless(options().golden, alone, {read_arm(options().out / "a")}, {"samebits run", "", {}});
+  ASSERT_TRUE(run(alone, options(Existing::kReplace)).holds);
+  EXPECT_THAT(record_from_folder(options().out).headline,
+              HasSubstr("1 of 1 arms equal their goldens"));
+  fs::remove_all(options().golden / "small");
+  EXPECT_THAT(record_from_folder(options().out).headline,
+              HasSubstr("not compared with a golden: there is none"));
+}
+
 TEST_F(RunCase, FinishedRunWhoseFilesChangedIsNoEvidence) {
   ASSERT_TRUE(run(small_case(), options()).holds);
   const fs::path arm = options().out / "b";
