@@ -65,7 +65,7 @@ class CliTest(unittest.TestCase):
         self.refused(*run, "--arm", "eagre", naming=["eagre", "eager"])
         self.refused(*run, "--set", "eager.generator=half_graph", naming=["half_graph", "full_graph"])
         self.refused(*run, "--set", "eager-tp2.generator=persistent", naming=["arm eager-tp2: generator", "mesh.tp 2"])
-        self.refused(*run, "--set", "piecewise.buckets=[1,8]", naming=[CASE, "arms.piecewise.buckets", "8", "256"])
+        self.refused(*run, "--set", "piecewise.buckets=[0]", naming=[CASE, "arms.piecewise.buckets.0", "0"])
         self.refused(*run, "--set", "buckets=[8,1]", naming=[CASE, "buckets.1", "1 after 8", "ascending"])
         self.refused(*run, "--set", "model=" + str(self.folder), naming=["json"])
         self.refused("report", self.folder, naming=[str(self.folder)])
