@@ -24,6 +24,8 @@ Json json_from_value(T& value, const Choice<T>& rule) {
   return name_in(rule.names, value);
 }
 
+Json json_from_value(std::string& value, const Choice<std::string>&) { return value; }
+
 template <class T>
 Json json_from_value(T& value, const Object&) {
   return json_from_fields(value);

@@ -66,7 +66,7 @@ struct Over {
 // ---- Keys ---------------------------------------------------------------------------------------
 struct Field {
   std::string key;
-  std::string description = "";  // for the schema
+  std::string description = {};  // for the schema
   unsigned traits = 0;
 };
 constexpr unsigned kRequired = 1;

@@ -2,16 +2,14 @@
 
 #include <ATen/ATen.h>
 
-#include <utility>
-
 #include "harness/capture/persistent/lower.h"
 #include "harness/execution/run_passes.h"
 #include "harness/kernels/decode_tiles.h"
 
 namespace samebits {
 
-PersistentProgram::PersistentProgram(const Mode& mode, ProgramSpec spec)
-    : ReplayedProgram(mode, std::move(spec)),
+PersistentProgram::PersistentProgram(const Mode& mode, const ProgramSpec& spec)
+    : ReplayedProgram(mode, spec),
       progress_(at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(model().device()))) {
   set_lowering([this](const ir::Graph& graph, int64_t bucket) {
     return is_fused(bucket) ? run_passes(graph, {GraphPass::kFuse})

@@ -9,7 +9,7 @@ namespace samebits {
 // a larger bucket is faster there as the graph after the pass `fuse`, and is one.
 class PersistentProgram : public ReplayedProgram {
  public:
-  PersistentProgram(const Mode& mode, ProgramSpec spec);
+  PersistentProgram(const Mode& mode, const ProgramSpec& spec);
 
   Witness witness() const override;
 

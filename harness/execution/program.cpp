@@ -50,9 +50,9 @@ std::unique_ptr<ExecutedProgram> make_executed(const Mode& mode, ProgramSpec spe
     case Execution::kPiecewise:
     case Execution::kFullGraph:
     case Execution::kFullAndPiecewise:
-      return std::make_unique<ReplayedProgram>(mode, std::move(spec));
+      return std::make_unique<ReplayedProgram>(mode, spec);
     case Execution::kPersistent:
-      return std::make_unique<PersistentProgram>(mode, std::move(spec));
+      return std::make_unique<PersistentProgram>(mode, spec);
   }
   throw std::logic_error("unreachable");
 }

@@ -1,10 +1,9 @@
 #include "harness/execution/replayed.h"
 
-#include <utility>
-
 namespace samebits {
 
-ReplayedProgram::ReplayedProgram(const Mode& mode, ProgramSpec spec) : GraphProgram(mode, spec) {
+ReplayedProgram::ReplayedProgram(const Mode& mode, const ProgramSpec& spec)
+    : GraphProgram(mode, spec) {
   for (const ReplayForm& form : spec.replays) {
     const Buckets buckets =
         mode.buckets.empty() ? Buckets::up_to(form.max_tokens) : Buckets(mode.buckets);

@@ -13,7 +13,7 @@ namespace samebits {
 class ReplayedProgram : public GraphProgram {
  public:
   // The spec has a ReplayForm or more.
-  ReplayedProgram(const Mode& mode, ProgramSpec spec);
+  ReplayedProgram(const Mode& mode, const ProgramSpec& spec);
 
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs,
                               ReplayDigests* digests) override;
