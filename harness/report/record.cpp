@@ -158,6 +158,7 @@ ReportRecord record_from(const RecordedRun& run) {
   record.verdicts = judge_case(recorded, recordings);
   for (const ArmRecording& recording : recordings) {
     record.arms.push_back(arm_record(c.arm(recording.arm), recording));
+    if (record.arms.size() == 1) continue;  // the one that the others are shown against
     record.arms.back().change = change_of(record.arms.front().pace, record.arms.back().pace);
   }
   add_steps(record, recordings);
