@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/case/case_schema.h"
+
 namespace samebits {
 namespace {
 
@@ -40,10 +42,11 @@ Relation read_bound(const JsonReader& json, const Names<Holds>& names, bool is_o
 Json schema_of_key(const std::string& key) {
   if (key == "max_ulp") return {{"type", "integer"}, {"minimum", 0}};
   if (key == "tensors") {
-    return {{"enum", {"must_match", "not_compared"}},
-            {"description",
-             "A tensor whose digests differ: fails (the default), or is counted as not compared, "
-             "since a digest knows no distance."}};
+    Json schema = enum_schema(names_of(TensorRule()));
+    schema["description"] =
+        "A tensor whose digests differ: fails (the default), or is counted as not compared, since "
+        "a digest knows no distance.";
+    return schema;
   }
   return {{"type", "number"}, {"minimum", 0}};  // rtol, atol
 }

@@ -68,9 +68,7 @@ class SchemaWriter {
   }
   template <class T>
   Json schema_of(const std::string&, T&, const Choice<T>& rule) {
-    Json words = Json::array();
-    for (const auto& [name, unused] : rule.names) words.push_back(name);
-    return {{"enum", words}};
+    return enum_schema(rule.names);
   }
   template <class T>
   Json schema_of(const std::string&, T&, const Pair& rule) {
