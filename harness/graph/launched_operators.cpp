@@ -8,6 +8,7 @@
 #include <set>
 #include <vector>
 
+#include "harness/dispatch/operator_traits.h"
 #include "harness/kernels/cpu/data_movement.h"
 
 namespace samebits {
@@ -145,6 +146,8 @@ const std::map<std::string, bool (*)(Stack*)>& launched() {
   return operators;
 }
 
+// Operators of torch's that touch no element, or only through those of the list above. Ours say it
+// of themselves (dispatch/operator_traits.h).
 const std::set<std::string>& running() {
   static const std::set<std::string> names = {
       // Views, and what is one where nothing has to be copied.
@@ -155,25 +158,18 @@ const std::set<std::string>& running() {
       "aten::_unsafe_view",
       // Allocations; zeros fills by zero_.
       "aten::empty", "aten::empty_like", "aten::empty_strided", "aten::new_empty",
-      "aten::new_zeros", "aten::zeros", "aten::zeros_like",
-      // The contract's operators of a generator step.
-      "samebits::decode_stages", "samebits::digest_rows", "samebits::embedding", "samebits::linear",
-      "samebits::linear_residual_add", "samebits::log_softmax_gather", "samebits::mark",
-      "samebits::paged_attention", "samebits::residual_add", "samebits::residual_rms_norm",
-      "samebits::rms_norm", "samebits::rms_norm_linear_qkv", "samebits::rms_norm_linear_silu_mul",
-      "samebits::rms_norm_rope", "samebits::rms_norm_rope_paged_attention_",
-      "samebits::rms_norm_rope_qk_write_kv_", "samebits::rms_norm_rope_write_kv_", "samebits::rope",
-      "samebits::sample", "samebits::silu_mul", "samebits::write_kv",
-      // On and off a mesh: built of the operators above.
-      "samebits::from_local", "samebits::full_tensor", "samebits::redistribute",
-      "samebits::to_local"};
+      "aten::new_zeros", "aten::zeros", "aten::zeros_like"};
   return names;
 }
 
 }  // namespace
 
 OnCapture on_capture(const std::string& name) {
-  if (running().count(name) != 0) return OnCapture::kRuns;
+  // On and off a mesh: built of operators that are judged themselves.
+  const OperatorTraits traits = traits_of(name);
+  if (traits.is_replayable || traits.is_conversion || running().count(name) != 0) {
+    return OnCapture::kRuns;
+  }
   return launched().count(name) != 0 ? OnCapture::kLaunched : OnCapture::kRefused;
 }
 

@@ -8,7 +8,7 @@
 
 // The contract list as C++ functions. Each one calls its operator through the dispatcher, so that
 // autograd, DTensor, a tracer or an observer may stand between the call and the kernel. Schemas,
-// shapes and dtypes: ops.cpp; the arithmetic: the header of each operator's name.
+// shapes and dtypes: ops/NAME.cpp; the arithmetic: NAME.h.
 namespace samebits::ops {
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, int64_t slice, int64_t dgrad_slice,

@@ -9,6 +9,7 @@
 
 #include "harness/base/error.h"
 #include "harness/capture/passes/split.h"
+#include "harness/dispatch/operator_traits.h"
 #include "harness/graph/make_pool.h"
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
@@ -62,12 +63,18 @@ std::vector<BucketedInput> graph_inputs(bool is_full, int64_t pages, bool forced
 // How tokens are chosen stands in a graph as constants: a saved one must choose as this run does.
 void check_selection(const ir::Graph& graph, const Selection& wanted,
                      const std::filesystem::path& file) {
-  const auto number = [](const ir::Arg& arg) { return std::get<c10::IValue>(arg.data); };
-  Selection found{true, wanted.seed, wanted.temperature, wanted.top_k, wanted.top_p};
+  Selection found = wanted;
+  found.forced = true;
   for (const ir::Node& node : graph.nodes) {
     if (ir::op_name(node.op) != "samebits::sample") continue;
-    found = {false, number(node.args[3]).toInt(), number(node.args[4]).toDouble(),
-             number(node.args[5]).toInt(), number(node.args[6]).toDouble()};
+    const auto value = [&](const char* name) {
+      return std::get<c10::IValue>(ir::argument(node, name).data);
+    };
+    found = {.forced = false,
+             .seed = value("seed").toInt(),
+             .temperature = value("temperature").toDouble(),
+             .top_k = value("top_k").toInt(),
+             .top_p = value("top_p").toDouble()};
   }
   if (found == wanted) return;
   const auto text = [](const Selection& s) {
@@ -114,7 +121,7 @@ std::vector<ReplayForm> StepRunner::replay_forms(const Selection& selection) con
   const auto form = [&](bool is_full) {
     ReplayForm form;
     form.name = is_full ? "decode graph" : "step in pieces";
-    if (!is_full) form.splitting = passes::attention_operators();
+    if (!is_full) form.splitting = attention_operators();
     form.inputs = graph_inputs(is_full, std::min(pages, cache_.blocks()), selection.forced);
     form.extent = [is_full](const std::vector<at::Tensor>& list) {
       const StepInputs in = inputs_from_list(list);

@@ -6,6 +6,7 @@
 
 #include "harness/base/error.h"
 #include "harness/capture/captured_program.h"
+#include "harness/dispatch/operator_traits.h"
 #include "harness/kernels/functional.h"
 #include "tests/kernels/tensors.h"
 #include "tests/support/replay_pools.h"
@@ -74,7 +75,7 @@ class BucketReplayTest : public testing::ReplayPoolTest {
                 pool_->make_buffer("slots", examples[1].sizes(), at::kLong)};
     const auto served = captured_->serve(padded(examples));
     auto replay = std::make_unique<BucketReplay>(
-        "step", passes::split(served.graph, passes::attention_operators()), kIsDynamic, pool_);
+        "step", passes::split(served.graph, attention_operators()), kIsDynamic, pool_);
     if (is_captured) replay->capture(padded(examples), served.symbols);
     return replay;
   }

@@ -6,6 +6,7 @@
 #include "harness/base/error.h"
 #include "harness/capture/passes/split.h"
 #include "harness/dispatch/dispatch_mode.h"
+#include "harness/dispatch/operator_traits.h"
 #include "harness/kernels/functional.h"
 #include "tests/kernels/tensors.h"
 #include "tests/support/replay_pools.h"
@@ -115,8 +116,7 @@ class ReplayerTest : public testing::ReplayPoolTest {
   Replayer in_pieces() {
     std::vector<BucketedInput> inputs = DecodeProgram::inputs();
     for (const size_t i : {2, 3, 4}) inputs[i].is_dynamic = true;
-    return Replayer("pieces", *captured_, inputs, Buckets({1, 4}), pool_,
-                    passes::attention_operators());
+    return Replayer("pieces", *captured_, inputs, Buckets({1, 4}), pool_, attention_operators());
   }
 
   std::optional<DecodeProgram> eager_, replayed_;

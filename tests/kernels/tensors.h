@@ -2,12 +2,12 @@
 
 #include <ATen/ATen.h>
 
-#include <cstring>
 #include <functional>
 #include <tuple>
 #include <vector>
 
 #include "harness/kernels/cpu/isa.h"
+#include "tests/support/same_bits.h"
 
 // What the tests of the kernels share: inputs, and equality to the bit.
 namespace samebits::testing {
@@ -42,22 +42,6 @@ inline std::vector<at::Tensor> on(c10::Device device, std::vector<at::Tensor> te
     if (tensor.defined()) tensor = tensor.to(device);
   }
   return tensors;
-}
-
-// Equal to the bit, NaNs and signs of zero included, wherever they are.
-inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
-  if (a.sizes() != b.sizes() || a.scalar_type() != b.scalar_type()) return false;
-  const at::Tensor x = a.cpu().contiguous();
-  const at::Tensor y = b.cpu().contiguous();
-  return x.nbytes() == 0 || std::memcmp(x.const_data_ptr(), y.const_data_ptr(), x.nbytes()) == 0;
-}
-
-inline bool same_bits(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
-  if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (!same_bits(a[i], b[i])) return false;
-  }
-  return true;
 }
 
 // Whether `run` gives the portable kernels' bits under every instruction set of this machine.

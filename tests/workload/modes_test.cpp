@@ -18,6 +18,7 @@
 
 #include "harness/capture/captured_program.h"
 #include "harness/capture/symbol_oracle.h"
+#include "harness/dispatch/operator_traits.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/graph/emulated_pool.h"
 #include "harness/graph/replayer.h"
@@ -232,8 +233,7 @@ class CapturedStep {
     const auto served = captured_.serve(padded(examples));
     replay_ = std::make_unique<BucketReplay>(
         "step",
-        passes::split(served.graph,
-                      is_full ? std::vector<std::string>() : passes::attention_operators()),
+        passes::split(served.graph, is_full ? std::vector<std::string>() : attention_operators()),
         is_dynamic_, pool_);
     replay_->capture(padded(examples), served.symbols);
   }
@@ -421,7 +421,7 @@ void ModesTest::run_random_buckets(Draw& draw, const Decoder& model) {
     CapturedProgram captured(program, DecodeStep::dynamic_dims(), GuardPolicy::kKeep);
     Replayer replayer("step", captured, DecodeStep::bucketed(is_full), Buckets(sizes),
                       std::make_shared<EmulatedPool>(pool()),
-                      is_full ? std::vector<std::string>() : passes::attention_operators());
+                      is_full ? std::vector<std::string>() : attention_operators());
     for (int run = 0; run < 3; ++run) {
       const int64_t tokens = draw.between(1, sizes.back());
       const Tensors inputs = step.inputs(draw, tokens);

@@ -5,19 +5,25 @@
 
 #include <algorithm>
 
+#include "harness/dispatch/schema.h"
+
 namespace samebits::ir {
 
 bool Node::has_effect() const {
   const auto& arguments = op.schema().arguments();
-  return outputs.empty() || std::any_of(arguments.begin(), arguments.end(), [](const auto& arg) {
-           return arg.alias_info() && arg.alias_info()->isWrite();
-         });
+  return outputs.empty() || std::any_of(arguments.begin(), arguments.end(), is_written);
 }
 
 std::string op_name(const c10::OperatorHandle& op) {
   const c10::OperatorName& name = op.operator_name();
   return name.overload_name.empty() ? name.name
                                     : fmt::format("{}.{}", name.name, name.overload_name);
+}
+
+const Arg& argument(const Node& node, const std::string& name) {
+  const auto index = node.op.schema().argumentIndexWithName(name);
+  TORCH_CHECK(index, op_name(node.op), " has no argument ", name);
+  return node.args[static_cast<size_t>(*index)];
 }
 
 namespace {

@@ -94,6 +94,10 @@ void for_each_value(const Arg& arg, F&& f) {
 // "samebits::linear", "aten::add.Tensor".
 std::string op_name(const c10::OperatorHandle& op);
 
+// A node's argument by its name in the operator's schema. A name that the schema lacks throws
+// c10::Error.
+const Arg& argument(const Node& node, const std::string& name);
+
 // Throws an internal error where a value is used before it is defined, defined twice, or out of
 // range. For tests and after passes.
 void check(const Graph& graph);

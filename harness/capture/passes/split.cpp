@@ -72,13 +72,6 @@ std::string describe(size_t index, const Stretch& stretch, const Piece& piece) {
 
 }  // namespace
 
-const std::vector<std::string>& attention_operators() {
-  static const std::vector<std::string> names{"samebits::flash_attention",
-                                              "samebits::paged_attention",
-                                              "samebits::rms_norm_rope_paged_attention_"};
-  return names;
-}
-
 SplitGraph split(std::shared_ptr<const ir::Graph> whole,
                  const std::vector<std::string>& operators) {
   const std::vector<Stretch> parts = stretches(*whole, operators);

@@ -29,12 +29,8 @@ struct SplitGraph {
   std::vector<std::string> log;  // one line for each piece
 };
 
-// Attention: what depends on more than the number of tokens. The write to its cache does not: it
-// takes a slot for each.
-const std::vector<std::string>& attention_operators();
-
 // Cuts the graph before and after every run of calls of these operators
-// ("samebits::paged_attention").
+// ("samebits::paged_attention"; dispatch/operator_traits.h has those of attention).
 SplitGraph split(std::shared_ptr<const ir::Graph> whole, const std::vector<std::string>& operators);
 
 }  // namespace samebits::passes

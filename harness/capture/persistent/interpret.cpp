@@ -10,6 +10,7 @@
 
 #include "harness/capture/persistent/stages.h"
 #include "harness/dispatch/launch.h"
+#include "harness/dispatch/operator_traits.h"
 #include "harness/kernels/functional.h"
 
 namespace samebits {
@@ -153,6 +154,7 @@ TORCH_LIBRARY_FRAGMENT(samebits, m) {
   m.def(
       "decode_stages(Tensor[] operands, Tensor(a!)[] caches, Tensor(b!) progress, Tensor(c!) "
       "exchanges, __torch__.torch.classes.samebits.StageList stages) -> Tensor[]");
+  register_traits("samebits::decode_stages", {.is_replayable = true});
 }
 
 TORCH_LIBRARY_IMPL(samebits, CPU, m) { m.impl("decode_stages", decode_stages); }

@@ -14,6 +14,7 @@
 #include "harness/capture/piecewise.h"
 #include "harness/capture/print.h"
 #include "harness/capture/tracer.h"
+#include "harness/dispatch/operator_traits.h"
 #include "harness/kernels/functional.h"
 #include "harness/model/attention.h"
 #include "harness/model/kv_cache.h"
@@ -129,7 +130,7 @@ TEST_P(PassesOverAModel, KeepTheBitsOfEager) {
   Executor whole(final_graph);
   EXPECT_TRUE(is_eager([&](const Tensors& in) { return whole.run(in); }));
 
-  const passes::SplitGraph parts = passes::split(final_graph, passes::attention_operators());
+  const passes::SplitGraph parts = passes::split(final_graph, attention_operators());
   EXPECT_GE(parts.pieces.size(), static_cast<size_t>(2 * config_.num_hidden_layers + 1));
   PiecewiseExecutor pieces(parts);
   EXPECT_TRUE(is_eager([&](const Tensors& in) { return pieces.run(in); }));

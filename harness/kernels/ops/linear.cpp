@@ -1,0 +1,104 @@
+#include "harness/kernels/linear.h"
+
+#include "harness/kernels/functional.h"
+#include "harness/kernels/ops/gradient.h"
+#include "harness/kernels/ops/operator.h"
+#include "harness/kernels/ops/shapes.h"
+
+namespace samebits {
+namespace {
+
+Metas linear_shapes(Args args) {
+  const auto& x = args[0].toTensor();
+  const auto& weight = args[1].toTensor();
+  check_at_least_1d("linear", "x", x);
+  check_rank("linear", "weight", weight, 2);
+  check_equal("linear", "the last size of x", x.sym_size(-1), weight.sym_size(1));
+  return {{with_last(x, weight.sym_size(0)), args[4].toScalarType()}};
+}
+
+Metas linear_dgrad_shapes(Args args) {
+  const auto& dy = args[0].toTensor();
+  const auto& weight = args[1].toTensor();
+  check_at_least_1d("linear_dgrad", "dy", dy);
+  check_rank("linear_dgrad", "weight", weight, 2);
+  check_equal("linear_dgrad", "the last size of dy", dy.sym_size(-1), weight.sym_size(0));
+  return {{with_last(dy, weight.sym_size(1)), c10::kFloat}};
+}
+
+Metas linear_wgrad_shapes(Args args) {
+  const auto& dy = args[0].toTensor();
+  const auto& x = args[1].toTensor();
+  check_at_least_1d("linear_wgrad", "dy", dy);
+  check_at_least_1d("linear_wgrad", "x", x);
+  check_same_sizes("linear_wgrad", "a leading size of dy", leading(dy), leading(x));
+  return {{{dy.sym_size(-1), x.sym_size(-1)}, x.scalar_type()}};
+}
+
+struct Linear : Function<Linear> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
+                            int64_t slice, int64_t dgrad_slice, at::ScalarType out_dtype) {
+    const at::AutoDispatchBelowADInplaceOrView guard;
+    ctx->set_materialize_grads(false);
+    ctx->saved_data["dgrad_slice"] = dgrad_slice;
+    ctx->save_for_backward({x, weight});
+    return ops::linear(x, weight, slice, dgrad_slice, out_dtype);
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    refuse_second_derivative("linear");
+    if (!grads[0].defined()) return {{}, {}, {}, {}, {}};
+    const auto& dy = grads[0];
+    const auto saved = ctx->get_saved_variables();
+    const auto& x = saved[0];
+    const auto& weight = saved[1];
+    at::Tensor dx;
+    at::Tensor dweight;
+    if (ctx->needs_input_grad(0)) {
+      // linear_dgrad's float32 may be a sum that is still pending over a mesh. The cast ends it
+      // before it rounds, so it is called for float32 x as well, where `to` would do nothing.
+      dx = at::_to_copy(ops::linear_dgrad(dy, weight, ctx->saved_data["dgrad_slice"].toInt()),
+                        at::TensorOptions().dtype(x.scalar_type()));
+    }
+    if (ctx->needs_input_grad(1)) dweight = ops::linear_wgrad(dy, x);
+    return {dx, dweight, {}, {}, {}};
+  }
+};
+
+at::Tensor linear_with_gradient(const at::Tensor& x, const at::Tensor& weight, int64_t slice,
+                                int64_t dgrad_slice, at::ScalarType out_dtype) {
+  return Linear::apply(x, weight, slice, dgrad_slice, out_dtype);
+}
+
+TORCH_LIBRARY_FRAGMENT(samebits, m) {
+  // linear.h: x [..., K], weight [N, K] -> [..., N]. The sum over K is cut into chains of `slice`
+  // (0: one chain). `dgrad_slice` cuts the sum over N of the input gradient in the same way.
+  define(m,
+         "linear(Tensor x, Tensor weight, int slice, int dgrad_slice, ScalarType out_dtype) "
+         "-> Tensor",
+         linear_shapes, {.is_replayable = true}, linear_with_gradient);
+  // float32 [..., K]
+  define(m, "linear_dgrad(Tensor dy, Tensor weight, int slice) -> Tensor", linear_dgrad_shapes);
+  // [N, K], dtype of x
+  define(m, "linear_wgrad(Tensor dy, Tensor x) -> Tensor", linear_wgrad_shapes);
+}
+
+}  // namespace
+
+at::Tensor ops::linear(const at::Tensor& x, const at::Tensor& weight, int64_t slice,
+                       int64_t dgrad_slice, at::ScalarType out_dtype) {
+  static const Operator<decltype(linear)> op("samebits::linear");
+  return op(x, weight, slice, dgrad_slice, out_dtype);
+}
+
+at::Tensor ops::linear_dgrad(const at::Tensor& dy, const at::Tensor& weight, int64_t slice) {
+  static const Operator<decltype(linear_dgrad)> op("samebits::linear_dgrad");
+  return op(dy, weight, slice);
+}
+
+at::Tensor ops::linear_wgrad(const at::Tensor& dy, const at::Tensor& x) {
+  static const Operator<decltype(linear_wgrad)> op("samebits::linear_wgrad");
+  return op(dy, x);
+}
+
+}  // namespace samebits
