@@ -5,10 +5,10 @@
 
 #include <algorithm>
 
-#include "harness/capture/fake_tensor.h"
 #include "harness/capture/ir/graph.h"
-#include "harness/capture/rules/dtensor_rule.h"
-#include "harness/dtensor/dtensor.h"
+#include "harness/dispatch/distributed_tensors.h"
+#include "harness/dispatch/schema.h"
+#include "harness/kernels/fake_tensor.h"
 #include "harness/kernels/shape_rule.h"
 
 namespace samebits {
@@ -31,31 +31,17 @@ void refuse_untraceable(const c10::OperatorHandle& op, const std::string& name) 
               " changes the shape of its argument in place; a captured program cannot use it");
 }
 
-// The argument that a return is, where the operator writes it and gives it back.
-const c10::IValue* written_argument(const c10::OperatorHandle& op, const c10::Argument& result,
-                                    const std::vector<c10::IValue>& args) {
-  if (!result.alias_info() || !result.alias_info()->isWrite()) return nullptr;
-  const auto& arguments = op.schema().arguments();
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const auto* alias = arguments[i].alias_info();
-    if (alias && alias->isWrite() && alias->beforeSets() == result.alias_info()->beforeSets()) {
-      return &args[i];
-    }
-  }
-  return nullptr;
-}
-
-bool is_view(const c10::OperatorHandle& op) {
-  const auto& arguments = op.schema().arguments();
-  return !arguments.empty() && arguments[0].alias_info() && !arguments[0].alias_info()->isWrite();
+const DistributedTensors* kind_of(const at::Tensor& tensor) {
+  const DistributedTensors* distributed = distributed_tensors();
+  return distributed && distributed->contains(tensor) ? distributed : nullptr;
 }
 
 std::vector<at::Tensor> plain_results(const c10::OperatorHandle& op, const std::string& name,
                                       const std::vector<c10::IValue>& args) {
   std::vector<at::Tensor> results;
   for (const TensorMeta& meta : infer_shapes(name, args)) {
-    results.push_back(
-        make_fake_tensor(meta.sizes, meta.dtype, device_of(args), /*contiguous=*/!is_view(op)));
+    results.push_back(make_fake_tensor(meta.sizes, meta.dtype, device_of(args),
+                                       /*contiguous=*/!is_view(op.schema())));
   }
   return results;
 }
@@ -63,17 +49,18 @@ std::vector<at::Tensor> plain_results(const c10::OperatorHandle& op, const std::
 }  // namespace
 
 at::Tensor make_abstract_like(const at::Tensor& example, c10::SymIntArrayRef sizes) {
-  if (is_dtensor(example))
-    return make_abstract_dtensor(spec_of(example), sizes, example.scalar_type(), example.device());
+  if (const auto* kind = kind_of(example)) return kind->make_abstract_like(example, sizes);
   return make_fake_tensor(sizes, example.scalar_type(), example.device(), /*contiguous=*/true);
 }
 
 bool is_abstract(const at::Tensor& tensor) {
-  return is_fake_tensor(tensor) || (is_dtensor(tensor) && locals_of(tensor).empty());
+  const auto* kind = kind_of(tensor);
+  return kind ? kind->locals_of(tensor).empty() : is_fake_tensor(tensor);
 }
 
 std::string placements_text(const at::Tensor& tensor) {
-  return is_dtensor(tensor) ? spec_of(tensor).placement.text() : "";
+  const auto* kind = kind_of(tensor);
+  return kind ? kind->placements_text(tensor) : "";
 }
 
 ir::ValueMeta meta_of(const at::Tensor& tensor, const ShapeEnv& env) {
@@ -97,22 +84,23 @@ std::vector<at::Tensor> abstract_call(const c10::OperatorHandle& op,
   refuse_untraceable(op, name);
   const auto& returns = op.schema().returns();
   std::vector<at::Tensor> in_place;
-  for (const c10::Argument& result : returns) {
-    if (const c10::IValue* arg = written_argument(op, result, args)) {
-      in_place.push_back(arg->toTensor());
+  for (size_t i = 0; i < returns.size(); ++i) {
+    if (const auto written = written_argument(op.schema(), i)) {
+      in_place.push_back(args[*written].toTensor());
     }
   }
-  const bool on_dtensors = concerns_dtensors(name, args);
+  const DistributedTensors* distributed = distributed_tensors();
+  if (distributed && !distributed->concerns(name, args)) distributed = nullptr;
   if (in_place.size() == returns.size()) {
     // What does not fit is refused now.
-    if (on_dtensors) check_dtensor_write(op, args);
+    if (distributed) distributed->check_write(op, args);
     if (has_shape_rule(name)) infer_shapes(name, args);
     return in_place;
   }
   TORCH_CHECK_NOT_IMPLEMENTED(in_place.empty(), "operator ", name,
                               " returns both written arguments and new tensors");
   std::vector<at::Tensor> results =
-      on_dtensors ? dtensor_results(op, name, args) : plain_results(op, name, args);
+      distributed ? distributed->abstract_results(op, args) : plain_results(op, name, args);
   TORCH_CHECK(returns_tensor_list(op) || results.size() == returns.size(), "the shape rule of ",
               name, " gives ", results.size(), " results, its schema has ", returns.size());
   return results;

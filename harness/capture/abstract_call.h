@@ -12,7 +12,8 @@
 namespace samebits {
 
 // What an operator would give for tensors of which only shapes, dtypes and placements are known.
-// Plain tensors are fake ones (fake_tensor.h); a DTensor without locals stands for a DTensor.
+// Plain tensors are fake ones (kernels/fake_tensor.h); a DTensor without locals stands for a
+// DTensor (dispatch/distributed_tensors.h).
 
 // A tensor without data like `example`, a plain one or a DTensor, with these (global) sizes.
 at::Tensor make_abstract_like(const at::Tensor& example, c10::SymIntArrayRef sizes);

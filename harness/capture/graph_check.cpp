@@ -5,10 +5,9 @@
 #include <algorithm>
 
 #include "harness/capture/abstract_call.h"
-#include "harness/capture/fake_tensor.h"
-#include "harness/capture/rules/dtensor_rule.h"
 #include "harness/dispatch/device_error.h"
-#include "harness/dtensor/dtensor.h"
+#include "harness/dispatch/distributed_tensors.h"
+#include "harness/kernels/fake_tensor.h"
 #include "harness/kernels/shape_rule.h"
 
 namespace samebits {
@@ -16,7 +15,6 @@ namespace {
 
 using ir::Arg;
 using ir::ValueId;
-using Mesh = c10::intrusive_ptr<DeviceMesh>;
 
 // "BFloat16[1, tokens, 128] S(2)".
 std::string text_of(const ir::ValueMeta& meta) {
@@ -42,7 +40,7 @@ class Walk {
 
   const ir::Graph& graph_;
   ShapeEnv env_;
-  Mesh mesh_;  // null: no DTensor anywhere
+  c10::IValue mesh_;  // None: no DTensor anywhere
   c10::Device device_ = c10::kCPU;
   std::vector<at::Tensor> values_;
 };
@@ -60,15 +58,18 @@ Walk::Walk(const ir::Graph& graph) : graph_(graph), values_(graph.values.size())
 }
 
 void Walk::find_mesh_and_device() {
+  const auto note_mesh = [&](const c10::IValue& value) {
+    if (!distributed_tensors()) return;
+    if (auto mesh = distributed_tensors()->mesh_of(value); !mesh.isNone()) mesh_ = std::move(mesh);
+  };
   for (const ir::Value& value : graph_.values) {
     if (value.kind != ir::ValueKind::constant) continue;
     device_ = value.constant.device();
-    if (is_dtensor(value.constant)) mesh_ = spec_of(value.constant).mesh;
+    note_mesh(value.constant);
   }
   for (const ir::Node& node : graph_.nodes) {
     for (const Arg& arg : node.args) {
-      const auto* object = std::get_if<c10::IValue>(&arg.data);
-      if (object && object->isCustomClass()) mesh_ = object->toCustomClass<DeviceMesh>();
+      if (const auto* object = std::get_if<c10::IValue>(&arg.data)) note_mesh(*object);
     }
   }
 }
@@ -79,9 +80,8 @@ at::Tensor Walk::abstract(const ir::ValueMeta& meta) const {
   if (meta.placements.empty()) {
     return make_fake_tensor(sizes, meta.dtype, device_, /*contiguous=*/true);
   }
-  TORCH_CHECK(mesh_, "an input with placements, and nothing that has a mesh");
-  return make_abstract_dtensor({mesh_, Placement::from_text(meta.placements)}, sizes, meta.dtype,
-                               device_);
+  TORCH_CHECK(!mesh_.isNone(), "an input with placements, and nothing that has a mesh");
+  return distributed_tensors()->make_abstract(mesh_, meta.placements, sizes, meta.dtype, device_);
 }
 
 c10::IValue Walk::ivalue(const Arg& arg) const {

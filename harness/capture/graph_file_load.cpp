@@ -8,6 +8,7 @@
 #include "harness/capture/graph_file.h"
 #include "harness/capture/graph_format.h"
 #include "harness/capture/graph_text.h"
+#include "harness/dispatch/schema.h"
 
 namespace samebits {
 namespace {
@@ -29,8 +30,7 @@ class Resolver {
   Arg arg(const GraphText::Arg& arg, const c10::Argument& declared) const;
   void node(const GraphText::Node& node);
   void results(const GraphText::Node& text, ir::Node& node);
-  ValueId result(const GraphText::Result& result, const c10::Argument& declared,
-                 const ir::Node& node);
+  ValueId result(const GraphText::Result& text, size_t which, const ir::Node& node);
 
   const GraphText& text_;
   const GraphReferences& references_;
@@ -171,20 +171,14 @@ Arg Resolver::arg(const GraphText::Arg& text, const c10::Argument& declared) con
 
 // ---- Nodes -------------------------------------------------------------------------------------
 // The value that a return is, where the operator writes it and gives it back.
-std::optional<ValueId> written_argument(const c10::Argument& result, const ir::Node& node) {
-  if (!result.alias_info() || !result.alias_info()->isWrite()) return std::nullopt;
-  const auto& arguments = node.op.schema().arguments();
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const c10::AliasInfo* alias = arguments[i].alias_info();
-    const auto* ref = std::get_if<Arg::Ref>(&node.args[i].data);
-    if (alias && ref && alias->beforeSets() == result.alias_info()->beforeSets()) return ref->value;
-  }
-  return std::nullopt;
+std::optional<ValueId> written_value(const ir::Node& node, size_t result) {
+  const auto argument = written_argument(node.op.schema(), result);
+  const auto* ref = argument ? std::get_if<Arg::Ref>(&node.args[*argument].data) : nullptr;
+  return ref ? std::optional(ref->value) : std::nullopt;
 }
 
-ValueId Resolver::result(const GraphText::Result& text, const c10::Argument& declared,
-                         const ir::Node& node) {
-  if (const auto written = written_argument(declared, node)) {
+ValueId Resolver::result(const GraphText::Result& text, size_t which, const ir::Node& node) {
+  if (const auto written = written_value(node, which)) {
     if (!text.is_written || text.value != *written) {
       text.where.fail(text.where.shown(), quoted(text_.values[*written].name) +
                                               ", which the operator writes and gives back");
@@ -204,13 +198,14 @@ void Resolver::results(const GraphText::Node& text, ir::Node& node) {
                                         std::to_string(returns.size()));
   }
   for (size_t i = 0; i < text.results.size(); ++i) {
-    const c10::Argument& declared = returns[node.returns_list ? 0 : i];
+    const size_t which = node.returns_list ? 0 : i;
+    const c10::Argument& declared = returns[which];
     const bool is_tensor =
         node.returns_list || declared.type()->isSubtypeOf(*c10::TensorType::get());
     if (!is_tensor) {
       text.results[i].where.fail("a result of type " + declared.type()->repr_str(), "a tensor");
     }
-    node.outputs.push_back(result(text.results[i], declared, node));
+    node.outputs.push_back(result(text.results[i], which, node));
   }
 }
 

@@ -48,7 +48,6 @@ std::vector<at::Tensor> PiecewiseExecutor::run(const std::vector<at::Tensor>& in
     std::vector<at::Tensor> results = run_piece_[i](arguments, symbols);
     TORCH_CHECK(results.size() == piece.outputs.size(), "piece ", i, " gave ", results.size(),
                 " tensors, expected ", piece.outputs.size());
-    ++pieces_executed_;
     for (size_t k = 0; k < results.size(); ++k) values[piece.outputs[k]] = std::move(results[k]);
   }
   std::vector<at::Tensor> outputs;

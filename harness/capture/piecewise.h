@@ -35,14 +35,12 @@ class PiecewiseExecutor {
                               const std::vector<int64_t>& symbols);
 
   const passes::SplitGraph& split() const { return split_; }
-  int64_t pieces_executed() const { return pieces_executed_; }  // over all runs
 
  private:
   passes::SplitGraph split_;
   Executor whole_;  // binds, never runs
   std::vector<RunPiece> run_piece_;
   std::vector<std::vector<ir::ValueId>> last_used_;  // by piece: values that it needs as the last
-  int64_t pieces_executed_ = 0;
 };
 
 }  // namespace samebits

@@ -9,8 +9,8 @@
 
 #include "harness/base/error.h"
 #include "harness/capture/abstract_call.h"
-#include "harness/capture/fake_tensor.h"
 #include "harness/dispatch/dispatch_mode.h"
+#include "harness/kernels/fake_tensor.h"
 
 namespace samebits {
 namespace {

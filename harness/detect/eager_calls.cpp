@@ -4,8 +4,8 @@
 #include <c10/util/Exception.h>
 
 #include "harness/capture/ir/graph.h"
-#include "harness/capture/rules/dtensor_rule.h"
 #include "harness/dispatch/dispatch_mode.h"
+#include "harness/dispatch/operator_traits.h"
 #include "harness/dtensor/dtensor.h"
 
 namespace samebits {
@@ -61,9 +61,6 @@ std::vector<at::Tensor> parts_of(const at::Tensor& tensor) {
   return is_dtensor(tensor) ? locals_of(tensor) : std::vector<at::Tensor>{tensor};
 }
 
-bool crosses_meshes(const EagerCall& call) {
-  // Of any other operator it depends on the arguments.
-  return concerns_dtensors(call.name, {});
-}
+bool crosses_meshes(const EagerCall& call) { return traits_of(call.name).is_conversion; }
 
 }  // namespace samebits

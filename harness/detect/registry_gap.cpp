@@ -9,6 +9,7 @@
 
 #include "harness/detect/eager_calls.h"
 #include "harness/detect/findings.h"
+#include "harness/dispatch/schema.h"
 #include "harness/dtensor/propagate.h"
 #include "harness/kernels/shape_rule.h"
 
@@ -79,7 +80,7 @@ class RegistryCheck {
     return std::any_of(schema_.returns().begin(), schema_.returns().end(), [](const auto& result) {
       const bool is_tensor = result.type()->isSubtypeOf(*c10::TensorType::get()) ||
                              result.type()->isSubtypeOf(*c10::ListType::ofTensors());
-      return is_tensor && !(result.alias_info() && result.alias_info()->isWrite());
+      return is_tensor && !is_written(result);
     });
   }
 

@@ -17,6 +17,7 @@
 #include "harness/detect/handed_on.h"
 #include "harness/detect/sharded.h"
 #include "harness/dispatch/dispatch_mode.h"
+#include "harness/dispatch/schema.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/propagate.h"
 
@@ -25,10 +26,6 @@ namespace {
 
 using Tensors = std::vector<at::Tensor>;
 using IValues = std::vector<c10::IValue>;
-
-bool is_written(const c10::Argument& argument) {
-  return argument.alias_info() && argument.alias_info()->isWrite();
-}
 
 // What an operator gives: its results, and the arguments that it writes.
 Tensors given_by(const c10::FunctionSchema& schema, const IValues& args,

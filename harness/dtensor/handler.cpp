@@ -8,6 +8,7 @@
 #include <c10/util/Exception.h>
 #include <torch/library.h>
 
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -15,6 +16,7 @@
 
 #include "harness/dispatch/dispatch_keys.h"
 #include "harness/dispatch/dispatch_mode.h"
+#include "harness/dispatch/schema.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/propagate.h"
 #include "harness/dtensor/redistribute_locals.h"
@@ -30,13 +32,9 @@ struct OpEntry {
   Strategy strategy;  // null: none is registered
   bool is_random;
   bool is_conversion;
-  std::vector<bool> writes;      // one for each argument
-  std::vector<int> written_arg;  // one for each return: the argument that it is, or -1
+  std::vector<bool> writes;                        // one for each argument
+  std::vector<std::optional<size_t>> written_arg;  // one for each return: the argument that it is
 };
-
-bool is_write(const c10::Argument& argument) {
-  return argument.alias_info() && argument.alias_info()->isWrite();
-}
 
 OpEntry entry_of(const c10::OperatorHandle& op) {
   const c10::FunctionSchema& schema = op.schema();
@@ -45,18 +43,11 @@ OpEntry entry_of(const c10::OperatorHandle& op) {
   entry.strategy = find_strategy(entry.name);
   entry.is_conversion = is_conversion(entry.name);
   entry.is_random = op.hasTag(at::Tag::nondeterministic_seeded);
-  for (const c10::Argument& argument : schema.arguments())
-    entry.writes.push_back(is_write(argument));
-  for (const c10::Argument& result : schema.returns()) {
-    int written = -1;
-    for (size_t i = 0; is_write(result) && i < schema.arguments().size(); ++i) {
-      const c10::Argument& argument = schema.arguments()[i];
-      if (is_write(argument) &&
-          argument.alias_info()->beforeSets() == result.alias_info()->beforeSets()) {
-        written = static_cast<int>(i);
-      }
-    }
-    entry.written_arg.push_back(written);
+  for (const c10::Argument& argument : schema.arguments()) {
+    entry.writes.push_back(is_written(argument));
+  }
+  for (size_t i = 0; i < schema.returns().size(); ++i) {
+    entry.written_arg.push_back(written_argument(schema, i));
   }
   return entry;
 }
@@ -186,8 +177,8 @@ class DTensorCall {
     size_t output = 0;  // into the shape rule's and the strategy's outputs
     for (size_t i = 0; i < returns.size(); ++i) {
       const c10::IValue& first = results_[0][i];
-      if (entry_.written_arg[i] >= 0) {
-        stack_.push_back(args_[static_cast<size_t>(entry_.written_arg[i])]);
+      if (entry_.written_arg[i]) {
+        stack_.push_back(args_[*entry_.written_arg[i]]);
         ++output;
       } else if (first.isTensor()) {
         const bool defined = first.toTensor().defined();

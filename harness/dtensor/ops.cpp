@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "harness/dispatch/dispatch_keys.h"
+#include "harness/dispatch/operator_traits.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/redistribute_locals.h"
 #include "harness/mesh/shard.h"
@@ -36,6 +37,9 @@ TORCH_LIBRARY_FRAGMENT(samebits, m) {
   m.def("redistribute(Tensor x, str placement, bool unpad=True) -> Tensor");
   m.def("to_local(Tensor x) -> Tensor[]");
   m.def("full_tensor(Tensor x) -> Tensor");
+  for (const char* name : {"from_local", "redistribute", "to_local", "full_tensor"}) {
+    register_traits(std::string("samebits::") + name, {.is_conversion = true});
+  }
 }
 
 // The gradient of a pending sum is the sum's, on every rank.

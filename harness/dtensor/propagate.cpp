@@ -6,6 +6,8 @@
 #include <set>
 #include <sstream>
 
+#include "harness/dispatch/operator_traits.h"
+
 namespace samebits {
 namespace {
 
@@ -57,11 +59,7 @@ Strategy find_strategy(const std::string& op) {
   return found == strategies().end() ? nullptr : found->second;
 }
 
-bool is_conversion(const std::string& op) {
-  static const std::set<std::string> conversions{"samebits::from_local", "samebits::redistribute",
-                                                 "samebits::to_local", "samebits::full_tensor"};
-  return conversions.count(op) != 0;
-}
+bool is_conversion(const std::string& op) { return traits_of(op).is_conversion; }
 
 OpSharding propagate(const OpCall& call) {
   const Strategy strategy = find_strategy(name_of(call.schema));

@@ -4,27 +4,20 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
-#include "harness/dtensor/dtensor.h"
+#include "harness/dispatch/distributed_tensors.h"
+#include "harness/dispatch/operator_traits.h"
+#include "harness/dispatch/schema.h"
 
 namespace samebits::passes {
 namespace {
 
 using ir::ValueId;
 
-// Views without a mark in the schema: their tensors are another kind of tensor than their argument,
-// or a list.
-bool is_placement_operator(const ir::Node& node) {
-  static const std::set<std::string> names{"samebits::from_local", "samebits::to_local",
-                                           "samebits::redistribute", "samebits::full_tensor"};
-  return names.count(ir::op_name(node.op)) != 0;
-}
-
 // The arguments that a node's results may share memory with.
 std::vector<ValueId> viewed_values(const ir::Node& node) {
   const c10::FunctionSchema& schema = node.op.schema();
-  const bool all = is_placement_operator(node);
+  const bool all = traits_of(ir::op_name(node.op)).is_conversion;
   const bool any = std::any_of(schema.returns().begin(), schema.returns().end(),
                                [](const c10::Argument& result) { return result.alias_info(); });
   std::vector<ValueId> viewed;
@@ -37,8 +30,9 @@ std::vector<ValueId> viewed_values(const ir::Node& node) {
 
 std::vector<const void*> storages_of(const at::Tensor& tensor) {
   std::vector<const void*> storages;
-  if (is_dtensor(tensor)) {
-    for (const at::Tensor& local : locals_of(tensor)) {
+  if (const auto* distributed = distributed_tensors();
+      distributed && distributed->contains(tensor)) {
+    for (const at::Tensor& local : distributed->locals_of(tensor)) {
       storages.push_back(local.storage().unsafeGetStorageImpl());
     }
   } else if (tensor.has_storage()) {
@@ -61,8 +55,7 @@ bool is_pure(const ir::Node& node) {
 std::vector<ValueId> written_values(const ir::Node& node) {
   std::vector<ValueId> written;
   for (size_t i = 0; i < node.args.size(); ++i) {
-    const c10::AliasInfo* alias = node.op.schema().arguments()[i].alias_info();
-    if (!alias || !alias->isWrite()) continue;
+    if (!is_written(node.op.schema().arguments()[i])) continue;
     ir::for_each_value(node.args[i], [&](ValueId id) { written.push_back(id); });
   }
   return written;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "harness/dispatch/schema.h"
 #include "harness/dtensor/strategies/common.h"
 
 namespace samebits {
@@ -127,8 +128,7 @@ OpSharding index_select(const OpCall& call) {
 // self, dim, index, source, alpha: adds rows of source into self, which leads where it is written.
 OpSharding index_add(const OpCall& call) {
   const Placement self = call.placements[0];
-  const auto* alias = call.schema.arguments()[0].alias_info();
-  const bool in_place = alias && alias->isWrite();
+  const bool in_place = writes_first(call.schema);
   const bool kept = self.is_shard() && !self.is_shard(wrapped_dim(call.args[1], rank_of(call)));
   const Placement rows = kept ? self : replicate();
   TORCH_CHECK(!in_place || rows == self, "index_add_ writes along dimension ",

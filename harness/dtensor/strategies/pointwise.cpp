@@ -8,15 +8,11 @@
 #include <algorithm>
 #include <optional>
 
+#include "harness/dispatch/schema.h"
 #include "harness/dtensor/strategies/common.h"
 
 namespace samebits {
 namespace {
-
-bool writes_first(const OpCall& call) {
-  const auto* alias = call.schema.arguments()[0].alias_info();
-  return alias && alias->isWrite();
-}
 
 // The placement of an input of `rank` dimensions when the broadcast result of `out_rank` is S(dim):
 // a dimension of size 1 that is stretched is on every rank.
@@ -64,7 +60,7 @@ OpSharding elementwise(const OpCall& call) {
   int64_t out_rank = 0;
   for (const at::Tensor& tensor : tensors) out_rank = std::max(out_rank, tensor.dim());
   std::optional<int64_t> dim;
-  if (writes_first(call)) {
+  if (writes_first(call.schema)) {
     const Placement written = call.placements[0];
     TORCH_CHECK(!written.is_partial(), call.schema.name(),
                 " writes a pending sum P(sum), with which it does not commute");

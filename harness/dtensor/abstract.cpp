@@ -1,0 +1,149 @@
+// DTensors of which only sizes, dtypes and placements are known: what a tracer asks of dtensor/.
+
+#include <c10/util/Exception.h>
+
+#include <map>
+
+#include "harness/dispatch/distributed_tensors.h"
+#include "harness/dispatch/schema.h"
+#include "harness/dtensor/dtensor.h"
+#include "harness/dtensor/propagate.h"
+#include "harness/dtensor/redistribute_locals.h"
+#include "harness/kernels/fake_tensor.h"
+#include "harness/kernels/shape_rule.h"
+
+namespace samebits {
+namespace {
+
+using Args = c10::ArrayRef<c10::IValue>;
+using Mesh = c10::intrusive_ptr<DeviceMesh>;
+using Results = std::vector<at::Tensor>;
+
+// Along a Shard the whole is as long as its parts together. That they are its chunks is checked by
+// the operator when it runs.
+Results from_local_results(Args args) {
+  const std::vector<at::Tensor> locals = args[0].toTensorVector();
+  const auto mesh = args[1].toCustomClass<DeviceMesh>();
+  TORCH_CHECK(locals.size() == mesh->hosted_ranks().size(), "from_local: found ", locals.size(),
+              " tensors, expected ", mesh->hosted_ranks().size(), ", one for each hosted rank");
+  const Placement placement =
+      Placement::from_text(args[2].toStringRef()).normalized(locals[0].dim());
+  std::vector<c10::SymInt> sizes = locals[0].sym_sizes().vec();
+  if (placement.is_shard()) {
+    c10::SymInt whole = 0;
+    for (const at::Tensor& local : locals) whole = whole + local.sym_size(placement.dim());
+    sizes[static_cast<size_t>(placement.dim())] = whole;
+  }
+  return {
+      make_abstract_dtensor({mesh, placement}, sizes, locals[0].scalar_type(), locals[0].device())};
+}
+
+Results redistribute_results(Args args) {
+  const at::Tensor& x = args[0].toTensor();
+  const DTensorSpec& spec = spec_of(x);
+  const Placement to = Placement::from_text(args[1].toStringRef()).normalized(x.dim());
+  TORCH_CHECK(!to.is_partial() || spec.placement.is_partial(), "redistribute: found ",
+              spec.placement.text(), ", which cannot become ", to.text());
+  const auto sizes = redistributed_sizes(x.sym_sizes(), spec.placement, to, spec.mesh->size(),
+                                         /*unpad=*/args[2].toBool());
+  return {make_abstract_dtensor({spec.mesh, to}, sizes, x.scalar_type(), x.device())};
+}
+
+Results to_local_results(Args args) {
+  const at::Tensor& x = args[0].toTensor();
+  const DTensorSpec& spec = spec_of(x);
+  Results locals;
+  for (const int64_t rank : spec.mesh->hosted_ranks()) {
+    const auto sizes = local_sizes(x.sym_sizes(), spec.placement, spec.mesh->size(), rank);
+    locals.push_back(
+        make_fake_tensor(sizes, x.scalar_type(), x.device(), /*contiguous=*/x.is_contiguous()));
+  }
+  return locals;
+}
+
+Results full_tensor_results(Args args) {
+  const at::Tensor& x = args[0].toTensor();
+  spec_of(x);  // refuses a plain tensor
+  return {make_fake_tensor(x.sym_sizes(), x.scalar_type(), x.device(), /*contiguous=*/true)};
+}
+
+Results (*conversion_rule(const std::string& op))(Args) {
+  static const std::map<std::string, Results (*)(Args)> rules{
+      {"samebits::from_local", from_local_results},
+      {"samebits::redistribute", redistribute_results},
+      {"samebits::to_local", to_local_results},
+      {"samebits::full_tensor", full_tensor_results}};
+  return rules.at(op);
+}
+
+class DTensors final : public DistributedTensors {
+ public:
+  bool contains(const at::Tensor& tensor) const override { return is_dtensor(tensor); }
+
+  std::string placements_text(const at::Tensor& tensor) const override {
+    return spec_of(tensor).placement.text();
+  }
+
+  const std::vector<at::Tensor>& locals_of(const at::Tensor& tensor) const override {
+    return samebits::locals_of(tensor);
+  }
+
+  at::Tensor make_abstract_like(const at::Tensor& example,
+                                c10::SymIntArrayRef sizes) const override {
+    return make_abstract_dtensor(spec_of(example), sizes, example.scalar_type(), example.device());
+  }
+
+  c10::IValue mesh_of(const c10::IValue& value) const override {
+    if (value.isTensor() && is_dtensor(value.toTensor())) return spec_of(value.toTensor()).mesh;
+    static const c10::TypePtr mesh_type = c10::getCustomClassType<Mesh>();
+    return value.isObject() && *value.type() == *mesh_type ? value : c10::IValue();
+  }
+
+  at::Tensor make_abstract(const c10::IValue& mesh, const std::string& placements,
+                           c10::SymIntArrayRef sizes, c10::ScalarType dtype,
+                           c10::Device device) const override {
+    return make_abstract_dtensor(
+        {mesh.toCustomClass<DeviceMesh>(), Placement::from_text(placements)}, sizes, dtype, device);
+  }
+
+  bool concerns(const std::string& op, Args args) const override {
+    return is_conversion(op) || placements_of(args).mesh;
+  }
+
+  // Abstract DTensors of the shape rule's sizes, placed as the operator's strategy says. What
+  // changes or leaves a placement has a rule of its own; its plain results are fake tensors, one
+  // for each hosted rank.
+  std::vector<at::Tensor> abstract_results(const c10::OperatorHandle& op,
+                                           Args args) const override {
+    const std::string name = c10::toString(op.operator_name());
+    if (is_conversion(name)) return conversion_rule(name)(args);
+    ArgPlacements found = placements_of(args);
+    const OpSharding sharding =
+        propagate({op.schema(), args, found.mesh, std::move(found.placements)});
+    const std::vector<TensorMeta> metas = infer_shapes(name, args);
+    TORCH_CHECK(metas.size() == sharding.outputs.size(), name, ": its shape rule gives ",
+                metas.size(), " results, its strategy ", sharding.outputs.size());
+    Results results;
+    for (size_t i = 0; i < metas.size(); ++i) {
+      // A result that aliases an argument may be a view that is not contiguous.
+      results.push_back(make_abstract_dtensor({found.mesh, sharding.outputs[i]}, metas[i].sizes,
+                                              metas[i].dtype, device_of(args),
+                                              /*contiguous=*/!is_view(op.schema())));
+    }
+    return results;
+  }
+
+  void check_write(const c10::OperatorHandle& op, Args args) const override {
+    ArgPlacements found = placements_of(args);
+    propagate({op.schema(), args, found.mesh, std::move(found.placements)});
+  }
+};
+
+const bool kRegistered = [] {
+  static const DTensors dtensors;
+  register_distributed_tensors(dtensors);
+  return true;
+}();
+
+}  // namespace
+}  // namespace samebits
