@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "harness/base/error.h"
+#include "harness/case/case_keys.h"
 #include "harness/case/fields.h"
 
 namespace samebits {

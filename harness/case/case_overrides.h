@@ -7,12 +7,6 @@
 
 namespace samebits {
 
-// The keys that a case file may have at its top.
-const std::vector<std::string>& case_keys();
-
-// What no arm may be called: it would read as a key of the case, or as one of an arm's sides.
-const std::vector<std::string>& reserved_arm_names();
-
 // `over` laid upon `base`: objects are merged key by key, everything else is replaced.
 void merge_json(Json& base, const Json& over);
 

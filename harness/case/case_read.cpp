@@ -7,6 +7,7 @@
 #include "harness/base/file.h"
 #include "harness/base/json.h"
 #include "harness/case/case.h"
+#include "harness/case/case_keys.h"
 #include "harness/case/case_overrides.h"
 #include "harness/case/case_relation.h"
 #include "harness/case/case_write.h"
@@ -202,15 +203,6 @@ void check_training(const JsonReader& json, const CaseArm& arm) {
 }
 
 // ---- Arms ---------------------------------------------------------------------------------------
-// Keys that describe the case as a whole, which no arm overrides.
-const std::vector<std::string> kCaseOnlyKeys = {"$schema", "name", "golden", "arms", "relations"};
-
-std::vector<std::string> arm_keys() {
-  std::vector<std::string> keys = keys_of<CaseArm>();
-  keys.emplace_back("command");  // to be refused by name
-  return keys;
-}
-
 // A path as a case writes it: absolute, or relative to the folder of the case's file.
 void resolve(std::filesystem::path& path, const std::filesystem::path& file) {
   if (!path.empty()) path = (file.parent_path() / path).lexically_normal();
@@ -271,26 +263,6 @@ std::vector<CaseArm> read_arms(const JsonReader& json, const Json& base,
 
 }  // namespace
 
-const std::vector<std::string>& case_keys() {
-  static const std::vector<std::string> keys = [] {
-    std::vector<std::string> all = kCaseOnlyKeys;
-    for (const Field& field : fields_of<CaseArm>()) {
-      if (!(field.traits & kArmOnly)) all.push_back(field.key);
-    }
-    return all;
-  }();
-  return keys;
-}
-
-const std::vector<std::string>& reserved_arm_names() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> all = case_keys();
-    all.insert(all.end(), {"generator", "trainer"});
-    return all;
-  }();
-  return names;
-}
-
 Case parse_case(const std::string& text, const std::filesystem::path& file,
                 const std::vector<std::string>& overrides) {
   Json json = parse_json(text, file.string());
@@ -310,7 +282,7 @@ Case parse_case(const std::string& text, const std::filesystem::path& file,
   }
 
   Json base = json;
-  for (const std::string& key : kCaseOnlyKeys) base.erase(key);
+  for (const std::string& key : case_only_keys()) base.erase(key);
   read_arm(JsonReader(base, file.string()), /*name=*/"", file);  // its errors name the case's keys
   c.model = base.at("model").get<std::string>();
   c.arms = read_arms(top.required("arms"), base, file);

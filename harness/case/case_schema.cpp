@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "harness/case/case_overrides.h"
+#include "harness/case/case_keys.h"
 #include "harness/case/case_relation.h"
 #include "harness/case/fields.h"
 

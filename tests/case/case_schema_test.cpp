@@ -15,6 +15,7 @@
 #include "harness/base/file.h"
 #include "harness/base/json.h"
 #include "harness/case/case.h"
+#include "harness/case/case_keys.h"
 #include "harness/case/case_overrides.h"
 
 namespace samebits {
