@@ -1,5 +1,7 @@
 #include "harness/execution/program.h"
 
+#include <iterator>
+
 #include "harness/execution/captured.h"
 #include "harness/execution/eager.h"
 #include "harness/execution/persistent.h"
@@ -7,22 +9,34 @@
 
 namespace samebits {
 
-Counters counters_of(const std::vector<const ProgramRecord*>& programs) {
-  Counters counters;
+namespace {
+
+// What `of` gives of each program, one after the other.
+template <typename Of>
+auto joined(const std::vector<const ProgramRecord*>& programs, Of of) {
+  decltype(of(*programs[0])) all;
   for (const ProgramRecord* each : programs) {
-    const Counters more = counters_of(each->witness(), each->name(), each->mode());
-    counters.insert(counters.end(), more.begin(), more.end());
+    auto more = of(*each);
+    all.insert(all.end(), std::make_move_iterator(more.begin()),
+               std::make_move_iterator(more.end()));
   }
-  return counters;
+  return all;
+}
+
+}  // namespace
+
+Counters counters_of(const std::vector<const ProgramRecord*>& programs) {
+  return joined(programs, [](const ProgramRecord& each) {
+    return counters_of(each.witness(), each.name(), each.mode());
+  });
 }
 
 std::vector<GuardRecord> guards_of(const std::vector<const ProgramRecord*>& programs) {
-  std::vector<GuardRecord> guards;
-  for (const ProgramRecord* each : programs) {
-    const std::vector<GuardRecord> more = each->guards();
-    guards.insert(guards.end(), more.begin(), more.end());
-  }
-  return guards;
+  return joined(programs, [](const ProgramRecord& each) { return each.guards(); });
+}
+
+std::vector<std::string> saved_graphs_of(const std::vector<const ProgramRecord*>& programs) {
+  return joined(programs, [](const ProgramRecord& each) { return each.saved_graphs(); });
 }
 
 ExecutedProgram::ExecutedProgram(const Mode& mode, const ProgramSpec& spec)

@@ -62,6 +62,7 @@ class ProgramRecord {
 
 Counters counters_of(const std::vector<const ProgramRecord*>& programs);
 std::vector<GuardRecord> guards_of(const std::vector<const ProgramRecord*>& programs);
+std::vector<std::string> saved_graphs_of(const std::vector<const ProgramRecord*>& programs);
 
 // A program in a mode. It throws RunError at a call after a parameter of its model was replaced,
 // where its graphs hold parameters by address.

@@ -7,19 +7,20 @@ ReplayedProgram::ReplayedProgram(const Mode& mode, const ProgramSpec& spec)
   for (const ReplayForm& form : spec.replays) {
     const Buckets buckets =
         mode.buckets.empty() ? Buckets::up_to(form.max_tokens) : Buckets(mode.buckets);
-    forms_.push_back(
-        {form, buckets,
-         Replayer(form.name, captured(), form.inputs, buckets, form.pool, form.splitting)});
+    forms_.push_back({.extent = form.extent,
+                      .replayer = Replayer(form.name, captured(), form.inputs, buckets, form.pool,
+                                           form.splitting)});
   }
 }
 
 std::vector<at::Tensor> ReplayedProgram::run(const std::vector<at::Tensor>& inputs,
                                              ReplayDigests* digests) {
   for (Form& each : forms_) {
-    const auto extent = each.form.extent(inputs);
-    if (!extent || !each.buckets.holds(extent->tokens)) continue;
+    const auto extent = each.extent(inputs);
+    const Buckets& buckets = each.replayer.buckets();
+    if (!extent || !buckets.holds(extent->tokens)) continue;
     check_parameters();
-    note_replay(each.buckets.bucket_for(extent->tokens));
+    note_replay(buckets.bucket_for(extent->tokens));
     return each.replayer.run(inputs, extent->tokens, extent->rows, digests);
   }
   return GraphProgram::run(inputs, digests);

@@ -27,8 +27,7 @@ class ReplayedProgram : public GraphProgram {
 
  private:
   struct Form {
-    ReplayForm form;
-    Buckets buckets;
+    decltype(ReplayForm::extent) extent;
     Replayer replayer;
   };
   std::vector<Form> forms_;

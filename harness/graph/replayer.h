@@ -58,6 +58,7 @@ class Replayer {
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs, int64_t tokens, int64_t rows,
                               ReplayDigests* digests = nullptr);
 
+  const Buckets& buckets() const { return buckets_; }
   int64_t captures() const;       // graphs
   ReplayWitness witness() const;  // over all graphs
 

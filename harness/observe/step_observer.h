@@ -41,8 +41,11 @@ class StepObserver : public Observer, private DispatchMode {
   void begin_step(int64_t step);
   // At level `op`, hears marks for as long as what it returns lives.
   std::unique_ptr<DispatchModeGuard> listen();
-  // What tensors on the CPU hold; whoever runs the arm has it count.
-  TensorMemory& memory() { return memory_; }
+  // Counts the memory of tensors for as long as what it returns lives; null on a card, which counts
+  // its own.
+  std::unique_ptr<c10::DebugInfoGuard> count_memory() {
+    return device_ == DeviceKind::kCuda ? nullptr : memory_.count();
+  }
   // Ends the last phase. The record has no witness and no completion.
   StepRecord end_step();
 

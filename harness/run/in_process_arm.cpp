@@ -14,7 +14,7 @@ StepRecord run_step(Workload& workload, int64_t step, StepObserver& observer) {
     observer.keep_what_was_seen();
     return RunError(observer.where() + what);
   };
-  const auto counting = observer.memory().count();
+  const auto counting = observer.count_memory();
   const Counters before = counters_of(workload.programs());
   observer.begin_step(step);
   try {
@@ -47,7 +47,7 @@ InProcessArm::InProcessArm(const CaseArm& settings, Level level, ArmRecorder& re
 
 void InProcessArm::prepare() {
   activity_.enter(fmt::format("arm {}, building", settings_.name));
-  const auto counting = observer_.memory().count();
+  const auto counting = observer_.count_memory();
   try {
     workload_ = make_workload(settings_);
   } catch (const c10::Error& error) {
@@ -66,12 +66,7 @@ StepRecord InProcessArm::step() {
 std::vector<GuardRecord> InProcessArm::guards() const { return guards_of(workload_->programs()); }
 
 std::vector<std::string> InProcessArm::saved_graphs() const {
-  std::vector<std::string> graphs;
-  for (const ProgramRecord* program : workload_->programs()) {
-    const std::vector<std::string> more = program->saved_graphs();
-    graphs.insert(graphs.end(), more.begin(), more.end());
-  }
-  return graphs;
+  return saved_graphs_of(workload_->programs());
 }
 
 std::unique_ptr<Arm> make_arm(const CaseArm& settings, Level level, ArmRecorder& recorder,
