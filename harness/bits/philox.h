@@ -30,9 +30,4 @@ constexpr std::array<uint32_t, 4> philox4x32_10(std::array<uint32_t, 4> counter,
   return counter;
 }
 
-// The 24 high bits of a word as a float32 in [0, 1): every value is exact, none rounds to 1.
-constexpr float unit_float_from_word(uint32_t word) {
-  return static_cast<float>(word >> 8) * 0x1p-24f;
-}
-
 }  // namespace samebits

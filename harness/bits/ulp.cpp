@@ -21,27 +21,6 @@ struct Format {
     if ((a ^ b) & kSign) return a_magnitude + b_magnitude;
     return a_magnitude > b_magnitude ? a_magnitude - b_magnitude : b_magnitude - a_magnitude;
   }
-
-  static UlpSummary compare(const void* a, const void* b, int64_t count) {
-    const auto load = [](const void* data, int64_t i) {
-      Bits bits;
-      std::memcpy(&bits, static_cast<const char*>(data) + i * sizeof(Bits), sizeof(Bits));
-      return bits;
-    };
-    UlpSummary summary;
-    for (int64_t i = 0; i < count; ++i) {
-      const Bits a_bits = load(a, i);
-      const Bits b_bits = load(b, i);
-      if (a_bits == b_bits) continue;
-      if (summary.different++ == 0) summary.first_different = i;
-      const uint64_t apart = distance(a_bits, b_bits);
-      if (apart > summary.max_distance) {
-        summary.max_distance = apart;
-        summary.max_index = i;
-      }
-    }
-    return summary;
-  }
 };
 
 // Calls `visit` with the format of `dtype`.
@@ -66,10 +45,6 @@ auto with_format(Dtype dtype, Visit&& visit) {
 
 uint64_t ulp_distance(Dtype dtype, uint64_t a_bits, uint64_t b_bits) {
   return with_format(dtype, [&](auto format) { return format.distance(a_bits, b_bits); });
-}
-
-UlpSummary compare_ulp(Dtype dtype, const void* a, const void* b, int64_t count) {
-  return with_format(dtype, [&](auto format) { return format.compare(a, b, count); });
 }
 
 bool bit_exact(Dtype dtype, const void* a, const void* b, int64_t count) {

@@ -19,15 +19,6 @@ inline constexpr uint64_t kUlpNan = std::numeric_limits<uint64_t>::max();
 // Throws std::invalid_argument for a dtype that is not floating point.
 uint64_t ulp_distance(Dtype dtype, uint64_t a_bits, uint64_t b_bits);
 
-// The comparison of `count` contiguous elements of two tensors of one dtype.
-struct UlpSummary {
-  uint64_t max_distance = 0;
-  int64_t max_index = -1;        // the first element at that distance; -1 if none is above 0
-  int64_t different = 0;         // elements whose bits differ, signed zeros included
-  int64_t first_different = -1;  // -1 if all bits are equal
-};
-UlpSummary compare_ulp(Dtype dtype, const void* a, const void* b, int64_t count);
-
 // True if all bits of `count` elements are equal: signed zeros and NaN payloads count.
 bool bit_exact(Dtype dtype, const void* a, const void* b, int64_t count);
 

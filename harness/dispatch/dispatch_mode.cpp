@@ -75,11 +75,6 @@ bool call_mode_below_autograd(const c10::OperatorHandle& op, torch::jit::Stack* 
   return true;
 }
 
-int dispatch_mode_depth() {
-  return static_cast<int>(modes_of(ModeLevel::kAboveAutograd).stack.size() +
-                          modes_of(ModeLevel::kBelowAutograd).stack.size());
-}
-
 TORCH_LIBRARY_IMPL(_, TESTING_ONLY_GenericMode, m) {
   static_assert(kModeDispatchKey == c10::DispatchKey::TESTING_ONLY_GenericMode);
   m.fallback(torch::CppFunction::makeFromBoxedFunction<&call_mode_above_autograd>());

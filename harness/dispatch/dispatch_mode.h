@@ -33,9 +33,6 @@ class DispatchModeGuard {
   ModeLevel level_;
 };
 
-// How many modes are on for the calling thread, at both levels.
-int dispatch_mode_depth();
-
 // For the kernel behind kDTensorDispatchKey, which every call reaches while a mode below autograd
 // is on: hands the call to the innermost one. False where there is none.
 bool call_mode_below_autograd(const c10::OperatorHandle& op, torch::jit::Stack* stack);

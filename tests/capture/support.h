@@ -2,29 +2,22 @@
 
 #include <ATen/ATen.h>
 
-#include <cstring>
 #include <exception>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "harness/capture/tracer.h"
+#include "tests/support/same_bits.h"
 
 namespace samebits {
 
+using testing::same_bits;
 using Tensors = std::vector<at::Tensor>;
 
 // float32 [n, m], no two elements equal.
 inline at::Tensor rows(int64_t n, int64_t m = 3) {
   return (at::arange(n * m, at::kFloat) * 0.37f - 1.1f).reshape({n, m});
-}
-
-inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
-  if (a.scalar_type() != b.scalar_type() || a.sizes() != b.sizes()) return false;
-  const at::Tensor left = a.contiguous();
-  const at::Tensor right = b.contiguous();
-  return left.nbytes() == 0 ||
-         std::memcmp(left.const_data_ptr(), right.const_data_ptr(), left.nbytes()) == 0;
 }
 
 inline std::shared_ptr<const ir::Graph> traced(const Program& program, const Tensors& inputs,

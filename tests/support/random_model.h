@@ -7,6 +7,7 @@
 
 #include "harness/mesh/device_mesh.h"
 #include "harness/model/qwen3.h"
+#include "tests/support/same_bits.h"
 
 namespace samebits::testing {
 
@@ -46,14 +47,6 @@ inline std::unique_ptr<Decoder> random_model(const DecoderConfig& config, const 
                                              int64_t tp, uint64_t seed) {
   const TensorParallel parallel = tp == 1 ? TensorParallel() : TensorParallel(make_local_mesh(tp));
   return std::make_unique<Qwen3>(config, numerics, parallel, random_weights(config, seed));
-}
-
-// Equal to the bit, NaNs and signs of zero included.
-inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
-  if (a.sizes() != b.sizes() || a.scalar_type() != b.scalar_type()) return false;
-  const at::Tensor x = a.contiguous();
-  const at::Tensor y = b.contiguous();
-  return std::memcmp(x.const_data_ptr(), y.const_data_ptr(), x.nbytes()) == 0;
 }
 
 }  // namespace samebits::testing
