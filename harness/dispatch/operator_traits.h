@@ -6,7 +6,7 @@
 namespace samebits {
 
 // What an operator is to whoever captures, cuts or distributes programs of it. Registered beside
-// its schema (kernels/ops/define.h, dtensor/ops.cpp).
+// its schema (kernels/ops/operator.h, dtensor/ops.cpp).
 struct OperatorTraits {
   // On a CPU its tensors' elements are touched in launches only (launch.h), so that it may be called
   // while a thread captures.
