@@ -64,7 +64,7 @@ std::string catalogue_table(const std::filesystem::path& root) {
     table.rows.push_back({"[" + repro.name + "](" + repro.name + "/)", repro.title,
                           repro.is_silent ? "silent" : "loud", finders_of(repro),
                           states_text(states_of(repro.name, asked), has_script),
-                          link_text(repro.links.front())});
+                          repro.links.empty() ? "none" : link_text(repro.links.front())});
   }
   return table.markdown(Table::Cells::kMarkdown);
 }
