@@ -36,7 +36,7 @@ Tensors round_trip(const Tensors& in, const c10::intrusive_ptr<DeviceMesh>& mesh
   return {full_tensor(wrapped), wrapped};
 }
 
-class DTensorProgram : public testing::TestWithParam<int> {};
+class DTensorProgram : public ::testing::TestWithParam<int> {};
 
 TEST_P(DTensorProgram, ServesEveryUnevenSizeWithTheBitsOfEager) {
   const auto mesh = make_local_mesh(GetParam());
@@ -61,7 +61,7 @@ TEST_P(DTensorProgram, ServesEveryUnevenSizeWithTheBitsOfEager) {
   EXPECT_FALSE(same_bits(other, program({sharded(5)})[0]));
 }
 
-INSTANTIATE_TEST_SUITE_P(Ranks, DTensorProgram, testing::Values(1, 2, 3, 4));
+INSTANTIATE_TEST_SUITE_P(Ranks, DTensorProgram, ::testing::Values(1, 2, 3, 4));
 
 TEST(DTensorTrace, PrintsPlacements) {
   const auto mesh = make_local_mesh(2);
@@ -71,16 +71,17 @@ TEST(DTensorTrace, PrintsPlacements) {
                             {in}, {{0, 0, "s0"}});
   EXPECT_THAT(
       to_string(*graph),
-      testing::StartsWith("inputs:\n"
-                          "  %in0: f32[s0, 3] S(0)\n"
-                          "constants:\n"
-                          "  %c0: f32[1, 3]\n"
-                          "nodes:\n"
-                          "  %0: f32[s0, 3] S(0) = samebits_test::affine(%in0, %c0)\n"
-                          "  %1: f32[s0, 3] R = samebits::redistribute(%0, placement=\"R\")\n"
-                          "  [%2: f32[s0, 3], %3: f32[s0, 3]] = samebits::to_local(%1)\n"));
-  EXPECT_THAT(to_string(*graph), testing::HasSubstr("[%8: f32[s0 - s0//2, 3], %9: f32[s0//2, 3]] = "
-                                                    "samebits::to_local(%7)\n"));
+      ::testing::StartsWith("inputs:\n"
+                            "  %in0: f32[s0, 3] S(0)\n"
+                            "constants:\n"
+                            "  %c0: f32[1, 3]\n"
+                            "nodes:\n"
+                            "  %0: f32[s0, 3] S(0) = samebits_test::affine(%in0, %c0)\n"
+                            "  %1: f32[s0, 3] R = samebits::redistribute(%0, placement=\"R\")\n"
+                            "  [%2: f32[s0, 3], %3: f32[s0, 3]] = samebits::to_local(%1)\n"));
+  EXPECT_THAT(to_string(*graph),
+              ::testing::HasSubstr("[%8: f32[s0 - s0//2, 3], %9: f32[s0//2, 3]] = "
+                                   "samebits::to_local(%7)\n"));
 }
 
 TEST(DTensorTrace, RefusesWhatTheOperatorsRefuse) {
@@ -90,13 +91,13 @@ TEST(DTensorTrace, RefusesWhatTheOperatorsRefuse) {
                 traced([](const Tensors& x) { return Tensors{test_ops::demanding(x[0])}; }, {in},
                        {});
               }),
-              testing::HasSubstr("samebits_test::demanding"));
+              ::testing::HasSubstr("samebits_test::demanding"));
   EXPECT_THAT(
       error_of([&] {
         traced([](const Tensors& x) { return Tensors{redistribute(x[0], Placement::partial())}; },
                {in}, {});
       }),
-      testing::HasSubstr("S(0), which cannot become P(sum)"));
+      ::testing::HasSubstr("S(0), which cannot become P(sum)"));
 }
 
 TEST(DTensorProgramInputs, AreCheckedForTheirPlacement) {

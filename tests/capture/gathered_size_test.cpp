@@ -13,14 +13,14 @@
 namespace samebits {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // in0 [s, 4] S(0) -> R -> each rank's local [s, 4]
 Tensors gathered(const Tensors& in) {
   return to_local(redistribute(in[0], Placement::replicate()));
 }
 
-class GatheredSizeTest : public testing::TestWithParam<std::tuple<int, int>> {
+class GatheredSizeTest : public ::testing::TestWithParam<std::tuple<int, int>> {
  protected:
   int ranks() const { return std::get<0>(GetParam()); }
   int hint() const { return std::get<1>(GetParam()); }
@@ -69,8 +69,8 @@ TEST_P(GatheredSizeTest, TheConditionIsWrongWhereItsGuardIsFalse) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ranks, GatheredSizeTest,
-                         testing::Combine(testing::Values(2, 3, 4),
-                                          testing::Values(2, 3, 4, 5, 6, 7, 8, 9)));
+                         ::testing::Combine(::testing::Values(2, 3, 4),
+                                            ::testing::Values(2, 3, 4, 5, 6, 7, 8, 9)));
 
 TEST(GatheredSize, TheOracleNamesTheNodeAndBothSizes) {
   const auto mesh = make_local_mesh(2, GatheredSize::kConditional);

@@ -25,7 +25,7 @@ namespace samebits {
 namespace {
 
 using test_ops::affine;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // The names of a test's constants and objects, both ways.
 struct Store {
@@ -84,7 +84,7 @@ Tensors everything(const Tensors& in, const at::Tensor& weight, const at::Tensor
           test_ops::repeat_rows(test_ops::demanding(in[0]), n.min(c10::SymInt(8))), in[1]};
 }
 
-class GraphFile : public testing::Test {
+class GraphFile : public ::testing::Test {
  protected:
   GraphFile() {
     store_.tensors["weight"] = rows(1);
@@ -271,7 +271,7 @@ TEST_F(BadGraphFile, IsReadWhereNothingIsSpoilt) {
 
 TEST_F(BadGraphFile, WithoutItsEndIsRefused) {
   for (size_t size = 0; size + 2 < text_.size(); size += 7) {
-    EXPECT_THAT(load_error(text_.substr(0, size)), testing::StartsWith("g.json: line ")) << size;
+    EXPECT_THAT(load_error(text_.substr(0, size)), ::testing::StartsWith("g.json: line ")) << size;
   }
 }
 

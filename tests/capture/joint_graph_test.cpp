@@ -13,7 +13,7 @@
 namespace samebits {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 std::shared_ptr<const ir::Graph> traced_jointly(const Program& program, const Tensors& inputs,
                                                 const std::vector<DynamicDim>& dims) {
@@ -23,7 +23,7 @@ std::shared_ptr<const ir::Graph> traced_jointly(const Program& program, const Te
 }
 
 // x [s, 8] -> rms_norm -> linear [8, 8] -> silu_mul with itself, and the gradients of both weights.
-class JointGraphTest : public testing::TestWithParam<int> {
+class JointGraphTest : public ::testing::TestWithParam<int> {
  protected:
   JointGraphTest() {
     norm_ = parameter(rows(1, 8).view({8}));
@@ -83,7 +83,7 @@ TEST_P(JointGraphTest, SeesAnotherWeight) {
   EXPECT_FALSE(same_bits(plain(executor.run(inputs(6))[2]), plain(before[2])));
 }
 
-INSTANTIATE_TEST_SUITE_P(Ranks, JointGraphTest, testing::Values(1, 2, 3));
+INSTANTIATE_TEST_SUITE_P(Ranks, JointGraphTest, ::testing::Values(1, 2, 3));
 
 }  // namespace
 }  // namespace samebits

@@ -17,7 +17,7 @@ namespace samebits {
 namespace {
 
 using test_ops::affine;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // in0 -> halves -> (a, b); join(b, a, in0) -> repeat(n) -> affine with a constant
 Tensors shuffle(const Tensors& in, const at::Tensor& weight) {
@@ -240,7 +240,7 @@ TEST(CapturedProgram, KeepRetracesWhereAGuardIsFalse) {
   ASSERT_EQ(captured.graphs().size(), 2u);
   EXPECT_THAT(
       captured.graphs()[0]->guards[0].str(),
-      testing::MatchesRegex("s0 >= 5  \\(asked at tests/capture/program_test.cpp:[0-9]+\\)"));
+      ::testing::MatchesRegex("s0 >= 5  \\(asked at tests/capture/program_test.cpp:[0-9]+\\)"));
   EXPECT_THAT(captured.graphs()[1]->guards[0].str(), HasSubstr("s0 <= 4"));
   // Of the first graph: false at 4, 3 and 0, where the second served.
   EXPECT_EQ(captured.ledger().size(), 2u);
@@ -282,9 +282,10 @@ TEST(Guards, NameTheRuleThatAskedAndTheSiteThatWasTraced) {
   const Program program = [](const Tensors& in) { return Tensors{test_ops::demanding(in[0])}; };
   const auto graph = traced(program, {rows(6)}, {{0, 0, "s0"}});
   ASSERT_EQ(graph->guards.size(), 1u);
-  EXPECT_THAT(graph->guards[0].str(),
-              testing::MatchesRegex("s0 >= 2  \\(asked at tests/capture/test_ops.cpp:[0-9]+ while "
-                                    "tracing samebits_test::demanding\\)"));
+  EXPECT_THAT(
+      graph->guards[0].str(),
+      ::testing::MatchesRegex("s0 >= 2  \\(asked at tests/capture/test_ops.cpp:[0-9]+ while "
+                              "tracing samebits_test::demanding\\)"));
   // What a declared bound decides asks nothing.
   EXPECT_TRUE(traced(program, {rows(6)}, {{0, 0, "s0", /*at_least=*/2}})->guards.empty());
 }

@@ -16,8 +16,8 @@ namespace {
 using passes::common_subexpressions;
 using passes::PassResult;
 using test_ops::affine;
-using testing::ElementsAre;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 size_t merges(const Program& program, const Tensors& inputs) {
   const auto graph = traced(program, inputs, {{0, 0, "s0"}});

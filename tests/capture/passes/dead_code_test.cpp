@@ -16,8 +16,8 @@ namespace {
 using passes::dead_code;
 using passes::PassResult;
 using test_ops::affine;
-using testing::ElementsAre;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 // unused = affine(affine(in0, c0), c0); return maybe_add(in0)
 TEST(DeadCode, RemovesChainsAndTheirConstants) {

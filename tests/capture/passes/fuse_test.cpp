@@ -17,8 +17,8 @@ namespace {
 using passes::drop_roundings;
 using passes::fuse;
 using passes::PassResult;
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 constexpr double kEps = 1e-6;
 constexpr int64_t kDim = 48;
@@ -85,7 +85,7 @@ TEST(DropRoundings, ChangesTheBitsInBf16AndOnlyThere) {
     ASSERT_EQ(result.log.size(), 2u);
     EXPECT_THAT(result.log[0], HasSubstr("dropped a rounding of %1: "));
     EXPECT_THAT(to_string(result.graph), HasSubstr("fused_rounding=true"));
-    EXPECT_THAT(to_string(result.graph), testing::Not(HasSubstr("fused_rounding=false")));
+    EXPECT_THAT(to_string(result.graph), ::testing::Not(HasSubstr("fused_rounding=false")));
     EXPECT_TRUE(drop_roundings(result.graph).log.empty());
     EXPECT_TRUE(fuse(result.graph).log.empty());  // fused, the norm would round again
     const at::Tensor got = executor_of(std::move(result)).run(in)[0];

@@ -15,7 +15,7 @@ using passes::Piece;
 using passes::split;
 using passes::SplitGraph;
 using test_ops::affine;
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 const std::vector<std::string> kOperators{"samebits_test::store", "samebits_test::join"};
 
@@ -144,7 +144,7 @@ TEST(PiecewiseExecutor, RefusesInputsAsTheWholeDoes) {
   EXPECT_THAT(error_of([&] {
                 piece.run({rows(5), rows(1)});
               }),
-              testing::HasSubstr("do not bind its symbols"));
+              ::testing::HasSubstr("do not bind its symbols"));
 }
 
 }  // namespace
