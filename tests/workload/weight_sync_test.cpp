@@ -29,10 +29,6 @@ Tensors local_weights(const Decoder& model) {
   return locals;
 }
 
-bool are_same_bits(const Tensors& a, const Tensors& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), same_bits);
-}
-
 TEST(WeightSync, GivesTheTrainedBitsAtTheGeneratorsAddresses) {
   for (const int64_t tp : {1, 2}) {
     SCOPED_TRACE(tp);
@@ -42,11 +38,11 @@ TEST(WeightSync, GivesTheTrainedBitsAtTheGeneratorsAddresses) {
     Qwen3 generator(config, Numerics(), parallel, random_weights(config, /*seed=*/2));
     for (Parameter& parameter : trained.parameters()) parameter.tensor.requires_grad_(true);
     const Tensors before = local_weights(generator);
-    EXPECT_FALSE(are_same_bits(local_weights(trained), before));
+    EXPECT_FALSE(same_bits(local_weights(trained), before));
 
     sync_weights(trained, generator);
     const Tensors after = local_weights(generator);
-    EXPECT_TRUE(are_same_bits(local_weights(trained), after));
+    EXPECT_TRUE(same_bits(local_weights(trained), after));
     ASSERT_EQ(before.size(), after.size());
     for (size_t i = 0; i < before.size(); ++i) {
       EXPECT_EQ(before[i].const_data_ptr(), after[i].const_data_ptr());
