@@ -79,11 +79,12 @@ std::string what_changes(const Golden& old, const Golden& now, const std::string
   return text;
 }
 
-// An arm of `old` that `now`, which takes its place, does not have; "" for none.
-std::string what_is_lost(const Golden& old, const Golden& now) {
-  if (old.name != now.name) return "";
-  for (const auto& [arm, settings] : old.settings) {
-    if (now.settings_of(arm) == nullptr) return arm + " is tied to it no more";
+// What is tied no more once `now` is written: an arm of `old`, which it takes the place of, or the
+// arm that it takes out of `old`. "" for none.
+std::string what_is_lost(const Golden& old, const Golden& now, const std::string& arm) {
+  if (now.settings_of(old.name) == nullptr) return arm + " is tied to " + old.name + " no more";
+  for (const auto& [other, settings] : old.settings) {
+    if (now.settings_of(other) == nullptr) return other + " is tied to it no more";
   }
   return "";
 }
@@ -119,7 +120,7 @@ std::string line_of(const Golden& now, const Existing& existing, const std::stri
     if (old == nullptr) continue;
     is_new = false;
     if (change.empty()) change = what_changes(*old, now, arm);
-    if (change.empty()) change = what_is_lost(*old, now);
+    if (change.empty()) change = what_is_lost(*old, now, arm);
   }
   if (!change.empty() && reason.empty()) {
     throw InputError("arm " + now.name, "a golden that would change (" + change + ")",
@@ -129,6 +130,17 @@ std::string line_of(const Golden& now, const Existing& existing, const std::stri
   for (size_t i = 1; i < now.settings.size(); ++i) line += " = " + now.settings[i].first;
   if (!change.empty()) return line + ": " + change + " (" + reason + ")";
   return line + (is_new ? ": new" : ": unchanged");
+}
+
+// An arm has one golden: what the new ones hold leaves the old ones that stay.
+void take_out_of_others(const fs::path& folder, const std::string& case_name,
+                        const std::vector<Golden>& now, std::vector<Golden> existing) {
+  for (Golden& old : existing) {
+    if (golden_of(now, old.name) != nullptr) continue;  // it is gone itself
+    const size_t moved = std::erase_if(
+        old.settings, [&](const auto& held) { return golden_of(now, held.first) != nullptr; });
+    if (moved > 0) write_golden(folder, case_name, old);
+  }
 }
 
 }  // namespace
@@ -161,7 +173,8 @@ std::vector<std::string> bless(const fs::path& golden_folder, const Case& c,
     goldens.push_back(std::move(golden));
   }
   for (const Golden& golden : goldens) write_golden(golden_folder, c.name, golden);
-  for (const Golden& golden : goldens) {  // copies that an earlier version kept, one an arm
+  take_out_of_others(golden_folder, c.name, goldens, existing.goldens);
+  for (const Golden& golden : goldens) {  // of its own that an arm had before it was tied
     for (const auto& [arm, settings] : golden.settings) {
       if (arm != golden.name) remove_golden(golden_folder, c.name, arm);
     }

@@ -18,7 +18,8 @@ const std::vector<std::pair<std::string, Status>>& status_names() {
       {"different", Status::kDifferent},
       {"absent", Status::kAbsent},
       {"other_settings", Status::kOtherSettings},
-      {"other_platform", Status::kOtherPlatform}};
+      {"other_platform", Status::kOtherPlatform},
+      {"fewer_steps", Status::kFewerSteps}};
   return names;
 }
 
@@ -55,6 +56,11 @@ GoldenCheck compare_with(const Golden& golden, const CaseArm& arm, const ArmReco
   if (is_equal) {
     check.text = "equal to the golden over " + std::to_string(steps) + " steps, " +
                  std::to_string(comparison.compared) + " observations";
+    if (steps < arm.steps) {
+      check.status = Status::kFewerSteps;
+      check.text += ", and not compared over the other " + std::to_string(arm.steps - steps) +
+                    ", which it does not have";
+    }
     if (unknown > 0) {
       check.text += "; " + std::to_string(unknown) + " that the golden does not hold not compared";
     }

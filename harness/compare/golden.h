@@ -17,6 +17,7 @@ struct GoldenCheck {
     kAbsent,         // never blessed
     kOtherSettings,  // the arm was run with settings other than the blessed ones
     kOtherPlatform,  // the golden is of another arithmetic
+    kFewerSteps,     // equal, but the run went on where the golden ends
   };
   std::string arm;
   Status status = Status::kAbsent;
@@ -27,7 +28,7 @@ struct GoldenCheck {
   bool fails() const { return status == Status::kDifferent || (is_skipped() && is_required); }
 };
 
-// Compares an arm with its golden, step by step as far as the run went. What the golden has must be
+// Compares an arm with its golden, step by step as far as both go. What the golden has must be
 // there; a kind of site that it does not know is not compared, and is counted in the text.
 GoldenCheck check_golden(const std::vector<Golden>& goldens, const Case& c, const CaseArm& arm,
                          const ArmRecording& recording);

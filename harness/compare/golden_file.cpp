@@ -62,13 +62,31 @@ void check_arm_and_steps(const Golden& golden, const JsonReader& json, const std
 
 // Without its settings a stream would be passed over, and its arm not compared.
 void check_streams(const fs::path& folder, const std::string& case_name) {
-  if (!fs::is_directory(folder / case_name)) return;
+  const fs::path of_case = folder / case_name;
+  if (!fs::exists(fs::symlink_status(of_case))) return;
+  if (!fs::is_directory(of_case)) {
+    throw InputError(of_case.string(), "no folder", "a folder of blessed streams, or nothing");
+  }
   for (const fs::directory_entry& entry : fs::directory_iterator(folder / case_name)) {
     if (entry.path().extension() != ".jsonl") continue;
     const std::string name = entry.path().stem().string();
     if (fs::exists(provenance_file(folder, case_name, name))) continue;
     throw InputError(entry.path().string(), "a stream alone",
                      name + ".json beside it; bless it again");
+  }
+}
+
+// Of two goldens of an arm, one would be compared and the other passed over.
+void check_each_arm_once(const fs::path& folder, const std::string& case_name,
+                         const std::vector<Golden>& goldens) {
+  for (const Golden& golden : goldens) {
+    for (const auto& [arm, settings] : golden.settings) {
+      const Golden* first = golden_of(goldens, arm);
+      if (first == &golden) continue;
+      throw InputError(provenance_file(folder, case_name, golden.name).string(),
+                       "arm " + arm + ", which " + first->name + ".json holds too",
+                       "an arm in one golden; bless it again");
+    }
   }
 }
 
@@ -136,6 +154,7 @@ std::vector<Golden> read_goldens(const fs::path& folder, const std::string& case
   for (const std::string& name : golden_names(folder, case_name)) {
     goldens.push_back(read_golden(folder, case_name, name));
   }
+  check_each_arm_once(folder, case_name, goldens);
   return goldens;
 }
 

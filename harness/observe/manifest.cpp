@@ -1,6 +1,8 @@
 #include "harness/observe/manifest.h"
 
 #include "harness/base/file.h"
+#include "harness/base/json_difference.h"
+#include "harness/observe/run_files.h"
 
 namespace samebits {
 namespace {
@@ -129,6 +131,14 @@ std::optional<Manifest> read_manifest(const std::filesystem::path& run_folder) {
     manifest.load_after = load[1].number_at_least(0);
   }
   return manifest;
+}
+
+std::string damage_of_case(const std::filesystem::path& run_folder, const Manifest& manifest) {
+  const auto difference =
+      first_difference(manifest.settings, read_json_file(run_folder / run_files::kCase));
+  if (!difference) return "";
+  return "case.json is not what was run: " + difference->key + " is " + difference->second +
+         ", it was " + difference->first;
 }
 
 }  // namespace samebits

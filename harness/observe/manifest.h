@@ -58,4 +58,8 @@ void write_manifest(const std::filesystem::path& run_folder, const Manifest& man
 // nullopt where the run has none. InputError where it is not one of this format.
 std::optional<Manifest> read_manifest(const std::filesystem::path& run_folder);
 
+// Why the case.json of a run's folder is not what was run, whose settings and relations decide what
+// is compared; "" where it is.
+std::string damage_of_case(const std::filesystem::path& run_folder, const Manifest& manifest);
+
 }  // namespace samebits

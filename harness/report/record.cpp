@@ -5,7 +5,6 @@
 #include <cstdio>
 
 #include "harness/base/error.h"
-#include "harness/base/json_difference.h"
 #include "harness/case/case_relation.h"
 #include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
@@ -100,17 +99,9 @@ bool has_policy(const std::vector<ReportRecord::ArmRecord>& arms) {
 
 bool has_equal_golden(const std::vector<GoldenCheck>& checks) {
   return std::any_of(checks.begin(), checks.end(), [](const GoldenCheck& check) {
-    return check.status == GoldenCheck::Status::kEqual;
+    return check.status == GoldenCheck::Status::kEqual ||
+           check.status == GoldenCheck::Status::kFewerSteps;
   });
-}
-
-// Settings and relations decide what is compared, so they too must be those of the run.
-std::string damage_of_case(const std::filesystem::path& run_folder, const Manifest& manifest) {
-  const auto difference =
-      first_difference(manifest.settings, read_json_file(run_folder / run_files::kCase));
-  if (!difference) return "";
-  return "case.json is not what was run: " + difference->key + " is " + difference->second +
-         ", it was " + difference->first;
 }
 
 // An arm that is gone would take what is said of it along.
@@ -124,11 +115,14 @@ std::string missing_arm(const Case& c, const std::vector<ArmRecording>& recordin
   return "";
 }
 
-// The manifest's word for the goldens is replaced by what they say today, where they are there.
+// The manifest's word for the goldens is replaced by what they say today; where they are gone, there
+// are none.
 void check_goldens_again(Manifest& manifest, const Case& c,
                          const std::vector<ArmRecording>& recordings) {
-  if (!std::filesystem::is_directory(manifest.golden_folder)) return;
-  const std::vector<Golden> goldens = read_goldens(manifest.golden_folder, c.name);
+  std::vector<Golden> goldens;
+  if (std::filesystem::is_directory(manifest.golden_folder)) {
+    goldens = read_goldens(manifest.golden_folder, c.name);
+  }
   manifest.golden = Json::array();
   for (const ArmRecording& recording : recordings) {
     manifest.golden.push_back(

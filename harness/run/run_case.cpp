@@ -102,7 +102,7 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
   manifest.environment = environment_of(c);
   manifest.settings = Json::parse(canonical_json(c));
   manifest.models = models_of(c);
-  manifest.golden_folder = options.golden.string();
+  manifest.golden_folder = std::filesystem::absolute(options.golden).string();
   manifest.load_before = load_average();
 
   RunFolder folder = open_folder(c, options, origin);

@@ -233,6 +233,58 @@ TEST_F(Golden, LosingATiedArmNeedsAReason) {
   EXPECT_THAT(bless_a_alone("b is gone"), ElementsAre("a: b is tied to it no more (b is gone)"));
 }
 
+// An arm that is blessed alone leaves the golden that it was tied to, or an old one would be compared.
+TEST_F(Golden, AnArmHasOneGolden) {
+  bless_stream(grpo_stream(3));
+  const std::vector<Observation> changed = nudged(grpo_stream(3), 1, "loss");
+  const Case c = example_case();
+  const auto bless_b_alone = [&](const std::string& reason) {
+    return bless(folder_, select_arms(c, {"b"}), {recording("b", changed)}, {"x", reason, {}});
+  };
+  EXPECT_THAT(message_of<InputError>([&] { bless_b_alone(""); }), HasSubstr("--reason"));
+  bless_b_alone("another layout");
+  const auto status = [&](const char* arm, const std::vector<Observation>& stream) {
+    return check_golden(read_goldens(folder_, "c"), c, c.arm(arm), recording(arm, stream)).status;
+  };
+  EXPECT_EQ(status("b", changed), Status::kEqual);
+  EXPECT_EQ(status("b", grpo_stream(3)), Status::kDifferent);
+  EXPECT_EQ(status("a", grpo_stream(3)), Status::kEqual);
+
+  write(folder_ / "c" / "d.jsonl", read(folder_ / "c" / "b.jsonl"));
+  std::string copy = read(folder_ / "c" / "b.json");
+  write(folder_ / "c" / "d.json", copy.replace(copy.find("\"arm\": \"b\""), 10, "\"arm\": \"d\""));
+  edit("d.json", "\"tied\": {}",
+       "\"tied\": {\"b\": {\"settings_digest\": \"\", \"settings\": {}}}");
+  EXPECT_THROW(read_goldens(folder_, "c"), InputError);
+}
+
+// The bits are those of b, so that only the tie is lost.
+TEST_F(Golden, LeavingATieNeedsAReasonToo) {
+  bless_stream(grpo_stream(3));
+  EXPECT_THAT(message_of<InputError>([&] {
+                bless(folder_, select_arms(example_case(), {"b"}), {recording("b", grpo_stream(3))},
+                      {"x", "", {}});
+              }),
+              HasSubstr("b is tied to a no more"));
+}
+
+TEST_F(Golden, ARunThatGoesOnWhereItsGoldenEndsIsNotEqualToIt) {
+  bless_stream(grpo_stream(3));
+  const GoldenCheck longer = check(grpo_stream(4), {"steps=4"});
+  EXPECT_EQ(longer.status, Status::kFewerSteps);
+  EXPECT_TRUE(longer.is_skipped());
+  EXPECT_FALSE(longer.fails());
+  EXPECT_THAT(longer.text, HasSubstr("not compared over the other 1"));
+  EXPECT_TRUE(check(grpo_stream(4), {"steps=4", "golden=required"}).fails());
+  EXPECT_FALSE(check(grpo_stream(3), {"golden=required"}).fails());
+  EXPECT_EQ(check(nudged(grpo_stream(4), 0, "loss"), {"steps=4"}).status, Status::kDifferent);
+}
+
+TEST_F(Golden, WhatStandsInThePlaceOfTheFolderIsRefused) {
+  write(folder_ / "c", "");
+  EXPECT_THAT(message_of<InputError>([&] { check(grpo_stream(3)); }), HasSubstr("found no folder"));
+}
+
 TEST_F(Golden, FailedRelationAndUnfinishedArmAreNotBlessed) {
   const Case c = example_case();
   EXPECT_THAT(
