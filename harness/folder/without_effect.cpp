@@ -6,8 +6,8 @@ namespace samebits {
 namespace {
 
 constexpr std::string_view kAny;  // every value
-constexpr std::string_view kOnlyNull = "[]";
-constexpr std::string_view kOnlyFalse = "[false]";
+constexpr std::string_view kOnlyNull = "[null]";
+constexpr std::string_view kOnlyFalse = "[false, null]";
 
 // Source for every row: transformers 5.24.0, configuration_utils.py, modeling_qwen3.py,
 // generation/configuration_utils.py, tokenization_utils_base.py, tokenization_utils_tokenizers.py;
@@ -23,29 +23,32 @@ constexpr WithoutEffect kKeys[] = {
      "attn_implementation _attn_implementation _attn_implementation_autoset "
      "_attn_implementation_internal",
      kAny, "the case says it: numerics"},
-    {"config.json", "initializer_range", kAny, "every weight is read from the folder"},
+    {"config.json", "initializer_range", "number", "every weight is read from the folder"},
     {"config.json",
-     "id2label label2id num_labels problem_type finetuning_task classifier_dropout "
-     "task_specific_params prefix",
-     kAny, "it belongs to other heads than the language model's"},
+     "label2id problem_type finetuning_task classifier_dropout task_specific_params prefix", kAny,
+     "it belongs to other heads than the language model's"},
+    {"config.json", "num_labels", "integer", "it belongs to other heads than the language model's"},
+    {"config.json", "id2label", "object|null",
+     "it belongs to other heads than the language model's"},
     {"config.json",
-     "use_cache output_attentions output_hidden_states return_dict torchscript tf_legacy_loss "
+     "output_attentions output_hidden_states return_dict torchscript tf_legacy_loss "
      "tie_last_hidden_states",
      kAny, "it tells what a call returns beside the logits"},
+    {"config.json", "use_cache", "boolean", "it tells what a call returns beside the logits"},
     {"config.json", "gradient_checkpointing chunk_size_feed_forward", kAny,
      "it trades time for memory, and no value changes"},
     {"config.json", "attention_dropout", "[0]", "nothing is dropped here"},
     {"config.json", "is_decoder is_encoder_decoder add_cross_attention tie_encoder_decoder",
      kOnlyFalse, "the model is a decoder alone"},
     {"config.json", "cross_attention_hidden_size", kOnlyNull, "the model is a decoder alone"},
-    {"config.json", "pruned_heads", "[{}]", "no head is pruned"},
+    {"config.json", "pruned_heads", "[{}, null]", "no head is pruned"},
     {"config.json", "mlp_bias use_mrope", kOnlyFalse, "this architecture has none"},
     {"config.json",
      "partial_rotary_factor final_logit_softcapping attn_logit_softcapping logits_scaling "
      "pretraining_tp",
      kAny, "it belongs to other families; Transformers' Qwen3 does not read it"},
-    {"config.json", "bos_token_id sep_token_id decoder_start_token_id", kAny,
-     "a prompt is never empty here"},
+    {"config.json", "bos_token_id", "integer|null", "a prompt is never empty here"},
+    {"config.json", "sep_token_id decoder_start_token_id", kAny, "a prompt is never empty here"},
     {"config.json",
      "quantization_config compression_config per_layer_config fusion_config transformers_weights "
      "auto_map",
@@ -74,18 +77,18 @@ constexpr WithoutEffect kKeys[] = {
      "assistant_confidence_threshold assistant_lookbehind target_lookbehind "
      "assistant_ensemble_weight max_matching_ngram_size",
      kAny, "it acts with beams or an assistant, and there are none"},
-    {"generation_config.json", "repetition_penalty encoder_repetition_penalty typical_p", "[1]",
-     "logits are not penalised here"},
-    {"generation_config.json", "guidance_scale", "[0, 1]", "logits are not guided here"},
+    {"generation_config.json", "repetition_penalty encoder_repetition_penalty typical_p",
+     "[1, null]", "logits are not penalised here"},
+    {"generation_config.json", "guidance_scale", "[0, 1, null]", "logits are not guided here"},
     {"generation_config.json",
      "no_repeat_ngram_size encoder_no_repeat_ngram_size min_length min_new_tokens min_p "
      "epsilon_cutoff eta_cutoff diversity_penalty penalty_alpha",
-     "[0]", "only temperature, top_k and top_p act on the logits here"},
-    {"generation_config.json", "num_beams num_beam_groups", "[1]", "there is one beam"},
+     "[0, null]", "only temperature, top_k and top_p act on the logits here"},
+    {"generation_config.json", "num_beams num_beam_groups", "[1, null]", "there is one beam"},
     {"generation_config.json",
      "bad_words_ids suppress_tokens begin_suppress_tokens stop_strings force_words_ids constraints "
      "sequence_bias",
-     "[[], {}]", "no token is forced or forbidden, and only ids end a text here"},
+     "[[], {}, null]", "no token is forced or forbidden, and only ids end a text here"},
     {"generation_config.json",
      "remove_invalid_values renormalize_logits token_healing is_assistant use_mtp", kOnlyFalse,
      "only temperature, top_k and top_p act on the logits here"},
@@ -119,18 +122,19 @@ constexpr WithoutEffect kKeys[] = {
      "split_special_tokens clean_up_tokenization_spaces fix_mistral_regex "
      "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output",
      kOnlyFalse, "text is encoded and decoded as it stands"},
-    {"tokenizer_config.json", "init_inputs", "[[]]", "nothing is given by place"},
+    {"tokenizer_config.json", "init_inputs", "[[], null]", "nothing is given by place"},
 
     // ---- tokenizer.json ----
-    {"tokenizer.json", "truncation padding", kAny,
+    {"tokenizer.json", "truncation padding", "object|null",
      "a prompt is never cut or padded; Transformers resets both when it encodes"},
-    {"tokenizer.json: model", "unk_token fuse_unk byte_fallback", kAny,
+    {"tokenizer.json: model", "unk_token", "string|null", "no byte is unknown: each has a token"},
+    {"tokenizer.json: model", "fuse_unk byte_fallback", "boolean|null",
      "no byte is unknown: each has a token"},
-    {"tokenizer.json: ByteLevel", "trim_offsets", kAny, "it moves offsets, not ids"},
-    {"tokenizer.json: ByteLevel after the model", "add_prefix_space trim_offsets use_regex", kAny,
-     "it moves offsets, not ids"},
+    {"tokenizer.json: ByteLevel", "trim_offsets", "boolean", "it moves offsets, not ids"},
+    {"tokenizer.json: ByteLevel after the model", "add_prefix_space trim_offsets use_regex",
+     "boolean", "it moves offsets, not ids"},
     {"tokenizer.json: TemplateProcessing", "pair", kAny, "a prompt is one text"},
-    {"tokenizer.json: template piece", "type_id", kAny, "the model has one type of token"},
+    {"tokenizer.json: template piece", "type_id", "integer", "the model has one type of token"},
     {"tokenizer.json: template token", "id tokens", kAny, "its ids say it"},
 };
 

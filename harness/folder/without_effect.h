@@ -11,7 +11,9 @@ namespace samebits {
 struct WithoutEffect {
   std::string_view object;  // a file, "config.json", or a kind of object in it
   std::string_view keys;    // separated by blanks
-  std::string_view values;  // a JSON array of those without effect, null apart; "": any value
+  // Those without effect: a JSON array of them, or their types, such as "number|null" (of boolean,
+  // integer, number, null, object, string); "": any value.
+  std::string_view values;
   std::string_view reason;
 };
 std::span<const WithoutEffect> keys_without_effect();

@@ -25,7 +25,7 @@ void check_architecture(const ConfigKeys& keys) {
     causal->fail(causal->shown(), "true (attention is causal here)");
   }
   keys.only("hidden_act", {"silu", "swish"});
-  keys.only("tokenizer_class", {"Qwen2Tokenizer", "Qwen2TokenizerFast"});
+  keys.only("tokenizer_class", {"Qwen2Tokenizer", "Qwen2TokenizerFast", nullptr});
 }
 
 // The architecture among those that this program has; of an absent key the first.
@@ -53,6 +53,7 @@ std::string read_architecture(const ConfigKeys& keys) {
 void check_layer_types(const ConfigKeys& keys, int64_t layers) {
   const bool is_used = keys.boolean("use_sliding_window", false);
   const auto window = keys.find_or_null("sliding_window");
+  if (window && !window->value().is_null()) window->integer(0);
   const bool has_window = is_used && !(window && window->value().is_null());
   const int64_t first = keys.integer("max_window_layers", 0, 28);
   const auto types = keys.find("layer_types");

@@ -23,13 +23,13 @@ double ConfigKeys::positive_number(const char* key, double absent) const {
 }
 
 bool ConfigKeys::boolean(const char* key, bool absent) const {
-  const auto value = find(key);
+  const auto value = object_.optional(key);
   return value ? value->boolean() : absent;
 }
 
 void ConfigKeys::only(const char* key, std::initializer_list<Json> accepted,
                       bool may_be_absent) const {
-  const auto value = find(key);
+  const auto value = object_.optional(key);
   if (!value && may_be_absent) return;
   if (value && std::find(accepted.begin(), accepted.end(), value->value()) != accepted.end()) {
     return;

@@ -15,7 +15,7 @@ class ConfigKeys {
   // `object` must outlive the keys.
   explicit ConfigKeys(const JsonReader& object) : object_(object) {}
 
-  // nullopt if the key is absent; null counts as absent for the first.
+  // nullopt if the key is absent; null counts as absent for the first, and as a value for all others.
   std::optional<JsonReader> find(const char* key) const;
   std::optional<JsonReader> find_or_null(const char* key) const { return object_.optional(key); }
 

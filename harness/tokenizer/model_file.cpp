@@ -99,6 +99,10 @@ Bpe::Merges read_merges(const JsonReader& reader, const Ids& ids) {
       if (found == ids.end()) fail(quoted(name), "a token of the vocabulary");
       return found->second;
     };
+    // The `tokenizers` library reads one form of merges or the other.
+    if (merge.type() != reader.value()[0].type()) {
+      fail(reader.array()[i].shown(), "a merge written as the first one is");
+    }
     const uint64_t key = Bpe::pair_key(id_of(pair->first), id_of(pair->second));
     merges[key] = {rank++, id_of(pair->first + pair->second)};
   }

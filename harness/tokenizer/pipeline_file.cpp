@@ -19,6 +19,7 @@ PreTokenizer::Split read_split(const JsonReader& reader) {
   reader.object({"type", "pattern", "behavior", "invert"});
   const JsonReader pattern = reader.required("pattern");
   pattern.object({"Regex", "String"});
+  if (pattern.value().size() != 1) pattern.fail(pattern.shown(), "\"Regex\" or \"String\"");
   std::string expression;
   if (const auto regex = pattern.optional("Regex")) {
     expression = regex->string();
@@ -145,8 +146,14 @@ void read_post_processor(TokenizerParts& parts, const JsonReader& reader) {
   const std::string type = type_of(reader);
   if (type == "Sequence") {
     reader.object({"type", "processors"});
+    bool has_template = false;
     for (const JsonReader& step : reader.required("processors").array()) {
       if (type_of(step) == "Sequence") refuse_type(step, "a step that is no sequence itself");
+      if (type_of(step) == "TemplateProcessing") {
+        // The `tokenizers` library keeps one of two.
+        if (has_template) refuse_type(step, "one \"TemplateProcessing\" in a sequence");
+        has_template = true;
+      }
       read_post_processor(parts, step);
     }
   } else if (type == "TemplateProcessing") {

@@ -34,12 +34,6 @@ const std::vector<Json> kSomeValues = {nullptr,
                                        Json::array({1}),
                                        Json::object({{"a", 1}})};
 
-bool is_without_effect(const WithoutEffect& row, const Json& value) {
-  if (row.values.empty() || value.is_null()) return true;
-  const Json values = Json::parse(row.values);
-  return std::find(values.begin(), values.end(), value) != values.end();
-}
-
 TEST(WithoutEffect, EveryKeyStandsOnceWithAReason) {
   std::set<std::pair<std::string_view, std::string_view>> seen;
   for (const WithoutEffect& row : keys_without_effect()) {
@@ -72,6 +66,20 @@ TEST(WithoutEffect, OtherValuesThanThoseOfARowAreRefusedWithItsReason) {
       }
     }
   }
+}
+
+TEST(WithoutEffect, NullIsAValueLikeOthers) {
+  const auto refusal = [](const char* key, const Json& value) {
+    const Json object = {{key, value}};
+    const JsonReader reader(object, "config.json");
+    return message_of<InputError>([&] { check_keys(reader, {"config.json"}, {}); });
+  };
+  for (const char* key : {"attention_dropout", "initializer_range", "use_cache", "num_labels"}) {
+    EXPECT_THAT(refusal(key, nullptr), HasSubstr(std::string(key) + ": found null"));
+  }
+  EXPECT_THAT(refusal("use_cache", "yes"), HasSubstr("expected nothing or a boolean"));
+  EXPECT_THAT(refusal("bos_token_id", Json::array({1})),
+              HasSubstr("expected nothing or an integer or null"));
 }
 
 class ModelFolder : public ::testing::Test {

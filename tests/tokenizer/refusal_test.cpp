@@ -71,6 +71,15 @@ constexpr Refusal kRefusals[] = {
      R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"x"}}],)"
      R"("special_tokens":{"x":{"ids":[9999]}}})",
      "found 9999, expected an id of the vocabulary"},
+    {"/post_processor",
+     R"({"type":"Sequence","processors":[)"
+     R"({"type":"TemplateProcessing","single":[{"Sequence":{"id":"A"}}],"special_tokens":{}},)"
+     R"({"type":"TemplateProcessing","single":[{"Sequence":{"id":"A"}}],"special_tokens":{}}]})",
+     "post_processor.processors.1: found type \"TemplateProcessing\", expected one"},
+    {"/pre_tokenizer/pretokenizers/0/pattern", R"({"Regex":"a","String":"b"})",
+     R"(expected "Regex" or "String")"},
+    {"/model/unk_token", "5", "model.unk_token: found 5, expected nothing or a string or null"},
+    {"/model/fuse_unk", R"("x")", "model.fuse_unk: found \"x\""},
     {"/model/type", R"("WordPiece")", R"(model.type: found "WordPiece", expected "BPE")"},
     {"/model/dropout", "0.1", "model.dropout: found 0.1, expected null"},
     {"/model/continuing_subword_prefix", R"("##")",
@@ -86,6 +95,7 @@ constexpr Refusal kRefusals[] = {
     {"/model/merges/3", R"("abc")", R"(model.merges.3: found "abc", expected "a b")"},
     {"/model/merges/3", R"("a b c")", R"(model.merges.3: found "a b c")"},
     {"/model/merges/3", R"(["a"])", R"(model.merges.3: found ["a"])"},
+    {"/model/merges/0", R"("à ¸")", "model.merges.1: "},
     {"/model/merges/3", R"(["a","☃"])", "model.merges.3: found \"☃\", expected a token"},
     {"/model/merges/3", R"(["\u0000","a"])", R"(model.merges.3: found "\u0000", expected a token)"},
     {"/added_tokens/0/id", "5",
