@@ -150,7 +150,15 @@ std::string shortest(Real value) {
   return std::string(buffer, end);
 }
 
+// The parser takes a NUL for the end, and would pass over what follows it.
+void refuse_nul(std::string_view text, const std::string& file) {
+  const size_t at = text.find('\0');
+  if (at == std::string_view::npos) return;
+  throw InputError(file + ": byte " + std::to_string(at), "a NUL", "JSON text");
+}
+
 Json parse(std::string_view text, const std::string& file, bool is_line) {
+  refuse_nul(text, file);
   StrictBuilder builder(text, file, is_line);
   Json::sax_parse(text.begin(), text.end(), &builder);
   return builder.take();

@@ -38,8 +38,10 @@ Character character_at(std::string_view text, size_t at) {
 bool acts_on_a_terminal(uint32_t code) {
   const bool is_control = code < 0x20 || (code >= 0x7f && code < 0xa0);
   const bool separates_lines = code == 0x2028 || code == 0x2029;
-  const bool turns = (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
-  return is_control || separates_lines || turns;
+  const bool turns = (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ||
+                     code == 0x200e || code == 0x200f || code == 0x061c;
+  const bool is_no_character = code == 0xfffe || code == 0xffff;  // XML has no way to say them
+  return is_control || separates_lines || turns || is_no_character;
 }
 
 void append_escaped(std::string& out, const Character& character) {

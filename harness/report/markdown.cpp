@@ -32,11 +32,20 @@ bool is_reference(std::string_view text, size_t i) {
   return name.empty() || name.find('/') != std::string_view::npos;
 }
 
+// ":smile:"
+bool is_emoji(std::string_view text) {
+  size_t end = 1;
+  while (is_word(at(text, end)) || std::string_view("_+-").find(at(text, end)) < 3) ++end;
+  return end > 1 && at(text, end) == ':';
+}
+
 // Whether what begins at `i` is to be broken behind it.
 bool joins(std::string_view text, size_t i) {
   const std::string_view rest = text.substr(i);
   if (rest[0] == '@') return is_word(at(text, i + 1));
   if (rest[0] == '#') return is_reference(text, i);
+  if (rest[0] == '-') return text.substr(0, i).ends_with("GH") && is_digit(at(text, i + 1));
+  if (rest[0] == ':' && is_emoji(rest)) return true;
   return rest.starts_with("://");
 }
 

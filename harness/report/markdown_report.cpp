@@ -1,3 +1,4 @@
+#include "harness/base/text.h"
 #include "harness/report/markdown.h"
 #include "harness/report/tables.h"
 #include "harness/report/writers.h"
@@ -18,6 +19,11 @@ void add_details(std::string& text, const std::string& summary, const std::strin
           table.markdown() + "\n</details>\n";
 }
 
+// As a command may be typed: without end.
+std::string command_text(const std::string& command) {
+  return markdown_code(shortened(command, /*longest=*/2000));
+}
+
 void add_failures(std::string& text, const ReportRecord& record) {
   for (const ReportRecord::Failure& failure : record.failures) {
     text += "\n## " + markdown_text(failure.title) + "\n\n";
@@ -25,7 +31,7 @@ void add_failures(std::string& text, const ReportRecord& record) {
       text += "- " + key + ": " + markdown_text(value) + "\n";
     }
     for (const std::string& command : failure.next) {
-      text += "- next: " + markdown_code(command) + "\n";
+      text += "- next: " + command_text(command) + "\n";
     }
   }
 }
@@ -35,7 +41,7 @@ void add_failures(std::string& text, const ReportRecord& record) {
 std::string markdown_report(const ReportRecord& record) {
   std::string text = "# samebits: " + markdown_text(title_of(record)) + "\n\n**" +
                      markdown_text(record.headline) + "**\n";
-  if (!record.command.empty()) text += "\n" + markdown_code(record.command) + "\n";
+  if (!record.command.empty()) text += "\n" + command_text(record.command) + "\n";
   add_failures(text, record);
   add_section(text, "What ran",
               "Settings of the first arm; other arms differ where their mode says.",

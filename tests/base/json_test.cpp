@@ -41,6 +41,12 @@ TEST(ParseJson, BrokenTextIsRefused) {
   }
 }
 
+TEST(ParseJson, NothingHidesBehindANul) {
+  const std::string text("[1]\0[2]", 7);
+  EXPECT_THAT(message_of<InputError>([&] { parse_json(text, "ids.json"); }),
+              StartsWith("ids.json: byte 3: found a NUL"));
+}
+
 TEST(ParseJson, LinesAndColumnsAreThoseOfAnEditor) {
   EXPECT_EQ(error_of("{\n  \"a\": 1,\n  \"b\": x\n}"),
             "f.json: line 3, column 8: found \"x\", expected valid JSON");

@@ -31,6 +31,11 @@ TEST(Printable, LeavesNothingThatActsOnATerminal) {
   EXPECT_EQ(printable("plain \\ \"日本\" \xf0\x9f\x98\x80"), "plain \\ \"日本\" \xf0\x9f\x98\x80");
 }
 
+TEST(Printable, LeavesNoCharacterThatXmlHasNot) {
+  EXPECT_EQ(printable("a\xef\xbf\xbf\xef\xbf\xbe"), "a\\uffff\\ufffe");
+  EXPECT_EQ(printable("\xe2\x80\x8e\xd8\x9c"), "\\u200e\\u061c");
+}
+
 TEST(Printable, StaysAsItIsAndKeepsLinesWhereAsked) {
   const std::string once = printable("a\x1b\n\xff");
   EXPECT_EQ(printable(once), once);

@@ -21,6 +21,12 @@ TEST(MarkdownText, NothingInItIsLive) {
   EXPECT_EQ(markdown_text("one\n# two\x1b"), "one\\\\n# two\\\\u001b");
 }
 
+TEST(MarkdownText, GitHubFindsNeitherIssuesNorEmoji) {
+  EXPECT_EQ(markdown_text("GH-12"), "GH-&#8203;12");
+  EXPECT_EQ(markdown_text(":smile:"), ":&#8203;smile:");
+  EXPECT_EQ(markdown_text("step 3: loss: -1"), "step 3: loss: -1");
+}
+
 TEST(MarkdownText, BeginsNoBlock) {
   EXPECT_EQ(markdown_text("# a"), "\\# a");
   EXPECT_EQ(markdown_text("- a"), "\\- a");
