@@ -109,6 +109,18 @@ void check_output(const std::string& path) {
   throw InputError(path + ": cannot be written: " + folder + ": " + std::strerror(errno));
 }
 
+void check_output(const std::string& path, const std::vector<std::filesystem::path>& inputs) {
+  check_output(path);
+  for (const std::filesystem::path& input : inputs) {
+    std::error_code error;  // what is not there is equivalent to nothing
+    if (std::filesystem::equivalent(path, input, error) ||
+        std::filesystem::equivalent(folder_of(path), input, error)) {
+      throw InputError(path, "what the command reads (" + input.string() + ")",
+                       "another place to write to");
+    }
+  }
+}
+
 FileDescriptor open_for_appending(const std::string& path, bool is_new) {
   check_is_free(path);
   const int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 // The one way to files: every input is opened by open_for_reading(), every output by AtomicFile or
 // open_for_appending(). A path from outside may be anything, so all of them refuse (InputError) an
@@ -45,6 +46,8 @@ std::string read_text_file(const std::string& path);
 // Throws InputError where no file can be written at `path`: what is there is no regular file, or
 // its folder is not there or not ours to write to. For flags, before any work is done.
 void check_output(const std::string& path);
+// Nor where it would replace one of the `inputs`, or stand in a folder that is one.
+void check_output(const std::string& path, const std::vector<std::filesystem::path>& inputs);
 
 // Opens a regular file of our own to append to, or to lock; made where absent, and with `is_new`
 // refused (RunError) where it is there. Other failures of the system are RunError too.

@@ -11,6 +11,7 @@
 #include "harness/base/error.h"
 #include "harness/base/output.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/validators.h"
 #include "harness/detect/detectors.h"
 #include "harness/detect/model_subject.h"
 #include "harness/dtensor/dtensor.h"
@@ -38,7 +39,7 @@ void explain(const std::vector<Detector>& chosen) {
 // What of the arm the subject does not run, so that nothing was found there says nothing.
 std::string not_looked_at(const CaseArm& arm) {
   std::vector<std::string> parts = {"decode steps"};
-  if (arm.workload.kind == WorkloadKind::kGrpo) parts.emplace_back("the training step");
+  if (is_trained(arm.workload.kind)) parts.emplace_back("the training step");
   if (!arm.generator.passes.empty()) parts.emplace_back("the graph after its passes");
   if (!arm.generator.graph.empty())
     parts.push_back("its saved graph " + arm.generator.graph.filename().string());
@@ -88,7 +89,7 @@ void add_check_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<Flags>();
   CLI::App* command =
       app.add_subcommand("check", "the detectors of the catalogue over a case's own model");
-  command->add_option("case", flags->case_file)->required();
+  command->add_option("case", flags->case_file)->required()->check(not_empty());
   command->add_option("--arm", flags->arms, "only this arm; may be repeated");
   command->add_option("--set", flags->overrides, "KEY=VALUE or ARM.KEY=VALUE, as samebits run");
   command->add_option("--detector", flags->detectors,

@@ -3,6 +3,7 @@
 #include "harness/base/error.h"
 #include "harness/base/output.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/validators.h"
 #include "harness/compare/evidence.h"
 #include "harness/compare/verdict.h"
 
@@ -44,10 +45,16 @@ int run_compare(const CompareFlags& flags) {
     say("{} values are NaN or infinite in both, which is no agreement; first: {}\n",
         comparison.nonfinite, place_text(*comparison.first_nonfinite));
   }
-  if (!a.finished) say("{} was cut off\n", flags.a);
-  if (!b.finished) say("{} was cut off\n", flags.b);
-  say("{}\n", holds ? "holds" : "FAILS");
-  return holds ? 0 : 1;
+  if (a.is_cut_off()) say("{} was cut off\n", flags.a);
+  if (b.is_cut_off()) say("{} was cut off\n", flags.b);
+  const bool has_all_ranks = a.ranks.size() == b.ranks.size();
+  if (!has_all_ranks) {
+    say("{} has {} ranks and {} has {}: the last of them were not compared\n", flags.a,
+        a.ranks.size(), flags.b, b.ranks.size());
+  }
+  const bool is_whole = has_all_ranks && !a.is_cut_off() && !b.is_cut_off();
+  say("{}\n", !holds ? "FAILS" : is_whole ? "holds" : "holds as far as both go");
+  return holds && is_whole ? 0 : 1;
 }
 
 }  // namespace
@@ -56,8 +63,10 @@ void add_compare_command(CLI::App& app, Action& action) {
   CLI::App* command =
       app.add_subcommand("compare", "compare two recorded arms, finished or cut off");
   const auto flags = std::make_shared<CompareFlags>();
-  command->add_option("a", flags->a, "an arm's folder, such as out/demo/eager")->required();
-  command->add_option("b", flags->b, "another one")->required();
+  command->add_option("a", flags->a, "an arm's folder, such as out/demo/eager")
+      ->required()
+      ->check(not_empty());
+  command->add_option("b", flags->b, "another one")->required()->check(not_empty());
   command->add_option("--relation", flags->relation,
                       "bit_exact, must_diverge, ulp:MAX or allclose:RTOL,ATOL");
   command->add_flag("!--without-tensors", flags->compares_tensors,

@@ -5,6 +5,7 @@
 #include "harness/base/output.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/model_flags.h"
+#include "harness/cli/validators.h"
 #include "harness/workload/grpo.h"
 #include "harness/workload/workload.h"
 
@@ -53,14 +54,14 @@ void add_generate_command(CLI::App& app, Action& action) {
   flags->model.add_to(*command);
   command->add_option("--prompt", flags->prompt, "text to continue")->required();
   command->add_option("--max-new-tokens", flags->sampling.max_new_tokens, "at most")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   command->add_option("--temperature", flags->sampling.temperature, "0: greedy")
       ->check(CLI::NonNegativeNumber);
-  command->add_option("--top-k", flags->sampling.top_k, "0: off")->check(CLI::NonNegativeNumber);
+  command->add_option("--top-k", flags->sampling.top_k, "0: off")->check(whole_number(0));
   command
       ->add_option("--top-p", flags->sampling.top_p, "1: off; counts all ids, also beside --top-k")
       ->check(CLI::Range(1e-6, 1.0));
-  command->add_option("--seed", flags->sampling.seed, "of the sampler");
+  command->add_option("--seed", flags->sampling.seed, "of the sampler")->check(whole_number(0));
   command->callback([flags, &action] { action = [flags] { return run_generate(*flags); }; });
 }
 

@@ -10,6 +10,7 @@
 #include "harness/bits/safetensors.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/model_flags.h"
+#include "harness/cli/validators.h"
 #include "harness/kernels/device.h"
 #include "harness/model/attention.h"
 #include "harness/observe/tensor_observation.h"
@@ -35,7 +36,7 @@ TensorView view_of(std::string name, const at::Tensor& tensor) {
 }
 
 int run_logprobs(const LogprobsFlags& flags) {
-  check_output(flags.out);
+  check_output(flags.out, {flags.ids, flags.model.model});
   const c10::NoGradGuard no_grad;
   CaseArm arm = flags.model.arm();
   arm.workload.kind = WorkloadKind::kPrefill;  // nothing is trained, and no page is held
@@ -83,11 +84,14 @@ void add_logprobs_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("logprobs", "score token ids under a model");
   const auto flags = std::make_shared<LogprobsFlags>();
   flags->model.add_to(*command);
-  command->add_option("--ids", flags->ids, "JSON: a list of lists of token ids")->required();
+  command->add_option("--ids", flags->ids, "JSON: a list of lists of token ids")
+      ->required()
+      ->check(not_empty());
   command
       ->add_option("--out", flags->out,
                    "safetensors: logprobs.i, float32 [length - 1]; logits.i where asked")
-      ->required();
+      ->required()
+      ->check(not_empty());
   command->add_flag("--logits", flags->logits, "also write logits.i, [length, vocabulary]");
   command->callback([flags, &action] { action = [flags] { return run_logprobs(*flags); }; });
 }

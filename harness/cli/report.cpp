@@ -2,6 +2,7 @@
 
 #include "harness/base/output.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/validators.h"
 #include "harness/report/writers.h"
 
 namespace samebits {
@@ -18,7 +19,7 @@ struct ReportFlags {
 void add_report_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("report", "render a recorded run again");
   const auto flags = std::make_shared<ReportFlags>();
-  command->add_option("run", flags->folder, "the run's folder")->required();
+  command->add_option("run", flags->folder, "the run's folder")->required()->check(not_empty());
   command->add_option("--format", flags->format, "console, md, json or junit");
   command->add_flag("--brief", flags->is_brief, "the verdict and what failed, on the console");
   command->callback([flags, &action] {

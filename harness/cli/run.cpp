@@ -7,6 +7,7 @@
 #include "harness/base/file.h"
 #include "harness/base/output.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/validators.h"
 #include "harness/observe/run_files.h"
 #include "harness/report/writers.h"
 #include "harness/run/run_case.h"
@@ -49,7 +50,7 @@ int run(const RunFlags& flags) {
   if (flags.resume) options.existing = Existing::kResume;
   if (flags.force) options.existing = Existing::kReplace;
   options.command = flags.command;
-  if (!flags.junit.empty()) check_output(flags.junit);
+  if (!flags.junit.empty()) check_output(flags.junit, {flags.case_file});
 
   Progress progress(isatty(STDOUT_FILENO) == 1);
   const ReportRecord record = run_case(c, options, progress);
@@ -66,14 +67,16 @@ void add_run_command(CLI::App& app, const std::string& typed, Action& action) {
   CLI::App* command = app.add_subcommand("run", "run a case's arms, compare them, write a report");
   const auto flags = std::make_shared<RunFlags>();
   flags->command = typed;
-  command->add_option("case", flags->case_file, "a file of cases/")->required();
-  command->add_option("--out", flags->out, "the run's folder (default: out/NAME)");
+  command->add_option("case", flags->case_file, "a file of cases/")->required()->check(not_empty());
+  command->add_option("--out", flags->out, "the run's folder (default: out/NAME)")
+      ->check(not_empty());
   CLI::Option* golden =
       command->add_option("--golden", flags->golden, "folder of blessed streams (default: golden)");
-  command->add_option("--junit", flags->junit, "write the verdicts to this file too, as JUnit");
+  command->add_option("--junit", flags->junit, "write the verdicts to this file too, as JUnit")
+      ->check(not_empty());
   command->add_option("--arm", flags->arms, "run this arm only; may be repeated");
   command->add_option("--set", flags->overrides, "key=value, or ARM.key=value; may be repeated");
-  command->add_option("--steps", flags->steps, "instead of the case's")->check(CLI::PositiveNumber);
+  command->add_option("--steps", flags->steps, "instead of the case's")->check(whole_number(1));
   command->add_option("--level", flags->level, "step, or op: every operator's output too")
       ->check(CLI::IsMember({"step", "op"}));
   CLI::Option* resume =

@@ -56,7 +56,11 @@ Agreement judge_pair(const Relation& relation, const Observation& a, const Obser
 }
 
 void count_nonfinite(PairComparison& comparison, const Observation& a, const Observation& b) {
-  if (is_operator_site(a.site) || !has_nonfinite(a) || !has_nonfinite(b)) return;
+  if (is_operator_site(a.site)) return;
+  // Of equal bits both have them, whatever a stream says of one.
+  const bool in_both = a.digest == b.digest ? has_nonfinite(a) || has_nonfinite(b)
+                                            : has_nonfinite(a) && has_nonfinite(b);
+  if (!in_both) return;
   if (++comparison.nonfinite == 1) comparison.first_nonfinite = a;
 }
 

@@ -24,6 +24,21 @@ std::string damage_of_file(const fs::path& file, const std::string& digest) {
   return name + " is not the file that the run wrote";
 }
 
+// Ranks behind one that is missing would not be read.
+void check_ranks(const fs::path& arm_folder, size_t read) {
+  size_t found = 0;
+  for (const fs::directory_entry& entry : fs::directory_iterator(arm_folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("rank-") && name.ends_with(".jsonl")) ++found;
+  }
+  if (found == read) return;
+  throw InputError(
+      arm_folder.string(),
+      std::to_string(found) + " streams of ranks, but no " +
+          run_files::stream(arm_folder, static_cast<int64_t>(read)).filename().string(),
+      "one of each rank from 0 on");
+}
+
 }  // namespace
 
 std::string damage_of_arm(const fs::path& arm_folder) {
@@ -67,9 +82,11 @@ ArmRecording read_arm(const fs::path& arm_folder) {
   for (int64_t rank = 0; fs::exists(run_files::stream(arm_folder, rank)); ++rank) {
     recording.ranks.push_back(read_stream(run_files::stream(arm_folder, rank)));
   }
+  check_ranks(arm_folder, recording.ranks.size());
   recording.steps = read_step_records(arm_folder / run_files::kSteps);
   recording.guards = read_guards(arm_folder / run_files::kGuards);
   recording.finished = fs::exists(arm_folder / run_files::kFinished);
+  recording.is_of_run = fs::exists(fs::absolute(arm_folder / "..") / run_files::kCase);
   recording.damage = damage_of_arm(arm_folder);
   return recording;
 }

@@ -19,9 +19,12 @@ struct ArmRecording {
   std::vector<StepRecord> steps;
   std::vector<GuardRecord> guards;
   bool finished = false;
+  bool is_of_run = false;  // an arm of a run; a stream that another program wrote has no marker
   // Of a finished arm: why its files are not those that its marker vouches for; "" where they are.
   // Such a recording proves nothing.
   std::string damage;
+
+  bool is_cut_off() const { return is_of_run && !finished; }
 };
 
 // Reads ARM's folder, whatever a killed run left in it. InputError where it holds no stream.

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "tests/compare/streams.h"
 
 namespace samebits {
@@ -115,6 +117,17 @@ TEST(CompareStreams, UlpRelationLetsItsBoundPassAndNotMore) {
 
 TEST(CompareStreams, NothingInCommonIsNoAgreement) {
   EXPECT_FALSE(compare_streams({}, {}, kBitExact).agrees());
+}
+
+// A stream may say it of one side alone, where the bits say it of both.
+TEST(CompareStreams, NanThatOnlyOneStreamCountsIsNoAgreement) {
+  std::vector<Observation> a = grpo_stream(1);
+  const std::vector<Observation> b = a;
+  const auto weight = std::find_if(a.begin(), a.end(), [](const auto& each) { return !each.bits; });
+  weight->nonfinite = 3;
+  EXPECT_EQ(compare_streams(a, b, kBitExact).nonfinite, 1);
+  EXPECT_EQ(compare_streams(b, a, kBitExact).nonfinite, 1);
+  EXPECT_EQ(compare_streams(b, b, kBitExact).nonfinite, 0);
 }
 
 TEST(CompareRecordings, RanksOfTheLargerMeshAreLeftOutAndCommonOnesAreNot) {

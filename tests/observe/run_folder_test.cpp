@@ -244,6 +244,13 @@ TEST_F(RunFolderTest, ReplaceTakesARunAwayAndNothingThatIsNone) {
   EXPECT_TRUE(std::filesystem::exists(run() / "case.json"));
 }
 
+TEST_F(RunFolderTest, RankBehindAMissingOneIsNotPassedOver) {
+  const auto arm = run() / "loose";
+  std::filesystem::create_directories(arm);
+  for (const char* name : {"rank-0.jsonl", "rank-2.jsonl"}) write(arm / name, "");
+  EXPECT_THAT(message_of<InputError>([&] { read_arm(arm); }), HasSubstr("no rank-1.jsonl"));
+}
+
 TEST_F(RunFolderTest, FolderWithoutAStreamIsNoArm) {
   std::filesystem::create_directories(run());
   EXPECT_THAT(message_of<InputError>([&] { read_arm(run()); }), HasSubstr("no rank-0.jsonl"));
