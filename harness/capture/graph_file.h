@@ -66,6 +66,6 @@ ir::Graph load_graph(std::string_view text, const GraphReferences& references,
                      const std::string& file);
 
 // As far as this is known without tensors. For a file that is run from only later.
-void check_graph_text(std::string_view text, const std::string& file);
+void check_graph_text(std::string_view text, const GraphModel& model, const std::string& file);
 
 }  // namespace samebits

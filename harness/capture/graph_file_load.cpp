@@ -279,9 +279,10 @@ ir::Graph load_graph(std::string_view text, const GraphReferences& references,
   return Resolver(parsed, references).resolve();
 }
 
-void check_graph_text(std::string_view text, const std::string& file) {
+void check_graph_text(std::string_view text, const GraphModel& model, const std::string& file) {
   const GraphText parsed = parse_graph_text(text, file);
   check_origin(parsed);
+  check_model(parsed, model);
   for (const GraphText::Node& node : parsed.nodes) operator_from(node.where.required("op"));
 }
 

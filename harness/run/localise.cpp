@@ -27,7 +27,7 @@ std::vector<ArmRecording> run_again(const Case& c, const std::vector<std::string
                                     int64_t steps, Json origin, const fs::path& where,
                                     Progress& progress) {
   Case few = select_arms(c, arms);
-  for (CaseArm& arm : few.arms) arm.steps = steps;
+  for (CaseArm& arm : few.arms) arm.steps = std::min(arm.steps, steps);
   origin["level"] = "op";
   RunFolder folder = RunFolder::replace(where, few, origin);
   std::vector<ArmRecording> recordings;

@@ -61,7 +61,8 @@ Watchdog::~Watchdog() {
 
 void Watchdog::watch(double seconds) {
   std::unique_lock lock(mutex_);
-  const auto limit = std::chrono::duration<double>(seconds);
+  constexpr double kYears = 1e9;  // a clock's ticks overflow soon above
+  const auto limit = std::chrono::duration<double>(std::min(seconds, kYears));
   if (ended_.wait_for(lock, limit, [this] { return is_ended_; })) return;
   complain(fmt::format("{}: still running after timeout_s, {:g} s; its stream is kept",
                        activity_.text(), seconds));

@@ -31,9 +31,7 @@ std::vector<std::pair<std::string, at::Tensor>> named_constants(const Decoder& m
 }
 
 // What of a model stands in its graphs, or decides what they compute.
-GraphModel graph_model(const Decoder& model) {
-  const DecoderConfig& config = model.config();
-  const Numerics& numerics = model.numerics();
+GraphModel graph_model(const DecoderConfig& config, const Numerics& numerics) {
   return {{"vocab_size", config.vocab_size},
           {"hidden_size", config.hidden_size},
           {"num_hidden_layers", config.num_hidden_layers},
@@ -65,7 +63,7 @@ std::string save_generator_graph(const ir::Graph& graph, const Decoder& model,
                 " that is no parameter, table or cache of its model");
   };
   names.object = [](const c10::IValue&) { return std::string("mesh"); };
-  names.model = graph_model(model);
+  names.model = graph_model(model.config(), model.numerics());
   names.device = model.device();
   return save_graph(graph, names);
 }
@@ -84,9 +82,14 @@ ir::Graph load_generator_graph(const std::filesystem::path& file, const Decoder&
     const auto& mesh = model.parallel().mesh();
     return name == "mesh" && mesh ? c10::IValue(mesh) : c10::IValue();
   };
-  references.model = graph_model(model);
+  references.model = graph_model(model.config(), model.numerics());
   references.device = model.device();
   return load_graph(read_text_file(file.string()), references, file.string());
+}
+
+void check_generator_graph(const std::filesystem::path& file, const DecoderConfig& config,
+                           const Numerics& numerics) {
+  check_graph_text(read_text_file(file.string()), graph_model(config, numerics), file.string());
 }
 
 }  // namespace samebits

@@ -21,4 +21,8 @@ std::string save_generator_graph(const ir::Graph& graph, const Decoder& model,
 ir::Graph load_generator_graph(const std::filesystem::path& file, const Decoder& model,
                                const KvCache& cache);
 
+// What of that is known before the model is built. Throws InputError.
+void check_generator_graph(const std::filesystem::path& file, const DecoderConfig& config,
+                           const Numerics& numerics);
+
 }  // namespace samebits

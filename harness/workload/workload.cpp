@@ -5,14 +5,13 @@
 #include <algorithm>
 
 #include "harness/base/error.h"
-#include "harness/base/file.h"
 #include "harness/base/text.h"
-#include "harness/capture/graph_file.h"
 #include "harness/kernels/cpu/isa.h"
 #include "harness/kernels/device.h"
 #include "harness/mesh/device_mesh.h"
 #include "harness/model/architecture.h"
 #include "harness/model/checkpoint.h"
+#include "harness/workload/generator_graph.h"
 #include "harness/workload/grpo.h"
 #include "harness/workload/memory_plan.h"
 #include "harness/workload/score.h"
@@ -50,6 +49,19 @@ void check_device(const ArmSettings& arm) {
                    "\"cpu\", or a machine with an H100 or H200");
 }
 
+namespace {
+
+// A bucket takes memory for all of its tokens, so it is refused before it is made for nobody.
+void check_buckets(const ArmSettings& arm, int64_t sequences, int64_t longest) {
+  const std::vector<int64_t>& buckets = arm.generator.buckets;
+  const auto largest = std::max_element(buckets.begin(), buckets.end());
+  if (largest == buckets.end() || (*largest - 1) / longest < sequences) return;
+  throw InputError(fmt::format("arm {}: buckets", arm.name), fmt::format("{} tokens", *largest),
+                   fmt::format("at most those of all sequences, {} of {}", sequences, longest));
+}
+
+}  // namespace
+
 void check_arm(const ArmSettings& arm) {
   selected_isa();  // SAMEBITS_CPU may name what this machine has not
   check_device(arm);
@@ -74,8 +86,8 @@ void check_arm(const ArmSettings& arm) {
                      "a checkpoint with tie_word_embeddings true");
   }
   check_sync(arm.workload.sync, config);
-  if (const std::string graph = arm.generator.graph.string(); !graph.empty()) {
-    check_graph_text(read_text_file(graph), graph);
+  if (!arm.generator.graph.empty()) {
+    check_generator_graph(arm.generator.graph, config, numerics);
   }
   if (!is_generated(arm.workload.kind)) {
     read_training_tokens(arm, config);
@@ -96,6 +108,7 @@ void check_arm(const ArmSettings& arm) {
     longest = std::max(longest, length + arm.workload.max_new_tokens);
   }
   const int64_t sequences = static_cast<int64_t>(prompts.size()) * arm.workload.group;
+  check_buckets(arm, sequences, longest);
   check_memory(arm, plan_memory(arm, config, sequences, longest), free_memory(arm));
 }
 

@@ -319,12 +319,12 @@ TEST_F(BadGraphFile, ThatCallsWhatHasNoShapeRuleIsRefused) {
 }
 
 TEST_F(BadGraphFile, ThatIsReadWithoutItsTensorsIsRefusedAlike) {
-  check_graph_text(text_, "g.json");
+  check_graph_text(text_, {}, "g.json");
   std::string evil = text_;
   evil.replace(evil.find("samebits_test::affine"), 21, "aten::from_file");
-  EXPECT_THAT(error_of([&] { check_graph_text(evil, "g.json"); }),
+  EXPECT_THAT(error_of([&] { check_graph_text(evil, {}, "g.json"); }),
               HasSubstr("nodes.0.op: found operator \"aten::from_file\""));
-  EXPECT_THAT(error_of([&] { check_graph_text("{}", "g.json"); }), HasSubstr("format"));
+  EXPECT_THAT(error_of([&] { check_graph_text("{}", {}, "g.json"); }), HasSubstr("format"));
 }
 
 TEST_F(BadGraphFile, ThatPromisesOtherResultsThanItsOperatorsGiveIsRefused) {

@@ -314,6 +314,79 @@ class GatesTest(unittest.TestCase):
         self.refused("logprobs", "--model", model, "--ids", self.ids(), "--out", self.folder / "o", naming=[])
 
     # ---- Graphs --------------------------------------------------------------------------------------
+    def test_numbers_are_decimal_and_texts_are_there(self):
+        run = ("run", CASE, *SMALL, "--out", self.folder / "out")
+        for steps in ("010", "+1", "0", "99999999999999999999"):
+            self.refused(*run, "--steps", steps, naming=["--steps", steps])
+        generate = ("generate", "--model", MODEL, "--prompt", "a")
+        for seed in ("-1", "9223372036854775808"):
+            self.refused(*generate, "--seed", seed, naming=["--seed", seed])
+        self.refused(*run, "--junit", "", naming=["--junit"])
+        self.refused("report", "", naming=["run"])
+        self.refused("logprobs", "--model", "", "--ids", self.ids(), "--out", self.folder / "o", naming=["--model"])
+        self.refused("logprobs", "--model", MODEL, "--ids", self.ids("[]"), "--out", self.folder / "o",
+                     naming=["ids.json"])
+
+    def test_no_output_replaces_an_input(self):
+        model = self.model_copy()
+        weights = model / "model.safetensors"
+        before = weights.read_bytes()
+        ids = self.ids()
+        for out in (weights, model / "new.safetensors", ids):
+            self.refused("logprobs", "--model", model, "--ids", ids, "--out", out, naming=["reads"])
+        self.assertEqual(weights.read_bytes(), before)
+        self.assertEqual(ids.read_text(), "[[1, 2]]")
+        case = self.folder / "case.json"
+        case.write_text((ROOT / CASE).read_text())
+        self.refused("run", case, *SMALL, "--out", self.folder / "out", "--junit", case, naming=["reads"])
+
+    def test_what_cannot_serve_is_refused_before_the_first_arm(self):
+        out = self.folder / "out"
+        self.refused("run", CASE, *SMALL, "--arm", "eager", "--arm", "piecewise", "--out", out,
+                     "--set", "piecewise.buckets=[1000000]", naming=["buckets", "1000000"])
+        model = self.model_copy()
+        config = json.loads((model / "config.json").read_text())
+        (model / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e-3}))
+        self.refused("run", CASE, *SMALL, "--arm", "eager", "--arm", "captured-tp2", "--out", out,
+                     "--set", f"captured-tp2.model={model}",
+                     "--set", f"captured-tp2.graph={self.run_folder}/captured-tp2/graph-0.json",
+                     naming=["model.rms_norm_eps"])
+        self.assertFalse(out.exists())
+
+    def test_a_case_that_was_edited_is_not_blessed(self):
+        run = self.run_copy()
+        case = json.loads((run / "case.json").read_text())
+        (run / "case.json").write_text(json.dumps({**case, "relations": []}))
+        self.refused("bless", run, "--golden", self.folder / "golden", naming=["case.json is not what was run"])
+        self.assertFalse((self.folder / "golden").exists())
+
+    def test_compare_says_what_it_did_not_look_at(self):
+        run = self.run_copy()
+        whole = samebits("compare", run / "eager", run / "eager")
+        self.assertEqual(whole.returncode, 0, whole.stdout)
+        (run / "eager" / "finished.json").unlink()
+        cut = samebits("compare", run / "eager", self.run_folder / "eager")
+        self.assertEqual(cut.returncode, 1, cut.stdout)
+        self.assertIn("was cut off", cut.stdout)
+        loose = self.folder / "loose"
+        loose.mkdir()
+        shutil.copy(run / "eager" / "rank-0.jsonl", loose)
+        alone = samebits("compare", loose, self.run_folder / "eager")
+        self.assertEqual(alone.returncode, 0, alone.stdout)  # another program's stream has no marker
+        shutil.copy(run / "eager" / "rank-0.jsonl", loose / "rank-1.jsonl")
+        ranks = samebits("compare", loose, self.run_folder / "eager")
+        self.assertEqual(ranks.returncode, 1, ranks.stdout)
+        self.assertIn("not compared", ranks.stdout)
+
+    def test_a_report_does_not_take_a_manifests_word_for_goldens_that_are_gone(self):
+        golden = self.folder / "golden"
+        self.assertEqual(samebits("bless", self.run_folder, "--golden", golden).returncode, 0)
+        run = self.folder / "again"
+        arguments = ("run", CASE, *SMALL, "--arm", "eager", "--golden", golden, "--out", run)
+        self.assertIn("equal their goldens", samebits(*arguments).stdout)
+        shutil.rmtree(golden)
+        self.assertIn("there is none", samebits("report", run).stdout)
+
     def test_a_saved_graph_calls_nothing_but_operators_of_ours(self):
         graph = json.loads((self.run_folder / "captured-tp2/graph-0.json").read_text())
         victim = self.folder / "victim.txt"

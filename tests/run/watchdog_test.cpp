@@ -32,6 +32,13 @@ TEST(Watchdog, WhatEndsInTimeIsLeftAlone) {
   std::this_thread::sleep_for(std::chrono::milliseconds(150));
 }
 
+// Beyond what a clock counts to, a limit would have passed already.
+TEST(Watchdog, ALimitOfCenturiesIsOne) {
+  Activity activity;
+  const Watchdog watchdog(1e10, activity);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+}
+
 TEST(Watchdog, FollowsOperatorsOnlyWhileItLives) {
   Activity activity;
   activity.enter("here");
