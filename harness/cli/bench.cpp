@@ -6,11 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "bench/generator_bench.h"
 #include "harness/base/environment.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/base/output.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/model_flags.h"
 
 namespace samebits {
 namespace {
@@ -57,8 +59,19 @@ class Reporter : public benchmark::BenchmarkReporter {
   benchmark::JSONReporter json_;
 };
 
-int run_bench(const std::vector<std::string>& names, const std::string& out) {
+// What a model that is asked for is measured by.
+std::vector<std::string> names_of_model(const std::vector<std::string>& names,
+                                        const ModelFlags& model) {
+  if (names != std::vector<std::string>{"generator"}) {
+    throw InputError("bench", fmt::format("{} with --model", fmt::join(names, " ")),
+                     "generator, the benchmark that takes a model");
+  }
+  return {"generator/" + add_generator_benchmarks(model.arm())};
+}
+
+int run_bench(std::vector<std::string> names, const ModelFlags& model, const std::string& out) {
   if (!out.empty()) check_output(out);
+  if (!model.model.empty()) names = names_of_model(names, model);
   std::string program = "samebits bench";
   char* argv[] = {program.data()};
   int argc = 1;
@@ -86,10 +99,13 @@ void add_bench_command(CLI::App& app, Action& action) {
       "name", *names,
       "attention, busy, decode, generator, ledger, linear, pool, rollout, sync, trace, train, "
       "with CUDA also cuda, kernels and numerics, or a longer start of a name; all by default");
+  const auto model = std::make_shared<ModelFlags>();
+  model->add_to(*command, /*is_required=*/false);
   const auto out = std::make_shared<std::string>();
   command->add_option("--out", *out, "also write the figures there, as JSON");
-  command->callback(
-      [names, out, &action] { action = [names, out] { return run_bench(*names, *out); }; });
+  command->callback([names, model, out, &action] {
+    action = [names, model, out] { return run_bench(*names, *model, *out); };
+  });
 }
 
 }  // namespace samebits

@@ -5,9 +5,9 @@
 
 namespace samebits {
 
-void ModelFlags::add_to(CLI::App& command) {
+void ModelFlags::add_to(CLI::App& command, bool is_required) {
   command.add_option("--model", model, "Hugging Face folder of a Qwen3")
-      ->required()
+      ->required(is_required)
       ->check(not_empty());
   command.add_option("--tp", tp, "tensor-parallel degree, on a local mesh")->check(whole_number(1));
   command.add_option("--dtype", dtype, "bfloat16 or float32")

@@ -15,7 +15,8 @@ struct ModelFlags {
   std::string dtype = "bfloat16";
   std::string device = "cpu";
 
-  void add_to(CLI::App& command);
+  // `is_required`: whether there must be a --model.
+  void add_to(CLI::App& command, bool is_required = true);
 
   // An arm of these settings. Throws InputError for a device that is not there.
   CaseArm arm() const;

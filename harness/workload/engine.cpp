@@ -136,7 +136,8 @@ StepInputs Engine::batch(const std::vector<Slice>& slices, bool forced) const {
 }
 
 std::vector<Completion> Engine::generate(const std::vector<Request>& requests,
-                                         const Sampling& sampling, Observer* observer) {
+                                         const Sampling& sampling, Observer* observer,
+                                         const TokenListener& on_token) {
   const bool forced = !requests.empty() && !requests.front().forced.empty();
   const Selection selection{forced, sampling.seed, sampling.temperature, sampling.top_k,
                             sampling.top_p};
@@ -181,7 +182,9 @@ std::vector<Completion> Engine::generate(const std::vector<Request>& requests,
       sequence.completion.logprobs.push_back(logprobs[row]);
       sequence.tokens.push_back(token);
       ++row;
-      const bool ended = !forced && std::find(eos.begin(), eos.end(), token) != eos.end();
+      if (on_token) on_token(static_cast<size_t>(&sequence - sequences.data()));
+      const bool ended = !forced && !sampling.ignores_ends &&
+                         std::find(eos.begin(), eos.end(), token) != eos.end();
       if (ended) sequence.max_length = sequence.length();
     }
     std::erase_if(running, [&](Sequence* sequence) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -30,10 +31,14 @@ struct Completion {
 struct Sampling {
   int64_t seed = 0;
   int64_t max_new_tokens = 0;
-  double temperature = 1.0;  // 0: greedy
-  int64_t top_k = 0;         // 0: off
-  double top_p = 1.0;        // 1: off
+  double temperature = 1.0;   // 0: greedy
+  int64_t top_k = 0;          // 0: off
+  double top_p = 1.0;         // 1: off
+  bool ignores_ends = false;  // goes on past an end of sequence, for who measures
 };
+
+// Told of every token as it comes: which of the requests it belongs to.
+using TokenListener = std::function<void(size_t request)>;
 
 struct EngineSettings {
   int64_t max_batch_tokens = 256;  // tokens of one step, prefill chunks and decodes together
@@ -54,7 +59,8 @@ class Engine {
   // an empty prompt, a token outside the vocabulary and a sequence longer than the model's
   // positions.
   std::vector<Completion> generate(const std::vector<Request>& requests, const Sampling& sampling,
-                                   Observer* observer = nullptr);
+                                   Observer* observer = nullptr,
+                                   const TokenListener& on_token = nullptr);
 
   // Pages that a sequence of `tokens` tokens occupies.
   static int64_t blocks_for(int64_t tokens, int64_t block_size);

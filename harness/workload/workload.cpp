@@ -62,13 +62,7 @@ void check_buckets(const ArmSettings& arm, int64_t sequences, int64_t longest) {
 
 }  // namespace
 
-void check_arm(const ArmSettings& arm) {
-  selected_isa();  // SAMEBITS_CPU may name what this machine has not
-  check_device(arm);
-  const DecoderConfig config = decoder_config_from_folder(arm.model);
-  for (const SideSettings* side : {&arm.generator, &arm.trainer}) {
-    check_tensor_parallel(config, arm.mesh.tp, arm.numerics_of(*side).tp_invariant);
-  }
+void check_mode(const ArmSettings& arm) {
   const Numerics numerics = numerics_from_settings(arm.numerics_of(arm.generator));
   if (arm.generator.is_replayed() && !(numerics.contract && numerics.flash)) {
     throw InputError(fmt::format("arm {}: generator", arm.name),
@@ -80,6 +74,16 @@ void check_arm(const ArmSettings& arm) {
     throw InputError(fmt::format("arm {}: generator", arm.name),
                      fmt::format("persistent with mesh.tp {}", arm.mesh.tp), "mesh.tp 1");
   }
+}
+
+void check_arm(const ArmSettings& arm) {
+  selected_isa();  // SAMEBITS_CPU may name what this machine has not
+  check_device(arm);
+  const DecoderConfig config = decoder_config_from_folder(arm.model);
+  for (const SideSettings* side : {&arm.generator, &arm.trainer}) {
+    check_tensor_parallel(config, arm.mesh.tp, arm.numerics_of(*side).tp_invariant);
+  }
+  check_mode(arm);
   if (arm.workload.untied_head != UntiedHead::kNone && !config.tie_word_embeddings) {
     throw InputError(fmt::format("arm {}: workload.untied_head", arm.name),
                      quoted(to_string(arm.workload.untied_head)) + " of a model that ties nothing",
@@ -87,7 +91,8 @@ void check_arm(const ArmSettings& arm) {
   }
   check_sync(arm.workload.sync, config);
   if (!arm.generator.graph.empty()) {
-    check_generator_graph(arm.generator.graph, config, numerics);
+    check_generator_graph(arm.generator.graph, config,
+                          numerics_from_settings(arm.numerics_of(arm.generator)));
   }
   if (!is_generated(arm.workload.kind)) {
     read_training_tokens(arm, config);

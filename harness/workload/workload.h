@@ -33,6 +33,9 @@ void check_arm(const ArmSettings& arm);
 // Its device alone.
 void check_device(const ArmSettings& arm);
 
+// Whether its mesh and numerics can serve its generator's mode.
+void check_mode(const ArmSettings& arm);
+
 // Builds the workload of an arm. Throws InputError for what its model or prompts cannot do.
 std::unique_ptr<Workload> make_workload(const ArmSettings& arm);
 

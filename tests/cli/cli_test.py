@@ -70,6 +70,9 @@ class CliTest(unittest.TestCase):
         self.refused(*run, "--set", "model=" + str(self.folder), naming=["json"])
         self.refused("report", self.folder, naming=[str(self.folder)])
         self.refused("bench", "nosuch", naming=["nosuch"])
+        self.refused("bench", "linear", "--model", "cases/models/tiny", naming=["linear with --model", "generator"])
+        self.refused("bench", "generator", "--model", "nosuch", naming=["nosuch"])
+        self.refused("bench", "generator", "--model", "cases/models/tiny", "--tp", "3", naming=["num_attention_heads", "3"])
         self.assertEqual(samebits("frobnicate").returncode, 2)
         self.assertFalse(out.exists(), "bad input must not leave a run behind")
 

@@ -260,6 +260,24 @@ TEST_F(EngineTest, FullGraphsForDecodesAndPiecesForTheRest) {
   EXPECT_EQ(in_pieces, witness_of(full).runs);
 }
 
+TEST_F(EngineTest, WhoMeasuresGoesOnPastAnEnd) {
+  DecoderConfig config = small_config();
+  config.eos_token_ids = {expected_[0].tokens[0]};
+  const auto model = random_model(config, Numerics(), 1, 3);
+  Engine engine(*model, settings_for(256, 16, 64));
+  Sampling sampling = sampling_with(1.0);
+  EXPECT_EQ(engine.generate({requests_[0]}, sampling)[0].tokens.size(), 1U);
+  sampling.ignores_ends = true;
+  expect_same(engine.generate({requests_[0]}, sampling), {expected_[0]});
+}
+
+TEST_F(EngineTest, AListenerHearsEveryTokenOfItsRequest) {
+  Engine engine(*model_, settings_for(16, 4, 256, Execution::kEager));
+  std::vector<size_t> heard(requests_.size());
+  engine.generate(requests_, sampling_with(1.0), nullptr, [&](size_t i) { ++heard[i]; });
+  for (size_t i = 0; i < heard.size(); ++i) EXPECT_EQ(heard[i], expected_[i].tokens.size());
+}
+
 TEST_F(EngineTest, ASavedGraphIsReplayed) {
   Engine captured(*model_, settings_for(16, 4, 256, Execution::kCaptured));
   captured.generate(requests_, sampling_with(1.0));
