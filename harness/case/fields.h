@@ -97,8 +97,8 @@ void visit_fields(V& v, MeshSettings& s) {
   v({"tp"}, s.tp, Integer{1, 1024});
   v({"gathered_size",
      "What redistribute takes an all-gather of shards to hold: always narrowed to the whole's "
-     "size, "
-     "or, as torch.distributed.tensor did up to 2.11, only where the size does not divide.",
+     "size; or, as torch.distributed.tensor did up to 2.11, only where the size does not divide; "
+     "or the latter, and narrowed by whoever takes it.",
      kLater},
     s.gathered_size, Choice<GatheredSize>{names_of(s.gathered_size)});
 }

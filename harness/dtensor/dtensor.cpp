@@ -112,7 +112,7 @@ at::Tensor redistribute(const at::Tensor& dtensor, Placement placement) {
                              .typed<at::Tensor(const at::Tensor&, std::string_view, bool)>();
   const DTensorSpec& from = spec_of(dtensor);
   bool unpad = true;
-  if (from.mesh->gathered_size() == GatheredSize::kConditional && from.placement.is_shard() &&
+  if (from.mesh->gathered_size() != GatheredSize::kNarrow && from.placement.is_shard() &&
       placement.is_replicate()) {
     const c10::SymInt size = dtensor.sym_size(from.placement.dim());
     unpad = (size % from.mesh->size()).sym_ne(0).guard_bool(__FILE__, __LINE__);

@@ -49,7 +49,7 @@ at::Tensor from_local(at::TensorList locals, const c10::intrusive_ptr<DeviceMesh
 // Partial itself).
 //
 // From Shard to Replicate the ranks' shards, padded to one size, are gathered, and the padding is
-// cut off again. The mesh says when: GatheredSize::kNarrow always, or kConditional only where the
+// cut off again. The mesh says when: GatheredSize::kNarrow always, the others only where the
 // size does not divide by the ranks, as upstream did up to torch 2.11 (_unpad in
 // torch/distributed/tensor/placement_types.py; pytorch#175690). On concrete sizes both are the
 // same. A trace asks the condition once, of the sizes it sees: what it finds stays in the graph,

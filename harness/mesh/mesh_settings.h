@@ -7,12 +7,14 @@
 
 namespace samebits {
 
-// What an all-gather of a shard is taken to hold (dtensor/dtensor.h, redistribute).
-enum class GatheredSize { kNarrow, kConditional };
+// What an all-gather of a shard is taken to hold (dtensor/dtensor.h, redistribute). kConsumer is
+// kConditional, and whoever takes a gathered activation narrows it (model/tensor_parallel.h).
+enum class GatheredSize { kNarrow, kConditional, kConsumer };
 
 inline const Names<GatheredSize>& names_of(GatheredSize) {
   static const Names<GatheredSize> names = {{"narrow", GatheredSize::kNarrow},
-                                            {"conditional", GatheredSize::kConditional}};
+                                            {"conditional", GatheredSize::kConditional},
+                                            {"consumer", GatheredSize::kConsumer}};
   return names;
 }
 

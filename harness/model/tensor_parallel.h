@@ -25,7 +25,9 @@ class TensorParallel {
   at::Tensor distribute_shard(const at::Tensor& weight, int64_t dim) const;
   at::Tensor distribute_replicate(const at::Tensor& weight) const;
 
-  // An activation, redistributed.
+  // An activation, redistributed. With GatheredSize::kConsumer a gathered one is narrowed to the
+  // size that it had before, whatever the gather gave: torchtitan's workaround for pytorch#175690,
+  // which it has in its attention.
   at::Tensor to_shard(const at::Tensor& x, int64_t dim) const;
   at::Tensor to_replicate(const at::Tensor& x) const;
 

@@ -130,6 +130,9 @@ class CliTest(unittest.TestCase):
         self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
         self.assertRegex(result.stdout, r"false_guard finds 5:\n    tokens=1: tokens % 2 == 0")
         self.assertIn("boundary_change finds nothing", result.stdout)
+        result = samebits(*arguments, "--set", "mesh.gathered_size=consumer")  # right, and the guard is false all the same
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        self.assertRegex(result.stdout, r"false_guard finds 5:\n    tokens=1: tokens % 2 == 0")
         self.refused("check", CASE, "--detector", "D99", naming=["D99", "false_guard"])
 
     def test_check_finds_rows_that_depend_on_others(self):

@@ -390,6 +390,7 @@ void ModesTest::run_conditional_gathers(Draw& draw, const RandomModel& random) {
   const auto expected =
       Engine(*one, settings(Execution::kEager, GuardPolicy::kKeep)).generate(requests, sampling);
   const auto two = random.build(2, GatheredSize::kConditional);
+  const auto narrowing = random.build(2, GatheredSize::kConsumer);
   for (const Execution execution :
        {Execution::kCaptured, Execution::kPiecewise, Execution::kFullGraph}) {
     Engine kept(*two, settings(execution, GuardPolicy::kKeep));
@@ -403,6 +404,10 @@ void ModesTest::run_conditional_gathers(Draw& draw, const RandomModel& random) {
     const bool is_told = std::any_of(guards.begin(), guards.end(), [](const GuardRecord& guard) {
       return !guard.false_at.empty();
     });
+    // Narrowed where it is taken, the same gather with the same guards is right all the same.
+    Engine consumer(*narrowing, settings(execution, GuardPolicy::kDrop));
+    expect_same("conditional gathers, guards dropped, narrowed by the consumer",
+                same(consumer.generate(requests, sampling), expected));
     if (is_told) continue;
     expect_same("conditional gathers, guards dropped, none false",
                 error.empty() && same(found, expected));
