@@ -1,5 +1,7 @@
 #include "harness/capture/captured_program.h"
 
+#include <algorithm>
+
 namespace samebits {
 
 // One traced graph with its executor.
@@ -19,6 +21,7 @@ CapturedProgram::CapturedProgram(Program program, std::vector<DynamicDim> dynami
 CapturedProgram::Entry& CapturedProgram::add_trace(const std::vector<at::Tensor>& inputs) {
   ShapeEnv env;
   ir::Graph traced = trace(program_, inputs, dynamic_dims_, env, level_);
+  for (DynamicDim& dim : dynamic_dims_) dim.traced_at.reset();
   ++witness_.traces;
   return add_entry(transform_ ? transform_(std::move(traced)) : std::move(traced));
 }
@@ -50,9 +53,16 @@ CapturedProgram::Entry& CapturedProgram::entry_for(const std::vector<at::Tensor>
   }
   // Dropped guards: one graph is all there is, so what it cannot take at all is the caller's fault.
   if (policy_ == GuardPolicy::kDrop && !entries_.empty()) entries_[0]->executor.bind(inputs);
+  const bool is_at_own_sizes = std::none_of(dynamic_dims_.begin(), dynamic_dims_.end(),
+                                            [](const DynamicDim& dim) { return dim.traced_at; });
   Entry& entry = add_trace(inputs);
   symbols = entry.executor.bind(inputs);
-  return entry;
+  if (is_at_own_sizes || entry.ledger.check(symbols, policy_) || policy_ == GuardPolicy::kDrop) {
+    return entry;
+  }
+  Entry& own = add_trace(inputs);
+  symbols = own.executor.bind(inputs);
+  return own;
 }
 
 CapturedProgram::Served CapturedProgram::serve(const std::vector<at::Tensor>& inputs) {

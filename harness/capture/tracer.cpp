@@ -193,8 +193,8 @@ ir::Graph trace(const Program& program, const std::vector<at::Tensor>& example_i
       throw InputError(dim_text(dim), std::to_string(shape.size()) + " dimensions",
                        "that dimension");
     }
-    const sym::Expr symbol =
-        env.create_symbol(dim.symbol, example_inputs[dim.input].size(dim.dim), dim.at_least);
+    const sym::Expr symbol = env.create_symbol(
+        dim.symbol, dim.traced_at.value_or(example_inputs[dim.input].size(dim.dim)), dim.at_least);
     shape[dim.dim] = symbol;
     const int id = symbol.as_atom()->id;
     if (id == static_cast<int>(bindings.size())) bindings.push_back({id, dim.input, dim.dim});

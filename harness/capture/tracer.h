@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,12 +18,14 @@ namespace samebits {
 using Program = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
 
 // Dimension `dim` of input `input` is the symbol `symbol`, whose value is never assumed to be below
-// `at_least`. The same symbol named twice is one size. Every other size is static.
+// `at_least`. The same symbol named twice is one size. Every other size is static. `traced_at`:
+// what the trace takes the size for, instead of the example's.
 struct DynamicDim {
   int input;
   int dim;
   std::string symbol;
   int64_t at_least = 0;
+  std::optional<int64_t> traced_at = {};
 };
 
 // Records the calls that `program` makes on inputs shaped like `example_inputs`. The program runs
@@ -35,7 +38,8 @@ struct DynamicDim {
 //
 // Errors: an operator without a shape rule (named), operators whose result sizes or Python-side
 // values depend on data (item(), nonzero()), access to a fake tensor's data, a dynamic dimension
-// that an input does not have, one symbol for two different example sizes (InputError).
+// that an input does not have, one symbol for two different example sizes, a size to trace at that
+// is below the symbol's least (InputError).
 ir::Graph trace(const Program& program, const std::vector<at::Tensor>& example_inputs,
                 const std::vector<DynamicDim>& dynamic_dims, ShapeEnv& env,
                 ModeLevel level = ModeLevel::kAboveAutograd);

@@ -96,6 +96,23 @@ void read_value(const JsonReader& json, std::vector<T>& values, const List<Rule>
   }
 }
 
+void read_value(const JsonReader& json, std::optional<std::vector<std::string>>& names,
+                const Symbols& rule) {
+  Names<std::string> known;
+  for (const std::string& name : rule.names) known.emplace_back(name, name);
+  std::vector<std::string> read;
+  for (const JsonReader& element : json.array()) read.push_back(element.one_of(known));
+  names = read;
+}
+
+void read_value(const JsonReader& json, std::map<std::string, int64_t>& sizes, const Sizes& rule) {
+  json.object(rule.names);
+  sizes.clear();
+  for (const std::string& name : json.keys()) {
+    read_value(json.required(name), sizes[name], kCount);
+  }
+}
+
 void read_value(const JsonReader& json, SyncSettings& sync, const Sync&) {
   sync = {};
   if (!json.value().is_object()) {
@@ -171,7 +188,7 @@ void check_optimizer(const JsonReader& json, const CaseArm& arm) {
 // Every execution but eager has a graph.
 void check_graph_keys(const JsonReader& json, const CaseArm& arm) {
   const auto refuse = [&](const JsonReader& in, const std::string& side, const std::string& modes) {
-    for (const char* name : {"passes", "graph"}) {
+    for (const char* name : {"passes", "graph", "dynamic", "traced_at"}) {
       if (auto key = in.optional(name)) {
         key->fail(key->shown() + " with a " + side + " that is eager", side + " " + modes);
       }
@@ -182,7 +199,8 @@ void check_graph_keys(const JsonReader& json, const CaseArm& arm) {
     if (object && object->value().is_object()) refuse(*object, side, modes);
   };
   const std::string modes =
-      "\"captured\", \"piecewise\", \"full_graph\", \"full_and_piecewise\" or \"persistent\"";
+      "\"captured\", \"piecewise\", \"full_graph\", \"full_graph_always\", "
+      "\"full_and_piecewise\" or \"persistent\"";
   if (!arm.generator.is_traced()) {
     refuse(json, "generator", modes);
     refuse_in("generator", modes);

@@ -97,6 +97,17 @@ class SchemaWriter {
     definitions_[key] = object_of(value);
     return {{"allOf", {{{"$ref", "#/definitions/" + key}}}}};
   }
+  template <class T>
+  Json schema_of(const std::string&, T&, const Symbols& rule) {
+    return {{"type", "array"}, {"items", {{"enum", rule.names}}}};
+  }
+  template <class T>
+  Json schema_of(const std::string&, T&, const Sizes& rule) {
+    int64_t size = 0;
+    Json properties = Json::object();
+    for (const std::string& name : rule.names) properties[name] = schema_of("", size, kCount);
+    return {{"type", "object"}, {"additionalProperties", false}, {"properties", properties}};
+  }
   Json schema_of(const std::string&, SyncSettings& sync, const Sync&) {
     const auto object_with = [](const char* key, const Json& schema) {
       return Json{{"type", "object"},

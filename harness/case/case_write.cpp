@@ -60,6 +60,8 @@ Json json_from_value(SideSettings& side, const Side& rule) {
   if (!rule.is_generator && !side.passes.empty()) {
     json["passes"] = json_from_value(side.passes, passes_rule());
   }
+  if (side.dynamic) json["dynamic"] = *side.dynamic;
+  if (!side.traced_at.empty()) json["traced_at"] = side.traced_at;
   if (side.numerics) json["numerics"] = json_from_fields(*side.numerics);
   return json.size() == 1 ? Json(mode) : json;
 }

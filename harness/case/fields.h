@@ -47,6 +47,12 @@ struct List {
 struct Pair {  // an array of two
   Number element;
 };
+struct Symbols {  // std::optional<std::vector<std::string>>: names of sizes
+  std::vector<std::string> names;
+};
+struct Sizes {  // std::map<std::string, int64_t>: sizes by name
+  std::vector<std::string> names;
+};
 struct Object {};    // whose own keys are visited
 struct Sync {};      // SyncSettings: a word, or an object of one key
 struct OnPolicy {};  // std::optional<Relation>, of an arm's own two sides
@@ -220,6 +226,18 @@ void visit_side(V& v, SideSettings& s, const Side& rule) {
     v({"graph"}, s.graph, Path{});
     v({"buckets"}, s.buckets, buckets_rule());
   }
+  const std::vector<std::string> symbols =
+      rule.is_generator
+          ? std::vector<std::string>{"tokens", "sequences", "blocks", "boundaries", "rows"}
+          : std::vector<std::string>{"tokens", "generated"};
+  v({"dynamic",
+     "The sizes that are symbols of its graph, all by default. At another value of any other one, "
+     "it is traced anew."},
+    s.dynamic, Symbols{symbols});
+  v({"traced_at",
+     "Sizes that the first trace is made at, by symbol: they decide its branches. By default those "
+     "of the first call."},
+    s.traced_at, Sizes{symbols});
   v({"numerics", "Laid over the arm's, for this side alone."}, s.numerics, Over{rule.numerics});
 }
 
@@ -228,7 +246,7 @@ inline Side generator_rule(const ArmSettings& arm) {
 }
 inline Side trainer_rule(const ArmSettings& arm) {
   return {{{{"eager", Execution::kEager}, {"captured", Execution::kCaptured}},
-           {"piecewise", "full_graph", "full_and_piecewise", "persistent"}},
+           {"piecewise", "full_graph", "full_graph_always", "full_and_piecewise", "persistent"}},
           /*is_generator=*/false,
           arm.generator.guards,
           arm.numerics};
@@ -249,12 +267,12 @@ void visit_fields(V& v, CaseArm& s) {
   v({"workload"}, s.workload, Object{});
   v({"generator",
      "The mode, or an object of the mode and what is this side's alone: passes, guards, graph, "
-     "buckets, numerics.",
+     "buckets, dynamic, traced_at, numerics.",
      kArmOnly},
     s.generator, generator_rule(s));
   v({"trainer",
      "The mode of the trainer and the optimizer, or an object of the mode and what is this side's "
-     "alone: passes, guards, numerics.",
+     "alone: passes, guards, dynamic, traced_at, numerics.",
      kArmOnly},
     s.trainer, trainer_rule(s));
   v({"guards", "", kArmOnly}, s.generator.guards, Choice<GuardPolicy>{names_of(GuardPolicy())});

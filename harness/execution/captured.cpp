@@ -1,15 +1,33 @@
 #include "harness/execution/captured.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "harness/execution/run_passes.h"
 
 namespace samebits {
+namespace {
+
+// Those that the mode leaves dynamic, with the sizes that it traces at.
+std::vector<DynamicDim> dims_of(const Mode& mode, std::vector<DynamicDim> dims) {
+  if (mode.dynamic) {
+    std::erase_if(dims, [&](const DynamicDim& dim) {
+      return std::count(mode.dynamic->begin(), mode.dynamic->end(), dim.symbol) == 0;
+    });
+  }
+  for (DynamicDim& dim : dims) {
+    const auto asked = mode.traced_at.find(dim.symbol);
+    if (asked != mode.traced_at.end()) dim.traced_at = asked->second;
+  }
+  return dims;
+}
+
+}  // namespace
 
 GraphProgram::GraphProgram(const Mode& mode, ProgramSpec spec)
     : ExecutedProgram(mode, spec),
       parameters_(spec.model),
-      captured_(program(), std::move(spec.dynamic_dims), mode.guards, spec.level) {
+      captured_(program(), dims_of(mode, std::move(spec.dynamic_dims)), mode.guards, spec.level) {
   captured_.set_transform(
       [passes = mode.passes](ir::Graph graph) { return run_passes(std::move(graph), passes); });
   if (spec.graph) captured_.add_graph(run_passes(*std::move(spec.graph), mode.passes));

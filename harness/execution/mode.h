@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,14 +12,25 @@
 
 namespace samebits {
 
-// kFullAndPiecewise is vLLM's default: full graphs for decode steps, pieces for the rest.
-enum class Execution { kEager, kCaptured, kPiecewise, kFullGraph, kFullAndPiecewise, kPersistent };
+// The modes of vLLM's CUDA graphs: kPiecewise is its PIECEWISE, kFullGraph its FULL_DECODE_ONLY,
+// kFullGraphAlways its FULL, kFullAndPiecewise its default: full graphs for decode steps, pieces
+// for the rest.
+enum class Execution {
+  kEager,
+  kCaptured,
+  kPiecewise,
+  kFullGraph,
+  kFullGraphAlways,
+  kFullAndPiecewise,
+  kPersistent
+};
 
 inline const Names<Execution>& names_of(Execution) {
   static const Names<Execution> names = {{"eager", Execution::kEager},
                                          {"captured", Execution::kCaptured},
                                          {"piecewise", Execution::kPiecewise},
                                          {"full_graph", Execution::kFullGraph},
+                                         {"full_graph_always", Execution::kFullGraphAlways},
                                          {"full_and_piecewise", Execution::kFullAndPiecewise},
                                          {"persistent", Execution::kPersistent}};
   return names;
@@ -45,13 +58,18 @@ struct Mode {
   // Of a replayed one: token counts that graphs are captured for; none: Buckets::up_to(tokens of a
   // step). A call of more tokens runs node by node.
   std::vector<int64_t> buckets = {};
+  // Which sizes are symbols of its graph, by name; absent: all that can be. Any other is a constant,
+  // and a call of another size needs another trace.
+  std::optional<std::vector<std::string>> dynamic = {};
+  // Sizes, by symbol, that the first trace takes for its call's: they decide its branches.
+  std::map<std::string, int64_t> traced_at = {};
 
   // Whether a graph is captured of it.
   bool is_traced() const { return execution != Execution::kEager; }
   // Whether calls are replays: some of the whole graph, some of its pieces.
   bool replays_whole() const {
-    return execution == Execution::kFullGraph || execution == Execution::kFullAndPiecewise ||
-           execution == Execution::kPersistent;
+    return execution == Execution::kFullGraph || execution == Execution::kFullGraphAlways ||
+           execution == Execution::kFullAndPiecewise || execution == Execution::kPersistent;
   }
   bool replays_pieces() const {
     return execution == Execution::kPiecewise || execution == Execution::kFullAndPiecewise;

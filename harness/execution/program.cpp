@@ -63,6 +63,7 @@ std::unique_ptr<ExecutedProgram> make_executed(const Mode& mode, ProgramSpec spe
       return std::make_unique<GraphProgram>(mode, std::move(spec));
     case Execution::kPiecewise:
     case Execution::kFullGraph:
+    case Execution::kFullGraphAlways:
     case Execution::kFullAndPiecewise:
       return std::make_unique<ReplayedProgram>(mode, spec);
     case Execution::kPersistent:

@@ -120,13 +120,16 @@ std::vector<ReplayForm> StepRunner::replay_forms(const Selection& selection) con
       (model_.config().max_position_embeddings + cache_.block_size() - 1) / cache_.block_size();
   const auto form = [&](bool is_full) {
     ReplayForm form;
-    form.name = is_full ? "decode graph" : "step in pieces";
+    form.name = !is_full                                         ? "step in pieces"
+                : mode_.execution == Execution::kFullGraphAlways ? "step graph"
+                                                                 : "decode graph";
     if (!is_full) form.splitting = attention_operators();
     form.inputs = graph_inputs(is_full, std::min(pages, cache_.blocks()), selection.forced);
-    form.extent = [is_full](const std::vector<at::Tensor>& list) {
+    const bool takes_all = !is_full || mode_.execution == Execution::kFullGraphAlways;
+    form.extent = [takes_all](const std::vector<at::Tensor>& list) {
       const StepInputs in = inputs_from_list(list);
       std::optional<ReplayForm::Extent> extent;
-      if (!is_full || is_decode(in)) extent = {in.slots.size(0), in.rows.size(0)};
+      if (takes_all || is_decode(in)) extent = {in.slots.size(0), in.rows.size(0)};
       return extent;
     };
     form.max_tokens = max_tokens_;

@@ -46,8 +46,8 @@ struct Selection {
 
 // Runs engine steps, in an arm's mode. Token count, sequence count, block-table width and wanted
 // rows are symbolic, so one graph serves every step. Where a mode replays whole graphs, a step of
-// one token a sequence is such a replay; where it replays pieces, any other step is one, too. The
-// rest runs from the graph node by node.
+// one token a sequence is such a replay, or every step; where it replays pieces, any other step is
+// one, too. The rest runs from the graph node by node.
 class StepRunner : public ProgramRecord {
  public:
   // Borrows both; they must outlive the runner. `max_tokens`: of one step.

@@ -72,6 +72,29 @@ INSTANTIATE_TEST_SUITE_P(Ranks, GatheredSizeTest,
                          ::testing::Combine(::testing::Values(2, 3, 4),
                                             ::testing::Values(2, 3, 4, 5, 6, 7, 8, 9)));
 
+// Whichever call comes first: as where a dummy batch is traced before any request.
+TEST(GatheredSize, TheSizeThatIsTracedAtDecides) {
+  const auto mesh = make_local_mesh(2, GatheredSize::kConditional);
+  const auto run = [&](CapturedProgram& program, int64_t size) {
+    const at::Tensor in = distribute_tensor(rows(size, 4), mesh, Placement::shard(0));
+    return same_bits(program({in})[0], rows(size, 4));
+  };
+  const auto traced_at = [](int64_t size, GuardPolicy policy) {
+    return CapturedProgram(gathered, {{0, 0, "s0", /*at_least=*/0, /*traced_at=*/size}}, policy);
+  };
+  CapturedProgram even = traced_at(6, GuardPolicy::kDrop);
+  EXPECT_FALSE(run(even, 5));
+  EXPECT_EQ(even.graphs()[0]->symbols[0].hint, 6);
+  CapturedProgram odd = traced_at(7, GuardPolicy::kDrop);
+  EXPECT_TRUE(run(odd, 5));
+  EXPECT_TRUE(run(odd, 6));
+  // Kept, the guard is false at the very call that was to be traced.
+  CapturedProgram kept = traced_at(6, GuardPolicy::kKeep);
+  EXPECT_TRUE(run(kept, 5));
+  EXPECT_TRUE(run(kept, 6));
+  EXPECT_EQ(kept.witness().traces, 2);
+}
+
 TEST(GatheredSize, TheOracleNamesTheNodeAndBothSizes) {
   const auto mesh = make_local_mesh(2, GatheredSize::kConditional);
   const auto sharded = [&](int64_t size) {

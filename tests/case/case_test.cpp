@@ -33,7 +33,9 @@ const std::vector<std::pair<std::string, std::string>> kYoungerKeys = {
     {"untied_head", R"(workload.untied_head="trainer")"},
     {"kl_reference", R"(workload.loss.kl_reference="initial")"},
     {"normalize", R"(workload.advantage.normalize="batch")"},
-    {"state", R"(workload.optimizer={"master":"none","state":"bfloat16"})"}};
+    {"state", R"(workload.optimizer={"master":"none","state":"bfloat16"})"},
+    {"dynamic", R"(other.generator={"mode":"captured","dynamic":["tokens"]})"},
+    {"traced_at", R"(other.trainer={"mode":"captured","traced_at":{"tokens":9}})"}};
 
 Case read(const std::vector<std::string>& overrides = {}) {
   return parse_case(kCase, "cases/c.json", overrides);
@@ -123,14 +125,40 @@ TEST(ParseCase, BucketsAreAscending) {
 }
 
 TEST(ParseCase, PassesAndSavedGraphsWantAGraph) {
+  for (const char* side : {"generator", "trainer"}) {
+    for (const char* own : {R"("dynamic": ["tokens"])", R"("traced_at": {"tokens": 8})"}) {
+      const std::string object =
+          std::string("other.") + side + R"(={"mode": "eager", )" + own + "}";
+      EXPECT_THAT(error_of({object}), HasSubstr(std::string("with a ") + side + " that is eager"));
+    }
+  }
   for (const char* setting : {"other.passes=[\"fuse\"]", "other.graph=g.json"}) {
     EXPECT_THAT(error_of({setting, "other.generator=eager"}),
                 HasSubstr("with a generator that is eager, expected generator \"captured\""));
-    for (const char* mode :
-         {"captured", "piecewise", "full_graph", "full_and_piecewise", "persistent"}) {
+    for (const char* mode : {"captured", "piecewise", "full_graph", "full_graph_always",
+                             "full_and_piecewise", "persistent"}) {
       EXPECT_NO_THROW(read({setting, std::string("other.generator=") + mode})) << mode;
     }
   }
+}
+
+TEST(ParseCase, ASideSaysWhichSizesAreDynamicAndWhereItIsTraced) {
+  const CaseArm arm = read({R"(other.generator={"mode": "captured", "dynamic": ["tokens", "rows"],
+                                                "traced_at": {"tokens": 62, "rows": 3}})",
+                            R"(other.trainer={"mode": "captured", "dynamic": [],
+                                              "traced_at": {"generated": 5}})"})
+                          .arm("other");
+  EXPECT_THAT(*arm.generator.dynamic, ElementsAre("tokens", "rows"));
+  EXPECT_EQ(arm.generator.traced_at.at("tokens"), 62);
+  EXPECT_TRUE(arm.trainer.dynamic->empty());
+  EXPECT_EQ(arm.trainer.traced_at.at("generated"), 5);
+  EXPECT_FALSE(read().arms[0].generator.dynamic.has_value());
+  EXPECT_THAT(error_of({R"(other.trainer={"mode": "captured", "dynamic": ["blocks"]})"}),
+              HasSubstr("other.trainer.dynamic.0: found \"blocks\", expected one of \"tokens\""));
+  EXPECT_THAT(error_of({R"(other.generator={"mode": "captured", "traced_at": {"token": 3}})"}),
+              HasSubstr("did you mean \"tokens\"?"));
+  EXPECT_THAT(error_of({R"(other.generator={"mode": "captured", "traced_at": {"tokens": 0}})"}),
+              HasSubstr("found 0"));
 }
 
 TEST(ParseCase, ASideHasAModeOrAnObjectOfItsOwn) {

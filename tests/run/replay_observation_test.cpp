@@ -96,7 +96,7 @@ TEST(ReplayObservationTest, EveryModeAndTpDegreeShowsEagersOperators) {
   for (const int64_t tp : {1, 2}) {
     for (const Execution execution :
          {Execution::kEager, Execution::kCaptured, Execution::kPiecewise, Execution::kFullGraph,
-          Execution::kFullAndPiecewise}) {
+          Execution::kFullGraphAlways, Execution::kFullAndPiecewise}) {
       for (const std::vector<GraphPass>& passes :
            {std::vector<GraphPass>{}, {GraphPass::kDeadCode, GraphPass::kFuse}}) {
         const Seen run = observe(tp, mode(execution, passes), 9);

@@ -12,6 +12,7 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/workload/trainer.h"
+#include "tests/support/message_of.h"
 #include "tests/support/random_model.h"
 
 namespace samebits {
@@ -232,8 +233,8 @@ TEST_F(EngineTest, BucketsAreTheOnesGiven) {
 
 // They run from the graph, node by node, and the others are replays all the same.
 TEST_F(EngineTest, StepsThatNoBucketHoldsAreNoReplays) {
-  for (const Execution execution :
-       {Execution::kPiecewise, Execution::kFullGraph, Execution::kFullAndPiecewise}) {
+  for (const Execution execution : {Execution::kPiecewise, Execution::kFullGraph,
+                                    Execution::kFullGraphAlways, Execution::kFullAndPiecewise}) {
     auto settings = settings_for(16, 4, 256, execution);
     settings.mode.buckets = {2, 4};
     Engine engine(*model_, settings);
@@ -258,6 +259,35 @@ TEST_F(EngineTest, FullGraphsForDecodesAndPiecesForTheRest) {
   full.generate(requests_, sampling_with(1.0));
   EXPECT_EQ(whole, witness_of(full).replays);
   EXPECT_EQ(in_pieces, witness_of(full).runs);
+}
+
+// vLLM's FULL: prompts, too, are replays of the whole graph, attention among its launches.
+TEST_F(EngineTest, FullGraphsForEveryStep) {
+  Engine engine(*model_, settings_for(16, 4, 256, Execution::kFullGraphAlways));
+  expect_same(engine.generate(requests_, sampling_with(1.0)), expected_);
+  const Witness all = witness_of(engine);
+  EXPECT_EQ(all.runs, 0);
+  EXPECT_EQ(all.eager_operators, 0);
+  Engine decodes(*model_, settings_for(16, 4, 256, Execution::kFullGraph));
+  decodes.generate(requests_, sampling_with(1.0));
+  const Witness some = witness_of(decodes);
+  EXPECT_GT(some.runs, 0);
+  EXPECT_EQ(all.replays, some.replays + some.runs);
+}
+
+TEST_F(EngineTest, ASizeThatIsNotDynamicIsTracedAnew) {
+  auto settings = settings_for(16, 4, 256, Execution::kCaptured);
+  Engine all(*model_, settings);
+  expect_same(all.generate(requests_, sampling_with(1.0)), expected_);
+  EXPECT_EQ(witness_of(all).traces, 1);
+  settings.mode.dynamic = {"sequences", "blocks", "boundaries", "rows"};
+  Engine some(*model_, settings);
+  expect_same(some.generate(requests_, sampling_with(1.0)), expected_);
+  EXPECT_GT(witness_of(some).traces, 1);
+  settings.mode.guards = GuardPolicy::kDrop;  // one graph is all there is
+  Engine one(*model_, settings);
+  EXPECT_THAT(testing::message_of([&] { one.generate(requests_, sampling_with(1.0)); }),
+              ::testing::HasSubstr("size of dimension 1: found 12, expected 16"));
 }
 
 TEST_F(EngineTest, WhoMeasuresGoesOnPastAnEnd) {

@@ -356,6 +356,7 @@ void ModesTest::run_every_mode(Draw& draw, const RandomModel& random) {
       {"piecewise, guards dropped", Execution::kPiecewise, GuardPolicy::kDrop},
       {"piecewise, passes", Execution::kPiecewise, GuardPolicy::kKeep, passes},
       {"full graph, guards kept", Execution::kFullGraph, GuardPolicy::kKeep},
+      {"full graphs always", Execution::kFullGraphAlways, GuardPolicy::kKeep},
       {"full graphs and pieces", Execution::kFullAndPiecewise, GuardPolicy::kKeep},
       {"full graph, guards dropped", Execution::kFullGraph, GuardPolicy::kDrop},
       {"full graph, passes", Execution::kFullGraph, GuardPolicy::kKeep, passes},
