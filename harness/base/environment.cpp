@@ -64,6 +64,8 @@ std::vector<std::pair<std::string, std::string>> environment_report() {
   };
 }
 
+std::string processor_flags() { return value_in("/proc/cpuinfo", "flags"); }
+
 std::string version_text() {
   return std::string("samebits ") + build_info::kVersion + ", commit " + build_info::kCommit +
          ", LibTorch " + build_info::kLibTorch;

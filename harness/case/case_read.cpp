@@ -200,12 +200,29 @@ void check_graph_keys(const JsonReader& json, const CaseArm& arm) {
   };
   const std::string modes =
       "\"captured\", \"piecewise\", \"full_graph\", \"full_graph_always\", "
-      "\"full_and_piecewise\" or \"persistent\"";
+      "\"full_and_piecewise\", \"persistent\" or \"aot_inductor\"";
   if (!arm.generator.is_traced()) {
     refuse(json, "generator", modes);
     refuse_in("generator", modes);
   }
-  if (!arm.trainer.is_traced()) refuse_in("trainer", "\"captured\"");
+  if (!arm.trainer.is_traced()) refuse_in("trainer", "\"captured\" or \"aot_inductor\"");
+}
+
+// A package belongs to the mode that runs it, and to no other.
+void check_packages(const JsonReader& json, const CaseArm& arm) {
+  const auto check = [&](const char* name, const SideSettings& side) {
+    const bool is_compiled = side.execution == Execution::kAotInductor;
+    if (is_compiled == !side.package.empty()) return;
+    const JsonReader key = json.required(name);
+    if (is_compiled) {
+      key.fail("aot_inductor without a package",
+               R"({"mode": "aot_inductor", "package": a file of tools/aot-package})");
+    }
+    key.required("package").fail("a package with mode " + to_string(side.execution),
+                                 "mode \"aot_inductor\"");
+  };
+  check("generator", arm.generator);
+  check("trainer", arm.trainer);
 }
 
 void check_training(const JsonReader& json, const CaseArm& arm) {
@@ -237,12 +254,16 @@ CaseArm read_arm(const JsonReader& json, const std::string& name,
   read_side(json, "trainer", trainer_rule(arm), arm.trainer);
   check_optimizer(json, arm);
   check_graph_keys(json, arm);
+  check_packages(json, arm);
   check_training(json, arm);
   if (auto key = json.optional("command")) {
     key->fail(key->shown(), "no command (an arm that is another program is not there yet)");
   }
   arm.canonical = json_from_arm(arm).dump();
-  for (auto* path : {&arm.model, &arm.workload.tokens, &arm.generator.graph}) resolve(*path, file);
+  for (auto* path : {&arm.model, &arm.workload.tokens, &arm.generator.graph, &arm.generator.package,
+                     &arm.trainer.package}) {
+    resolve(*path, file);
+  }
   return arm;
 }
 

@@ -62,6 +62,7 @@ Json json_from_value(SideSettings& side, const Side& rule) {
   }
   if (side.dynamic) json["dynamic"] = *side.dynamic;
   if (!side.traced_at.empty()) json["traced_at"] = side.traced_at;
+  if (!side.package.empty()) json["package"] = side.package.string();
   if (side.numerics) json["numerics"] = json_from_fields(*side.numerics);
   return json.size() == 1 ? Json(mode) : json;
 }

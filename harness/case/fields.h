@@ -238,6 +238,8 @@ void visit_side(V& v, SideSettings& s, const Side& rule) {
      "Sizes that the first trace is made at, by symbol: they decide its branches. By default those "
      "of the first call."},
     s.traced_at, Sizes{symbols});
+  v({"package", "Of mode aot_inductor: what tools/aot-package made of this side's graph."},
+    s.package, Path{});
   v({"numerics", "Laid over the arm's, for this side alone."}, s.numerics, Over{rule.numerics});
 }
 
@@ -245,7 +247,9 @@ inline Side generator_rule(const ArmSettings& arm) {
   return {{names_of(Execution())}, /*is_generator=*/true, arm.generator.guards, arm.numerics};
 }
 inline Side trainer_rule(const ArmSettings& arm) {
-  return {{{{"eager", Execution::kEager}, {"captured", Execution::kCaptured}},
+  return {{{{"eager", Execution::kEager},
+            {"captured", Execution::kCaptured},
+            {"aot_inductor", Execution::kAotInductor}},
            {"piecewise", "full_graph", "full_graph_always", "full_and_piecewise", "persistent"}},
           /*is_generator=*/false,
           arm.generator.guards,
@@ -267,12 +271,12 @@ void visit_fields(V& v, CaseArm& s) {
   v({"workload"}, s.workload, Object{});
   v({"generator",
      "The mode, or an object of the mode and what is this side's alone: passes, guards, graph, "
-     "buckets, dynamic, traced_at, numerics.",
+     "buckets, dynamic, traced_at, package, numerics.",
      kArmOnly},
     s.generator, generator_rule(s));
   v({"trainer",
      "The mode of the trainer and the optimizer, or an object of the mode and what is this side's "
-     "alone: passes, guards, dynamic, traced_at, numerics.",
+     "alone: passes, guards, dynamic, traced_at, package, numerics.",
      kArmOnly},
     s.trainer, trainer_rule(s));
   v({"guards", "", kArmOnly}, s.generator.guards, Choice<GuardPolicy>{names_of(GuardPolicy())});

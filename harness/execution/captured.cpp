@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "harness/execution/run_passes.h"
+#include "harness/execution/saved_graph.h"
 
 namespace samebits {
 namespace {
@@ -36,6 +37,12 @@ GraphProgram::GraphProgram(const Mode& mode, ProgramSpec spec)
 std::vector<at::Tensor> GraphProgram::run(const std::vector<at::Tensor>& inputs, ReplayDigests*) {
   check_parameters();
   return captured_(on_device(inputs));
+}
+
+std::vector<std::string> GraphProgram::saved_graphs() const {
+  std::vector<std::string> saved;
+  for (const auto& graph : graphs()) saved.push_back(saved_graph(*graph, model(), name()));
+  return saved;
 }
 
 Witness GraphProgram::witness() const {

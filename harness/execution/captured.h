@@ -20,6 +20,7 @@ class GraphProgram : public ExecutedProgram {
   std::vector<std::shared_ptr<const ir::Graph>> graphs() const override {
     return captured_.graphs();
   }
+  std::vector<std::string> saved_graphs() const override;  // saved_graph.h
 
  protected:
   void check_parameters() { parameters_.check(); }

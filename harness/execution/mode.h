@@ -22,7 +22,8 @@ enum class Execution {
   kFullGraph,
   kFullGraphAlways,
   kFullAndPiecewise,
-  kPersistent
+  kPersistent,
+  kAotInductor
 };
 
 inline const Names<Execution>& names_of(Execution) {
@@ -32,7 +33,8 @@ inline const Names<Execution>& names_of(Execution) {
                                          {"full_graph", Execution::kFullGraph},
                                          {"full_graph_always", Execution::kFullGraphAlways},
                                          {"full_and_piecewise", Execution::kFullAndPiecewise},
-                                         {"persistent", Execution::kPersistent}};
+                                         {"persistent", Execution::kPersistent},
+                                         {"aot_inductor", Execution::kAotInductor}};
   return names;
 }
 
@@ -48,7 +50,7 @@ inline const Names<GraphPass>& names_of(GraphPass) {
 }
 
 // How a program is executed: by its own code, or by a graph that was captured of it, run node by
-// node or replayed.
+// node, replayed, or compiled.
 struct Mode {
   Execution execution = Execution::kEager;
   // Of everything but an eager program:
@@ -63,6 +65,7 @@ struct Mode {
   std::optional<std::vector<std::string>> dynamic = {};
   // Sizes, by symbol, that the first trace takes for its call's: they decide its branches.
   std::map<std::string, int64_t> traced_at = {};
+  std::filesystem::path package = {};  // of kAotInductor: what tools/aot-package made of its graph
 
   // Whether a graph is captured of it.
   bool is_traced() const { return execution != Execution::kEager; }

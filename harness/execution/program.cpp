@@ -2,6 +2,7 @@
 
 #include <iterator>
 
+#include "harness/execution/aot_inductor.h"
 #include "harness/execution/captured.h"
 #include "harness/execution/eager.h"
 #include "harness/execution/persistent.h"
@@ -68,6 +69,8 @@ std::unique_ptr<ExecutedProgram> make_executed(const Mode& mode, ProgramSpec spe
       return std::make_unique<ReplayedProgram>(mode, spec);
     case Execution::kPersistent:
       return std::make_unique<PersistentProgram>(mode, spec);
+    case Execution::kAotInductor:
+      return std::make_unique<AotInductorProgram>(mode, std::move(spec));
   }
   throw std::logic_error("unreachable");
 }

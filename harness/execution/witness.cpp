@@ -14,6 +14,7 @@ bool traced(const Mode& mode) { return mode.is_traced(); }
 bool loaded(const Mode& mode) { return mode.is_traced() && !mode.graph.empty(); }
 bool replayed(const Mode& mode) { return mode.is_replayed(); }
 bool persistent(const Mode& mode) { return mode.execution == Execution::kPersistent; }
+bool compiled(const Mode& mode) { return mode.execution == Execution::kAotInductor; }
 
 // In the order of files.
 constexpr Counter kCounters[] = {
@@ -33,6 +34,7 @@ constexpr Counter kCounters[] = {
     {"persistent_steps", &Witness::persistent_steps, persistent},
     {"stages", &Witness::stages, persistent},
     {"fused_steps", &Witness::fused_steps, persistent},
+    {"compiled_runs", &Witness::compiled_runs, compiled},
 };
 
 }  // namespace
@@ -69,6 +71,11 @@ Counters growth_of(const Counters& before, const Counters& after) {
 std::string witness_failure(const Witness& growth, const std::string& name, const Mode& mode) {
   const std::string should = "its " + name + " should ";
   const std::string calls = std::to_string(growth.eager_calls) + " eager calls";
+  if (compiled(mode)) {
+    if (growth.compiled_runs > 0 && growth.nodes == 0 && growth.eager_calls == 0) return "";
+    return should + "run its package, but " + std::to_string(growth.compiled_runs) +
+           " runs of it, " + std::to_string(growth.nodes) + " nodes and " + calls + " ran";
+  }
   if (!mode.is_replayed()) {
     const bool is_eager = mode.execution == Execution::kEager;
     const bool ran =

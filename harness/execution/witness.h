@@ -33,6 +33,8 @@ struct Witness {
   int64_t persistent_steps = 0;
   int64_t stages = 0;
   int64_t fused_steps = 0;  // that were fused graphs instead
+  // Of a compiled one:
+  int64_t compiled_runs = 0;
 
   Witness& operator+=(const Witness& other);
 };
@@ -46,8 +48,8 @@ Counters growth_of(const Counters& before, const Counters& after);
 
 // Why what a step of a program counted does not prove that it ran in its mode: an eager one that
 // never ran, a captured one that executed no node or let its own code compute, one that replays
-// and replayed nothing or did anything but launches in a replay, a persistent one without a stage or a fused step.
-// "" when it does prove it. `name`: of the program, for the text.
+// and replayed nothing or did anything but launches in a replay, a persistent one without a stage or a fused step, a compiled
+// one whose package never ran. "" when it does prove it. `name`: of the program, for the text.
 std::string witness_failure(const Witness& growth, const std::string& name, const Mode& mode);
 
 }  // namespace samebits

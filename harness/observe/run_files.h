@@ -11,7 +11,8 @@
 //   ARM/rank-R.jsonl   observations
 //   ARM/steps.jsonl    costs and witness of each step
 //   ARM/guards.json    the guard ledger, when the arm has ended
-//   ARM/graph-N.json   the generator's captured graphs, for an arm to run from
+//   ARM/graph-N.json   the captured graphs, in the order of programs: the generator's, for an arm
+//                      to run from, the trainer's and the optimizer's
 //   ARM/finished.json  the marker: the arm has ended, and these are the digests of its files
 //   op-A+B/            a run of two arms that diverged, at level `op`
 //   report.md

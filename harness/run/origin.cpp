@@ -93,6 +93,7 @@ Json origin_of(const Case& c, Level level) {
   Json models = Json::object();
   Json graphs = Json::object();
   Json tokens = Json::object();
+  Json packages = Json::object();
   for (const CaseArm& arm : c.arms) {
     const std::string model = Json::parse(arm.canonical).at("model").get<std::string>();
     if (!models.contains(model)) models[model] = digests_of_model(arm.model);
@@ -101,13 +102,19 @@ Json origin_of(const Case& c, Level level) {
     }
     if (!arm.generator.graph.empty())
       graphs[arm.name] = run_files::digest_of_file(arm.generator.graph);
+    for (const SideSettings* side : {&arm.generator, &arm.trainer}) {
+      if (side->package.empty()) continue;
+      packages[arm.name][side == &arm.generator ? "generator" : "trainer"] =
+          run_files::digest_of_file(side->package);
+    }
   }
   return {{"level", level == Level::kOp ? "op" : "step"},
           {"samebits", run_files::digest_of_file("/proc/self/exe")},
           {"libraries", libraries()},
           {"models", std::move(models)},
           {"graphs", std::move(graphs)},
-          {"tokens", std::move(tokens)}};
+          {"tokens", std::move(tokens)},
+          {"packages", std::move(packages)}};
 }
 
 }  // namespace samebits

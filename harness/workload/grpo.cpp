@@ -67,7 +67,7 @@ Grpo::Grpo(const ArmSettings& arm, const MakeSync& make_sync)
   engine_ =
       make_engine(arm, *generator_, static_cast<int64_t>(prompts_.size()) * arm.workload.group,
                   static_cast<int64_t>(longest) + arm.workload.max_new_tokens);
-  optimizer_ = std::make_unique<Optimizer>(*trained_, arm.workload.optimizer, arm.trainer);
+  optimizer_ = std::make_unique<Optimizer>(*trained_, arm.workload.optimizer, optimizer_mode(arm));
   trainer_ = std::make_unique<Trainer>(*trained_, *optimizer_, arm.workload.loss,
                                        static_cast<int64_t>(prompts_.size()) * arm.workload.group,
                                        arm.trainer);

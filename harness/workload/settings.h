@@ -164,7 +164,7 @@ struct ArmSettings {
   MeshSettings mesh;
   WorkloadSettings workload;
   SideSettings generator;
-  SideSettings trainer;  // eager or captured
+  SideSettings trainer;  // eager, captured or compiled
 
   const NumericsSettings& numerics_of(const SideSettings& side) const {
     return side.numerics ? *side.numerics : numerics;
@@ -173,11 +173,20 @@ struct ArmSettings {
 
 // Whether every operator that the arm runs is the contract's, whose bits depend on no machine.
 inline bool is_contracted(const ArmSettings& arm) {
-  const auto is_contract = [](const NumericsSettings& numerics) {
-    return numerics.batch_invariant && numerics.attention == AttentionKernel::kFlash;
+  const auto is_contract = [&arm](const SideSettings& side) {
+    const NumericsSettings& numerics = arm.numerics_of(side);
+    return numerics.batch_invariant && numerics.attention == AttentionKernel::kFlash &&
+           side.execution != Execution::kAotInductor;
   };
-  return (!is_generated(arm.workload.kind) || is_contract(arm.numerics_of(arm.generator))) &&
-         (!is_trained(arm.workload.kind) || is_contract(arm.numerics_of(arm.trainer)));
+  return (!is_generated(arm.workload.kind) || is_contract(arm.generator)) &&
+         (!is_trained(arm.workload.kind) || is_contract(arm.trainer));
+}
+
+// The optimizer is executed as its trainer is; where a package serves that one, from its own graph.
+inline Mode optimizer_mode(const ArmSettings& arm) {
+  Mode mode = arm.trainer;
+  if (mode.execution == Execution::kAotInductor) mode.execution = Execution::kCaptured;
+  return mode;
 }
 
 // The programs that an arm executes, by the names of their counters, each in its mode.
@@ -186,7 +195,7 @@ inline std::vector<std::pair<std::string, Mode>> programs_of(const ArmSettings& 
   if (is_generated(arm.workload.kind)) programs.emplace_back("generator", arm.generator);
   if (is_trained(arm.workload.kind)) {
     programs.emplace_back("trainer", arm.trainer);
-    programs.emplace_back("optimizer", arm.trainer);
+    programs.emplace_back("optimizer", optimizer_mode(arm));
   }
   return programs;
 }

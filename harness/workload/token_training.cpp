@@ -33,7 +33,7 @@ TokenTraining::TokenTraining(const ArmSettings& arm)
     : arm_(arm),
       model_(make_model(arm, arm.trainer, make_parallel(arm))),
       sequences_(read_training_tokens(arm, model_->config())) {
-  optimizer_ = std::make_unique<Optimizer>(*model_, arm.workload.optimizer, arm.trainer);
+  optimizer_ = std::make_unique<Optimizer>(*model_, arm.workload.optimizer, optimizer_mode(arm));
   trainer_ = std::make_unique<Trainer>(*model_, *optimizer_, kNegativeLogLikelihood,
                                        arm.workload.sequences, arm.trainer);
 }

@@ -6,6 +6,7 @@
 
 #include "harness/base/error.h"
 #include "harness/base/text.h"
+#include "harness/execution/aot_inductor.h"
 #include "harness/kernels/cpu/isa.h"
 #include "harness/kernels/device.h"
 #include "harness/mesh/device_mesh.h"
@@ -79,6 +80,20 @@ void check_mode(const ArmSettings& arm) {
                      "full_graph_always with device " + to_string(arm.device) +
                          ", whose attention takes a sequence a token for a decode step",
                      "full_and_piecewise");
+  }
+  for (const auto& [name, side] :
+       {std::pair("generator", &arm.generator), std::pair("trainer", &arm.trainer)}) {
+    if (side->execution != Execution::kAotInductor) continue;
+    const std::string where = fmt::format("arm {}: {}", arm.name, name);
+    if (arm.mesh.tp != 1) {
+      throw InputError(where, fmt::format("aot_inductor with mesh.tp {}", arm.mesh.tp),
+                       "mesh.tp 1");
+    }
+    if (arm.device != DeviceKind::kCpu) {
+      throw InputError(where, "aot_inductor with device " + to_string(arm.device),
+                       "device \"cpu\"");
+    }
+    check_aot_package(side->package);
   }
 }
 

@@ -231,7 +231,7 @@ TEST_F(CaseSchema, BothAcceptEveryKey) {
              "e": {"generator": "persistent"}, "f": {"generator": "full_and_piecewise"},
              "h": {"generator": {"mode": "full_graph_always", "dynamic": ["tokens", "rows"],
                                  "traced_at": {"tokens": 62}},
-                   "trainer": {"mode": "captured", "dynamic": []}},
+                   "trainer": {"mode": "aot_inductor", "package": "t.pt2", "dynamic": []}},
              "g": {"generator": {"mode": "captured", "passes": ["fuse"], "guards": "drop",
                                  "graph": "g.json", "buckets": [1], "numerics": {"tp_invariant": true}},
                    "trainer": {"mode": "captured", "passes": [], "numerics": {}}}},

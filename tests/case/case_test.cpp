@@ -35,7 +35,8 @@ const std::vector<std::pair<std::string, std::string>> kYoungerKeys = {
     {"normalize", R"(workload.advantage.normalize="batch")"},
     {"state", R"(workload.optimizer={"master":"none","state":"bfloat16"})"},
     {"dynamic", R"(other.generator={"mode":"captured","dynamic":["tokens"]})"},
-    {"traced_at", R"(other.trainer={"mode":"captured","traced_at":{"tokens":9}})"}};
+    {"traced_at", R"(other.trainer={"mode":"captured","traced_at":{"tokens":9}})"},
+    {"package", R"(other.generator={"mode":"aot_inductor","package":"p.pt2"})"}};
 
 Case read(const std::vector<std::string>& overrides = {}) {
   return parse_case(kCase, "cases/c.json", overrides);
@@ -159,6 +160,21 @@ TEST(ParseCase, ASideSaysWhichSizesAreDynamicAndWhereItIsTraced) {
               HasSubstr("did you mean \"tokens\"?"));
   EXPECT_THAT(error_of({R"(other.generator={"mode": "captured", "traced_at": {"tokens": 0}})"}),
               HasSubstr("found 0"));
+}
+
+TEST(ParseCase, APackageGoesWithAotInductorAlone) {
+  const CaseArm arm = read({R"(other.generator={"mode": "aot_inductor", "package": "g.pt2"})",
+                            R"(other.trainer={"mode": "aot_inductor", "package": "/t.pt2"})"})
+                          .arm("other");
+  EXPECT_EQ(arm.generator.execution, Execution::kAotInductor);
+  EXPECT_EQ(arm.generator.package, "cases/g.pt2");
+  EXPECT_EQ(arm.trainer.package, "/t.pt2");
+  EXPECT_EQ(optimizer_mode(arm).execution, Execution::kCaptured);
+  EXPECT_FALSE(is_contracted(arm));
+  EXPECT_THAT(error_of({"other.trainer=aot_inductor"}),
+              HasSubstr("arms.other.trainer: found aot_inductor without a package"));
+  EXPECT_THAT(error_of({R"(other.generator={"mode": "captured", "package": "g.pt2"})"}),
+              HasSubstr("other.generator.package: found a package with mode captured"));
 }
 
 TEST(ParseCase, ASideHasAModeOrAnObjectOfItsOwn) {

@@ -65,6 +65,10 @@ class CliTest(unittest.TestCase):
         self.refused(*run, "--arm", "eagre", naming=["eagre", "eager"])
         self.refused(*run, "--set", "eager.generator=half_graph", naming=["half_graph", "full_graph"])
         self.refused(*run, "--set", "eager-tp2.generator=persistent", naming=["arm eager-tp2: generator", "mesh.tp 2"])
+        package = 'eager.generator={"mode": "aot_inductor", "package": "%s"}'
+        self.refused(*run, "--set", package % "nosuch.pt2", naming=["nosuch.pt2"])
+        self.refused(*run, "--set", package % "README.md", naming=["README.md", "no package of AOTInductor", "aot-package"])
+        self.refused(*run, "--set", "eager.generator=aot_inductor", naming=["eager.generator", "without a package"])
         self.refused(*run, "--set", "piecewise.buckets=[0]", naming=[CASE, "arms.piecewise.buckets.0", "0"])
         self.refused(*run, "--set", "buckets=[8,1]", naming=[CASE, "buckets.1", "1 after 8", "ascending"])
         self.refused(*run, "--set", "model=" + str(self.folder), naming=["json"])

@@ -46,6 +46,14 @@ TEST(WitnessTest, APersistentProgramNeedsStages) {
   EXPECT_THAT(failure(Execution::kPersistent, {.stages = 36}), HasSubstr("should replay graphs"));
 }
 
+TEST(WitnessTest, ACompiledProgramMustRunItsPackageAlone) {
+  EXPECT_EQ(failure(Execution::kAotInductor, {.traces = 1, .compiled_runs = 3}), "");
+  EXPECT_THAT(failure(Execution::kAotInductor, {.traces = 1}),
+              HasSubstr("should run its package, but 0 runs of it, 0 nodes and 0 eager calls ran"));
+  EXPECT_NE(failure(Execution::kAotInductor, {.eager_calls = 1, .compiled_runs = 3}), "");
+  EXPECT_NE(failure(Execution::kAotInductor, {.nodes = 9, .compiled_runs = 3}), "");
+}
+
 TEST(WitnessTest, CountersOfAModeGoToFilesAndBack) {
   EXPECT_THAT(counters_of({.eager_calls = 2, .nodes = 9}, "generator", {}),
               ElementsAre(Pair("generator.eager_calls", 2)));
