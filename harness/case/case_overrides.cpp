@@ -62,6 +62,9 @@ struct PathKeys {
     if constexpr (std::is_same_v<Rule, fields::Path>) keys.push_back(field.key);
     if constexpr (std::is_same_v<Rule, fields::Object>) fields::visit_fields(*this, value);
   }
+  void operator()(const fields::Field&, SideSettings& side, const fields::Side& rule) {
+    fields::visit_side(*this, side, rule);
+  }
 };
 
 bool is_path_key(const std::string& key) {
@@ -69,6 +72,16 @@ bool is_path_key(const std::string& key) {
   CaseArm arm;
   fields::visit_fields(paths, arm);
   return std::find(paths.keys.begin(), paths.keys.end(), key) != paths.keys.end();
+}
+
+// Relative to the working directory, within an object, too.
+void resolve_paths(const std::string& key, Json& value) {
+  if (value.is_object()) {
+    for (auto& [inner, below] : value.items()) resolve_paths(inner, below);
+  } else if (value.is_string() && is_path_key(key) &&
+             !value.get_ref<const std::string&>().empty()) {
+    value = std::filesystem::absolute(value.get<std::string>()).lexically_normal().string();
+  }
 }
 
 void apply_one(Json& json, const std::string& text) {
@@ -98,10 +111,7 @@ void apply_one(Json& json, const std::string& text) {
   }
 
   *at = value_from_text(text.substr(equals + 1), where);
-  const bool is_path = is_path_key(parts.back()) && at->is_string();
-  if (is_path && !at->get_ref<const std::string&>().empty()) {
-    *at = std::filesystem::absolute(at->get<std::string>()).lexically_normal().string();
-  }
+  resolve_paths(parts.back(), *at);
 }
 
 }  // namespace
