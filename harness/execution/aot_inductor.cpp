@@ -62,6 +62,11 @@ Json essence_of(const std::string& text, const std::string& where) {
   }
   for (Json& symbol : essence["symbols"]) symbol.erase("hint");
   for (Json& constant : essence["constants"]) constant.erase("tensor");
+  for (Json& list : essence) {  // by number, so that a difference has a place
+    Json numbered = Json::object();
+    for (size_t i = 0; i < list.size(); ++i) numbered[fmt::format("{:05}", i)] = std::move(list[i]);
+    list = std::move(numbered);
+  }
   return essence;
 }
 
