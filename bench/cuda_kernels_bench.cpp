@@ -77,11 +77,17 @@ Kernel linear(Product product, bool ours, int64_t slices, int64_t m, int64_t n, 
       kernel.result_bytes = (ours ? 4 : 2) * m * k;
       break;
     case Product::kWgrad:
-      kernel.operands = [=] { return Tensors{random({m, n}), random({m, k})}; };
-      kernel.call = [=](const Tensors& x) {
-        ours ? ops::linear_wgrad(x[0], x[1]) : at::mm(x[0].t(), x[1]);
+      kernel.operands = [=] {
+        return Tensors{random({m, n}), random({m, k}), random({n, k}).to(at::kFloat)};
       };
-      kernel.result_bytes = 2 * n * k;
+      kernel.call = [=](const Tensors& x) {
+        if (ours) {
+          ops::linear_wgrad_(x[0], x[1], /*starts=*/std::nullopt, x[2]);
+        } else {
+          at::mm(x[0].t(), x[1]);
+        }
+      };
+      kernel.result_bytes = (ours ? 8 : 2) * n * k;  // a sum is read, too
       break;
   }
   return kernel;

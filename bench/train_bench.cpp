@@ -1,8 +1,9 @@
 // One training step of GRPO on given rollouts: the contract's arithmetic, with and without the
 // K-slices of TP invariance, beside LibTorch's own kernels, which promise no bit: `libtorch` with
 // its scaled_dot_product_attention, `libtorch_flash` with the contract's attention. Neither can be
-// captured. A random Qwen3-0.6B on a card, the tiny shape on the CPU. After a step that captures
-// and warms up:
+// captured. A random Qwen3-0.6B on a card, the tiny shape on the CPU. `packed` 0: one sequence a
+// micro-batch; otherwise the sequences of so many groups of the gradient are one each. After a step
+// that captures and warms up:
 //
 // Time       of a step: gradients and optimizer
 // gradients  ms of forward, loss, backward and accumulation, all sequences
@@ -44,8 +45,13 @@ void train(benchmark::State& state, DecoderConfig (*config)(), c10::DeviceType d
   const int64_t sequences = state.range(0);
   const std::vector<Sample> samples =
       rollouts(sequences, state.range(1), state.range(2), model->config().vocab_size);
-  Optimizer optimizer(*model, OptimizerSettings(), {execution});
-  Trainer trainer(*model, optimizer, LossSettings(), sequences, {execution, GuardPolicy::kDrop});
+  const int64_t groups = state.range(3);
+  Optimizer optimizer(*model, OptimizerSettings(), {execution},
+                      groups == 0 ? kGradientGroups : groups);
+  const int64_t length = state.range(1) + state.range(2);
+  const TrainerSettings settings{
+      .loss = {}, .sequences = sequences, .max_tokens = groups == 0 ? length : sequences * length};
+  Trainer trainer(*model, optimizer, settings, {execution, GuardPolicy::kDrop});
   const auto milliseconds = [&](const auto& part) {
     wait_for(model->device());
     const Stopwatch watch;
@@ -76,7 +82,7 @@ void train(benchmark::State& state, DecoderConfig (*config)(), c10::DeviceType d
 }
 
 void steps(benchmark::internal::Benchmark* b) {
-  b->ArgNames({"sequences", "prompt", "new"})
+  b->ArgNames({"sequences", "prompt", "new", "packed"})
       ->Unit(benchmark::kMillisecond)
       ->UseRealTime()
       ->Iterations(3);
@@ -85,12 +91,14 @@ void steps(benchmark::internal::Benchmark* b) {
 // A rollout's, and one so long that the card is what is waited for.
 void large(benchmark::internal::Benchmark* b) {
   steps(b);
-  b->Args({40, 30, 20})->Args({4, 1024, 1024});
+  for (const int64_t packed : {0, 8, 1}) {
+    b->Args({40, 30, 20, packed})->Args({4, 1024, 1024, packed});
+  }
 }
 
 void tiny(benchmark::internal::Benchmark* b) {
   steps(b);
-  b->Args({8, 30, 20});
+  for (const int64_t packed : {0, 8, 1}) b->Args({40, 30, 20, packed});
 }
 
 constexpr Numerics kContract{};

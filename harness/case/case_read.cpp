@@ -1,6 +1,7 @@
 // Reads a case: JSON -> plain structs, every rule checked here and nowhere else.
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "harness/base/error.h"
@@ -185,6 +186,14 @@ void check_optimizer(const JsonReader& json, const CaseArm& arm) {
   }
 }
 
+void check_groups(const JsonReader& json, const CaseArm& arm) {
+  const int64_t groups = arm.workload.gradient_groups;
+  if (std::has_single_bit(static_cast<uint64_t>(groups))) return;
+  json.required("workload")
+      .required("gradient_groups")
+      .fail(std::to_string(groups), "a power of two");
+}
+
 // Every execution but eager has a graph.
 void check_graph_keys(const JsonReader& json, const CaseArm& arm) {
   const auto refuse = [&](const JsonReader& in, const std::string& side, const std::string& modes) {
@@ -253,6 +262,7 @@ CaseArm read_arm(const JsonReader& json, const std::string& name,
   read_side(json, "generator", generator_rule(arm), arm.generator);
   read_side(json, "trainer", trainer_rule(arm), arm.trainer);
   check_optimizer(json, arm);
+  check_groups(json, arm);
   check_graph_keys(json, arm);
   check_packages(json, arm);
   check_training(json, arm);

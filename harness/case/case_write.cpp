@@ -116,7 +116,10 @@ std::string deciding_settings(const std::string& canonical) {
     if (!side.is_object() || !side.contains("numerics")) continue;
     is_contracted = is_contracted && is_contract(side.at("numerics"));
   }
-  if (is_contracted) settings.erase("device");
+  if (is_contracted) {
+    settings.erase("device");
+    settings["workload"].erase("max_train_tokens");
+  }
   return settings.dump();
 }
 

@@ -180,6 +180,17 @@ void visit_fields(V& v, WorkloadSettings& s) {
      "sampled from.",
      kLater},
     s.updates, kCount);
+  v({"gradient_groups",
+     "Groups of sequences in which the gradient of a step is summed before they are joined: a "
+     "power "
+     "of two.",
+     kLater},
+    s.gradient_groups, Integer{1, 1024});
+  v({"max_train_tokens",
+     "Tokens of one micro-batch of the trainer, at least those of the longest sequence. Without "
+     "the key: by what the arm holds in memory. With the contract's operators it moves no bit.",
+     kLater},
+    s.max_train_tokens, kCount);
   v({"sync",
      "When the trainer's weights reach the generator: after every step (the default), never, some "
      "steps late, or all but those whose names match a pattern (* is any text).",

@@ -14,12 +14,14 @@ namespace samebits::ops {
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, int64_t slice, int64_t dgrad_slice,
                   at::ScalarType out_dtype);
 at::Tensor linear_dgrad(const at::Tensor& dy, const at::Tensor& weight, int64_t slice);
-at::Tensor linear_wgrad(const at::Tensor& dy, const at::Tensor& x);
+void linear_wgrad_(const at::Tensor& dy, const at::Tensor& x,
+                   const std::optional<at::Tensor>& starts, const at::Tensor& sum);
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, bool fused_rounding);
 at::Tensor rms_norm_dgrad(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
                           double eps);
-at::Tensor rms_norm_wgrad(const at::Tensor& dy, const at::Tensor& x, double eps);
+void rms_norm_wgrad_(const at::Tensor& dy, const at::Tensor& x, double eps,
+                     const std::optional<at::Tensor>& starts, const at::Tensor& sum);
 
 at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
                 const at::Tensor& positions, bool inverse);
@@ -49,8 +51,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> rms_norm_linear_silu_
     const at::Tensor& up_weight, at::ScalarType out_dtype);
 
 at::Tensor embedding(const at::Tensor& ids, const at::Tensor& weight, int64_t first_row);
-at::Tensor embedding_wgrad(const at::Tensor& dy, const at::Tensor& ids, const at::Tensor& weight,
-                           int64_t first_row);
+void embedding_wgrad_(const at::Tensor& dy, const at::Tensor& ids, int64_t first_row,
+                      const at::Tensor& sum);
 
 std::tuple<at::Tensor, at::Tensor> flash_attention(const at::Tensor& q, const at::Tensor& k,
                                                    const at::Tensor& v,
@@ -93,14 +95,14 @@ std::tuple<at::Tensor, at::Tensor> sample(const at::Tensor& logits, const at::Te
                                           int64_t top_k, double top_p);
 
 std::tuple<at::Tensor, at::Tensor> grpo_loss(const at::Tensor& logprobs,
-                                             const at::Tensor& reference,
+                                             const at::Tensor& reference, const at::Tensor& starts,
                                              const at::Tensor& advantage, const at::Tensor& tokens,
                                              int64_t sequences, double clip, double entropy,
                                              double kl);
 at::Tensor grpo_loss_backward(const at::Tensor& dloss, const at::Tensor& logprobs,
-                              const at::Tensor& reference, const at::Tensor& advantage,
-                              const at::Tensor& tokens, int64_t sequences, double clip,
-                              double entropy, double kl);
+                              const at::Tensor& reference, const at::Tensor& starts,
+                              const at::Tensor& advantage, const at::Tensor& tokens,
+                              int64_t sequences, double clip, double entropy, double kl);
 
 at::Tensor sum_squares(const at::Tensor& x, int64_t dim, int64_t slice);
 

@@ -1,17 +1,19 @@
 #pragma once
 
-// One sequence's share of the GRPO loss.
+// The shares of S sequences in the GRPO loss, one by one.
 //
-//   grpo_loss(logprobs float32 [n], reference float32 [n], advantage float32 [], tokens int64 [],
-//             sequences, clip, entropy, kl) -> loss float32 [], stats float32 [6]
-//   grpo_loss_backward(dloss float32 [], the same arguments) -> dlogprobs float32 [n]
+//   grpo_loss(logprobs float32 [R], reference float32 [R], starts int32 [S + 1], advantage float32
+//             [S], tokens int64 [], sequences, clip, entropy, kl)
+//       -> loss float32 [S], stats float32 [S, 6]
+//   grpo_loss_backward(dloss float32 [S], the same arguments) -> dlogprobs float32 [R]
 //
-// logprobs are the trainer's, reference the generator's, over the n generated tokens. `sequences`
-// (> 0) and `tokens` (>= n) count the whole step: means over the step are sums of shares, so the
-// step's loss is the sum of the sequences' losses. `entropy` and `kl` are the coefficients. What
-// changes from sequence to sequence or from step to step is a tensor, so that a captured step does
-// not keep the value that it was captured with.
-// Scalars are rounded to float32 first. float32, one rounding an operation, in the order written:
+// logprobs are the trainer's, reference the generator's, over the generated tokens: those of
+// sequence s are starts[s] to starts[s + 1] - 1 (step_gradient.h). `sequences` (> 0) and `tokens`
+// (>= R) count the whole step: means over the step are sums of shares, so the step's loss is the
+// sum of the sequences' losses. `entropy` and `kl` are the coefficients. What changes from call to
+// call is a tensor, so that a captured step does not keep the value that it was captured with.
+// Scalars are rounded to float32 first. A sequence with its n tokens and its advantage a; float32,
+// one rounding an operation, in the order written:
 //   L = sum of logprobs, R = sum of reference: from +0, ascending, the same for both, so that equal
 //       bits give a difference of exactly 0
 //   d = L - R;   ratio = exp(d)

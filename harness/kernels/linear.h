@@ -4,12 +4,13 @@
 //
 //   linear        out[t, n] = sum over k of x[t, k] * weight[n, k]         out_dtype
 //   linear_dgrad  dx[t, k]  = sum over n of dy[t, n] * weight[n, k]        float32
-//   linear_wgrad  dw[n, k]  = sum over t of dy[t, n] * x[t, k]             dtype of x
+//   linear_wgrad_ dw[n, k] += sum over t of dy[t, n] * x[t, k]             float32
 //
 // The summed index ("k" below) ascends. Its order is all that decides the bits; rows of the result
 // do not depend on each other, on their number or place, on threads or on the instruction set.
 //
-// A chain starts at +0 and takes in its terms one group at a time:
+// A chain starts at +0, that of linear_wgrad_ at what dw holds (step_gradient.h says how sequences
+// cut it), and takes in its terms one group at a time:
 //   bfloat16  steps of 16 terms, the matrix step of platform sm90 (cpu/sm90_step.h). A chain whose
 //             length is no multiple of 16 pads its last step with zeros.
 //   float32   one fused multiply-add a term, fmaf(a, b, sum), k ascending.
@@ -34,17 +35,19 @@
 #include <c10/core/ScalarType.h>
 
 #include <cstdint>
+#include <optional>
 
 namespace samebits::cpu {
 
-// The CPU kernels behind samebits::linear, linear_dgrad and linear_wgrad; shapes as in ops.cpp.
+// The CPU kernels behind samebits::linear, linear_dgrad and linear_wgrad_; shapes as in ops.cpp.
 // Dtypes float32 or bfloat16, x and weight alike. Throw c10::Error for other dtypes, shapes that do
-// not meet, or a negative slice. Empty tensors are fine. Results are contiguous and owned by the
-// caller.
+// not meet, a negative slice, or starts that do not ascend from 0 to T. Empty tensors are fine.
+// Results are contiguous and owned by the caller; `sum` is written and has to be contiguous.
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, int64_t slice, int64_t dgrad_slice,
                   at::ScalarType out_dtype);
 at::Tensor linear_dgrad(const at::Tensor& dy, const at::Tensor& weight, int64_t slice);
-at::Tensor linear_wgrad(const at::Tensor& dy, const at::Tensor& x);
+void linear_wgrad_(const at::Tensor& dy, const at::Tensor& x,
+                   const std::optional<at::Tensor>& starts, const at::Tensor& sum);
 
 }  // namespace samebits::cpu

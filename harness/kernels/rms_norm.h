@@ -6,7 +6,7 @@
 //
 //   rms_norm(x [..., D], weight [D], eps, fused_rounding) -> y [..., D], dtype of x
 //   rms_norm_dgrad(dy [..., D], x, weight, eps) -> dx [..., D], dtype of x
-//   rms_norm_wgrad(dy, x, eps) -> dweight [D], dtype of x
+//   rms_norm_wgrad_(dy, x, eps, starts?, sum float32 [D])
 //
 // x, weight and dy have one dtype, bf16 or float32. A row is one vector of D; its bits depend on
 // nothing but itself. Operations are float32, one rounding each, in the order written:
@@ -23,9 +23,10 @@
 // Gradients take the rounding of x * r as the identity, as autograd takes a cast:
 //   g[i] = dy[i] * weight[i];   h[i] = x[i] * r;   c = strided sum of (g[i] * h[i]), / D
 //   dx[i] = round(r * (g[i] - h[i] * c))
-//   dweight[i] = round(sum over rows of dy[i] * h[i])
-// The sum over rows is cut into blocks of kRmsNormBlockRows rows; a block is summed from +0 in
-// ascending order, and the blocks' sums are added from +0 in ascending order.
+//   sum[i] += the sum over rows of dy[i] * h[i]
+// The rows of each sequence (`starts`: step_gradient.h) are cut into blocks of kRmsNormBlockRows; a
+// block is summed from +0 in ascending order, and the blocks' sums are added to `sum` one by one,
+// ascending.
 //
 // Source of the semantics: Qwen3RMSNorm of Transformers (the cast back to bf16 comes before the
 // multiplication by the weight).

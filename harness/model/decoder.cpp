@@ -40,6 +40,11 @@ size_t Decoder::add_parameter(const Weights& weights, const std::string& name,
   return parameters_.size() - 1;
 }
 
+WeightGradient Decoder::gradient_of(size_t index, const Gradients* gradients) {
+  if (gradients == nullptr) return {};
+  return {gradients->sums.parameters.at(index), gradients->cu_seqlens};
+}
+
 int64_t Decoder::padded_vocab() const {
   return (config_.vocab_size + Numerics::kSlices - 1) / Numerics::kSlices * Numerics::kSlices;
 }

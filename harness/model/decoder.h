@@ -25,6 +25,20 @@ struct Parameter {
   std::optional<int64_t> shard_dim;
 };
 
+// What a backward adds the gradients of a model's weights to (kernels/step_gradient.h): float32, of
+// the weights' shapes and placements.
+struct WeightSums {
+  std::vector<at::Tensor> parameters;  // in their order
+  at::Tensor tied_head;  // of the embedding as the head that it is too; undefined: it is not
+};
+
+// Where the gradients of one call go. Borrows the sums.
+struct Gradients {
+  const WeightSums& sums;
+  at::Tensor cu_seqlens;  // int32 [S + 1]: where sequences begin among the tokens
+  at::Tensor cu_rows;     // int32 [S + 1]: among those whose logits are wanted
+};
+
 // Whole plain weights by their name in the checkpoint.
 using Weights = std::map<std::string, at::Tensor>;
 
@@ -42,9 +56,10 @@ class Decoder {
 
   // ids and positions: int64 [1, T], plain. `rows` (int64 [R]) names the tokens whose logits are
   // wanted; undefined: all. Returns plain logits [1, R or T, padded_vocab()] of the model's dtype.
+  // With `gradients`, those of contract operators go there and not to autograd.
   at::Tensor forward(const at::Tensor& ids, const at::Tensor& positions, const Attention& attention,
-                     const at::Tensor& rows = {}) const {
-    return logits(ids, positions, attention, rows);
+                     const at::Tensor& rows = {}, const Gradients* gradients = nullptr) const {
+    return logits(ids, positions, attention, rows, gradients);
   }
 
   const DecoderConfig& config() const { return config_; }
@@ -56,6 +71,8 @@ class Decoder {
   // Every parameter once, in the order of the checkpoint's definition; a tied head is not repeated.
   std::vector<Parameter>& parameters() { return parameters_; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
+  // The one that is the embedding and the head, where a model has such a one.
+  virtual std::optional<size_t> tied_parameter() const = 0;
   const RopeTable& rope() const { return rope_; }
   c10::Device device() const { return rope_.cos.device(); }
 
@@ -64,13 +81,18 @@ class Decoder {
           c10::Device device);
 
   virtual at::Tensor logits(const at::Tensor& ids, const at::Tensor& positions,
-                            const Attention& attention, const at::Tensor& rows) const = 0;
+                            const Attention& attention, const at::Tensor& rows,
+                            const Gradients* gradients) const = 0;
 
   // Copies a whole weight, splits it as tensor parallelism does, and returns its index. Of the
   // vocabulary, its rows are padded.
   size_t add_parameter(const Weights& weights, const std::string& name, const std::string& site,
                        std::optional<int64_t> shard_dim, bool is_vocabulary = false);
   const at::Tensor& weight(size_t index) const { return parameters_[index].tensor; }
+
+  // Where the gradient of a weight goes that all tokens are multiplied with; nowhere without
+  // `gradients`.
+  static WeightGradient gradient_of(size_t index, const Gradients* gradients);
 
  private:
   DecoderConfig config_;

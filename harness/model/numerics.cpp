@@ -25,18 +25,20 @@ at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::T
 }  // namespace
 
 at::Tensor Numerics::linear(const at::Tensor& x, const at::Tensor& weight, LinearStyle style,
-                            int64_t in_features, int64_t out_features, RowSum sum) const {
+                            int64_t in_features, int64_t out_features, RowSum sum,
+                            const WeightGradient& into) const {
   const bool row = style == LinearStyle::kRow;
   if (!contract) return at::linear(x, weight);
   const int64_t slice = tp_invariant && row ? in_features / kSlices : 0;
   const int64_t dgrad_slice = tp_invariant && !row ? out_features / kSlices : 0;
   return ops::linear(x, weight, slice, dgrad_slice,
-                     row && sum == RowSum::kPending ? at::kFloat : dtype);
+                     row && sum == RowSum::kPending ? at::kFloat : dtype, into);
 }
 
-at::Tensor Numerics::rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) const {
+at::Tensor Numerics::rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,
+                              const WeightGradient& into) const {
   if (!contract) return at::rms_norm(x, {weight.size(0)}, weight, eps);
-  return ops::rms_norm(x, weight, eps, fused_rounding);
+  return ops::rms_norm(x, weight, eps, fused_rounding, into);
 }
 
 at::Tensor Numerics::rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
@@ -57,8 +59,10 @@ at::Tensor Numerics::residual_add(const at::Tensor& x, const at::Tensor& y) cons
   return contract ? ops::residual_add(x, y) : x + y;
 }
 
-at::Tensor Numerics::embedding(const at::Tensor& ids, const at::Tensor& weight) const {
-  return contract ? ops::embedding(ids, weight, /*first_row=*/0) : at::embedding(weight, ids);
+at::Tensor Numerics::embedding(const at::Tensor& ids, const at::Tensor& weight,
+                               const WeightGradient& into) const {
+  if (!contract) return at::embedding(weight, ids);
+  return ops::embedding(ids, weight, /*first_row=*/0, into);
 }
 
 at::Tensor Numerics::flash_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "harness/kernels/weight_gradient.h"
 #include "harness/model/numerics_settings.h"
 
 namespace samebits {
@@ -34,15 +35,19 @@ struct Numerics {
   static constexpr int64_t kSlices = 8;  // the largest TP degree that keeps the bits
 
   // x [..., K], weight [N, K] -> [..., N] in `dtype`. Of kRow, a pending sum is float32: the caller
-  // reduces it and rounds to `dtype` after, which gives the bits of a whole one.
+  // reduces it and rounds to `dtype` after, which gives the bits of a whole one. `into`: where the
+  // backward brings the weight's gradient; plain LibTorch kernels leave it to autograd.
   at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, LinearStyle style,
-                    int64_t in_features, int64_t out_features, RowSum sum = RowSum::kPending) const;
-  at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) const;
+                    int64_t in_features, int64_t out_features, RowSum sum = RowSum::kPending,
+                    const WeightGradient& into = {}) const;
+  at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,
+                      const WeightGradient& into = {}) const;
   at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
                   const at::Tensor& positions) const;
   at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up) const;
   at::Tensor residual_add(const at::Tensor& x, const at::Tensor& y) const;
-  at::Tensor embedding(const at::Tensor& ids, const at::Tensor& weight) const;
+  at::Tensor embedding(const at::Tensor& ids, const at::Tensor& weight,
+                       const WeightGradient& into = {}) const;
   at::Tensor flash_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                              const at::Tensor& cu_seqlens, double scale) const;
   at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k_cache,

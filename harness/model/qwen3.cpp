@@ -116,32 +116,44 @@ Qwen3::Qwen3(const DecoderConfig& config, const Numerics& numerics, const Tensor
       config.tie_word_embeddings ? embedding_ : add("lm_head.weight", 0, /*is_vocabulary=*/true);
 }
 
+std::optional<size_t> Qwen3::tied_parameter() const {
+  return head_ == embedding_ ? std::optional(embedding_) : std::nullopt;
+}
+
 at::Tensor Qwen3::logits(const at::Tensor& ids, const at::Tensor& positions,
-                         const Attention& attention, const at::Tensor& rows) const {
-  at::Tensor x = parallel().to_shard(numerics().embedding(ids, weight(embedding_)), kSequenceDim);
-  x = observed(x, "tok_embeddings#0");
+                         const Attention& attention, const at::Tensor& rows,
+                         const Gradients* gradients) const {
+  at::Tensor x = numerics().embedding(ids, weight(embedding_), gradient_of(embedding_, gradients));
+  x = observed(parallel().to_shard(x, kSequenceDim), "tok_embeddings#0");
   for (size_t i = 0; i < layers_.size(); ++i) {
-    x = attention_block(layers_[i], static_cast<int64_t>(i), x, positions, attention);
-    x = feed_forward_block(layers_[i], x);
+    x = attention_block(layers_[i], static_cast<int64_t>(i), x, positions, attention, gradients);
+    x = feed_forward_block(layers_[i], x, gradients);
   }
-  x = observed(numerics().rms_norm(x, weight(norm_), config().rms_norm_eps), "norm#0");
-  x = parallel().to_replicate(x);
+  x = parallel().to_replicate(norm(x, norm_, "norm#0", gradients));
   if (rows.defined()) x = x.index_select(kSequenceDim, rows);
-  return parallel().to_plain(column(x, head_, "output#0"));
+  return parallel().to_plain(column(x, head_, "output#0", gradient_of_head(gradients)));
+}
+
+WeightGradient Qwen3::gradient_of_head(const Gradients* gradients) const {
+  if (gradients == nullptr) return {};
+  const WeightSums& sums = gradients->sums;
+  return {head_ == embedding_ ? sums.tied_head : sums.parameters[head_], gradients->cu_rows};
 }
 
 at::Tensor Qwen3::attention_block(const Layer& layer, int64_t index, const at::Tensor& x,
-                                  const at::Tensor& positions, const Attention& attention) const {
+                                  const at::Tensor& positions, const Attention& attention,
+                                  const Gradients* gradients) const {
   const std::string prefix = layer.prefix + "attention.";
-  at::Tensor h =
-      observed(numerics().rms_norm(x, weight(layer.attention_norm), config().rms_norm_eps),
-               layer.prefix + "attention_norm#0");
-  h = parallel().to_replicate(h);
-  at::Tensor q = heads(column(h, layer.wq, prefix + "wq#0"), config().num_attention_heads);
-  at::Tensor k = heads(column(h, layer.wk, prefix + "wk#0"), config().num_key_value_heads);
-  const at::Tensor v = heads(column(h, layer.wv, prefix + "wv#0"), config().num_key_value_heads);
-  q = norm_and_rotate(q, layer.q_norm, positions, prefix + "q");
-  k = norm_and_rotate(k, layer.k_norm, positions, prefix + "k");
+  const at::Tensor h = parallel().to_replicate(
+      norm(x, layer.attention_norm, layer.prefix + "attention_norm#0", gradients));
+  const auto projected = [&](size_t projection, const char* site, int64_t count) {
+    return heads(column(h, projection, prefix + site, gradient_of(projection, gradients)), count);
+  };
+  at::Tensor q = projected(layer.wq, "wq#0", config().num_attention_heads);
+  at::Tensor k = projected(layer.wk, "wk#0", config().num_key_value_heads);
+  const at::Tensor v = projected(layer.wv, "wv#0", config().num_key_value_heads);
+  q = norm_and_rotate(q, layer.q_norm, positions, prefix + "q", gradients);
+  k = norm_and_rotate(k, layer.k_norm, positions, prefix + "k", gradients);
 
   const std::vector<at::Tensor> qs = parallel().to_local(q);
   const std::vector<at::Tensor> ks = parallel().to_local(k);
@@ -155,43 +167,54 @@ at::Tensor Qwen3::attention_block(const Layer& layer, int64_t index, const at::T
   }
   const at::Tensor inner =
       observed(parallel().from_local_shard(std::move(outs), kFeatureDim), prefix + "inner#0");
-  return observed(numerics().residual_add(x, row(inner, layer.wo, prefix + "wo#0")),
-                  layer.prefix + "attention_residual#0");
+  const at::Tensor out = row(inner, layer.wo, prefix + "wo#0", gradient_of(layer.wo, gradients));
+  return observed(numerics().residual_add(x, out), layer.prefix + "attention_residual#0");
 }
 
 at::Tensor Qwen3::heads(const at::Tensor& x, int64_t count) const {
   return x.view_symint({1, x.sym_size(kSequenceDim), count, config().head_dim});
 }
 
-at::Tensor Qwen3::norm_and_rotate(const at::Tensor& x, size_t norm, const at::Tensor& positions,
-                                  const std::string& name) const {
-  const at::Tensor normed =
-      observed(numerics().rms_norm(x, weight(norm), config().rms_norm_eps), name + "_norm#0");
+at::Tensor Qwen3::norm(const at::Tensor& x, size_t index, const std::string& site,
+                       const Gradients* gradients) const {
+  return observed(
+      numerics().rms_norm(x, weight(index), config().rms_norm_eps, gradient_of(index, gradients)),
+      site);
+}
+
+at::Tensor Qwen3::norm_and_rotate(const at::Tensor& x, size_t norm_index,
+                                  const at::Tensor& positions, const std::string& name,
+                                  const Gradients* gradients) const {
+  const at::Tensor normed = norm(x, norm_index, name + "_norm#0", gradients);
   return observed(numerics().rope(normed, rope().cos, rope().sin, positions), name + "_rope#0");
 }
 
-at::Tensor Qwen3::feed_forward_block(const Layer& layer, const at::Tensor& x) const {
+at::Tensor Qwen3::feed_forward_block(const Layer& layer, const at::Tensor& x,
+                                     const Gradients* gradients) const {
   const std::string prefix = layer.prefix + "feed_forward.";
-  at::Tensor h = observed(numerics().rms_norm(x, weight(layer.ffn_norm), config().rms_norm_eps),
-                          layer.prefix + "ffn_norm#0");
-  h = parallel().to_replicate(h);
-  const at::Tensor gate = column(h, layer.w1, prefix + "w1#0");
-  const at::Tensor up = column(h, layer.w3, prefix + "w3#0");
+  const at::Tensor h =
+      parallel().to_replicate(norm(x, layer.ffn_norm, layer.prefix + "ffn_norm#0", gradients));
+  const at::Tensor gate = column(h, layer.w1, prefix + "w1#0", gradient_of(layer.w1, gradients));
+  const at::Tensor up = column(h, layer.w3, prefix + "w3#0", gradient_of(layer.w3, gradients));
   const at::Tensor product = observed(numerics().silu_mul(gate, up), prefix + "silu_mul#0");
-  return observed(numerics().residual_add(x, row(product, layer.w2, prefix + "w2#0")),
-                  layer.prefix + "ffn_residual#0");
+  const at::Tensor out = row(product, layer.w2, prefix + "w2#0", gradient_of(layer.w2, gradients));
+  return observed(numerics().residual_add(x, out), layer.prefix + "ffn_residual#0");
 }
 
-at::Tensor Qwen3::column(const at::Tensor& x, size_t projection, const std::string& site) const {
+at::Tensor Qwen3::column(const at::Tensor& x, size_t projection, const std::string& site,
+                         const WeightGradient& into) const {
   const at::Tensor& w = weight(projection);
-  return observed(numerics().linear(x, w, LinearStyle::kColumn, w.size(1), w.size(0)), site);
+  return observed(
+      numerics().linear(x, w, LinearStyle::kColumn, w.size(1), w.size(0), RowSum::kPending, into),
+      site);
 }
 
-at::Tensor Qwen3::row(const at::Tensor& x, size_t projection, const std::string& site) const {
+at::Tensor Qwen3::row(const at::Tensor& x, size_t projection, const std::string& site,
+                      const WeightGradient& into) const {
   const at::Tensor& w = weight(projection);
   // A sum that is still pending across ranks is float32: reduced first, rounded once.
   const RowSum sum = parallel().mesh() ? RowSum::kPending : RowSum::kWhole;
-  const at::Tensor y = numerics().linear(x, w, LinearStyle::kRow, w.size(1), w.size(0), sum);
+  const at::Tensor y = numerics().linear(x, w, LinearStyle::kRow, w.size(1), w.size(0), sum, into);
   return observed(rounded(parallel().to_shard(y, kSequenceDim), numerics().dtype), site);
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +22,8 @@ class Qwen3 : public Decoder {
   Qwen3(const DecoderConfig& config, const Numerics& numerics, const TensorParallel& parallel,
         const Weights& weights);
 
+  std::optional<size_t> tied_parameter() const override;
+
  private:
   // Indices into parameters_; the names of what each layer observes, made once.
   struct Layer {
@@ -29,15 +32,22 @@ class Qwen3 : public Decoder {
   };
 
   at::Tensor logits(const at::Tensor& ids, const at::Tensor& positions, const Attention& attention,
-                    const at::Tensor& rows) const override;
+                    const at::Tensor& rows, const Gradients* gradients) const override;
   at::Tensor attention_block(const Layer& layer, int64_t index, const at::Tensor& x,
-                             const at::Tensor& positions, const Attention& attention) const;
-  at::Tensor feed_forward_block(const Layer& layer, const at::Tensor& x) const;
+                             const at::Tensor& positions, const Attention& attention,
+                             const Gradients* gradients) const;
+  at::Tensor feed_forward_block(const Layer& layer, const at::Tensor& x,
+                                const Gradients* gradients) const;
   at::Tensor heads(const at::Tensor& x, int64_t count) const;  // [1, T, count, D]
-  at::Tensor norm_and_rotate(const at::Tensor& x, size_t norm, const at::Tensor& positions,
-                             const std::string& name) const;
-  at::Tensor column(const at::Tensor& x, size_t projection, const std::string& site) const;
-  at::Tensor row(const at::Tensor& x, size_t projection, const std::string& site) const;
+  at::Tensor norm(const at::Tensor& x, size_t index, const std::string& site,
+                  const Gradients* gradients) const;
+  at::Tensor norm_and_rotate(const at::Tensor& x, size_t norm_index, const at::Tensor& positions,
+                             const std::string& name, const Gradients* gradients) const;
+  at::Tensor column(const at::Tensor& x, size_t projection, const std::string& site,
+                    const WeightGradient& into) const;
+  at::Tensor row(const at::Tensor& x, size_t projection, const std::string& site,
+                 const WeightGradient& into) const;
+  WeightGradient gradient_of_head(const Gradients* gradients) const;
 
   std::vector<Layer> layers_;
   size_t embedding_ = 0;

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "harness/base/error.h"
+#include "harness/workload/memory_plan.h"
 #include "harness/workload/observed_values.h"
 #include "harness/workload/rewards.h"
 
@@ -62,15 +63,17 @@ Grpo::Grpo(const ArmSettings& arm, const MakeSync& make_sync)
   if (arm.workload.loss.kl_reference == KlReference::kInitial) {
     initial_ = make_model(arm, arm.trainer, parallel_);
   }
-  size_t longest = 0;
-  for (const auto& prompt : prompts_) longest = std::max(longest, prompt.size());
-  engine_ =
-      make_engine(arm, *generator_, static_cast<int64_t>(prompts_.size()) * arm.workload.group,
-                  static_cast<int64_t>(longest) + arm.workload.max_new_tokens);
-  optimizer_ = std::make_unique<Optimizer>(*trained_, arm.workload.optimizer, optimizer_mode(arm));
-  trainer_ = std::make_unique<Trainer>(*trained_, *optimizer_, arm.workload.loss,
-                                       static_cast<int64_t>(prompts_.size()) * arm.workload.group,
-                                       arm.trainer);
+  int64_t longest = 0;
+  for (const auto& prompt : prompts_) {
+    longest = std::max(longest, static_cast<int64_t>(prompt.size()) + arm.workload.max_new_tokens);
+  }
+  engine_ = make_engine(arm, *generator_, sequences_of_step(), longest);
+  optimizer_ = std::make_unique<Optimizer>(*trained_, arm.workload.optimizer, optimizer_mode(arm),
+                                           arm.workload.gradient_groups);
+  const TrainerSettings settings{.loss = arm.workload.loss,
+                                 .sequences = sequences_of_step(),
+                                 .max_tokens = train_tokens(arm, trained_->config(), longest)};
+  trainer_ = std::make_unique<Trainer>(*trained_, *optimizer_, settings, arm.trainer);
   sync_ = make_sync(arm.workload.sync, *trained_, *generator_);
 }
 

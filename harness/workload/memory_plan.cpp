@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <bit>
 #include <initializer_list>
 #include <limits>
 
@@ -35,10 +37,14 @@ int64_t product(std::initializer_list<int64_t> factors) {
   return total;
 }
 
-// Of one model's parameters, all ranks together. Vectors are on every rank; the vocabulary is
-// padded as Qwen3 pads it.
-int64_t elements_of_layers(DecoderConfig config, int64_t layers, int64_t ranks) {
+// As Decoder pads it.
+int64_t padded_vocabulary(int64_t rows) {
   constexpr int64_t kSlices = Numerics::kSlices;
+  return (rows + kSlices - 1) / kSlices * kSlices;
+}
+
+// Of one model's parameters, all ranks together. Vectors are on every rank.
+int64_t elements_of_layers(DecoderConfig config, int64_t layers, int64_t ranks) {
   config.num_hidden_layers = layers;
   int64_t elements = 0;
   for (const auto& [name, shape] : architecture_of(config).weight_shapes(config)) {
@@ -46,7 +52,7 @@ int64_t elements_of_layers(DecoderConfig config, int64_t layers, int64_t ranks) 
       elements = sum({elements, product({shape[0], ranks})});
     } else {
       const bool is_vocabulary = shape[0] == config.vocab_size;
-      const int64_t rows = is_vocabulary ? (shape[0] + kSlices - 1) / kSlices * kSlices : shape[0];
+      const int64_t rows = is_vocabulary ? padded_vocabulary(shape[0]) : shape[0];
       elements = sum({elements, product({rows, shape[1]})});
     }
   }
@@ -58,6 +64,16 @@ int64_t parameter_elements(const DecoderConfig& config, int64_t ranks) {
   const int64_t one = elements_of_layers(config, 1, ranks);
   const int64_t two = elements_of_layers(config, 2, ranks);
   return sum({one, product({config.num_hidden_layers - 1, two - one})});
+}
+
+// Bytes that autograd keeps of one token, about: what the operators of qwen3.cpp save for their
+// backward, and the logits with their gradient.
+int64_t activation_bytes(const DecoderConfig& config, int64_t element) {
+  const int64_t of_layer =
+      sum({product({4, config.hidden_size}), product({3, config.q_size()}),
+           product({3, config.kv_size()}), product({3, config.intermediate_size})});
+  return product({element, sum({product({config.num_hidden_layers, of_layer}),
+                                product({2, config.vocab_size})})});
 }
 
 int64_t blocks_of(int64_t longest, int64_t block_size) {
@@ -83,10 +99,32 @@ MemoryPlan plan_memory(const ArmSettings& arm, const DecoderConfig& config, int6
                            block_size, config.num_key_value_heads, config.head_dim, element});
   if (has_optimizer) {
     const bool has_master = arm.workload.optimizer.master;
-    plan.gradients = product({parameters, element + (has_master ? kFloatBytes : element)});
+    const int64_t sets = std::bit_width(static_cast<uint64_t>(arm.workload.gradient_groups));
+    const int64_t head =
+        config.tie_word_embeddings && arm.workload.untied_head != UntiedHead::kTrainer
+            ? product({padded_vocabulary(config.vocab_size), config.hidden_size})
+            : 0;
+    // LibTorch's own operators give whole gradients in the model's dtype.
+    const bool is_contract = arm.numerics_of(arm.trainer).batch_invariant;
+    plan.gradients = sum({product({sum({product({parameters, sets}), head}), kFloatBytes}),
+                          has_master && is_contract ? 0 : product({parameters, element})});
     plan.optimizer = product({parameters, kFloatBytes, has_master ? 3 : 2});
   }
   return plan;
+}
+
+int64_t train_tokens(const ArmSettings& arm, const DecoderConfig& config, int64_t longest) {
+  if (const int64_t wanted = arm.workload.max_train_tokens; wanted != 0) {
+    if (wanted >= longest) return wanted;
+    throw InputError(fmt::format("arm {}: workload.max_train_tokens", arm.name),
+                     fmt::format("{}", wanted),
+                     fmt::format("at least {}, the tokens of the longest sequence", longest));
+  }
+  ArmSettings of_one_rank = arm;
+  of_one_rank.mesh.tp = 1;
+  const MemoryPlan plan = plan_memory(of_one_rank, config, /*sequences=*/0, /*longest=*/0);
+  const int64_t element = arm.numerics.dtype == Dtype::float32 ? 4 : 2;
+  return std::max(longest, plan.total() / 4 / activation_bytes(config, element));
 }
 
 int64_t free_memory(const ArmSettings& arm) {

@@ -13,7 +13,7 @@ namespace samebits {
 struct MemoryPlan {
   int64_t weights = 0;  // RoPE tables included; of a grpo arm, the generator's and the trainer's
   int64_t kv_pages = 0;
-  int64_t gradients = 0;  // of one sequence, and their sums
+  int64_t gradients = 0;  // the sums of groups (kernels/step_gradient.h), and what is made of them
   int64_t optimizer = 0;  // moments and master weights
 
   int64_t total() const;
@@ -22,6 +22,12 @@ struct MemoryPlan {
 // `sequences` of at most `longest` tokens run at once.
 MemoryPlan plan_memory(const ArmSettings& arm, const DecoderConfig& config, int64_t sequences,
                        int64_t longest);
+
+// Tokens that the trainer packs into one micro-batch: the arm's max_train_tokens, or without it as
+// many as take about a quarter of what weights, gradients and optimizer state do in activations, the
+// `longest` sequence's at least. A function of the settings, the same at every TP degree, so that
+// arms that are compared cut alike. Throws InputError where the arm's are fewer than `longest`.
+int64_t train_tokens(const ArmSettings& arm, const DecoderConfig& config, int64_t longest);
 
 // Bytes that are free where the arm runs: on its card, or on the machine.
 int64_t free_memory(const ArmSettings& arm);

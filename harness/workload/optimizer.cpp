@@ -6,11 +6,20 @@
 #include "harness/kernels/functional.h"
 
 namespace samebits {
+namespace {
+
+at::Tensor rounded(const at::Tensor& x, at::ScalarType dtype) {
+  return x.scalar_type() == dtype ? x : at::_to_copy(x, x.options().dtype(dtype));
+}
+
+}  // namespace
 
 // No size is symbolic, so there are no guards to keep or to drop.
-Optimizer::Optimizer(Decoder& model, const OptimizerSettings& settings, const Mode& mode)
+Optimizer::Optimizer(Decoder& model, const OptimizerSettings& settings, const Mode& mode,
+                     int64_t groups)
     : model_(model),
       settings_(settings),
+      gradient_(model, groups),
       program_(make_executed(mode, {"optimizer", model,
                                     [this](const std::vector<at::Tensor>& inputs) {
                                       return update(/*step=*/inputs[0]);
@@ -19,7 +28,6 @@ Optimizer::Optimizer(Decoder& model, const OptimizerSettings& settings, const Mo
   const c10::NoGradGuard no_grad;
   for (Parameter& parameter : model_.parameters()) {
     const at::Tensor& weight = parameter.tensor;
-    const at::ScalarType sums = settings.master ? at::kFloat : model_.numerics().dtype;
     State state;
     if (settings.master)
       state.master = weight.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
@@ -28,14 +36,8 @@ Optimizer::Optimizer(Decoder& model, const OptimizerSettings& settings, const Mo
     state.m = at::zeros_like(weight, moments);
     state.v = at::zeros_like(weight, moments);
     states_.push_back(std::move(state));
-    gradients_.push_back(at::zeros_like(weight, weight.options().dtype(sums)));
   }
   for (Parameter& parameter : model_.parameters()) parameter.tensor.requires_grad_(true);
-}
-
-void Optimizer::accumulate(const std::vector<at::Tensor>& gradients) {
-  const c10::NoGradGuard no_grad;
-  for (size_t i = 0; i < gradients_.size(); ++i) gradients_[i].add_(gradients.at(i));
 }
 
 at::Tensor Optimizer::step() {
@@ -47,22 +49,25 @@ at::Tensor Optimizer::step() {
 std::vector<at::Tensor> Optimizer::update(const at::Tensor& step) {
   const c10::NoGradGuard no_grad;
   const bool sliced = model_.numerics().tp_invariant;
+  const at::ScalarType dtype = settings_.master ? at::kFloat : model_.numerics().dtype;
+  std::vector<at::Tensor> gradients;
+  for (const at::Tensor& sum : gradient_.whole()) gradients.push_back(rounded(sum, dtype));
   std::vector<at::Tensor> squares;
-  for (size_t i = 0; i < gradients_.size(); ++i) {
+  for (size_t i = 0; i < gradients.size(); ++i) {
     const std::optional<int64_t> dim = model_.parameters()[i].shard_dim;
-    const int64_t slice = dim && sliced ? gradients_[i].size(*dim) / Numerics::kSlices : 0;
-    const at::Tensor square = ops::sum_squares(gradients_[i], dim.value_or(0), slice);
+    const int64_t slice = dim && sliced ? gradients[i].size(*dim) / Numerics::kSlices : 0;
+    const at::Tensor square = ops::sum_squares(gradients[i], dim.value_or(0), slice);
     squares.push_back(model_.parallel().to_plain(square));
   }
   const auto [norm, scale] = ops::clip_scale(squares, settings_.clip_norm);
-  for (size_t i = 0; i < gradients_.size(); ++i) {
+  for (size_t i = 0; i < gradients.size(); ++i) {
     const State& state = states_[i];
     const std::optional<at::Tensor> master =
         state.master.defined() ? std::optional(state.master) : std::nullopt;
-    ops::adamw_(model_.parameters()[i].tensor, master, state.m, state.v, gradients_[i], scale, step,
+    ops::adamw_(model_.parameters()[i].tensor, master, state.m, state.v, gradients[i], scale, step,
                 settings_.lr, settings_.betas[0], settings_.betas[1], settings_.eps,
                 settings_.weight_decay);
-    gradients_[i].zero_();
+    gradient_.whole()[i].zero_();
   }
   return {norm};
 }

@@ -127,6 +127,8 @@ struct SyncSettings {
   bool is_whole() const { return is_on && late == 0 && except.empty(); }
 };
 
+constexpr int64_t kGradientGroups = 8;
+
 struct WorkloadSettings {
   WorkloadKind kind = WorkloadKind::kGrpo;
   int64_t group = 8;            // samples a prompt
@@ -140,7 +142,9 @@ struct WorkloadSettings {
   OptimizerSettings optimizer;
   LossSettings loss;
   AdvantageSettings advantage;
-  int64_t updates = 1;  // optimizer steps over one rollout
+  int64_t updates = 1;                        // optimizer steps over one rollout
+  int64_t gradient_groups = kGradientGroups;  // of a step's sequences (kernels/step_gradient.h)
+  int64_t max_train_tokens = 0;  // of a micro-batch; 0: train_tokens() of memory_plan.h
   SyncSettings sync;
   Draws draws = Draws::kPerStep;
   UntiedHead untied_head = UntiedHead::kNone;

@@ -3,8 +3,11 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/workload/memory_plan.h"
 #include "harness/workload/observed_values.h"
 #include "harness/workload/token_ids.h"
 
@@ -29,13 +32,23 @@ std::vector<std::vector<int64_t>> read_training_tokens(const ArmSettings& arm,
   return sequences;
 }
 
+int64_t longest_of(const std::vector<std::vector<int64_t>>& sequences) {
+  size_t longest = 0;
+  for (const auto& sequence : sequences) longest = std::max(longest, sequence.size());
+  return static_cast<int64_t>(longest);
+}
+
 TokenTraining::TokenTraining(const ArmSettings& arm)
     : arm_(arm),
       model_(make_model(arm, arm.trainer, make_parallel(arm))),
       sequences_(read_training_tokens(arm, model_->config())) {
-  optimizer_ = std::make_unique<Optimizer>(*model_, arm.workload.optimizer, optimizer_mode(arm));
-  trainer_ = std::make_unique<Trainer>(*model_, *optimizer_, kNegativeLogLikelihood,
-                                       arm.workload.sequences, arm.trainer);
+  optimizer_ = std::make_unique<Optimizer>(*model_, arm.workload.optimizer, optimizer_mode(arm),
+                                           arm.workload.gradient_groups);
+  const TrainerSettings settings{
+      .loss = kNegativeLogLikelihood,
+      .sequences = arm.workload.sequences,
+      .max_tokens = train_tokens(arm, model_->config(), longest_of(sequences_))};
+  trainer_ = std::make_unique<Trainer>(*model_, *optimizer_, settings, arm.trainer);
 }
 
 std::vector<Sample> TokenTraining::samples_of(int64_t step) const {

@@ -40,4 +40,7 @@ class TokenTraining : public Workload {
 std::vector<std::vector<int64_t>> read_training_tokens(const ArmSettings& arm,
                                                        const DecoderConfig& config);
 
+// Tokens of the longest one.
+int64_t longest_of(const std::vector<std::vector<int64_t>>& sequences);
+
 }  // namespace samebits

@@ -6,33 +6,49 @@
 
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
+#include "harness/kernels/step_gradient.h"
 #include "harness/model/attention.h"
 
 namespace samebits {
 namespace {
 
-// The tensors of one sequence of T tokens, n of them generated. Its length is a size, never a
-// value.
-struct SequenceInputs {
+// The tensors of S sequences of T tokens together, R of them generated. Their numbers are sizes,
+// never values.
+struct PackedSequences {
   at::Tensor ids;         // int64 [1, T]
   at::Tensor positions;   // int64 [1, T]
-  at::Tensor cu_seqlens;  // int32 [2]
-  at::Tensor rows;        // int64 [n]: the positions whose next token was generated
-  at::Tensor targets;     // int64 [1, n]
+  at::Tensor cu_seqlens;  // int32 [S + 1]
+  at::Tensor rows;        // int64 [R]: the tokens whose next token was generated
+  at::Tensor targets;     // int64 [1, R]
+  at::Tensor cu_rows;     // int32 [S + 1]: where sequences begin among them
 };
 
-SequenceInputs sequence_inputs(const std::vector<int64_t>& tokens, int64_t first) {
-  TORCH_CHECK(first > 0, "the first token of a sequence has no logprob");
-  const int64_t length = static_cast<int64_t>(tokens.size());
-  const at::Tensor ids = at::tensor(tokens);
-  return {ids.view({1, length}), at::arange(length).view({1, length}),
-          at::tensor({int64_t{0}, length}, at::kInt), at::arange(first - 1, length - 1),
-          ids.narrow(0, first, length - first).contiguous().view({1, length - first})};
+struct Sequence {
+  const std::vector<int64_t>& tokens;
+  int64_t first;  // that was generated
+};
+
+PackedSequences pack(const std::vector<Sequence>& sequences) {
+  std::vector<int64_t> ids, positions, cu_seqlens = {0}, rows, targets, cu_rows = {0};
+  for (const auto& [tokens, first] : sequences) {
+    TORCH_CHECK(first > 0, "the first token of a sequence has no logprob");
+    const auto length = static_cast<int64_t>(tokens.size());
+    for (int64_t t = 0; t < length; ++t) positions.push_back(t);
+    for (int64_t t = first - 1; t + 1 < length; ++t) rows.push_back(cu_seqlens.back() + t);
+    ids.insert(ids.end(), tokens.begin(), tokens.end());
+    targets.insert(targets.end(), tokens.begin() + first, tokens.end());
+    cu_seqlens.push_back(cu_seqlens.back() + length);
+    cu_rows.push_back(static_cast<int64_t>(rows.size()));
+  }
+  return {at::tensor(ids).unsqueeze(0),     at::tensor(positions).unsqueeze(0),
+          at::tensor(cu_seqlens, at::kInt), at::tensor(rows),
+          at::tensor(targets).unsqueeze(0), at::tensor(cu_rows, at::kInt)};
 }
 
-at::Tensor logprobs_of(const Decoder& model, const SequenceInputs& in) {
+at::Tensor logprobs_of(const Decoder& model, const PackedSequences& in,
+                       const Gradients* gradients = nullptr) {
   const ContiguousAttention attention(model.numerics(), in.cu_seqlens, model.attention_scale());
-  const at::Tensor logits = model.forward(in.ids, in.positions, attention, in.rows);
+  const at::Tensor logits = model.forward(in.ids, in.positions, attention, in.rows, gradients);
   return model.numerics()
       .log_softmax_gather(logits, in.targets, model.config().vocab_size)
       .view_symint({in.rows.sym_size(0)});
@@ -54,14 +70,20 @@ class BackwardOnThisThread {
   bool before_;
 };
 
-constexpr size_t kInitialLogprobs = 8;  // the last input, where there is one
+constexpr size_t kInitialLogprobs = 9;  // the last input, where there is one
 
-// The order of the joint program's inputs.
+// The order of the joint program's inputs: those of PackedSequences come first. `sequences` and
+// `boundaries` are related by pack(), not by the graph.
 std::vector<DynamicDim> dynamic_dims(const LossSettings& loss) {
   std::vector<DynamicDim> dims = {
-      {/*ids*/ 0, 1, "tokens", 2},          {/*positions*/ 1, 1, "tokens", 2},
-      {/*rows*/ 3, 0, "generated", 1},      {/*targets*/ 4, 1, "generated", 1},
-      {/*reference*/ 5, 0, "generated", 1},
+      {/*ids*/ 0, 1, "tokens", 2},
+      {/*positions*/ 1, 1, "tokens", 2},
+      {/*cu_seqlens*/ 2, 0, "boundaries", 2},
+      {/*rows*/ 3, 0, "generated", 1},
+      {/*targets*/ 4, 1, "generated", 1},
+      {/*cu_rows*/ 5, 0, "boundaries", 2},
+      {/*reference*/ 6, 0, "generated", 1},
+      {/*advantage*/ 7, 0, "sequences", 1},
   };
   if (loss.kl_reference == KlReference::kInitial) {
     dims.push_back({kInitialLogprobs, 0, "generated", 1});
@@ -69,90 +91,155 @@ std::vector<DynamicDim> dynamic_dims(const LossSettings& loss) {
   return dims;
 }
 
+// The loss and its parts, of sequences, groups and the step.
+struct LossSums {
+  float loss = 0;
+  float pg = 0;
+  float entropy = 0;
+  float kl = 0;
+
+  void add(const LossSums& other) {
+    loss = loss + other.loss;
+    pg = pg + other.pg;
+    entropy = entropy + other.entropy;
+    kl = kl + other.kl;
+  }
+};
+
 }  // namespace
 
 at::Tensor sequence_logprobs(const Decoder& model, const std::vector<int64_t>& tokens,
                              int64_t first) {
-  SequenceInputs in = sequence_inputs(tokens, first);
+  PackedSequences in = pack({{tokens, first}});
   for (at::Tensor* input : {&in.ids, &in.positions, &in.cu_seqlens, &in.rows, &in.targets}) {
     *input = input->to(model.device());
   }
   return logprobs_of(model, in).cpu();
 }
 
-Trainer::Trainer(const Decoder& model, Optimizer& optimizer, const LossSettings& loss,
-                 int64_t sequences, const Mode& mode)
+Trainer::Trainer(const Decoder& model, Optimizer& optimizer, const TrainerSettings& settings,
+                 const Mode& mode)
     : model_(model),
       optimizer_(optimizer),
-      loss_(loss),
-      sequences_(sequences),
-      one_(at::ones({}, model.device())),
+      settings_(settings),
       program_(make_executed(mode, {"trainer", model,
                                     [this](const std::vector<at::Tensor>& inputs) {
                                       return forward_and_backward(inputs);
                                     },
-                                    dynamic_dims(loss), ModeLevel::kBelowAutograd})) {}
+                                    dynamic_dims(settings.loss), ModeLevel::kBelowAutograd})) {}
 
-// Loss, its parts and the logprobs.
+// Loss, its parts and the logprobs, sequence by sequence.
 std::vector<at::Tensor> Trainer::forward_and_backward(const std::vector<at::Tensor>& inputs) {
-  const at::Tensor logprobs =
-      logprobs_of(model_, {inputs[0], inputs[1], inputs[2], inputs[3], inputs[4]});
-  const bool has_initial = loss_.kl_reference == KlReference::kInitial;
-  auto [loss, stats] = ops::grpo_loss(logprobs, /*reference=*/inputs[5], /*advantage=*/inputs[6],
-                                      /*tokens=*/inputs[7], sequences_, loss_.clip, loss_.entropy,
-                                      has_initial ? 0.0 : loss_.kl);
+  const PackedSequences in = {inputs[0], inputs[1], inputs[2], inputs[3], inputs[4], inputs[5]};
+  StepGradient& gradient = optimizer_.gradient();
+  const Gradients gradients{gradient.sums(), in.cu_seqlens, in.cu_rows};
+  const at::Tensor logprobs = logprobs_of(model_, in, &gradients);
+  const at::Tensor& advantage = inputs[7];
+  const at::Tensor& tokens = inputs[8];
+  const LossSettings& settings = settings_.loss;
+  const bool has_initial = settings.kl_reference == KlReference::kInitial;
+  auto [loss, stats] = ops::grpo_loss(logprobs, /*reference=*/inputs[6], in.cu_rows, advantage,
+                                      tokens, settings_.sequences, settings.clip, settings.entropy,
+                                      has_initial ? 0.0 : settings.kl);
   if (has_initial) {  // the KL term alone, from other logprobs
     const auto [term, of_initial] =
-        ops::grpo_loss(logprobs, inputs[kInitialLogprobs], at::zeros_like(inputs[6]), inputs[7],
-                       sequences_, loss_.clip, /*entropy=*/0, loss_.kl);
+        ops::grpo_loss(logprobs, inputs[kInitialLogprobs], in.cu_rows, at::zeros_like(advantage),
+                       tokens, settings_.sequences, settings.clip, /*entropy=*/0, settings.kl);
     loss = loss + term;
-    stats = at::cat({stats.narrow(0, 0, 5), of_initial.narrow(0, 5, 1)});
+    stats = at::cat({stats.narrow(1, 0, 5), of_initial.narrow(1, 5, 1)}, 1);
   }
   std::vector<at::Tensor> parameters;
   for (const Parameter& parameter : model_.parameters()) parameters.push_back(parameter.tensor);
   const BackwardOnThisThread here;
-  optimizer_.accumulate(torch::autograd::grad({loss}, parameters, {one_}));
+  gradient.add(torch::autograd::grad({loss}, parameters, {at::ones_like(advantage)},
+                                     /*retain_graph=*/std::nullopt, /*create_graph=*/false,
+                                     /*allow_unused=*/true));
   return {loss, stats, logprobs};
 }
 
+// Of the sequences of a group that have a generated token.
+std::vector<std::vector<const Sample*>> Trainer::micro_batches(const std::vector<Sample>& samples,
+                                                               int64_t group) const {
+  const int64_t groups = optimizer_.gradient().groups();
+  const int64_t end = first_of_group(group + 1, settings_.sequences, groups);
+  std::vector<std::vector<const Sample*>> batches;
+  int64_t tokens = 0;  // of the last one
+  for (int64_t i = first_of_group(group, settings_.sequences, groups); i < end; ++i) {
+    const Sample& sample = samples[i];
+    if (sample.logprobs.empty()) continue;
+    const auto length = static_cast<int64_t>(sample.tokens.size());
+    if (batches.empty() || tokens + length > settings_.max_tokens) {
+      batches.emplace_back();
+      tokens = 0;
+    }
+    batches.back().push_back(&sample);
+    tokens += length;
+  }
+  return batches;
+}
+
 TrainResult Trainer::accumulate(const std::vector<Sample>& samples) {
-  TORCH_CHECK(static_cast<int64_t>(samples.size()) == sequences_, "the trainer found ",
-              samples.size(), " sequences, expected ", sequences_);
+  TORCH_CHECK(static_cast<int64_t>(samples.size()) == settings_.sequences, "the trainer found ",
+              samples.size(), " sequences, expected ", settings_.sequences);
   int64_t tokens = 0;
   for (const Sample& sample : samples) tokens += static_cast<int64_t>(sample.logprobs.size());
 
   TrainResult result;
-  for (const Sample& sample : samples) {
-    if (sample.logprobs.empty()) {
-      result.logprobs.emplace_back();
-      continue;
-    }
-    const SequenceInputs in = sequence_inputs(sample.tokens, sample.prompt_length);
-    std::vector<at::Tensor> inputs{in.ids,
-                                   in.positions,
-                                   in.cu_seqlens,
-                                   in.rows,
-                                   in.targets,
-                                   at::tensor(sample.logprobs),
-                                   at::scalar_tensor(sample.advantage, at::kFloat),
-                                   at::scalar_tensor(tokens, at::kLong)};
-    if (loss_.kl_reference == KlReference::kInitial) {
-      inputs.push_back(at::tensor(sample.initial_logprobs));
-    }
-    std::vector<at::Tensor> outputs = program_->run(inputs);
-    for (at::Tensor& output : outputs) output = output.to(at::kCPU);
-    throw_device_fault();
+  result.logprobs.resize(samples.size());
+  std::vector<LossSums> waiting;  // of groups
+  for (int64_t group = 0; group < optimizer_.gradient().groups(); ++group) {
+    LossSums sums;
+    for (const auto& batch : micro_batches(samples, group)) {
+      std::vector<Sequence> sequences;
+      std::vector<float> reference, initial, advantages;
+      for (const Sample* sample : batch) {
+        sequences.push_back({sample->tokens, sample->prompt_length});
+        reference.insert(reference.end(), sample->logprobs.begin(), sample->logprobs.end());
+        initial.insert(initial.end(), sample->initial_logprobs.begin(),
+                       sample->initial_logprobs.end());
+        advantages.push_back(sample->advantage);
+      }
+      const PackedSequences in = pack(sequences);
+      std::vector<at::Tensor> inputs{in.ids,
+                                     in.positions,
+                                     in.cu_seqlens,
+                                     in.rows,
+                                     in.targets,
+                                     in.cu_rows,
+                                     at::tensor(reference),
+                                     at::tensor(advantages),
+                                     at::scalar_tensor(tokens, at::kLong)};
+      if (settings_.loss.kl_reference == KlReference::kInitial) {
+        inputs.push_back(at::tensor(initial));
+      }
+      std::vector<at::Tensor> outputs = program_->run(inputs);
+      for (at::Tensor& output : outputs) output = output.to(at::kCPU).contiguous();
+      throw_device_fault();
 
-    const float* parts = outputs[1].const_data_ptr<float>();  // L, R, ratio, pg, entropy, kl
-    result.loss += outputs[0].item<float>();
-    result.pg += parts[3];
-    result.entropy += parts[4];
-    result.kl += parts[5];
-    const float clip = static_cast<float>(loss_.clip);
-    if (parts[2] < 1 - clip || parts[2] > 1 + clip) ++result.clipped;
-    const float* values = outputs[2].const_data_ptr<float>();
-    result.logprobs.emplace_back(values, values + outputs[2].numel());
+      const float clip = static_cast<float>(settings_.loss.clip);
+      const float* losses = outputs[0].const_data_ptr<float>();
+      const float* parts = outputs[1].const_data_ptr<float>();  // L, R, ratio, pg, entropy, kl
+      const float* logprobs = outputs[2].const_data_ptr<float>();
+      for (const Sample* sample : batch) {
+        sums.add({*losses++, parts[3], parts[4], parts[5]});
+        if (parts[2] < 1 - clip || parts[2] > 1 + clip) ++result.clipped;
+        parts += 6;
+        const float* end = logprobs + sample->logprobs.size();
+        result.logprobs[sample - samples.data()].assign(logprobs, end);
+        logprobs = end;
+      }
+    }
+    optimizer_.gradient().end_group();
+    for (int joins = joins_after_group(group); joins > 0; --joins) {
+      sums.add(waiting.back());
+      waiting.pop_back();
+    }
+    waiting.push_back(sums);
   }
+  result.loss = waiting[0].loss;
+  result.pg = waiting[0].pg;
+  result.entropy = waiting[0].entropy;
+  result.kl = waiting[0].kl;
   return result;
 }
 

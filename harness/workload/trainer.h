@@ -20,7 +20,7 @@ struct Sample {
   std::vector<float> initial_logprobs = {};  // by the first weights, where the KL term wants them
 };
 
-// Float32 sums over the sequences, in their order; logprobs under the trainer.
+// Sums over the sequences of a step (kernels/step_gradient.h); logprobs under the trainer.
 struct TrainResult {
   float loss = 0;
   float pg = 0;
@@ -35,32 +35,38 @@ struct TrainResult {
 at::Tensor sequence_logprobs(const Decoder& model, const std::vector<int64_t>& tokens,
                              int64_t first);
 
-// Forward, loss, backward and the accumulation of the gradients, one sequence at a time, so that no
-// more than one sequence's activations are alive: the model's own code under autograd, or one joint
-// graph that was captured of it all, in which the sequence's and the completion's lengths are
-// symbolic.
+struct TrainerSettings {
+  LossSettings loss;
+  int64_t sequences;   // of a step, a constant of the loss
+  int64_t max_tokens;  // of a micro-batch of more than one sequence
+};
+
+// Forward, loss, backward and the sum of the gradients, a micro-batch at a time: sequences of one
+// group of the gradient, packed one after the other in their order. It is the model's own code
+// under autograd, or one joint graph that was captured of it all, in which the numbers of sequences
+// and of tokens are symbolic. With the contract's operators no cut into micro-batches moves a bit.
 class Trainer {
  public:
-  // Borrows the model and its optimizer. `sequences`: of a step, a constant of the loss.
-  Trainer(const Decoder& model, Optimizer& optimizer, const LossSettings& loss, int64_t sequences,
+  // Borrows the model and its optimizer.
+  Trainer(const Decoder& model, Optimizer& optimizer, const TrainerSettings& settings,
           const Mode& mode);
   Trainer(const Trainer&) = delete;  // its program is a call of this one
   Trainer& operator=(const Trainer&) = delete;
 
-  // Leaves the summed gradients of these samples, `sequences` of them, in the optimizer.
+  // Leaves the gradient of these samples, `sequences` of them, in the optimizer.
   TrainResult accumulate(const std::vector<Sample>& samples);
 
-  // How sequences ran: its counters are named trainer.*.
+  // How micro-batches ran: its counters are named trainer.*.
   const ExecutedProgram& program() const { return *program_; }
 
  private:
   std::vector<at::Tensor> forward_and_backward(const std::vector<at::Tensor>& inputs);
+  std::vector<std::vector<const Sample*>> micro_batches(const std::vector<Sample>& samples,
+                                                        int64_t group) const;
 
   const Decoder& model_;
   Optimizer& optimizer_;
-  LossSettings loss_;
-  int64_t sequences_;
-  at::Tensor one_;  // float32 []: the gradient of the loss
+  TrainerSettings settings_;
   std::unique_ptr<ExecutedProgram> program_;
 };
 

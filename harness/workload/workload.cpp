@@ -116,7 +116,7 @@ void check_arm(const ArmSettings& arm) {
                           numerics_from_settings(arm.numerics_of(arm.generator)));
   }
   if (!is_generated(arm.workload.kind)) {
-    read_training_tokens(arm, config);
+    train_tokens(arm, config, longest_of(read_training_tokens(arm, config)));
     check_memory(arm, plan_memory(arm, config, /*sequences=*/0, /*longest=*/0), free_memory(arm));
     return;
   }
@@ -133,6 +133,7 @@ void check_arm(const ArmSettings& arm) {
     }
     longest = std::max(longest, length + arm.workload.max_new_tokens);
   }
+  if (is_trained(arm.workload.kind)) train_tokens(arm, config, longest);
   const int64_t sequences = static_cast<int64_t>(prompts.size()) * arm.workload.group;
   check_buckets(arm, sequences, longest);
   check_memory(arm, plan_memory(arm, config, sequences, longest), free_memory(arm));

@@ -30,6 +30,8 @@ const std::vector<std::pair<std::string, std::string>> kYoungerKeys = {
     {"sync", R"(workload.sync={"except":["norm*"]})"},
     {"draws", R"(workload.draws="same")"},
     {"updates", R"(workload.updates=2)"},
+    {"gradient_groups", R"(workload.gradient_groups=2)"},
+    {"max_train_tokens", R"(workload.max_train_tokens=64)"},
     {"untied_head", R"(workload.untied_head="trainer")"},
     {"kl_reference", R"(workload.loss.kl_reference="initial")"},
     {"normalize", R"(workload.advantage.normalize="batch")"},
@@ -322,10 +324,21 @@ TEST(SettingsDigest, CoversWhatDecidesTheBits) {
   EXPECT_EQ(digest({}), digest({R"(repeats={"weights": "r"})"}));
   EXPECT_NE(digest({}), digest({"workload.sync=never"}));
   EXPECT_NE(digest({}), digest({"workload.draws=same"}));
-  for (const char* changed : {"seed=9", "mesh.tp=1", "numerics.fused_rounding=true", "model=x",
-                              "workload.loss.kl=0.5", "eager.guards=drop", "buckets=[1]"}) {
+  EXPECT_EQ(digest({}), digest({"workload.max_train_tokens=64"}));
+  const std::string plain = "numerics.batch_invariant=false";
+  EXPECT_NE(digest({plain}), digest({plain, "workload.max_train_tokens=64"}));
+  for (const char* changed :
+       {"seed=9", "mesh.tp=1", "numerics.fused_rounding=true", "model=x", "workload.loss.kl=0.5",
+        "workload.gradient_groups=1", "eager.guards=drop", "buckets=[1]"}) {
     EXPECT_NE(digest({}), digest({changed})) << changed;
   }
+}
+
+TEST(ParseCase, GroupsOfAGradientAreAPowerOfTwo) {
+  EXPECT_EQ(read().arms[0].workload.gradient_groups, 8);
+  EXPECT_EQ(read({"workload.gradient_groups=1"}).arms[0].workload.gradient_groups, 1);
+  EXPECT_EQ(error_of({"workload.gradient_groups=6"}),
+            "cases/c.json: workload.gradient_groups: found 6, expected a power of two");
 }
 
 TEST(SelectArms, KeepsWhatIsSaidAboutThem) {

@@ -33,7 +33,10 @@ TEST_P(SamebitsOpsTest, LinearAndItsGradients) {
     const at::Tensor dy = whole_numbers({1, tokens, 5});
     const at::Tensor y = ops::linear(x, w, 0, 0, at::kFloat);
     const at::Tensor dx = ops::linear_dgrad(dy, w, 0);
-    const at::Tensor dw = ops::linear_wgrad(dy, x);
+    const at::Tensor sum = whole_numbers({5, 7}).to(at::kFloat);
+    const at::Tensor starts = at::tensor({0, std::min<int>(2, tokens), static_cast<int>(tokens)});
+    const at::Tensor dw = sum.clone();
+    ops::linear_wgrad_(dy, x, starts, dw);
     for (const Placement a : placements_of_rank(3)) {
       for (const Placement b : placements_of_rank(2)) {
         EXPECT_TRUE(
@@ -43,10 +46,19 @@ TEST_P(SamebitsOpsTest, LinearAndItsGradients) {
             << a << b;
       }
       for (const Placement b : placements_of_rank(3)) {
-        EXPECT_TRUE(same_value(ops::linear_wgrad(at_placement(dy, a), at_placement(x, b)), dw))
-            << a << b;
+        for (const Placement c :
+             {Placement::shard(0), Placement::shard(1), Placement::replicate()}) {
+          const at::Tensor found = at_placement(sum.clone(), c);
+          ops::linear_wgrad_(at_placement(dy, a), at_placement(x, b), starts, found);
+          EXPECT_TRUE(same_value(found, dw)) << a << b << c;
+          EXPECT_EQ(spec_of(found).placement, c);
+        }
       }
     }
+    EXPECT_THAT(error_of([&] {
+                  ops::linear_wgrad_(dy, x, starts, at_placement(sum, Placement::partial()));
+                }),
+                HasSubstr("the sum of a gradient is P(sum), expected S(dim) or R"));
   }
 }
 
@@ -126,7 +138,13 @@ TEST_P(SamebitsOpsTest, RowByRow) {
         const at::Tensor dz = at_placement(z, b);
         EXPECT_TRUE(
             same_value(ops::rms_norm_dgrad(dz, dx, w, 1e-6), ops::rms_norm_dgrad(z, x, w, 1e-6)));
-        EXPECT_TRUE(same_value(ops::rms_norm_wgrad(dz, dx, 1e-6), ops::rms_norm_wgrad(z, x, 1e-6)));
+        const at::Tensor starts =
+            at::tensor({0, std::min<int>(2, tokens), static_cast<int>(tokens)});
+        const at::Tensor found_dw = at_placement(at::zeros({6}), Placement::replicate());
+        const at::Tensor dw = at::zeros({6});
+        ops::rms_norm_wgrad_(dz, dx, 1e-6, starts, found_dw);
+        ops::rms_norm_wgrad_(z, x, 1e-6, starts, dw);
+        EXPECT_TRUE(same_value(found_dw, dw));
         EXPECT_TRUE(same_value(ops::silu_mul(dx, dz, false), ops::silu_mul(x, z, false)));
         EXPECT_TRUE(same_value(ops::residual_add(dx, dz), ops::residual_add(x, z)));
         const auto [found_sum, found_norm] = ops::residual_rms_norm(dx, dz, w, 1e-6);
@@ -163,10 +181,12 @@ TEST_P(SamebitsOpsTest, Embedding) {
         EXPECT_EQ(spec_of(y).placement.is_partial(), a.is_shard(0));
       }
       for (const Placement b : placements_of_rank(3)) {
-        EXPECT_TRUE(
-            same_value(ops::embedding_wgrad(at_placement(dy, b), ids, at_placement(w, a), 0),
-                       ops::embedding_wgrad(dy, ids, w, 0)))
-            << a << b;
+        const at::Tensor sum = at::randn({rows, 4});
+        const at::Tensor found = at_placement(sum.clone(), a);
+        const at::Tensor expected = sum.clone();
+        ops::embedding_wgrad_(at_placement(dy, b), ids, 0, found);
+        ops::embedding_wgrad_(dy, ids, 0, expected);
+        EXPECT_TRUE(same_value(found, expected)) << a << b;
       }
     }
   }
@@ -341,22 +361,24 @@ TEST_P(SamebitsOpsTest, FusedAttentionFollowsItsCaches) {
 TEST_P(SamebitsOpsTest, LossAndSamplerSeeTheWhole) {
   const at::Tensor logprobs = at::randn({7});
   const at::Tensor reference = at::randn({7});
-  const at::Tensor half = at::full({}, 0.5);
+  const at::Tensor starts = at::tensor({0, 3, 7});
+  const at::Tensor half = at::full({2}, 0.5);
   const at::Tensor nine = at::scalar_tensor(9, at::kLong);
-  const auto [loss, stats] = ops::grpo_loss(logprobs, reference, half, nine, 2, 0.2, 0.01, 0.1);
-  const at::Tensor gradient =
-      ops::grpo_loss_backward(at::ones({}), logprobs, reference, half, nine, 2, 0.2, 0.01, 0.1);
+  const auto [loss, stats] =
+      ops::grpo_loss(logprobs, reference, starts, half, nine, 2, 0.2, 0.01, 0.1);
+  const at::Tensor gradient = ops::grpo_loss_backward(at::ones({2}), logprobs, reference, starts,
+                                                      half, nine, 2, 0.2, 0.01, 0.1);
   const at::Tensor logits = at::randn({4, 16});
   const at::Tensor keys = at::arange(8, at::kLong).view({4, 2});
   const auto [token, logprob] = ops::sample(logits, keys, 13, 42, 1.0, 0, 1.0);
   for (const Placement a : {Placement::shard(0), Placement::replicate()}) {
     const at::Tensor x = at_placement(logprobs, a);
     const auto [found_loss, found_stats] =
-        ops::grpo_loss(x, reference, half, nine, 2, 0.2, 0.01, 0.1);
+        ops::grpo_loss(x, reference, starts, half, nine, 2, 0.2, 0.01, 0.1);
     EXPECT_TRUE(same_value(found_loss, loss));
     EXPECT_TRUE(same_value(found_stats, stats));
     EXPECT_TRUE(same_value(
-        ops::grpo_loss_backward(at::ones({}), x, reference, half, nine, 2, 0.2, 0.01, 0.1),
+        ops::grpo_loss_backward(at::ones({2}), x, reference, starts, half, nine, 2, 0.2, 0.01, 0.1),
         gradient));
     const auto [found_token, found_logprob] =
         ops::sample(at_placement(logits, a), keys, 13, 42, 1.0, 0, 1.0);

@@ -1,13 +1,16 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
+#include "tests/kernels/gradients.h"
 #include "tests/kernels/tensors.h"
 
 // Every operator of the contract list on a card against the CPU, to the bit, on ordinary values and
@@ -77,7 +80,7 @@ void expect_products_agree(const SlicedShape& size, int64_t gradient_slice, at::
   EXPECT_TRUE(agrees(
       [=](const Tensors& in) {
         return Tensors{ops::linear_dgrad(in[0], in[1], gradient_slice),
-                       ops::linear_wgrad(in[0], in[2])};
+                       testing::linear_wgrad(in[0], in[2])};
       },
       {make({m, n}, dtype, 3), inputs[1], inputs[0]}))
       << "gradients, " << shape;
@@ -117,11 +120,36 @@ TEST_F(CudaTest, LinearAtModelSizes) {
     }
     EXPECT_TRUE(agrees(
         [](const Tensors& in) {
-          return Tensors{ops::linear_dgrad(in[0], in[1], 0), ops::linear_wgrad(in[0], in[2])};
+          return Tensors{ops::linear_dgrad(in[0], in[1], 0), testing::linear_wgrad(in[0], in[2])};
         },
         {make({520, 768}, at::kBFloat16, 6), make({768, 1024}, at::kBFloat16, 7),
          make({520, 1024}, at::kBFloat16, 8)}))
         << what << ", gradients";
+  });
+}
+
+// Packed sequences, one of them empty, onto sums that are there already; the larger shapes are those
+// of wgmma's kernel.
+TEST_F(CudaTest, GradientsGoOnFromTheirSums) {
+  for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
+    for (const auto& [tokens, n, k] : std::vector<std::array<int64_t, 3>>{
+             {9, 5, 7}, {37, 64, 40}, {130, 96, 200}, {250, 1024, 768}, {403, 256, 3072}}) {
+      const at::Tensor starts = testing::starts_of({0, tokens / 3, tokens / 3, tokens - 1, tokens});
+      EXPECT_TRUE(agrees(
+          [](const Tensors& x) {
+            const at::Tensor cut = x[3].clone();
+            ops::linear_wgrad_(x[0], x[1], x[2], cut);
+            const at::Tensor whole = x[3].clone();
+            ops::linear_wgrad_(x[0], x[1], std::nullopt, whole);
+            const at::Tensor norm = x[4].clone();
+            const at::Tensor heads = x[1].unsqueeze(0).unsqueeze(2).expand({1, -1, 3, -1});
+            ops::rms_norm_wgrad_(heads, heads.flip(1), 1e-6, x[2], norm);
+            return Tensors{cut, whole, norm};
+          },
+          {make({tokens, n}, dtype, 1), make({tokens, k}, dtype, 2), starts,
+           make({n, k}, at::kFloat, 3), make({k}, at::kFloat, 4)}))
+          << what << ", " << tokens << " tokens, " << n << " x " << k;
+    }
   });
 }
 
@@ -173,7 +201,7 @@ TEST_F(CudaTest, Rows) {
             }
             out.push_back(ops::residual_add(x[0], x[1]));
             out.push_back(ops::rms_norm_dgrad(x[0], x[1], x[2], 1e-6));
-            out.push_back(ops::rms_norm_wgrad(x[0], x[1], 1e-6));
+            out.push_back(testing::rms_norm_wgrad(x[0], x[1], 1e-6));
             return out;
           },
           in))
@@ -204,7 +232,8 @@ TEST_F(CudaTest, Vocabulary) {
     const at::Tensor ids = at::tensor({5, 0, 39, 5, 12, 5, 60, 0}).to(at::kLong).view({1, 8});
     EXPECT_TRUE(agrees(
         [](const Tensors& x) {
-          return Tensors{ops::embedding(x[0], x[1], 3), ops::embedding_wgrad(x[2], x[0], x[1], 3)};
+          return Tensors{ops::embedding(x[0], x[1], 3),
+                         testing::embedding_wgrad(x[2], x[0], 40, 3)};
         },
         {ids, make({40, 33}, dtype, 1), make({1, 8, 33}, dtype, 2)}))
         << what;
@@ -240,12 +269,13 @@ TEST_F(CudaTest, LossAndOptimizer) {
   for (const Make make : {Make(random_tensor), Make(hostile_tensor)}) {
     EXPECT_TRUE(agrees(
         [](const Tensors& x) {
-          Tensors out = list(ops::grpo_loss(x[0], x[1], x[2], x[3], 8, 0.2, 0.01, 0.1));
-          out.push_back(ops::grpo_loss_backward(x[4], x[0], x[1], x[2], x[3], 8, 0.2, 0.01, 0.1));
+          Tensors out = list(ops::grpo_loss(x[0], x[1], x[2], x[3], x[4], 8, 0.2, 0.01, 0.1));
+          out.push_back(
+              ops::grpo_loss_backward(x[5], x[0], x[1], x[2], x[3], x[4], 8, 0.2, 0.01, 0.1));
           return out;
         },
-        {make({19}, at::kFloat, 1), make({19}, at::kFloat, 2), make({}, at::kFloat, 3),
-         at::scalar_tensor(100, at::kLong), make({}, at::kFloat, 4)}));
+        {make({19}, at::kFloat, 1), make({19}, at::kFloat, 2), testing::starts_of({0, 7, 7, 19}),
+         make({3}, at::kFloat, 3), at::scalar_tensor(100, at::kLong), make({3}, at::kFloat, 4)}));
   }
   for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
     for (const int64_t slice : {0, 5, 16}) {

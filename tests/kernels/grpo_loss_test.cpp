@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "harness/kernels/functional.h"
+#include "tests/kernels/gradients.h"
 #include "tests/kernels/tensors.h"
 
 namespace samebits {
@@ -42,8 +43,11 @@ float ascending_sum(const at::Tensor& x) {
 
 std::tuple<at::Tensor, at::Tensor> loss_of(const Case& c, int64_t tokens = kTokens,
                                            int64_t sequences = kSequences) {
-  return ops::grpo_loss(c.logprobs, c.reference, at::scalar_tensor(c.advantage, at::kFloat),
-                        at::scalar_tensor(tokens, at::kLong), sequences, kClip, kEntropy, kKl);
+  auto [loss, stats] =
+      ops::grpo_loss(c.logprobs, c.reference, testing::starts_of({0, c.logprobs.numel()}),
+                     at::full({1}, c.advantage), at::scalar_tensor(tokens, at::kLong), sequences,
+                     kClip, kEntropy, kKl);
+  return {loss.squeeze(0), stats.squeeze(0)};
 }
 
 // Ratios below, inside and above the clamp, advantages of both signs and zero.
@@ -116,6 +120,39 @@ TEST(GrpoLoss, AnEmptyCompletionHasItsAdvantageAsLoss) {
   const auto no_tokens =
       loss_of({at::empty({0}), at::empty({0}), 0.6}, /*tokens=*/0, /*sequences=*/1);
   EXPECT_EQ(std::get<0>(no_tokens).item<float>(), -0.6f);
+}
+
+// The shares and gradients of several sequences are those of each alone, in any order.
+TEST(GrpoLoss, SequencesOfOneCallDoNotSeeEachOther) {
+  const std::vector<int64_t> starts = {0, 5, 5, 6, 20};
+  const at::Tensor logprobs = -random_tensor({20}, at::kFloat, 3).abs();
+  const at::Tensor reference = logprobs + random_tensor({20}, at::kFloat, 4) * 0.05;
+  const at::Tensor advantages = random_tensor({4}, at::kFloat, 5);
+  const at::Tensor dloss = random_tensor({4}, at::kFloat, 6);
+  const at::Tensor tokens = at::scalar_tensor(50, at::kLong);
+  const auto run = [&](const std::vector<int64_t>& cuts, const at::Tensor& x, const at::Tensor& y,
+                       const at::Tensor& advantage, const at::Tensor& gradient) {
+    const at::Tensor firsts = testing::starts_of(cuts);
+    auto out = testing::list(
+        ops::grpo_loss(x, y, firsts, advantage, tokens, kSequences, kClip, kEntropy, kKl));
+    out.push_back(ops::grpo_loss_backward(gradient, x, y, firsts, advantage, tokens, kSequences,
+                                          kClip, kEntropy, kKl));
+    return out;
+  };
+  const auto all = run(starts, logprobs, reference, advantages, dloss);
+  for (int64_t s = 0; s < 4; ++s) {
+    const auto tokens_of = [&](const at::Tensor& x) {
+      return x.slice(0, starts[s], starts[s + 1]);
+    };
+    const auto of_sequence = [&](const at::Tensor& x) { return x.slice(0, s, s + 1); };
+    EXPECT_TRUE(same_bits(run({0, starts[s + 1] - starts[s]}, tokens_of(logprobs),
+                              tokens_of(reference), of_sequence(advantages), of_sequence(dloss)),
+                          {of_sequence(all[0]), of_sequence(all[1]), tokens_of(all[2])}))
+        << s;
+  }
+  EXPECT_FALSE(same_bits(run({0, 5, 6, 6, 20}, logprobs, reference, advantages, dloss), all));
+  EXPECT_THROW(run({0, 5, 4, 6, 20}, logprobs, reference, advantages, dloss), c10::Error);
+  EXPECT_THROW(run({0, 5, 5, 6, 19}, logprobs, reference, advantages, dloss), c10::Error);
 }
 
 TEST(GrpoLoss, RefusesBadCountsAndShapes) {

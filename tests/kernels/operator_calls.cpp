@@ -45,9 +45,21 @@ Args linear_dgrad(Draw& d) {
           size.slice};
 }
 
-Args linear_wgrad(Draw& d) {
+// Where sequences begin among so many tokens: up to seven of any lengths, some of them empty.
+at::Tensor starts(Draw& d, int64_t tokens) {
+  const at::Tensor cuts = std::get<0>(at::sort(d.integers({d.between(0, 6)}, 0, tokens)));
+  return at::cat({at::zeros({1}, at::kLong), cuts, at::full({1}, tokens, at::kLong)}).to(at::kInt);
+}
+
+// The same, or nothing: one sequence.
+c10::IValue some_starts(Draw& d, int64_t tokens) {
+  return d.coin() ? c10::IValue(starts(d, tokens)) : c10::IValue();
+}
+
+Args linear_wgrad_(Draw& d) {
   const Matrices size(d);
-  return {d.values({size.m, size.n}, size.dtype), d.values({size.m, size.k}, size.dtype)};
+  return {d.values({size.m, size.n}, size.dtype), d.values({size.m, size.k}, size.dtype),
+          some_starts(d, size.m), d.values({size.n, size.k}, at::kFloat)};
 }
 
 // ---- rows --------------------------------------------------------------------------------------
@@ -71,9 +83,12 @@ Args rms_norm_dgrad(Draw& d) {
   return {size.values(d), size.values(d), size.row(d), epsilon(d)};
 }
 
-Args rms_norm_wgrad(Draw& d) {
-  const Rows size(d);
-  return {size.values(d), size.values(d), epsilon(d)};
+Args rms_norm_wgrad_(Draw& d) {
+  const int64_t tokens = d.size(40, 600);
+  const std::vector<int64_t> sizes{1, tokens, d.between(1, 3), d.size(100, 1000)};
+  const at::ScalarType dtype = d.dtype();
+  return {d.values(sizes, dtype), d.values(sizes, dtype), epsilon(d), some_starts(d, tokens),
+          d.values({sizes.back()}, at::kFloat)};
 }
 
 Args residual_rms_norm(Draw& d) {
@@ -351,12 +366,12 @@ Args embedding(Draw& d) {
   return {size.ids(d), d.values({size.rows, size.dim}, d.dtype()), size.first_row};
 }
 
-Args embedding_wgrad(Draw& d) {
+Args embedding_wgrad_(Draw& d) {
   const Table size(d);
   const at::ScalarType dtype = d.dtype();
   const at::Tensor ids = size.ids(d);
-  return {d.values({1, ids.size(1), size.dim}, dtype), ids, d.values({size.rows, size.dim}, dtype),
-          size.first_row};
+  return {d.values({1, ids.size(1), size.dim}, dtype), ids, size.first_row,
+          d.values({size.rows, size.dim}, at::kFloat)};
 }
 
 // Logits of which the last columns may be padding.
@@ -392,16 +407,18 @@ Args sample(Draw& d) {
 }
 
 // ---- the loss and the optimizer ----------------------------------------------------------------
+// Sequences one after the other.
 struct Sequence {
   explicit Sequence(Draw& d) {
     const int64_t n = d.between(0, 3) == 0 ? d.between(0, 1) : d.size(60, 2000);
     logprobs = d.values({n}, at::kFloat);
     // Equal ones, as on policy, have a ratio of exactly 1.
     reference = d.coin() ? logprobs.clone() : d.values({n}, at::kFloat);
-    advantage = d.values({}, at::kFloat);
+    firsts = starts(d, n);
+    advantage = d.values({firsts.size(0) - 1}, at::kFloat);
     tokens = at::scalar_tensor(n + d.between(0, 100), at::kLong);
   }
-  at::Tensor logprobs, reference, advantage, tokens;
+  at::Tensor logprobs, reference, firsts, advantage, tokens;
 };
 
 struct LossSettings {
@@ -417,15 +434,17 @@ struct LossSettings {
 Args grpo_loss(Draw& d) {
   const Sequence x(d);
   const LossSettings s(d);
-  return {x.logprobs, x.reference, x.advantage, x.tokens, s.sequences, s.clip, s.entropy, s.kl};
+  return {x.logprobs,  x.reference, x.firsts,  x.advantage, x.tokens,
+          s.sequences, s.clip,      s.entropy, s.kl};
 }
 
 Args grpo_loss_backward(Draw& d) {
   const Sequence x(d);
   const LossSettings s(d);
-  return {d.values({}, at::kFloat),
+  return {d.values(x.advantage.sizes(), at::kFloat),
           x.logprobs,
           x.reference,
+          x.firsts,
           x.advantage,
           x.tokens,
           s.sequences,
@@ -511,7 +530,7 @@ const std::vector<OperatorCalls>& operator_calls() {
       {"digest_rows", digest_rows},
       {"digest_sums", digest_sums},
       {"embedding", embedding},
-      {"embedding_wgrad", embedding_wgrad},
+      {"embedding_wgrad_", embedding_wgrad_},
       {"flash_attention", flash_attention},
       {"flash_attention_backward", flash_attention_backward},
       {"grpo_loss", grpo_loss},
@@ -519,7 +538,7 @@ const std::vector<OperatorCalls>& operator_calls() {
       {"linear", linear},
       {"linear_dgrad", linear_dgrad},
       {"linear_residual_add", linear_residual_add},
-      {"linear_wgrad", linear_wgrad},
+      {"linear_wgrad_", linear_wgrad_},
       {"log_softmax_gather", log_softmax_gather},
       {"log_softmax_gather_backward", log_softmax_gather_backward},
       {"mark", mark},
@@ -534,7 +553,7 @@ const std::vector<OperatorCalls>& operator_calls() {
       {"rms_norm_rope_paged_attention_", rms_norm_rope_paged_attention_},
       {"rms_norm_rope_qk_write_kv_", rms_norm_rope_qk_write_kv_},
       {"rms_norm_rope_write_kv_", rms_norm_rope_write_kv_},
-      {"rms_norm_wgrad", rms_norm_wgrad},
+      {"rms_norm_wgrad_", rms_norm_wgrad_},
       {"rope", rope},
       {"sample", sample},
       {"silu_mul", silu_mul},

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "harness/kernels/functional.h"
+#include "tests/kernels/gradients.h"
 #include "tests/kernels/tensors.h"
 
 namespace samebits {
@@ -12,6 +13,7 @@ namespace {
 
 using testing::kDtypes;
 using testing::random_tensor;
+using testing::rms_norm_wgrad;
 using testing::same_bits;
 
 constexpr double kEps = 1e-6;
@@ -101,7 +103,7 @@ TEST(RmsNorm, IsTheSameOnAllIsas) {
         EXPECT_TRUE(testing::same_on_all_isas([&] {
           return std::vector<at::Tensor>{
               ops::rms_norm(x, weight, kEps, false), ops::rms_norm(x, weight, kEps, true),
-              ops::rms_norm_dgrad(dy, x, weight, kEps), ops::rms_norm_wgrad(dy, x, kEps)};
+              ops::rms_norm_dgrad(dy, x, weight, kEps), rms_norm_wgrad(dy, x, kEps)};
         })) << toString(dtype)
             << " dim " << dim << (hostile ? " hostile" : "");
       }
@@ -138,27 +140,27 @@ TEST(RmsNorm, GradientsAreThoseOfTheFormula) {
 TEST(RmsNorm, WgradSumsRowsInTheStatedOrder) {
   const at::Tensor x = random_tensor({100, 24}, at::kFloat, 19);
   const at::Tensor dy = random_tensor({100, 24}, at::kFloat, 23);
-  const at::Tensor whole = ops::rms_norm_wgrad(dy, x, kEps);
+  const at::Tensor whole = rms_norm_wgrad(dy, x, kEps);
   // Blocks of 32 rows, each by itself, then added in ascending order from +0.
   at::Tensor sum = at::zeros({24});
   for (int64_t first = 0; first < 100; first += kRmsNormBlockRows) {
     const int64_t end = std::min<int64_t>(100, first + kRmsNormBlockRows);
-    sum = sum + ops::rms_norm_wgrad(dy.slice(0, first, end), x.slice(0, first, end), kEps);
+    sum = sum + rms_norm_wgrad(dy.slice(0, first, end), x.slice(0, first, end), kEps);
   }
   EXPECT_TRUE(same_bits(whole, sum));
-  EXPECT_FALSE(same_bits(whole, ops::rms_norm_wgrad(dy.flip(0), x.flip(0), kEps)));
+  EXPECT_FALSE(same_bits(whole, rms_norm_wgrad(dy.flip(0), x.flip(0), kEps)));
 }
 
 TEST(RmsNorm, WgradOfGatheredShardsIsThatOfTheWhole) {
   const at::Tensor x = random_tensor({77, 24}, at::kBFloat16, 19);
   const at::Tensor dy = random_tensor({77, 24}, at::kBFloat16, 23);
-  const at::Tensor whole = ops::rms_norm_wgrad(dy, x, kEps);
+  const at::Tensor whole = rms_norm_wgrad(dy, x, kEps);
   const auto cut = [](const at::Tensor& t) { return t.split(26); };
-  EXPECT_TRUE(same_bits(whole, ops::rms_norm_wgrad(at::cat(cut(dy)), at::cat(cut(x)), kEps)));
+  EXPECT_TRUE(same_bits(whole, rms_norm_wgrad(at::cat(cut(dy)), at::cat(cut(x)), kEps)));
   // The twin: shards that are summed first round elsewhere.
-  at::Tensor partial = at::zeros({24}, at::kBFloat16);
+  at::Tensor partial = at::zeros({24});
   for (size_t i = 0; i < 3; ++i) {
-    partial = partial + ops::rms_norm_wgrad(cut(dy)[i], cut(x)[i], kEps);
+    partial = partial + rms_norm_wgrad(cut(dy)[i], cut(x)[i], kEps);
   }
   EXPECT_FALSE(same_bits(whole, partial));
 }
@@ -166,7 +168,7 @@ TEST(RmsNorm, WgradOfGatheredShardsIsThatOfTheWhole) {
 TEST(RmsNorm, TakesNoRowsAtAll) {
   const at::Tensor x = at::empty({0, 8});
   EXPECT_EQ(ops::rms_norm(x, at::ones({8}), kEps, false).size(0), 0);
-  EXPECT_TRUE(same_bits(ops::rms_norm_wgrad(x, x, kEps), at::zeros({8})));
+  EXPECT_TRUE(same_bits(rms_norm_wgrad(x, x, kEps), at::zeros({8})));
 }
 
 TEST(RmsNorm, RefusesWeightsOfAnotherShapeOrDtype) {

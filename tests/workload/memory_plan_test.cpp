@@ -48,17 +48,18 @@ TEST(MemoryPlanTest, CountsWhatModelCacheAndOptimizerHold) {
         const TensorParallel parallel = make_parallel(arm);
         const auto model = make_model(arm, arm.generator, parallel);
         int64_t weights = bytes_of(model->rope().cos) + bytes_of(model->rope().sin);
-        int64_t gradients = 0;
         for (const Parameter& parameter : model->parameters()) {
           weights += bytes_of(parameter.tensor);
-          gradients += bytes_of(parameter.tensor);
         }
-        const Optimizer optimizer(*model, arm.workload.optimizer, /*mode=*/{});
-        int64_t elements = 0;
-        for (const at::Tensor& sum : optimizer.gradients()) {
-          gradients += bytes_of(sum);
-          elements += bytes_of(sum) / static_cast<int64_t>(sum.element_size());
-        }
+        Optimizer optimizer(*model, arm.workload.optimizer, /*mode=*/{});
+        StepGradient& gradient = optimizer.gradient();
+        for (int64_t group = 0; group < gradient.groups(); ++group) gradient.end_group();
+        int64_t of_set = 0;
+        for (const at::Tensor& sum : gradient.whole()) of_set += bytes_of(sum);
+        const int64_t elements = of_set / 4;
+        int64_t gradients =
+            static_cast<int64_t>(gradient.sets()) * of_set + bytes_of(gradient.sums().tied_head);
+        if (!master) gradients += elements * (dtype == Dtype::float32 ? 4 : 2);
         const int64_t blocks = 3 * 2;  // 20 tokens in pages of 16
         const KvCache cache(config, tp, blocks, 16, model->numerics().dtype);
         int64_t pages = 0;
@@ -121,6 +122,31 @@ TEST(MemoryPlanTest, AnArmThatItsMachineCannotHoldIsRefusedByCheckArm) {
   arm.workload.block_size = 1'000'000;
   EXPECT_THAT(message_of<InputError>([&] { check_arm(arm); }),
               AllOf(HasSubstr("arm a: needs "), HasSubstr(" GiB are free on its machine")));
+}
+
+TEST(MemoryPlanTest, AMicroBatchTakesAShareOfTheRestOrWhatItsKeySays) {
+  CaseArm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
+  const DecoderConfig config = decoder_config_from_folder(kModel);
+  const int64_t tokens = train_tokens(arm, config, /*longest=*/20);
+  EXPECT_GT(tokens, 20);
+  EXPECT_EQ(train_tokens(arm, config, tokens + 7), tokens + 7) << "the longest sequence fits";
+  EXPECT_EQ(train_tokens(tiny_arm(2, Dtype::bfloat16, true), config, 20), tokens) << "at every TP";
+  EXPECT_LT(train_tokens(tiny_arm(1, Dtype::float32, true), config, 20), tokens);
+  arm.workload.max_train_tokens = 33;
+  EXPECT_EQ(train_tokens(arm, config, 33), 33);
+  EXPECT_EQ(message_of<InputError>([&] { train_tokens(arm, config, 34); }),
+            "arm a: workload.max_train_tokens: found 33, expected at least 34, the tokens of the "
+            "longest sequence");
+}
+
+TEST(MemoryPlanTest, FewerGroupsOfAGradientTakeLess) {
+  CaseArm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
+  const DecoderConfig config = decoder_config_from_folder(kModel);
+  const int64_t eight = plan_memory(arm, config, 1, 16).gradients;
+  arm.workload.gradient_groups = 1;
+  const int64_t one = plan_memory(arm, config, 1, 16).gradients;
+  EXPECT_GT(eight, 3 * one);
+  EXPECT_LT(eight, 4 * one) << "a tied head has one sum of its own";
 }
 
 TEST(DeviceRulesTest, OnlyACardOfAMeasuredStepIsUsed) {

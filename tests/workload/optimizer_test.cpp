@@ -75,11 +75,11 @@ Steps run_steps(int64_t tp, bool master, Execution execution, float poison = 0.0
           local[3].fill_(poison);
         }
       }
-      optimizer.accumulate(gradients);
+      optimizer.gradient().add(gradients);
     }
     steps.values.push_back(optimizer.step());
     for (at::Tensor& weight : weights_of(*model)) steps.values.push_back(std::move(weight));
-    for (const at::Tensor& sum : plain(*model, optimizer.gradients())) {
+    for (const at::Tensor& sum : plain(*model, optimizer.gradient().whole())) {
       EXPECT_TRUE(same_bits(sum, at::zeros_like(sum))) << "sums of step " << step;
     }
   }

@@ -42,7 +42,8 @@ struct Trained {
 
 TrainResult accumulate(const Decoder& model, Optimizer& optimizer,
                        const std::vector<Sample>& samples) {
-  Trainer trainer(model, optimizer, LossSettings(), static_cast<int64_t>(samples.size()),
+  Trainer trainer(model, optimizer,
+                  {.loss = {}, .sequences = static_cast<int64_t>(samples.size()), .max_tokens = 40},
                   /*mode=*/{});
   return trainer.accumulate(samples);
 }
@@ -52,12 +53,12 @@ Trained train(const Numerics& numerics, int64_t tp, const OptimizerSettings& set
               const Mode& mode = {}) {
   const auto model = random_model(small_config(), numerics, tp, 11);
   Optimizer optimizer(*model, settings, mode);
-  Trainer trainer(*model, optimizer, LossSettings(), /*sequences=*/5, mode);
+  Trainer trainer(*model, optimizer, {.loss = {}, .sequences = 5, .max_tokens = 40}, mode);
   Trained trained;
   for (int64_t step = 0; step < 2; ++step) {
     trained.result = trainer.accumulate(random_samples(step, 5));
     trained.gradients.clear();
-    for (const at::Tensor& gradient : optimizer.gradients()) {
+    for (const at::Tensor& gradient : optimizer.gradient().whole()) {
       trained.gradients.push_back(model->parallel().to_plain(gradient).clone());
     }
     trained.norm = optimizer.step().item<float>();
@@ -142,7 +143,7 @@ TEST(TrainerTest, AReplacedWeightIsRefusedByGraphsAndByNothingElse) {
     for (const int64_t tp : {1, 2}) {
       const auto model = random_model(small_config(), Numerics(), tp, 11);
       Optimizer optimizer(*model, {}, {execution});
-      Trainer trainer(*model, optimizer, LossSettings(), /*sequences=*/2,
+      Trainer trainer(*model, optimizer, {.loss = {}, .sequences = 2, .max_tokens = 40},
                       {execution, GuardPolicy::kKeep});
       const auto train = [&] { trainer.accumulate(random_samples(1, 2)); };
       const auto words_of = [](const std::function<void()>& f) -> std::string {

@@ -1,5 +1,7 @@
 // The operators of a decoder block that work row by row, and their gradients.
 
+#include <c10/util/Exception.h>
+
 #include "harness/dtensor/strategies/common.h"
 
 namespace samebits {
@@ -37,7 +39,11 @@ OpSharding rms_norm_dgrad(const OpCall& call) {
 }
 
 // Sums over tokens: in token order, on every rank.
-OpSharding rms_norm_wgrad(const OpCall& call) { return all_replicate(call, 1); }
+OpSharding rms_norm_wgrad(const OpCall& call) {
+  TORCH_CHECK(placement_of_sum(call).is_replicate(), "rms_norm_wgrad_: the sum is ",
+              placement_of_sum(call).text(), ", expected R");
+  return all_replicate(call, 0);
+}
 
 OpSharding rope(const OpCall& call) {
   const Placement x = call.placements[0].is_shard(kHeads) ? shard(kHeads) : replicate();
@@ -77,27 +83,24 @@ OpSharding embedding(const OpCall& call) {
   return {{rows, replicate()}, {rows}, {}};
 }
 
+// In place: the sum, the last tensor, leads.
 OpSharding embedding_wgrad(const OpCall& call) {
-  const Placement weight = call.placements[2];
-  if (weight.is_shard(0)) {
-    const int64_t first_row = call.args[3].toInt();
-    const c10::SymInt rows = call.args[2].toTensor().sym_size(0);
+  const Placement sum = placement_of_sum(call);
+  if (sum.is_shard(0)) {
+    const int64_t first_row = call.args[2].toInt();
+    const c10::SymInt rows = call.args[3].toTensor().sym_size(0);
     const int64_t n = call.mesh->size();
-    return {{replicate(), replicate(), weight},
-            {weight},
-            [=](int64_t rank, std::vector<c10::IValue>& args) {
-              args[3] = first_row + shard_range(rows, n, rank).offset;
+    return {{replicate(), replicate(), sum}, {}, [=](int64_t rank, std::vector<c10::IValue>& args) {
+              args[2] = first_row + shard_range(rows, n, rank).offset;
             }};
   }
-  if (weight.is_shard(1)) {
-    return {{shard(call.args[0].toTensor().dim() - 1), replicate(), weight}, {weight}, {}};
-  }
-  return all_replicate(call, 1);
+  const Placement dy = sum.is_shard(1) ? shard(call.args[0].toTensor().dim() - 1) : replicate();
+  return {{dy, replicate(), sum}, {}, {}};
 }
 
 SAMEBITS_STRATEGY("samebits::rms_norm", rms_norm);
 SAMEBITS_STRATEGY("samebits::rms_norm_dgrad", rms_norm_dgrad);
-SAMEBITS_STRATEGY("samebits::rms_norm_wgrad", rms_norm_wgrad);
+SAMEBITS_STRATEGY("samebits::rms_norm_wgrad_", rms_norm_wgrad);
 SAMEBITS_STRATEGY("samebits::rope", rope);
 SAMEBITS_STRATEGY("samebits::rms_norm_rope", rms_norm_rope);
 SAMEBITS_STRATEGY("samebits::silu_mul", elementwise<1>);
@@ -108,7 +111,7 @@ SAMEBITS_STRATEGY("samebits::linear_residual_add", whole<2>);
 SAMEBITS_STRATEGY("samebits::rms_norm_linear_qkv", whole<4>);
 SAMEBITS_STRATEGY("samebits::rms_norm_linear_silu_mul", whole<4>);
 SAMEBITS_STRATEGY("samebits::embedding", embedding);
-SAMEBITS_STRATEGY("samebits::embedding_wgrad", embedding_wgrad);
+SAMEBITS_STRATEGY("samebits::embedding_wgrad_", embedding_wgrad);
 
 }  // namespace
 }  // namespace samebits

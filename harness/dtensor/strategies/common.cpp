@@ -1,6 +1,7 @@
 #include "harness/dtensor/strategies/common.h"
 
 #include <c10/core/WrapDimMinimal.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <utility>
@@ -8,6 +9,12 @@
 #include "harness/mesh/shard.h"
 
 namespace samebits {
+
+Placement placement_of_sum(const OpCall& call) {
+  const Placement sum = call.placements.back();
+  TORCH_CHECK(!sum.is_partial(), "the sum of a gradient is P(sum), expected S(dim) or R");
+  return sum;
+}
 
 int64_t wrapped_dim(const c10::IValue& dim, int64_t rank) {
   return c10::maybe_wrap_dim(dim.toInt(), rank);

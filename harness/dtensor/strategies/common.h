@@ -26,6 +26,9 @@ inline OpSharding all_replicate(const OpCall& call, size_t outputs) {
   return uniform(call, replicate(), outputs);
 }
 
+// Where the last tensor lies: what a gradient is added to (kernels/step_gradient.h).
+Placement placement_of_sum(const OpCall& call);
+
 // A dimension argument, counted from the front.
 int64_t wrapped_dim(const c10::IValue& dim, int64_t rank);
 

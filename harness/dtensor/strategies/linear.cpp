@@ -35,17 +35,20 @@ OpSharding linear_dgrad(const OpCall& call) {
   return all_replicate(call, 1);
 }
 
+// In place: the sum, the last tensor, leads.
 OpSharding linear_wgrad(const OpCall& call) {
-  const Placement dy = call.placements[0];
-  const Placement x = call.placements[1];
-  if (dy.is_shard(call.args[0].toTensor().dim() - 1)) return {{dy, replicate()}, {shard(0)}, {}};
-  if (x.is_shard(call.args[1].toTensor().dim() - 1)) return {{replicate(), x}, {shard(1)}, {}};
-  return all_replicate(call, 1);
+  const Placement sum = placement_of_sum(call);
+  const int64_t last = call.args[1].toTensor().dim() - 1;
+  OpSharding sharding = all_replicate(call, 0);
+  if (sum.is_shard(0)) sharding.inputs[0] = shard(last);
+  if (sum.is_shard(1)) sharding.inputs[1] = shard(last);
+  sharding.inputs.back() = sum;
+  return sharding;
 }
 
 SAMEBITS_STRATEGY("samebits::linear", linear);
 SAMEBITS_STRATEGY("samebits::linear_dgrad", linear_dgrad);
-SAMEBITS_STRATEGY("samebits::linear_wgrad", linear_wgrad);
+SAMEBITS_STRATEGY("samebits::linear_wgrad_", linear_wgrad);
 
 }  // namespace
 }  // namespace samebits

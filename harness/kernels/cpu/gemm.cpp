@@ -154,4 +154,40 @@ void gemm(const MatrixView& a, const MatrixView& b, int64_t m, int64_t n, int64_
   }
 }
 
+void gemm_onto(const MatrixView& a, const MatrixView& b, int64_t m, int64_t n,
+               const std::vector<int64_t>& starts, c10::ScalarType dtype, float* sum) {
+  if (m == 0 || n == 0) return;
+  const size_t element = c10::elementSize(dtype);
+  const auto sequences = static_cast<int64_t>(starts.size()) - 1;
+  const int64_t row_blocks = (m + kMaxBlockRows - 1) / kMaxBlockRows;
+  const int64_t column_blocks = (n + kBlockColumns - 1) / kBlockColumns;
+  std::vector<RowBlock> operands(sequences, RowBlock(selected_isa(), dtype));
+
+  for (int64_t block = 0; block < row_blocks; ++block) {
+    const int64_t first_row = m * block / row_blocks;
+    const int64_t rows = m * (block + 1) / row_blocks - first_row;
+    const MatrixView a_rows = rows_from(a, first_row, element);
+    for (int64_t s = 0; s < sequences; ++s) {
+      operands[s].prepare(columns_from(a_rows, starts[s], element), rows,
+                          starts[s + 1] - starts[s]);
+    }
+    at::parallel_for(0, column_blocks, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+      std::vector<float> c(rows * kBlockColumns);
+      for (int64_t j = begin; j < end; ++j) {
+        const int64_t column = j * kBlockColumns;
+        const int64_t columns = std::min(kBlockColumns, n - column);
+        const MatrixView b_rows = rows_from(b, column, element);
+        for (int64_t r = 0; r < rows; ++r) {
+          std::copy_n(sum + (first_row + r) * n + column, columns, &c[r * kBlockColumns]);
+        }
+        for (int64_t s = 0; s < sequences; ++s) {
+          operands[s].chain(columns_from(b_rows, starts[s], element), columns, c.data(),
+                            kBlockColumns);
+        }
+        store(c.data(), rows, columns, sum, at::kFloat, first_row, column, n);
+      }
+    });
+  }
+}
+
 }  // namespace samebits

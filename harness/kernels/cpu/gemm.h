@@ -70,4 +70,9 @@ class RowBlock {
 void gemm(const MatrixView& a, const MatrixView& b, int64_t m, int64_t n, int64_t k, int64_t slice,
           c10::ScalarType dtype, void* out, c10::ScalarType out_dtype);
 
+// sum[m, n] = chain(sum[m, n]; a[m, :], b[n, :]), cut at `starts` (0, ..., the length of k): under
+// sm90 every part begins a new step (step_gradient.h). `sum` is row-major, contiguous.
+void gemm_onto(const MatrixView& a, const MatrixView& b, int64_t m, int64_t n,
+               const std::vector<int64_t>& starts, c10::ScalarType dtype, float* sum);
+
 }  // namespace samebits

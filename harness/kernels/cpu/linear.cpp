@@ -8,11 +8,13 @@
 
 #include "harness/dispatch/launch.h"
 #include "harness/kernels/cpu/gemm.h"
+#include "harness/kernels/cpu/starts.h"
+#include "harness/kernels/cpu/tensors.h"
 
 namespace samebits::cpu {
 namespace {
 
-void check_dtype(const char* op, const char* name, const at::Tensor& tensor) {
+void check_matrix_dtype(const char* op, const char* name, const at::Tensor& tensor) {
   TORCH_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16,
               "samebits::", op, ": ", name, " has dtype ", tensor.scalar_type(),
               ", expected float32 or bfloat16");
@@ -24,7 +26,7 @@ void check_slice(const char* op, const char* name, int64_t slice) {
 
 void check_weight(const char* op, const char* name, const at::Tensor& x, const at::Tensor& weight,
                   int64_t weight_dim) {
-  check_dtype(op, "weight", weight);
+  check_matrix_dtype(op, "weight", weight);
   TORCH_CHECK(weight.dim() == 2, "samebits::", op, ": weight has ", weight.dim(),
               " dimensions, expected 2");
   TORCH_CHECK(x.dim() >= 1, "samebits::", op, ": ", name, " is a scalar, expected [..., size]");
@@ -78,7 +80,7 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, int64_t slice, 
 }
 
 at::Tensor linear_dgrad(const at::Tensor& dy, const at::Tensor& weight, int64_t slice) {
-  check_dtype("linear_dgrad", "dy", dy);
+  check_matrix_dtype("linear_dgrad", "dy", dy);
   check_weight("linear_dgrad", "dy", dy, weight, /*weight_dim=*/0);
   check_slice("linear_dgrad", "slice", slice);
   const at::Tensor a = dy.to(weight.scalar_type()).contiguous();
@@ -89,19 +91,20 @@ at::Tensor linear_dgrad(const at::Tensor& dy, const at::Tensor& weight, int64_t 
   return dx;
 }
 
-at::Tensor linear_wgrad(const at::Tensor& dy, const at::Tensor& x) {
-  check_dtype("linear_wgrad", "dy", dy);
-  check_dtype("linear_wgrad", "x", x);
+void linear_wgrad_(const at::Tensor& dy, const at::Tensor& x,
+                   const std::optional<at::Tensor>& starts, const at::Tensor& sum) {
+  check_matrix_dtype("linear_wgrad_", "dy", dy);
+  check_matrix_dtype("linear_wgrad_", "x", x);
   TORCH_CHECK(dy.dim() >= 1 && x.dim() >= 1 &&
                   dy.sizes().slice(0, dy.dim() - 1) == x.sizes().slice(0, x.dim() - 1),
-              "samebits::linear_wgrad: dy has sizes ", dy.sizes(), ", expected the leading sizes of ",
-              x.sizes());
+              "samebits::linear_wgrad_: dy has sizes ", dy.sizes(),
+              ", expected the leading sizes of ", x.sizes());
+  check_sum("linear_wgrad_", sum, {dy.size(-1), x.size(-1)});
   const at::Tensor a = dy.to(x.scalar_type()).contiguous();
   const at::Tensor b = x.contiguous();
-  at::Tensor dweight = at::empty({dy.size(-1), x.size(-1)}, x.options());
-  launch_gemm("linear_wgrad", by_columns(a), by_columns(b), dy.size(-1), x.size(-1), rows_of(x),
-              /*slice=*/0, x.scalar_type(), dweight);
-  return dweight;
+  gemm_onto(by_columns(a), by_columns(b), dy.size(-1), x.size(-1),
+            checked_starts("linear_wgrad_", starts, rows_of(x)), x.scalar_type(),
+            sum.mutable_data_ptr<float>());
 }
 
 }  // namespace samebits::cpu
@@ -109,5 +112,5 @@ at::Tensor linear_wgrad(const at::Tensor& dy, const at::Tensor& x) {
 TORCH_LIBRARY_IMPL(samebits, CPU, m) {
   m.impl("linear", samebits::cpu::linear);
   m.impl("linear_dgrad", samebits::cpu::linear_dgrad);
-  m.impl("linear_wgrad", samebits::cpu::linear_wgrad);
+  m.impl("linear_wgrad_", samebits::cpu::linear_wgrad_);
 }

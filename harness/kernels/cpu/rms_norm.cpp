@@ -5,10 +5,12 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
+#include <optional>
 #include <vector>
 
 #include "harness/dispatch/launch.h"
 #include "harness/kernels/cpu/block.h"
+#include "harness/kernels/cpu/starts.h"
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {
@@ -43,33 +45,55 @@ at::Tensor rms_norm_dgrad(const at::Tensor& dy_in, const at::Tensor& x_in,
   return dx;
 }
 
-at::Tensor rms_norm_wgrad(const at::Tensor& dy_in, const at::Tensor& x_in, double eps) {
-  const int64_t dim = row_length("rms_norm_wgrad", x_in);
-  check_like("rms_norm_wgrad", "dy", dy_in, x_in);
+struct Rows {
+  int64_t first;
+  int64_t count;
+};
+
+// The blocks of rows of a gradient, begun anew at each sequence.
+std::vector<Rows> blocks_of(const std::vector<int64_t>& starts, int64_t rows_of_token) {
+  std::vector<Rows> blocks;
+  for (size_t s = 0; s + 1 < starts.size(); ++s) {
+    const int64_t end = starts[s + 1] * rows_of_token;
+    for (int64_t row = starts[s] * rows_of_token; row < end; row += kRmsNormBlockRows) {
+      blocks.push_back({row, std::min(kRmsNormBlockRows, end - row)});
+    }
+  }
+  return blocks;
+}
+
+void rms_norm_wgrad_(const at::Tensor& dy_in, const at::Tensor& x_in, double eps,
+                     const std::optional<at::Tensor>& starts, const at::Tensor& sum) {
+  const int64_t dim = row_length("rms_norm_wgrad_", x_in);
+  check_like("rms_norm_wgrad_", "dy", dy_in, x_in);
+  check_sum("rms_norm_wgrad_", sum, {dim});
+  TORCH_CHECK(!starts || x_in.dim() >= 3, "rms_norm_wgrad_: x has shape ", x_in.sizes(),
+              ", expected [1, T, ...], as there is a starts");
   const at::Tensor dy = dy_in.contiguous();
   const at::Tensor x = x_in.contiguous();
-  at::Tensor dweight = at::empty({dim}, x.options());
   const int64_t rows = x.numel() / dim;
-  const int64_t blocks = (rows + kRmsNormBlockRows - 1) / kRmsNormBlockRows;
-  std::vector<float> sums(static_cast<size_t>(blocks * dim));  // [blocks, dim]
-  with_element("rms_norm_wgrad", x, [&](auto element) {
+  const int64_t tokens = starts ? x.size(1) : rows;
+  const std::vector<Rows> blocks =
+      blocks_of(checked_starts("rms_norm_wgrad_", starts, tokens), tokens == 0 ? 0 : rows / tokens);
+  const auto count = static_cast<int64_t>(blocks.size());
+  std::vector<float> sums(static_cast<size_t>(count * dim));  // [blocks, dim]
+  with_element("rms_norm_wgrad_", x, [&](auto element) {
     using T = decltype(element);
     const auto& kernels = row_kernels<T>();
-    at::parallel_for(0, blocks, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+    at::parallel_for(0, count, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
       for (int64_t block = begin; block < end; ++block) {
-        const int64_t first = block * kRmsNormBlockRows;
-        kernels.rms_norm_wgrad_block(
-            elements<T>(dy) + first * dim, elements<T>(x) + first * dim, sums.data() + block * dim,
-            std::min(kRmsNormBlockRows, rows - first), dim, static_cast<float>(eps));
+        const int64_t first = blocks[block].first * dim;
+        kernels.rms_norm_wgrad_block(elements<T>(dy) + first, elements<T>(x) + first,
+                                     sums.data() + block * dim, blocks[block].count, dim,
+                                     static_cast<float>(eps));
       }
     });
-    std::vector<float> total(static_cast<size_t>(dim), 0.0f);
-    for (int64_t block = 0; block < blocks; ++block) {
-      row_kernels<float>().accumulate(sums.data() + block * dim, total.data(), dim);
-    }
-    kernels.round_row(total.data(), mutable_elements<T>(dweight), dim);
   });
-  return dweight;
+  auto* total = mutable_elements<float>(sum);
+  for (int64_t block = 0; block < count; ++block) {
+    row_kernels<float>().accumulate(sums.data() + block * dim, total, dim);
+  }
+  row_kernels<float>().round_row(total, total, dim);  // NaNs get the contract's bits
 }
 
 }  // namespace
@@ -99,7 +123,7 @@ at::Tensor cpu::rms_norm(const at::Tensor& x_in, const at::Tensor& weight_in, do
 TORCH_LIBRARY_IMPL(samebits, CPU, m) {
   m.impl("rms_norm", cpu::rms_norm);
   m.impl("rms_norm_dgrad", rms_norm_dgrad);
-  m.impl("rms_norm_wgrad", rms_norm_wgrad);
+  m.impl("rms_norm_wgrad_", rms_norm_wgrad_);
 }
 
 }  // namespace samebits

@@ -55,6 +55,13 @@ inline void check_like(const char* op, const char* name, const at::Tensor& x,
   check_dtype(op, name, x, other.scalar_type());
 }
 
+// What a gradient is added to (step_gradient.h): it is written where it lies.
+inline void check_sum(const char* op, const at::Tensor& sum, at::IntArrayRef sizes) {
+  check_sizes(op, "sum", sum, sizes);
+  check_dtype(op, "sum", sum, at::kFloat);
+  TORCH_CHECK(sum.is_contiguous(), op, ": sum is not contiguous");
+}
+
 // Rows that a thread takes at a time: enough work to be worth a thread, one row at least.
 inline int64_t row_grain(int64_t row_length) {
   constexpr int64_t kElements = 16384;

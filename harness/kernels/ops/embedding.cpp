@@ -18,20 +18,21 @@ Metas embedding_shapes(Args args) {
 
 Metas embedding_wgrad_shapes(Args args) {
   const auto& dy = args[0].toTensor();
-  const auto& weight = args[2].toTensor();
-  check_at_least_1d("embedding_wgrad", "dy", dy);
-  check_rank("embedding_wgrad", "weight", weight, 2);
-  check_same_sizes("embedding_wgrad", "a leading size of dy", leading(dy),
+  const auto& sum = args[3].toTensor();
+  check_at_least_1d("embedding_wgrad_", "dy", dy);
+  check_rank("embedding_wgrad_", "sum", sum, 2);
+  check_same_sizes("embedding_wgrad_", "a leading size of dy", leading(dy),
                    args[1].toTensor().sym_sizes());
-  check_equal("embedding_wgrad", "the last size of dy", dy.sym_size(-1), weight.sym_size(1));
-  return {like(weight)};
+  check_sum("embedding_wgrad_", args[3], {sum.sym_size(0), dy.sym_size(-1)});
+  return {};
 }
 
 struct Embedding : Function<Embedding> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& ids, const at::Tensor& weight,
-                            int64_t first_row) {
+                            int64_t first_row, const WeightGradient& into) {
     const at::AutoDispatchBelowADInplaceOrView guard;
     ctx->set_materialize_grads(false);
+    save(ctx, into);
     ctx->saved_data["first_row"] = first_row;
     ctx->save_for_backward({ids, weight});
     return ops::embedding(ids, weight, first_row);
@@ -39,16 +40,19 @@ struct Embedding : Function<Embedding> {
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     refuse_second_derivative("embedding");
-    if (!grads[0].defined()) return {{}, {}, {}};
+    if (!grads[0].defined()) return variable_list(4);
     const auto saved = ctx->get_saved_variables();
     const int64_t first_row = ctx->saved_data["first_row"].toInt();
-    return {{}, ops::embedding_wgrad(grads[0], saved[0], saved[1], first_row), {}};
+    const auto add = [&](const auto&, const at::Tensor& sum) {
+      ops::embedding_wgrad_(grads[0], saved[0], first_row, sum);
+    };
+    return {{}, weight_gradient(ctx, saved[1], add), {}, {}};
   }
 };
 
 at::Tensor embedding_with_gradient(const at::Tensor& ids, const at::Tensor& weight,
                                    int64_t first_row) {
-  return Embedding::apply(ids, weight, first_row);
+  return Embedding::apply(ids, weight, first_row, WeightGradient());
 }
 
 TORCH_LIBRARY_FRAGMENT(samebits, m) {
@@ -56,21 +60,29 @@ TORCH_LIBRARY_FRAGMENT(samebits, m) {
   // weight's first row; ids outside give rows of -0, the identity of addition.
   define(m, "embedding(Tensor ids, Tensor weight, int first_row) -> Tensor", embedding_shapes,
          {.is_replayable = true}, embedding_with_gradient);
-  define(m, "embedding_wgrad(Tensor dy, Tensor ids, Tensor weight, int first_row) -> Tensor",
+  // Adds to sum float32 [rows, C].
+  define(m, "embedding_wgrad_(Tensor dy, Tensor ids, int first_row, Tensor(a!) sum) -> ()",
          embedding_wgrad_shapes);
 }
 
 }  // namespace
 
 at::Tensor ops::embedding(const at::Tensor& ids, const at::Tensor& weight, int64_t first_row) {
-  static const Operator<decltype(embedding)> op("samebits::embedding");
+  static const Operator<at::Tensor(const at::Tensor&, const at::Tensor&, int64_t)> op(
+      "samebits::embedding");
   return op(ids, weight, first_row);
 }
 
-at::Tensor ops::embedding_wgrad(const at::Tensor& dy, const at::Tensor& ids,
-                                const at::Tensor& weight, int64_t first_row) {
-  static const Operator<decltype(embedding_wgrad)> op("samebits::embedding_wgrad");
-  return op(dy, ids, weight, first_row);
+void ops::embedding_wgrad_(const at::Tensor& dy, const at::Tensor& ids, int64_t first_row,
+                           const at::Tensor& sum) {
+  static const Operator<decltype(embedding_wgrad_)> op("samebits::embedding_wgrad_");
+  op(dy, ids, first_row, sum);
+}
+
+at::Tensor ops::embedding(const at::Tensor& ids, const at::Tensor& weight, int64_t first_row,
+                          const WeightGradient& into) {
+  if (!into.sum.defined()) return ops::embedding(ids, weight, first_row);
+  return Embedding::apply(ids, weight, first_row, into);
 }
 
 }  // namespace samebits

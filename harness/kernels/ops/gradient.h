@@ -2,8 +2,14 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_to_copy.h>
+#include <ATen/ops/zeros_like.h>
 #include <c10/util/Exception.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <optional>
+
+#include "harness/kernels/weight_gradient.h"
 
 // What the backward formulas of the contract list share.
 //
@@ -21,6 +27,29 @@ using torch::autograd::variable_list;
 inline void refuse_second_derivative(const char* op) {
   TORCH_CHECK_NOT_IMPLEMENTED(!at::GradMode::is_enabled(), "samebits::", op,
                               " has no second derivative: run backward without create_graph");
+}
+
+// What `into` says, between forward and backward. Not saved_variables: those may not be written in
+// between, and a sum is.
+inline void save(AutogradContext* ctx, const WeightGradient& into) {
+  ctx->saved_data["sum"] = into.sum;
+  ctx->saved_data["starts"] = into.starts;
+}
+
+// The gradient of `weight` for autograd: none where add(starts, sum) brought it where it belongs.
+template <typename Add>
+at::Tensor weight_gradient(AutogradContext* ctx, const at::Tensor& weight, const Add& add) {
+  const at::Tensor starts = ctx->saved_data["starts"].toTensor();
+  const std::optional<at::Tensor> boundaries =
+      starts.defined() ? std::optional(starts) : std::nullopt;
+  const at::Tensor sum = ctx->saved_data["sum"].toTensor();
+  if (sum.defined()) {
+    add(boundaries, sum);
+    return {};
+  }
+  const at::Tensor whole = at::zeros_like(weight, weight.options().dtype(at::kFloat));
+  add(boundaries, whole);
+  return at::_to_copy(whole, at::TensorOptions().dtype(weight.scalar_type()));
 }
 
 }  // namespace samebits

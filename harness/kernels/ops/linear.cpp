@@ -29,17 +29,20 @@ Metas linear_dgrad_shapes(Args args) {
 Metas linear_wgrad_shapes(Args args) {
   const auto& dy = args[0].toTensor();
   const auto& x = args[1].toTensor();
-  check_at_least_1d("linear_wgrad", "dy", dy);
-  check_at_least_1d("linear_wgrad", "x", x);
-  check_same_sizes("linear_wgrad", "a leading size of dy", leading(dy), leading(x));
-  return {{{dy.sym_size(-1), x.sym_size(-1)}, x.scalar_type()}};
+  check_at_least_1d("linear_wgrad_", "dy", dy);
+  check_at_least_1d("linear_wgrad_", "x", x);
+  check_same_sizes("linear_wgrad_", "a leading size of dy", leading(dy), leading(x));
+  check_sum("linear_wgrad_", args[3], {dy.sym_size(-1), x.sym_size(-1)});
+  return {};
 }
 
 struct Linear : Function<Linear> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
-                            int64_t slice, int64_t dgrad_slice, at::ScalarType out_dtype) {
+                            int64_t slice, int64_t dgrad_slice, at::ScalarType out_dtype,
+                            const WeightGradient& into) {
     const at::AutoDispatchBelowADInplaceOrView guard;
     ctx->set_materialize_grads(false);
+    save(ctx, into);
     ctx->saved_data["dgrad_slice"] = dgrad_slice;
     ctx->save_for_backward({x, weight});
     return ops::linear(x, weight, slice, dgrad_slice, out_dtype);
@@ -47,7 +50,7 @@ struct Linear : Function<Linear> {
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     refuse_second_derivative("linear");
-    if (!grads[0].defined()) return {{}, {}, {}, {}, {}};
+    if (!grads[0].defined()) return variable_list(6);
     const auto& dy = grads[0];
     const auto saved = ctx->get_saved_variables();
     const auto& x = saved[0];
@@ -60,14 +63,18 @@ struct Linear : Function<Linear> {
       dx = at::_to_copy(ops::linear_dgrad(dy, weight, ctx->saved_data["dgrad_slice"].toInt()),
                         at::TensorOptions().dtype(x.scalar_type()));
     }
-    if (ctx->needs_input_grad(1)) dweight = ops::linear_wgrad(dy, x);
-    return {dx, dweight, {}, {}, {}};
+    if (ctx->needs_input_grad(1)) {
+      dweight = weight_gradient(ctx, weight, [&](const auto& starts, const at::Tensor& sum) {
+        ops::linear_wgrad_(dy, x, starts, sum);
+      });
+    }
+    return {dx, dweight, {}, {}, {}, {}};
   }
 };
 
 at::Tensor linear_with_gradient(const at::Tensor& x, const at::Tensor& weight, int64_t slice,
                                 int64_t dgrad_slice, at::ScalarType out_dtype) {
-  return Linear::apply(x, weight, slice, dgrad_slice, out_dtype);
+  return Linear::apply(x, weight, slice, dgrad_slice, out_dtype, WeightGradient());
 }
 
 TORCH_LIBRARY_FRAGMENT(samebits, m) {
@@ -79,15 +86,18 @@ TORCH_LIBRARY_FRAGMENT(samebits, m) {
          linear_shapes, {.is_replayable = true}, linear_with_gradient);
   // float32 [..., K]
   define(m, "linear_dgrad(Tensor dy, Tensor weight, int slice) -> Tensor", linear_dgrad_shapes);
-  // [N, K], dtype of x
-  define(m, "linear_wgrad(Tensor dy, Tensor x) -> Tensor", linear_wgrad_shapes);
+  // Adds to sum float32 [N, K]; `starts` as in step_gradient.h.
+  define(m, "linear_wgrad_(Tensor dy, Tensor x, Tensor? starts, Tensor(a!) sum) -> ()",
+         linear_wgrad_shapes);
 }
 
 }  // namespace
 
 at::Tensor ops::linear(const at::Tensor& x, const at::Tensor& weight, int64_t slice,
                        int64_t dgrad_slice, at::ScalarType out_dtype) {
-  static const Operator<decltype(linear)> op("samebits::linear");
+  static const Operator<at::Tensor(const at::Tensor&, const at::Tensor&, int64_t, int64_t,
+                                   at::ScalarType)>
+      op("samebits::linear");
   return op(x, weight, slice, dgrad_slice, out_dtype);
 }
 
@@ -96,9 +106,16 @@ at::Tensor ops::linear_dgrad(const at::Tensor& dy, const at::Tensor& weight, int
   return op(dy, weight, slice);
 }
 
-at::Tensor ops::linear_wgrad(const at::Tensor& dy, const at::Tensor& x) {
-  static const Operator<decltype(linear_wgrad)> op("samebits::linear_wgrad");
-  return op(dy, x);
+void ops::linear_wgrad_(const at::Tensor& dy, const at::Tensor& x,
+                        const std::optional<at::Tensor>& starts, const at::Tensor& sum) {
+  static const Operator<decltype(linear_wgrad_)> op("samebits::linear_wgrad_");
+  op(dy, x, starts, sum);
+}
+
+at::Tensor ops::linear(const at::Tensor& x, const at::Tensor& weight, int64_t slice,
+                       int64_t dgrad_slice, at::ScalarType out_dtype, const WeightGradient& into) {
+  if (!into.sum.defined()) return ops::linear(x, weight, slice, dgrad_slice, out_dtype);
+  return Linear::apply(x, weight, slice, dgrad_slice, out_dtype, into);
 }
 
 }  // namespace samebits

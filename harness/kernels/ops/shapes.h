@@ -52,6 +52,13 @@ inline c10::SymIntArrayRef leading(const at::Tensor& x) {
   return x.sym_sizes().slice(0, static_cast<size_t>(x.dim()) - 1);
 }
 
+// What a gradient is added to (step_gradient.h).
+inline void check_sum(const char* op, const c10::IValue& sum, c10::SymIntArrayRef sizes) {
+  check_same_sizes(op, "a size of sum", sum.toTensor().sym_sizes(), sizes);
+  TORCH_CHECK(sum.toTensor().scalar_type() == c10::kFloat, op, ": sum has dtype ",
+              sum.toTensor().scalar_type(), ", expected Float");
+}
+
 // What samebits::linear gives of these, as one chain.
 inline TensorMeta product_of(const c10::IValue& x, const c10::IValue& weight,
                              const c10::IValue& out_dtype) {

@@ -8,6 +8,7 @@
 #include "harness/kernels/cuda/gemm/gemm.cuh"
 #include "harness/kernels/cuda/gemm/launchers.h"
 #include "harness/kernels/cuda/runtime/launch.cuh"
+#include "harness/kernels/cuda/runtime/sequences.cuh"
 
 namespace samebits::cuda {
 namespace {
@@ -50,7 +51,19 @@ __global__ void __launch_bounds__(kWarpsM* kWarpsN * 32)
     commit_copies();
   };
 
-  float c[kFragmentsM][kFragmentsN][4] = {};
+  const int64_t own_m = first_m + warp_m + lane / 4;
+  const int64_t own_n = first_n + warp_n + lane % 4 * 2;
+  float c[kFragmentsM][kFragmentsN][4];
+#pragma unroll
+  for (int i = 0; i < kFragmentsM; ++i) {
+#pragma unroll
+    for (int j = 0; j < kFragmentsN; ++j) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        c[i][j][e] = start_of(p, own_m + i * 16 + e / 2 * 8, own_n + j * 8 + e % 2);
+      }
+    }
+  }
   for (int tile = 0; tile < kStages - 1; ++tile) fetch(tile);
   for (int tile = 0; tile < tiles; ++tile) {
     wait_copies<kStages - 2>();
@@ -94,8 +107,7 @@ __global__ void __launch_bounds__(kWarpsM* kWarpsN * 32)
     for (int j = 0; j < kFragmentsN; ++j) {
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
-        write(p, blockIdx.z, first_m + warp_m + i * 16 + lane / 4 + e / 2 * 8,
-              first_n + warp_n + j * 8 + lane % 4 * 2 + e % 2, c[i][j][e]);
+        write(p, blockIdx.z, own_m + i * 16 + e / 2 * 8, own_n + j * 8 + e % 2, c[i][j][e]);
       }
     }
   }
@@ -162,7 +174,14 @@ __global__ void __launch_bounds__(kF32Threads) gemm_f32_kernel(Problem p) {
   const int64_t k_end = first_k + p.width < p.k ? first_k + p.width : p.k;
   const int m = static_cast<int>(threadIdx.x) / (kTile / kOwn);
   const int n = static_cast<int>(threadIdx.x) % (kTile / kOwn);
-  float c[kOwn][kOwn] = {};
+  float c[kOwn][kOwn];
+#pragma unroll
+  for (int i = 0; i < kOwn; ++i) {
+#pragma unroll
+    for (int j = 0; j < kOwn; ++j) {
+      c[i][j] = start_of(p, first_m + m + i * (kTile / kOwn), first_n + n + j * (kTile / kOwn));
+    }
+  }
   for (int64_t k = first_k; k < k_end; k += kTileDepth) {
     // No more terms than there are: fmaf(0, 0, -0) would be +0.
     const int depth = static_cast<int>(k_end - k < kTileDepth ? k_end - k : kTileDepth);
@@ -206,6 +225,26 @@ void join_all(const float* parts, int64_t slices, int64_t count, void* out, cuda
                   static_cast<T*>(out));
 }
 
+// ---- sequences ---------------------------------------------------------------------------------
+constexpr int kPadThreads = 128;
+
+// One block a row of the result.
+__global__ void pad_sequences_kernel(Sequences call, const uint16_t* from, int64_t columns,
+                                     uint16_t* to, Fault* fault) {
+  const int64_t row = blockIdx.x;
+  int64_t source = -1;
+  int64_t first = 0;  // row of the sequence
+  for (int64_t s = 0; s < call.count && first <= row; ++s) {
+    const TokenRange tokens = tokens_of(call, s, fault);
+    const int64_t length = tokens.end - tokens.first;
+    if (row - first < length) source = tokens.first + row - first;
+    first += (length + 15) / 16 * 16;
+  }
+  for (int64_t i = threadIdx.x; i < columns; i += kPadThreads) {
+    to[row * columns + i] = source < 0 ? uint16_t{0} : from[source * columns + i];
+  }
+}
+
 Problem problem_of(const Gemm& call) {
   Problem p{};
   p.a = call.a;
@@ -223,6 +262,7 @@ Problem problem_of(const Gemm& call) {
   p.b_is_settled = call.b_is_settled;
   p.residual = static_cast<const Bf16*>(call.residual);
   p.sum = static_cast<Bf16*>(call.sum);
+  p.onto = call.onto;
   return p;
 }
 
@@ -250,6 +290,13 @@ std::optional<Problem> large_problem(const Gemm& call) {
 
 }  // namespace
 
+void pad_sequences(const Sequences& call, const uint16_t* from, int64_t columns, uint16_t* to,
+                   int64_t rows, cudaStream_t stream) {
+  if (rows == 0 || columns == 0) return;
+  launch_in_order(pad_sequences_kernel, static_cast<unsigned>(rows), kPadThreads, 0, stream, call,
+                  from, columns, to, fault_record());
+}
+
 int64_t gemm_workspace(const Gemm& call) {
   const Problem p = with_longer_side_first(problem_of(call));
   const bool joins_itself = large_problem(call) || (call.bf16 && is_skinny(p));
@@ -265,7 +312,7 @@ void gemm(const Gemm& call, cudaStream_t stream) {
   if (call.m == 0 || call.n == 0) return;
   if (const auto large = large_problem(call)) return gemm_large(*large, stream);
   Problem p = with_longer_side_first(problem_of(call));
-  if (call.bf16 && is_skinny(p)) return gemm_skinny(p, stream);
+  if (call.bf16 && is_skinny(p) && !p.onto) return gemm_skinny(p, stream);
   if (p.slices > 1) {
     p.out = call.workspace;
     p.out_slice = call.m * call.n;

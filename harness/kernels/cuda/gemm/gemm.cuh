@@ -25,7 +25,14 @@ struct Problem {
   // bf16 and laid out as the result is.
   const Bf16* residual;
   Bf16* sum;
+  bool onto;  // a chain starts at what `out`, float32, holds
 };
+
+// Where the chain of one result starts.
+__device__ inline float start_of(const Problem& p, int64_t row, int64_t column) {
+  if (!p.onto || row >= p.m || column >= p.n) return 0.0f;
+  return static_cast<const float*>(p.out)[row * p.out_row + column * p.out_column];
+}
 
 __device__ inline void write(const Problem& p, int64_t slice, int64_t row, int64_t column,
                              float value) {

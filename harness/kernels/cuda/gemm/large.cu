@@ -104,9 +104,10 @@ __device__ void fill_ring(const Problem& p, const Tiles& tiles, const Ring& ring
   }
 }
 
-// The chain of one slice.
+// The chain of one slice: from zero, or on from c.
 template <typename P>
-__device__ void chain(float (&c)[P::kOwn], const Ring& ring, int boxes, int row, int& used) {
+__device__ void chain(float (&c)[P::kOwn], bool from_zero, const Ring& ring, int boxes, int row,
+                      int& used) {
   const bool releases = threadIdx.x % 32 == 0;
   for (int box = 0; box < boxes; ++box, ++used) {
     const int slot = used % P::kStages;
@@ -117,7 +118,7 @@ __device__ void chain(float (&c)[P::kOwn], const Ring& ring, int boxes, int row,
     for (int k = 0; k < kBoxDepth; k += 16) {
       WarpgroupStep<P::kTileN>::template run<!P::kAByRows, !P::kBByRows>(
           c, Side<P::kAByRows>::descriptor(stage, row, k),
-          Side<P::kBByRows>::descriptor(stage + P::kABytes, 0, k), box == 0 && k == 0);
+          Side<P::kBByRows>::descriptor(stage + P::kABytes, 0, k), from_zero && box == 0 && k == 0);
     }
     commit_steps();
     if (box == 0) continue;
@@ -231,6 +232,16 @@ __device__ void write_tile(const Problem& p, Writes writes, int64_t first_row, i
 }
 
 template <typename P>
+__device__ void read_starts(const Problem& p, int64_t first_row, int64_t first_column, int lane,
+                            float (&c)[P::kOwn]) {
+#pragma unroll
+  for (int i = 0; i < P::kOwn; ++i) {
+    c[i] = start_of(p, first_row + lane / 4 + i / 2 % 2 * 8,
+                    first_column + i / 4 * 8 + lane % 4 * 2 + i % 2);
+  }
+}
+
+template <typename P>
 __global__ void __launch_bounds__(P::kThreads, 1)
     large_kernel(Problem p, Tiles tiles, Writes writes, const __grid_constant__ CUtensorMap a,
                  const __grid_constant__ CUtensorMap b) {
@@ -261,10 +272,15 @@ __global__ void __launch_bounds__(P::kThreads, 1)
   const int row_of_warp = thread / 32 * 16;
   int used = 0;
   const auto next = [&](float(&sum)[P::kOwn]) {
-    chain<P>(sum, ring, tiles.boxes, row_of_warpgroup, used);
+    chain<P>(sum, !p.onto, ring, tiles.boxes, row_of_warpgroup, used);
   };
+  if (p.onto) wait_for_earlier_kernels();
   for (int64_t tile = blockIdx.x; tile < tiles.count; tile += gridDim.x) {
     float c[P::kOwn];
+    if (p.onto) {
+      read_starts<P>(p, tiles.first_m<P>(tile) + row_of_warp, tiles.first_n<P>(tile), thread % 32,
+                     c);
+    }
     if constexpr (P::kSliced) {
       char* waiting = memory + P::kStages * P::kStageBytes;
       join<P>(p.slices, c, reinterpret_cast<float*>(waiting) + thread, next);

@@ -33,7 +33,15 @@ struct Gemm {
   // bf16 [m, n], where gemm_adds(): sum = out + residual, once out is rounded.
   const void* residual = nullptr;
   void* sum = nullptr;
+  // The chain goes on from what `out` holds: float32, of one slice.
+  bool onto = false;
 };
+
+// Sequences of rows [columns], each from a multiple of 16 on and filled up with zeros
+// (step_gradient.h). `rows`: of `to`, enough where there are 15 more a sequence than tokens; what is
+// left over is zero, too.
+void pad_sequences(const Sequences& call, const uint16_t* from, int64_t columns, uint16_t* to,
+                   int64_t rows, cudaStream_t stream);
 
 int64_t gemm_workspace(const Gemm& call);  // of a call without one
 void gemm(const Gemm& call, cudaStream_t stream);

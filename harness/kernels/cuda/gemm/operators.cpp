@@ -1,5 +1,6 @@
 // Matrix products on the card: see rows/operators.cpp.
 
+#include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 #include "harness/kernels/cuda/gemm/certified_gemm.h"
@@ -94,12 +95,31 @@ void linear_dgrad(Call& call) {
                          weight.size(0), call.integer(2), call.is_bf16(1), call.result_tensor(0)));
 }
 
-void linear_wgrad(Call& call) {
-  const at::Tensor& x = call.tensor(1);
+// x with the rows of each sequence from a multiple of 16 on.
+at::Tensor padded(const Call& call, const at::Tensor& x, const Sequences& sequences) {
+  const int64_t rows = (sequences.tokens + 15 * sequences.count + 15) / 16 * 16;
+  const at::Tensor to = at::empty({rows, last(x)}, x.options());
+  pad_sequences(sequences, static_cast<const uint16_t*>(x.const_data_ptr()), last(x),
+                static_cast<uint16_t*>(to.mutable_data_ptr()), rows, call.stream());
+  return to;
+}
+
+// A chain that goes on, which no epilogue of cuBLASLt does: always our own kernels.
+void linear_wgrad_(Call& call) {
+  at::Tensor x = call.tensor(1);
   call.is_bf16(0);
-  const at::Tensor dy = call.tensor(0).to(x.scalar_type());
-  multiply(call, product(by_columns(dy), by_columns(x), last(dy), last(x), rows_of(x), /*slice=*/0,
-                         call.is_bf16(1), call.result_tensor(0)));
+  at::Tensor dy = call.tensor(0).to(x.scalar_type());
+  const bool bf16 = call.is_bf16(1);
+  const Sequences sequences = sequences_of(call, 2, rows_of(x));
+  // In float32, and of one sequence, there is nothing to fill.
+  if (bf16 && sequences.count > 1 && sequences.tokens > 0) {
+    x = padded(call, x, sequences);
+    dy = padded(call, dy, sequences);
+  }
+  Gemm gemm = product(by_columns(dy), by_columns(x), last(dy), last(x), rows_of(x), /*slice=*/0,
+                      bf16, call.tensor(3));
+  gemm.onto = true;
+  cuda::gemm(gemm, call.stream());
 }
 
 // The norm of argument 0, and its products with `count` weights, arguments 3 and on, as results 1
@@ -161,7 +181,7 @@ TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
   m.impl("linear", kernel<linear>());
   m.impl("linear_dgrad", kernel<linear_dgrad>());
   m.impl("linear_residual_add", kernel<linear_residual_add>());
-  m.impl("linear_wgrad", kernel<linear_wgrad>());
+  m.impl("linear_wgrad_", kernel<linear_wgrad_, /*kFirst=*/3, /*kUncopied=*/1>());
   m.impl("rms_norm_linear_qkv", kernel<rms_norm_linear_qkv>());
   m.impl("rms_norm_linear_silu_mul", kernel<rms_norm_linear_silu_mul>());
 }

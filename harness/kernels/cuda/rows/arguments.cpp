@@ -8,6 +8,15 @@ int64_t rows_of(const at::Tensor& x) {
   return c10::multiply_integers(x.sizes().slice(0, x.dim() - 1));
 }
 
+Sequences sequences_of(const Call& call, size_t i, int64_t tokens) {
+  if (!call.arg(i).isTensor() || !call.tensor(i).defined()) return {nullptr, 1, tokens};
+  const at::Tensor& starts = call.tensor(i);
+  call.expect(i, "starts", at::kInt);
+  TORCH_CHECK(starts.dim() == 1 && starts.size(0) >= 1, call.op(), ": starts has shape ",
+              starts.sizes(), ", expected [sequences + 1]");
+  return {starts.const_data_ptr<int32_t>(), starts.size(0) - 1, tokens};
+}
+
 Rows rows(const Call& call, size_t x) {
   TORCH_CHECK(last(call.tensor(x)) >= 1, call.op(), ": x has shape ", call.tensor(x).sizes(),
               ", expected a last dimension of at least 1");

@@ -46,14 +46,15 @@ __device__ bool occurred(const int64_t* ids, int64_t token) {
 // blockIdx.x: the token, which stands for its id if it is the first that has it. blockIdx.y: the
 // columns, one a thread. Tokens are looked through kThreads at a time, and added one by one.
 template <typename T>
-__global__ void embedding_wgrad_kernel(Table call, const T* dy, T* dweight) {
+__global__ void embedding_wgrad_kernel(Table call, const T* dy, float* sums) {
   __shared__ bool same[kThreads];
   const int64_t token = blockIdx.x;
   const uint64_t row = row_of(call, token);
   if (row >= static_cast<uint64_t>(call.rows) || occurred(call.ids, token)) return;
   const int64_t id = call.ids[token];
   const int64_t column = static_cast<int64_t>(blockIdx.y) * kThreads + lane();
-  float sum = 0.0f;
+  float* to = sums + static_cast<int64_t>(row) * call.width + column;
+  float sum = column < call.width ? *to : 0.0f;
   for (int64_t first = token; first < call.tokens; first += kThreads) {
     const int64_t mine = first + lane();
     const bool match = mine < call.tokens && call.ids[mine] == id;
@@ -64,7 +65,7 @@ __global__ void embedding_wgrad_kernel(Table call, const T* dy, T* dweight) {
       if (same[i]) sum = sum + load(dy[(first + i) * call.width + column]);
     }
   }
-  if (column < call.width) store(sum, dweight[static_cast<int64_t>(row) * call.width + column]);
+  if (column < call.width) store(sum, *to);
 }
 
 }  // namespace
@@ -78,17 +79,14 @@ void embedding(const Table& call, const void* weight, void* y, cudaStream_t stre
   });
 }
 
-void embedding_wgrad(const Table& call, const void* dy, void* dweight, cudaStream_t stream) {
-  if (call.rows == 0 || call.width == 0) return;
+void embedding_wgrad(const Table& call, const void* dy, float* sum, cudaStream_t stream) {
+  if (call.rows == 0 || call.width == 0 || call.tokens == 0) return;
   with_element(call.bf16, [&](auto element) {
     using T = decltype(element);
-    const auto bytes = static_cast<size_t>(call.rows * call.width) * sizeof(T);
-    check_call(cudaMemsetAsync(dweight, 0, bytes, stream), "filling with zeros");
-    if (call.tokens == 0) return;
     const dim3 grid(static_cast<unsigned>(call.tokens),
                     static_cast<unsigned>((call.width + kThreads - 1) / kThreads));
     launch_in_order(embedding_wgrad_kernel<T>, grid, kThreads, 0, stream, call,
-                    static_cast<const T*>(dy), static_cast<T*>(dweight));
+                    static_cast<const T*>(dy), sum);
   });
 }
 

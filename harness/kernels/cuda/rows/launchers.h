@@ -23,13 +23,21 @@ struct Rows {
   bool bf16;
 };
 
+// Where sequences begin among tokens (step_gradient.h).
+struct Sequences {
+  const int32_t* starts;  // [count + 1]; null: one sequence of all
+  int64_t count;
+  int64_t tokens;
+};
+
 void rms_norm(const Rows& size, const void* x, const void* weight, void* y, float eps,
               bool fused_rounding, cudaStream_t stream);
 void rms_norm_dgrad(const Rows& size, const void* dy, const void* x, const void* weight, void* dx,
                     float eps, cudaStream_t stream);
-// workspace: rows + ceil(rows / kRmsNormBlockRows) * dim floats.
-void rms_norm_wgrad(const Rows& size, const void* dy, const void* x, void* dweight, float eps,
-                    float* workspace, cudaStream_t stream);
+// Rows follow each other token by token. workspace: rms_norm_wgrad_workspace() floats.
+int64_t rms_norm_wgrad_workspace(const Rows& size, const Sequences& sequences);
+void rms_norm_wgrad(const Rows& size, const Sequences& sequences, const void* dy, const void* x,
+                    float* sum, float eps, float* workspace, cudaStream_t stream);
 void residual_rms_norm(const Rows& size, const void* x, const void* y, const void* weight,
                        void* sum, void* normed, float eps, cudaStream_t stream);
 
@@ -90,7 +98,7 @@ struct Table {
 };
 
 void embedding(const Table& call, const void* weight, void* y, cudaStream_t stream);
-void embedding_wgrad(const Table& call, const void* dy, void* dweight, cudaStream_t stream);
+void embedding_wgrad(const Table& call, const void* dy, float* sum, cudaStream_t stream);
 
 struct Logits {
   int64_t rows, width, vocab;
@@ -143,7 +151,7 @@ void digest_rows(const DigestedValue* values, int64_t count, const int64_t* size
 
 // ---- loss and optimizer ------------------------------------------------------------------------
 struct Loss {
-  int64_t n;
+  Sequences sequences_of_call;
   const float* logprobs;
   const float* reference;
   const float* advantage;

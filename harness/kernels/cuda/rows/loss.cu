@@ -6,6 +6,7 @@
 #include "harness/kernels/cuda/rows/launchers.h"
 #include "harness/kernels/cuda/runtime/device.cuh"
 #include "harness/kernels/cuda/runtime/launch.cuh"
+#include "harness/kernels/cuda/runtime/sequences.cuh"
 #include "harness/kernels/sum_squares.h"
 
 namespace samebits::cuda {
@@ -27,10 +28,11 @@ __device__ float ascending_sum(const float* x, int64_t n) {
 }
 
 // To every thread of the block. The two sums, each by one thread, run in different warps.
-__device__ Sums both_sums(const Loss& call) {
+__device__ Sums both_sums(const Loss& call, const TokenRange& tokens) {
   __shared__ Sums sums;
-  if (threadIdx.x == 0) sums.logprobs = ascending_sum(call.logprobs, call.n);
-  if (threadIdx.x == 32) sums.reference = ascending_sum(call.reference, call.n);
+  const int64_t n = tokens.end - tokens.first;
+  if (threadIdx.x == 0) sums.logprobs = ascending_sum(call.logprobs + tokens.first, n);
+  if (threadIdx.x == 32) sums.reference = ascending_sum(call.reference + tokens.first, n);
   __syncthreads();
   return sums;
 }
@@ -38,8 +40,9 @@ __device__ Sums both_sums(const Loss& call) {
 // The tokens of the step, checked by one thread.
 __device__ float step_tokens(const Loss& call, Fault* fault) {
   const int64_t tokens = *call.tokens;
-  if (tokens < call.n && threadIdx.x == 0) {
-    raise(fault, FaultKind::kGrpoTokens, 0, tokens, call.n);
+  const int64_t of_call = call.sequences_of_call.tokens;
+  if (tokens < of_call && threadIdx.x == 0) {
+    raise(fault, FaultKind::kGrpoTokens, 0, tokens, of_call);
   }
   return static_cast<float>(tokens);
 }
@@ -50,11 +53,15 @@ __device__ float clamp(float x, float low, float high) {
 }
 __device__ float minimum(float x, float y) { return x != x || x < y ? x : y; }
 
-__global__ void grpo_loss_kernel(Loss call, float* loss, float* stats, Fault* fault) {
+// One block a sequence.
+__global__ void grpo_loss_kernel(Loss call, float* losses, float* all_stats, Fault* fault) {
+  const int64_t s = blockIdx.x;
+  float* loss = losses + s;
+  float* stats = all_stats + s * 6;
   const float tokens = step_tokens(call, fault);
-  const Sums sums = both_sums(call);
+  const Sums sums = both_sums(call, tokens_of(call.sequences_of_call, s, fault));
   if (threadIdx.x != 0) return;
-  const float advantage = *call.advantage;
+  const float advantage = call.advantage[s];
   const float d = sums.logprobs - sums.reference;
   const float ratio = exp_f32(d);
   const float pg =
@@ -79,17 +86,21 @@ __device__ float share_of_gradient(float ratio, float advantage, const Loss& cal
   return plain > clamped ? 0.0f : f32_from_bits(kNanF32);
 }
 
-// Every thread has the one gradient, and writes its part of the row.
+// One block a sequence. Every thread has the one gradient, and writes its part of the row.
 __global__ void grpo_loss_backward_kernel(Loss call, const float* dloss, float* dlogprobs,
                                           Fault* fault) {
+  const int64_t s = blockIdx.x;
   const float tokens = step_tokens(call, fault);
-  const Sums sums = both_sums(call);
-  const float advantage = *call.advantage;
+  const TokenRange range = tokens_of(call.sequences_of_call, s, fault);
+  const Sums sums = both_sums(call, range);
+  const float advantage = call.advantage[s];
   const float ratio = exp_f32(sums.logprobs - sums.reference);
   const float share = share_of_gradient(ratio, advantage, call);
   const float from_pg = call.entropy / tokens - ((share * advantage) * ratio) / call.sequences;
-  const float gradient = *dloss * (from_pg + (call.kl * (ratio - 1.0f)) / call.sequences);
-  for (int64_t i = threadIdx.x; i < call.n; i += kThreads) store(gradient, dlogprobs[i]);
+  const float gradient = dloss[s] * (from_pg + (call.kl * (ratio - 1.0f)) / call.sequences);
+  for (int64_t i = range.first + threadIdx.x; i < range.end; i += kThreads) {
+    store(gradient, dlogprobs[i]);
+  }
 }
 
 // ---- sum_squares -------------------------------------------------------------------------------
@@ -259,14 +270,16 @@ __global__ void clip_scale_kernel(SquarePointers squares, int count, bool is_fir
 }  // namespace
 
 void grpo_loss(const Loss& call, float* loss, float* stats, cudaStream_t stream) {
-  launch_in_order(grpo_loss_kernel, 1, kThreads, 0, stream, call, loss, stats, fault_record());
+  if (call.sequences_of_call.count == 0) return;
+  launch_in_order(grpo_loss_kernel, static_cast<unsigned>(call.sequences_of_call.count), kThreads,
+                  0, stream, call, loss, stats, fault_record());
 }
 
 void grpo_loss_backward(const Loss& call, const float* dloss, float* dlogprobs,
                         cudaStream_t stream) {
-  if (call.n == 0) return;
-  launch_in_order(grpo_loss_backward_kernel, 1, kThreads, 0, stream, call, dloss, dlogprobs,
-                  fault_record());
+  if (call.sequences_of_call.count == 0) return;
+  launch_in_order(grpo_loss_backward_kernel, static_cast<unsigned>(call.sequences_of_call.count),
+                  kThreads, 0, stream, call, dloss, dlogprobs, fault_record());
 }
 
 // The blocks' sums, slice after slice, then the slices'.

@@ -12,7 +12,6 @@
 #include "harness/kernels/cuda/rows/arguments.h"
 #include "harness/kernels/cuda/rows/launchers.h"
 #include "harness/kernels/cuda/runtime/side_stream.h"
-#include "harness/kernels/rms_norm.h"
 
 namespace samebits::cuda {
 namespace {
@@ -31,12 +30,19 @@ void rms_norm_dgrad(Call& call) {
                        call.real(3), call.stream());
 }
 
-void rms_norm_wgrad(Call& call) {
+void rms_norm_wgrad_(Call& call) {
   call.expect_like(0, "dy", 1);
   const Rows size = rows(call, 1);
-  const int64_t blocks = (size.rows + kRmsNormBlockRows - 1) / kRmsNormBlockRows;
-  cuda::rms_norm_wgrad(size, call.data(0), call.data(1), call.result(0), call.real(2),
-                       call.workspace(size.rows + blocks * size.dim), call.stream());
+  const at::Tensor& x = call.tensor(1);
+  Sequences sequences = sequences_of(call, 3, size.rows);
+  if (sequences.starts != nullptr) {
+    TORCH_CHECK(x.dim() >= 3, "rms_norm_wgrad_: x has shape ", x.sizes(),
+                ", expected [1, T, ...], as there is a starts");
+    sequences.tokens = x.size(1);
+  }
+  cuda::rms_norm_wgrad(size, sequences, call.data(0), call.data(1), call.data<float>(4),
+                       call.real(2), call.workspace(rms_norm_wgrad_workspace(size, sequences)),
+                       call.stream());
 }
 
 void residual_rms_norm(Call& call) {
@@ -80,21 +86,20 @@ void residual_add(Call& call) {
 }
 
 // ---- the vocabulary ----------------------------------------------------------------------------
-Table table(const Call& call, size_t ids, size_t weight, int64_t first_row) {
-  call.expect(ids, "ids", at::kLong);
-  const at::Tensor& rows = call.tensor(weight);
-  return {call.tensor(ids).numel(), rows.size(0),        rows.size(1), first_row,
-          call.data<int64_t>(ids),  call.is_bf16(weight)};
-}
-
 void embedding(Call& call) {
-  cuda::embedding(table(call, 0, 1, call.integer(2)), call.data(1), call.result(0), call.stream());
+  call.expect(0, "ids", at::kLong);
+  const at::Tensor& weight = call.tensor(1);
+  cuda::embedding({call.tensor(0).numel(), weight.size(0), weight.size(1), call.integer(2),
+                   call.data<int64_t>(0), call.is_bf16(1)},
+                  call.data(1), call.result(0), call.stream());
 }
 
-void embedding_wgrad(Call& call) {
-  call.expect_like(0, "dy", 2);
-  cuda::embedding_wgrad(table(call, 1, 2, call.integer(3)), call.data(0), call.result(0),
-                        call.stream());
+void embedding_wgrad_(Call& call) {
+  call.expect(1, "ids", at::kLong);
+  const at::Tensor& sum = call.tensor(3);
+  cuda::embedding_wgrad({call.tensor(1).numel(), sum.size(0), sum.size(1), call.integer(2),
+                         call.data<int64_t>(1), call.is_bf16(0)},
+                        call.data(0), call.data<float>(3), call.stream());
 }
 
 Logits logits(const Call& call, size_t x, int64_t vocab) {
@@ -181,7 +186,7 @@ void mark(Call&) {}
 TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
   m.impl("rms_norm", kernel<rms_norm>());
   m.impl("rms_norm_dgrad", kernel<rms_norm_dgrad>());
-  m.impl("rms_norm_wgrad", kernel<rms_norm_wgrad>());
+  m.impl("rms_norm_wgrad_", kernel<rms_norm_wgrad_, /*kFirst=*/4, /*kUncopied=*/1>());
   m.impl("residual_rms_norm", kernel<residual_rms_norm>());
   m.impl("rope", kernel<rope>());
   m.impl("rms_norm_rope", kernel<rms_norm_rope>());
@@ -189,7 +194,7 @@ TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
   m.impl("silu_mul_backward", kernel<silu_mul_backward>());
   m.impl("residual_add", kernel<residual_add>());
   m.impl("embedding", kernel<embedding>());
-  m.impl("embedding_wgrad", kernel<embedding_wgrad>());
+  m.impl("embedding_wgrad_", kernel<embedding_wgrad_, /*kFirst=*/3, /*kUncopied=*/1>());
   m.impl("log_softmax_gather", kernel<log_softmax_gather>());
   m.impl("log_softmax_gather_backward", kernel<log_softmax_gather_backward>());
   m.impl("sample", kernel<sample>());

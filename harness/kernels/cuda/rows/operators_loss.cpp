@@ -8,25 +8,29 @@
 namespace samebits::cuda {
 namespace {
 
-// Arguments from `first` on: logprobs, reference, advantage, tokens, sequences, clip, entropy, kl.
+// Arguments from `first` on: logprobs, reference, starts, advantage, tokens, sequences, clip,
+// entropy, kl.
 Loss loss(const Call& call, size_t first) {
   call.expect(first, "logprobs", at::kFloat);
   call.expect(first + 1, "reference", at::kFloat);
-  call.expect(first + 2, "advantage", at::kFloat);
-  call.expect(first + 3, "tokens", at::kLong);
-  const int64_t sequences = call.integer(first + 4);
+  const Sequences of_call = sequences_of(call, first + 2, call.tensor(first).numel());
+  call.expect(first + 3, "advantage", at::kFloat);
+  TORCH_CHECK(call.tensor(first + 3).numel() == of_call.count, call.op(), ": advantage has shape ",
+              call.tensor(first + 3).sizes(), ", expected [", of_call.count, "]");
+  call.expect(first + 4, "tokens", at::kLong);
+  const int64_t sequences = call.integer(first + 5);
   TORCH_CHECK(sequences >= 1, call.op(), ": found ", sequences, " sequences, expected 1 or more");
-  const float clip = call.real(first + 5);
-  return {call.tensor(first).numel(),
+  const float clip = call.real(first + 6);
+  return {of_call,
           call.data<float>(first),
           call.data<float>(first + 1),
-          call.data<float>(first + 2),
-          call.data<int64_t>(first + 3),
+          call.data<float>(first + 3),
+          call.data<int64_t>(first + 4),
           static_cast<float>(sequences),
           1.0f - clip,
           1.0f + clip,
-          call.real(first + 6),
-          call.real(first + 7)};
+          call.real(first + 7),
+          call.real(first + 8)};
 }
 
 void grpo_loss(Call& call) {

@@ -7,6 +7,7 @@
 #include "harness/kernels/cuda/rows/rms_norm.cuh"
 #include "harness/kernels/cuda/runtime/device.cuh"
 #include "harness/kernels/cuda/runtime/launch.cuh"
+#include "harness/kernels/cuda/runtime/sequences.cuh"
 
 namespace samebits::cuda {
 namespace {
@@ -156,27 +157,45 @@ __global__ void inverse_rms_kernel(int64_t rows, int64_t dim, const T* x, float*
   if (at.row < rows && at.lane == 0) r[at.row] = value;
 }
 
-// One thread a column of one block of rows.
-template <typename T>
-__global__ void wgrad_block_kernel(int64_t rows, int64_t dim, const T* dy, const T* x,
-                                   const float* r, float* sums) {
-  const int64_t column = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (column >= dim) return;
-  const int64_t first = static_cast<int64_t>(blockIdx.y) * kRmsNormBlockRows;
-  float sum = 0.0f;
-  for (int64_t row = first; row < rows && row < first + kRmsNormBlockRows; ++row) {
-    sum = sum + load(dy[row * dim + column]) * (load(x[row * dim + column]) * r[row]);
+// Blocks of rows of a gradient, begun anew at each sequence: f(block, its first row, its end).
+template <typename F>
+__device__ void for_each_block(const Sequences& sequences, int64_t rows_of_token, Fault* fault,
+                               F f) {
+  int64_t block = 0;
+  for (int64_t s = 0; s < sequences.count; ++s) {
+    const TokenRange tokens = tokens_of(sequences, s, fault);
+    const int64_t end = tokens.end * rows_of_token;
+    for (int64_t row = tokens.first * rows_of_token; row < end; row += kRmsNormBlockRows) {
+      f(block++, row, min(row + kRmsNormBlockRows, end));
+    }
   }
-  sums[blockIdx.y * dim + column] = sum;
 }
 
+// One thread a column of one block of rows.
 template <typename T>
-__global__ void wgrad_sum_kernel(int64_t blocks, int64_t dim, const float* sums, T* dweight) {
+__global__ void wgrad_block_kernel(Sequences sequences, int64_t rows_of_token, int64_t dim,
+                                   const T* dy, const T* x, const float* r, float* sums,
+                                   Fault* fault) {
   const int64_t column = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (column >= dim) return;
-  float sum = 0.0f;
-  for (int64_t block = 0; block < blocks; ++block) sum = sum + sums[block * dim + column];
-  store(sum, dweight[column]);
+  for_each_block(sequences, rows_of_token, fault, [&](int64_t block, int64_t first, int64_t end) {
+    if (block != blockIdx.y) return;
+    float sum = 0.0f;
+    for (int64_t row = first; row < end; ++row) {
+      sum = sum + load(dy[row * dim + column]) * (load(x[row * dim + column]) * r[row]);
+    }
+    sums[block * dim + column] = sum;
+  });
+}
+
+__global__ void wgrad_sum_kernel(Sequences sequences, int64_t rows_of_token, int64_t dim,
+                                 const float* sums, float* to, Fault* fault) {
+  const int64_t column = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (column >= dim) return;
+  float sum = to[column];
+  for_each_block(sequences, rows_of_token, fault,
+                 [&](int64_t block, int64_t, int64_t) { sum = sum + sums[block * dim + column]; });
+  store(sum, to[column]);
 }
 
 // The half of a head's dimension that a lane rotates, with its position checked.
@@ -285,6 +304,11 @@ __global__ void paired_rms_norm_rope_kernel(Rotation call, TwoHeads both, float 
   Head::write(kept, static_cast<T*>(write.v_cache) + to, lane);
 }
 
+// Every sequence may have one block that is not full.
+int64_t most_blocks(const Rows& size, const Sequences& sequences) {
+  return size.rows / kRmsNormBlockRows + sequences.count;
+}
+
 }  // namespace
 
 void rms_norm(const Rows& size, const void* x, const void* weight, void* y, float eps,
@@ -316,12 +340,16 @@ void rms_norm_dgrad(const Rows& size, const void* dy, const void* x, const void*
   });
 }
 
-void rms_norm_wgrad(const Rows& size, const void* dy, const void* x, void* dweight, float eps,
-                    float* workspace, cudaStream_t stream) {
+int64_t rms_norm_wgrad_workspace(const Rows& size, const Sequences& sequences) {
+  return size.rows + most_blocks(size, sequences) * size.dim;
+}
+
+void rms_norm_wgrad(const Rows& size, const Sequences& sequences, const void* dy, const void* x,
+                    float* sum, float eps, float* workspace, cudaStream_t stream) {
   constexpr unsigned kColumns = 128;
   const auto column_blocks = static_cast<unsigned>((size.dim + kColumns - 1) / kColumns);
-  const auto row_blocks =
-      static_cast<unsigned>((size.rows + kRmsNormBlockRows - 1) / kRmsNormBlockRows);
+  const auto row_blocks = static_cast<unsigned>(most_blocks(size, sequences));
+  const int64_t rows_of_token = sequences.tokens == 0 ? 0 : size.rows / sequences.tokens;
   float* r = workspace;
   float* sums = workspace + size.rows;
   with_element(size.bf16, [&](auto element) {
@@ -331,11 +359,12 @@ void rms_norm_wgrad(const Rows& size, const void* dy, const void* x, void* dweig
       launch_in_order(inverse_rms_kernel<T>, blocks_for(size.rows), kThreads, 0, stream, size.rows,
                       size.dim, from, r, eps);
       launch_in_order(wgrad_block_kernel<T>, dim3(column_blocks, row_blocks), kColumns, 0, stream,
-                      size.rows, size.dim, static_cast<const T*>(dy), from, r, sums);
+                      sequences, rows_of_token, size.dim, static_cast<const T*>(dy), from, r, sums,
+                      fault_record());
     }
-    launch_in_order(wgrad_sum_kernel<T>, column_blocks, kColumns, 0, stream, row_blocks, size.dim,
-                    sums, static_cast<T*>(dweight));
   });
+  launch_in_order(wgrad_sum_kernel, column_blocks, kColumns, 0, stream, sequences, rows_of_token,
+                  size.dim, sums, sum, fault_record());
 }
 
 void residual_rms_norm(const Rows& size, const void* x, const void* y, const void* weight,

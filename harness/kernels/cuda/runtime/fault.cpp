@@ -38,7 +38,7 @@ void throw_fault() {
                   ", expected one in [0, ", limit, ")");
     case FaultKind::kGrpoTokens:
       TORCH_CHECK(false, "grpo_loss: found ", found,
-                  " tokens in the step, expected at least this sequence's ", limit);
+                  " tokens in the step, expected at least the ", limit, " of this call");
     case FaultKind::kSampleKey:
       TORCH_CHECK(false, "sample: row ", i / 2, " has ", i % 2 == 0 ? "sequence " : "position ",
                   found, ", expected one in [0, 2^32)");
@@ -47,6 +47,9 @@ void throw_fault() {
     case FaultKind::kSequences:
       TORCH_CHECK(false, "attention: cu_seqlens[", i + 1, "] is ", found,
                   ", expected ascending values up to the ", limit, " tokens of q");
+    case FaultKind::kStarts:
+      TORCH_CHECK(false, "starts[", i + 1, "] is ", found, ", expected ascending values up to the ",
+                  limit, " tokens");
     case FaultKind::kKeys:
       TORCH_CHECK(false, "samebits::paged_attention: sequence ", i, " has ", found,
                   " keys, expected at least its ", limit, " queries");

@@ -16,6 +16,7 @@ enum class FaultKind : int {
   kSampleKey,
   kAdamwStep,
   kSequences,
+  kStarts,
   kKeys,
   kPages,
   kPage,
