@@ -522,6 +522,24 @@ TEST_F(CudaTest, VocabularyAtModelSizes) {
   });
 }
 
+// So many rows that a thread has several ids, and passes over those that surely lose.
+TEST_F(CudaTest, SampleOfManyRows) {
+  constexpr int64_t kRows = 264;
+  constexpr int64_t kVocab = 9001;
+  const at::Tensor keys = at::randint(0, int64_t{1} << 32, {kRows, 2}, testing::seeded(5),
+                                      at::TensorOptions().dtype(at::kLong));
+  for_all_values([&](at::ScalarType dtype, Make make, const std::string& what) {
+    for (const double temperature : {0.05, 1.0, 40.0}) {
+      EXPECT_TRUE(agrees(
+          [=](const Tensors& x) {
+            return list(ops::sample(x[0], x[1], kVocab, 42, temperature, 0, 1.0));
+          },
+          {make({kRows, 9008}, dtype, 1), keys}))
+          << what << ", temperature " << temperature;
+    }
+  });
+}
+
 TEST_F(CudaTest, DigestSums) {
   for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
     for (const std::vector<int64_t>& sizes :

@@ -29,15 +29,21 @@ __device__ Best better(const Best& a, const Best& b) {
   return b.value > a.value || (b.value == a.value && b.id < a.id) ? b : a;
 }
 
-// The best of the block's, to every thread.
-__device__ Best best_of_block(const Best& mine, Best* shared /* [kThreads] */) {
-  shared[lane()] = mine;
-  __syncthreads();
-  for (int width = kThreads / 2; width > 0; width /= 2) {
-    if (lane() < width) shared[lane()] = better(shared[lane()], shared[lane() + width]);
-    __syncthreads();
+// The best of the block's, to every thread. `shared`: a place for each warp.
+constexpr int kWarps = kThreads / 32;
+__device__ Best best_of_warp(Best best) {
+  for (int width = 16; width > 0; width /= 2) {
+    best = better(best, {__shfl_xor_sync(0xffffffffu, best.value, width),
+                         __shfl_xor_sync(0xffffffffu, best.id, width)});
   }
-  return shared[0];
+  return best;
+}
+__device__ Best best_of_block(const Best& mine, Best* shared /* [kWarps] */) {
+  const Best own = best_of_warp(mine);
+  __syncthreads();
+  if (lane() % 32 == 0) shared[lane() / 32] = own;
+  __syncthreads();
+  return best_of_warp(shared[lane() % kWarps]);
 }
 
 // ---- Sample ------------------------------------------------------------------------------------
@@ -48,29 +54,64 @@ __device__ float gumbel_score(float z, uint32_t word) {
 
 // Of ids first ... end - 1.
 template <typename T>
-__device__ Best best_logit(const T* x, int64_t first, int64_t end) {
+__device__ Best best_logit(const T* x, int64_t first, int64_t end, float& largest) {
   Best best = {0.0f, -1};
 #pragma unroll 8  // loads go ahead
   for (int64_t i = first + lane(); i < end; i += kThreads) consider(load(x[i]), i, best);
+  if (best.id >= 0) largest = best.value;
   return best;
 }
 
+// The block's best score so far, as an integer that orders as scores do. It only rises, and is
+// always the score of some id, so an id that surely scores less cannot win, whenever it is asked.
+__device__ int32_t ordered(float score) {
+  const auto bits = static_cast<int32_t>(f32_bits(score));
+  return bits < 0 ? bits ^ 0x7fffffff : bits;
+}
+__device__ float score_of(int32_t ordered) {
+  return f32_from_bits(static_cast<uint32_t>(ordered < 0 ? ordered ^ 0x7fffffff : ordered));
+}
+constexpr int32_t kNoScore = INT32_MIN;  // below every score; as a score it is NaN
+
+// At least the score, with a few operations in place of two logarithms and a division: with
+// v = 1 - u, -log(u) >= v, so the score is at most z - log(v). The margin is more than all that is
+// rounded here or there, NaN where the score may be anything.
+__device__ float most_of_score(float x, float inverse_temperature, uint32_t word) {
+  const float z = x * inverse_temperature;
+  const float v = (8388607.5f - static_cast<float>(static_cast<int32_t>(word >> 9))) * 0x1p-23f;
+  constexpr float kLog2 = 0.693147181f;
+  return z - kLog2 * __log2f(v) + (0.01f + 1e-5f * fabsf(z));
+}
+
 // A thread takes four neighbouring ids: one counter's words. `first` is a multiple of four.
+// `most`: kNoScore, shared by the block. largest: of all logits, kept or not.
 template <typename T>
 __device__ Best best_score(const T* x, int64_t first, int64_t end, const int64_t* key,
-                           const uint8_t* kept, const Draw& draw) {
+                           const uint8_t* kept, const Draw& draw, int32_t* most, float& largest) {
   Best best = {0.0f, -1};
+  const float inverse = 1.0f / draw.temperature;
   for (int64_t four = first + 4 * lane(); four < end; four += 4 * kThreads) {
     const auto words =
         philox4x32_10({static_cast<uint32_t>(four / 4), static_cast<uint32_t>(key[1]),
                        static_cast<uint32_t>(key[0]), kSampleDomain},
                       {static_cast<uint32_t>(draw.seed), static_cast<uint32_t>(draw.seed >> 32)});
+    const float reached = score_of(*static_cast<volatile int32_t*>(most));
+    float logits[4];
+    bool may_win[4];
 #pragma unroll
     for (int word = 0; word < 4; ++word) {
       const int64_t id = four + word;
-      if (id >= end || (kept != nullptr && kept[id] == 0)) continue;
-      consider(gumbel_score(load(x[id]) / draw.temperature, words[word]), id, best);
+      logits[word] = id < end ? load(x[id]) : -INFINITY;
+      largest = larger(largest, logits[word]);
+      const bool is_there = id < end && (kept == nullptr || kept[id] != 0);
+      may_win[word] = is_there && !(most_of_score(logits[word], inverse, words[word]) < reached);
     }
+#pragma unroll
+    for (int word = 0; word < 4; ++word) {
+      if (!may_win[word]) continue;
+      consider(gumbel_score(logits[word] / draw.temperature, words[word]), four + word, best);
+    }
+    if (best.id >= 0 && !(best.value <= reached)) atomicMax(most, ordered(best.value));
   }
   return best;
 }
@@ -95,20 +136,24 @@ template <typename T>
 __global__ void candidates_kernel(Logits size, const T* logits, Draw draw, Candidates to,
                                   Fault* fault) {
   __shared__ float shared[kThreads];
-  __shared__ Best bests[kThreads];
+  __shared__ Best bests[kWarps];
+  __shared__ int32_t most_so_far;
+  if (lane() == 0) most_so_far = kNoScore;
   wait_for_earlier_kernels();
+  __syncthreads();
   const int64_t row = blockIdx.x;
   if (blockIdx.y == 0 && lane() == 0) check_key(draw.keys, row, fault);
   const T* x = logits + row * size.width;
   const uint8_t* kept = draw.kept == nullptr ? nullptr : draw.kept + row * size.vocab;
   const int64_t first = blockIdx.y * to.sums.width;
   const int64_t end = min(first + to.sums.width, size.vocab);
+  float largest = -INFINITY;
   // Filters do not apply at temperature 0.
-  const Best mine = draw.temperature == 0.0f
-                        ? best_logit(x, first, end)
-                        : best_score(x, first, end, draw.keys + 2 * row, kept, draw);
+  const Best mine = draw.temperature == 0.0f ? best_logit(x, first, end, largest)
+                                             : best_score(x, first, end, draw.keys + 2 * row, kept,
+                                                          draw, &most_so_far, largest);
   const Best best = best_of_block(mine, bests);
-  const float most = row_max(first, end, shared, [x](int64_t i) { return load(x[i]); });
+  const float most = max_block<kThreads>(largest, shared);
   if (lane() != 0) return;
   const int64_t at = row * to.sums.chunks + blockIdx.y;
   to.sums.note_maximum(row, blockIdx.y, most);
@@ -126,7 +171,7 @@ struct Choose {
 
   __device__ void operator()(int64_t row) const {
     __shared__ float shared[kThreads];
-    __shared__ Best bests[kThreads];
+    __shared__ Best bests[kWarps];
     static_assert(kMostChunks <= kThreads);
     const int64_t at = row * from.sums.chunks + lane();
     const bool has_one = lane() < from.sums.chunks;

@@ -118,11 +118,12 @@ __global__ void __launch_bounds__(kSoftmaxThreads)
 template <typename T, typename Finish>
 void add_row_partials(const Logits& size, const T* logits, const RowSums& sums,
                       const Finish& finish, cudaStream_t stream) {
+  constexpr int64_t kFewRows = 8;
   const auto run = [&](auto kernel, int lanes) {
     launch(kernel, dim3(static_cast<unsigned>(size.rows), kSoftmaxLanes / lanes), kSoftmaxThreads,
            0, stream, size, logits, sums, finish);
   };
-  if (size.rows <= 4) return run(add_row_partials_kernel<T, 4, Finish>, 4);
+  if (size.rows <= kFewRows) return run(add_row_partials_kernel<T, 4, Finish>, 4);
   run(add_row_partials_kernel<T, 16, Finish>, 16);
 }
 
