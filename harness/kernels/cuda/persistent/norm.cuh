@@ -47,35 +47,42 @@ struct NormThread : RingThread<kMost, Shape> {
     return *reinterpret_cast<const uint32_t*>(p.embedding + id * hidden() + 2 * pair);
   }
 
-  // x normed, into `work`. `after`: the weight of the norm after this one.
-  __device__ void norm_x(const uint64_t* from, const uint16_t* after, float eps, uint32_t tag,
-                         uint16_t* observed) {
+  // x normed, into `work`, by the weight that fetch_norm() asked for.
+  __device__ void norm_x(const uint64_t* from, float eps, uint32_t tag, uint16_t* observed) {
     refresh();
-    uint64_t words[kMost] = {};
-    gather_x(words, from, tag);
+    // What needs no words is found before they are waited for.
     auto* squares = reinterpret_cast<float*>(this->fresh(at.work));
     const int line = DecodeMemory::squares_line(hidden());
+    float* const own = squares + tid % 8 * 2 * line + tid / 8;
+    const auto* sums = reinterpret_cast<const float4*>(squares + (warp * 16 + lane % 16) * line);
+    uint64_t words[kMost] = {};
+    gather_x(words, from, tag);
 #pragma unroll
     for (int b = 0; b < kMost; ++b) {
       if (b >= tokens() || 2 * tid >= hidden()) continue;
       const float x0 = lower_of(static_cast<uint32_t>(words[b]));
       const float x1 = upper_of(static_cast<uint32_t>(words[b]));
-      float* to = squares + (b * 16 + tid % 8 * 2) * line + tid / 8;
+      float* to = own + b * 16 * line;
       to[0] = x0 * x0;
       to[line] = x1 * x1;
     }
-    sync();
-    find_inverse(squares, line, eps);
     sync();
     wait_copies<0>();
     const uint32_t weight =
         2 * tid < hidden() ? *reinterpret_cast<const uint32_t*>(this->fresh(at.norm) + 4 * tid) : 0;
     const float w0 = lower_of(weight);
     const float w1 = upper_of(weight);
+    // Among the parts of rows, which were joined before that barrier.
+    auto* inverse = reinterpret_cast<float*>(this->fresh(at.parts));
+    find_inverse(sums, eps, inverse);
+    sync();
+    float inverses[kMost];
+#pragma unroll
+    for (int b = 0; b < kMost; ++b) inverses[b] = inverse[b];
 #pragma unroll
     for (int b = 0; b < kMost; ++b) {
       if (b >= tokens() || 2 * tid >= hidden()) continue;
-      const float r = shared.inverse[b];
+      const float r = inverses[b];
       const auto x = static_cast<uint32_t>(words[b]);
       const uint32_t scaled = pack_bf16(lower_of(x) * r, upper_of(x) * r);
       const uint32_t two = pack_bf16(w0 * lower_of(scaled), w1 * upper_of(scaled));
@@ -85,16 +92,14 @@ struct NormThread : RingThread<kMost, Shape> {
     }
     show_steps();
     sync();
-    fetch_norm(after);
   }
   // An element of a token's normed x.
   __device__ char* x_at(int b, int i) const {
     return this->fresh(at.work) + i / 8 * DecodeMemory::chunk(kMost) + b * 16 + i % 8 * 2;
   }
-  // A warp a token, a lane one of the partial sums of rms_norm.h.
-  __device__ void find_inverse(const float* squares, int line, float eps) const {
+  // A warp a token, a lane one of the partial sums of rms_norm.h, of which it has the terms.
+  __device__ void find_inverse(const float4* row, float eps, float* inverse) const {
     if (warp >= tokens()) return;
-    const auto* row = reinterpret_cast<const float4*>(squares + (warp * 16 + lane % 16) * line);
     float sum = 0.0f;
 #pragma unroll 16
     for (int j = 0; j < hidden() / 64; ++j) {
@@ -105,7 +110,7 @@ struct NormThread : RingThread<kMost, Shape> {
       sum = sum + four.w;
     }
     sum = fold_lanes<16>(sum);
-    if (lane == 0) shared.inverse[warp] = 1.0f / sqrtf(sum / static_cast<float>(hidden()) + eps);
+    if (lane == 0) inverse[warp] = 1.0f / sqrtf(sum / static_cast<float>(hidden()) + eps);
   }
 
   // This lane's line of a token's row; tokens that are not there repeat the last.

@@ -31,16 +31,13 @@ struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
                         : is_ffn ? exchanges.of_middle(l)
                                  : exchanges.of_end(l - 1);
     const float eps = is_head ? p.final_eps : is_ffn ? layer(l).ffn_eps : layer(l).attention_eps;
-    const uint16_t* after = l + (is_ffn ? 1 : 0) == p.layers ? p.final_norm
-                            : is_ffn                         ? layer(l + 1).attention_norm
-                                                             : layer(l).ffn_norm;
     uint16_t* observed = nullptr;
     if (kObserved) {
       observed = is_head  ? first_only(p.final_value)
                  : is_ffn ? p.outputs[l].ffn_norm
                           : p.outputs[l].attention_norm;
     }
-    norm_x(x, after, eps, is_ffn ? first_tag + l : first_tag + l - 1, observed);
+    norm_x(x, eps, is_ffn ? first_tag + l : first_tag + l - 1, observed);
   }
   __device__ void run_half(int h, const typename Base::Ready& ready) {
     const int l = h / 2;
@@ -48,6 +45,9 @@ struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
     const uint32_t tag = first_tag + l;
     columns(l, is_ffn, ready, tag);
     sync();  // `work` is written next
+    fetch_norm(!is_ffn            ? layer(l).ffn_norm
+               : l + 1 < p.layers ? layer(l + 1).attention_norm
+                                  : p.final_norm);
     set_place(l, is_ffn ? kDownPlace : kWoPlace);
     const DecodeOutputs& outputs = p.outputs[l];
     const uint64_t* x = h == 0   ? nullptr

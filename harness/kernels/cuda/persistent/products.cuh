@@ -50,19 +50,16 @@ __device__ void run_chain(float (&c)[4], uint32_t x, uint32_t w, int steps) {
 }
 
 // The same by a warpgroup, 16 rows of weights a warp as rows of the step, eight tokens its columns,
-// kChunk bytes between eights of k. `rows`: this lane's line for load_matrices, of a warp that has
-// rows at all. Two steps are a batch; while two are under way, the fragments of the one after the
-// next are read. kSteps: 0, or as many as `steps`, which is a multiple of four.
-template <int kChunk, int kSteps>
-__device__ void run_warpgroup_chain(float (&c)[4], uint32_t x, uint32_t rows, bool has_rows,
-                                    int steps) {
-  constexpr int kBatch = 2;
+// kChunk bytes between eights of k. `rows`: this lane's line for load_matrices. kBatch steps are a
+// batch; while two are under way, the fragments of the one after the next are read. kSteps: 0, or
+// as many as `steps`, which is a multiple of four.
+template <int kChunk, int kBatch, int kSteps>
+__device__ void run_warpgroup_chain(float (&c)[4], uint32_t x, uint32_t rows, int steps) {
   constexpr int kBuffers = 3;
   constexpr int kUnrolled = kSteps == 0 ? 1 : (kSteps / kBatch + kBuffers - 1) / kBuffers;
   const int batches = (kSteps == 0 ? steps : kSteps) / kBatch;
-  uint32_t a[kBuffers][kBatch][4] = {};
+  uint32_t a[kBuffers][kBatch][4];
   const auto read = [&](uint32_t(&to)[kBatch][4], int batch) {
-    if (!has_rows) return;
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) load_matrices_at(to[i], rows + (batch * kBatch + i) * 32);
   };
@@ -102,12 +99,16 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
   // Whether a stage's weights are waited for ahead of what they multiply. With one token they are
   // there by then; with more they come while the block waits for the tokens.
   static constexpr bool kWaitsFirst = kMost == 1;
+  // Steps of a batch: with one token there are registers for more.
+  static constexpr int kBatch = kMost == 1 ? 4 : 2;
 
   // Tiles over all of k: of q, k and v, or pairs of gate and up. A warp has two of them, a pair if
   // there are pairs, and a warpgroup eight. What needs no x:
   struct Ready {
-    uint32_t rows;  // this lane's line of two slots, as rows 0 to 15 of the step; 0: no tiles
-    int tile;       // whose results this lane writes; -1: none
+    uint32_t rows;   // this lane's line of two slots, as rows 0 to 15 of the step
+    bool has_tiles;  // else `rows` are any, and so is what comes of them
+    int tile;        // whose results this lane writes; -1: none
+    int left;        // slots of the stage, from this round on
   };
   __device__ int round_of_slots() const { return min(2 * kDecodeWarps, at.slots / 2 * 2); }
   __device__ int column_slots(bool is_gated) const {
@@ -116,35 +117,34 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
   // Of the round that begins with slot `first` of the stage's. Where one tile is left, it is both.
   __device__ Ready ready_columns(bool is_gated, int first) {
     refresh();
-    const int count = min(column_slots(is_gated) - first, round_of_slots());
-    if (2 * warp >= count) return {0, -1};
+    const int left = column_slots(is_gated) - first;
+    const int count = min(left, round_of_slots());
+    const uint32_t ring = shared_address(memory + at.ring);
+    const uint32_t line = lane % 8 * kSlotLine + lane / 16 * 16;
+    if (2 * warp >= count) return {ring + line, false, -1, left};
     const int slots[2] = {wait_slot(2 * warp), wait_slot(min(2 * warp + 1, count - 1))};
-    const uint32_t rows =
-        shared_address(memory + at.ring + (lane / 8 % 2 == 0 ? slots[0] : slots[1]) * kSlotBytes +
-                       lane % 8 * kSlotLine + lane / 16 * 16);
+    const uint32_t rows = ring + (lane / 8 % 2 == 0 ? slots[0] : slots[1]) * kSlotBytes + line;
     const TileShare& share = is_gated ? shared.shares.gate_up : shared.shares.qkv;
     const int own = is_gated ? first / 2 + warp : first + 2 * warp + lane / 4 % 2;
-    return {rows, own < share.count ? share.first + own * share.stride : -1};
+    return {rows, true, own < share.count ? share.first + own * share.stride : -1, left};
   }
   __device__ void columns(int l, bool is_gated, Ready ready, uint32_t tag) {
     constexpr int kChunk = DecodeMemory::chunk(kMost);
     if (!kWaitsFirst) ready = ready_columns(is_gated, 0);
     refresh();
-    const int all = column_slots(is_gated);
     const int round = round_of_slots();
     const uint32_t x = chunk_descriptor(memory + at.work, kChunk);
 #pragma unroll 1
     for (int first = 0;;) {
-      const int count = min(all - first, round);
+      const int count = min(ready.left, round);
       if (warp / 4 * 8 < count) {
         float c[4] = {};
-        run_warpgroup_chain<kChunk, Shape::kHidden / 16>(c, x, ready.rows, ready.rows != 0,
-                                                         hidden() / 16);
-        if (ready.rows != 0) is_gated ? put_gated(l, ready, c, tag) : put_columns(l, ready, c, tag);
+        run_warpgroup_chain<kChunk, kBatch, Shape::kHidden / 16>(c, x, ready.rows, hidden() / 16);
+        if (ready.has_tiles) is_gated ? put_gated(l, ready, c, tag) : put_columns(l, ready, c, tag);
       }
       release(max(count, 0));
+      if (ready.left <= round) break;
       first += round;
-      if (first >= all) break;
       sync();  // see release()
       ready = ready_columns(is_gated, first);
     }
@@ -257,21 +257,21 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
     const int k = cut.slice * kDecodeSlices;
     const int line = DecodeMemory::slice_line(k);
     const Sum own = sum_of(call);
+    const uint32_t x = token_line(memory + at.work + slice * tokens() * line, line);
     uint32_t w = kWaitsFirst ? line_of_slice(call, half, slice) : 0;
     gather_slice(call.from, call.width, k, slice, tag);
     if (!kWaitsFirst) w = line_of_slice(call, half, slice);
     if (w != 0) {
       float c[4] = {};
-      run_chain<64>(c, token_line(memory + at.work + slice * tokens() * line, line), w,
-                    cut.slice / 16);
+      run_chain<64>(c, x, w, cut.slice / 16);
       if (has_token()) {
         *reinterpret_cast<float2*>(parts() + ((half * 8 + slice) * kMost + lane / 4) * 8 +
                                    lane % 4 * 2) = float2{c[0], c[1]};
       }
     }
-    release(call.share.count * cut.slots());
     sync();
     join_rows(call, own, tag);
+    release(call.share.count * cut.slots());
     if (kMost > 1) sync();  // looks for the next words would hold up those who join
   }
   // This lane's line of a slice of a tile, for load_matrices; 0 where there is no tile.

@@ -43,7 +43,6 @@ struct DecodeShared {
   uint64_t full[kMaxSlots];
   uint64_t empty[kMaxSlots];
   Shares shares;
-  float inverse[kMost];  // of the root mean squares
   int head_rows[kMost];  // the token whose row is taken
   AttentionUnit units[kMaxUnits];
   volatile int late;  // see Patience
@@ -80,9 +79,12 @@ struct DecodeThread : DecodeSizes<kMost, Shape> {
   // At the beginning of a stage: what it computes of its thread's place is not to be kept in
   // registers from one stage to the next.
   __device__ void refresh() {
-    asm volatile("mov.u32 %0, %%tid.x;\n" : "=r"(tid));
-    lane = tid % 32;
-    warp = tid / 32;
+    uint32_t thread = 0;
+    asm volatile("mov.u32 %0, %%tid.x;\n" : "=r"(thread));
+    __builtin_assume(thread < kDecodeThreads);  // divisions of what may be negative take longer
+    tid = static_cast<int>(thread);
+    lane = static_cast<int>(thread % 32);
+    warp = static_cast<int>(thread / 32);
   }
   // Likewise an address.
   __device__ char* fresh(int offset) const {
