@@ -10,6 +10,7 @@
 
 #include "harness/base/error.h"
 #include "harness/base/output.h"
+#include "harness/case/case.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/validators.h"
 #include "harness/detect/detectors.h"
