@@ -186,12 +186,8 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
     uint16_t* there =
         weights.v_cache + unit.own * row_elements() + unit.rows.kv_head * head_dim() + own;
     auto* here = bf16s(at.v + row * at.line) + own;
-#pragma unroll
-    for (int j = 0; j < 8; ++j) {
-      if (j >= elements) continue;
-      there[16 * j] = x[j];
-      if (row < at.segment) here[16 * j] = x[j];
-    }
+    if (row < at.segment) put_row(here, x, elements);
+    put_row(there, x, elements);
   }
 
   __device__ void norm_and_rotate(int layer, const DecodeLayer& weights, const AttentionUnit& unit,
@@ -238,6 +234,7 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
                                               : nullptr;
     const int64_t first = is_key ? (unit.rows.token * kv_heads() + head - heads()) * head_dim()
                                  : (unit.rows.token * heads() + head) * head_dim();
+    uint16_t turned[8];
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
       if (j >= elements) continue;
@@ -247,12 +244,24 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
       const bool is_first = i < half;
       const float c = turn[is_first ? i : i - half];
       const float s = turn[is_first ? half + i : i];
-      const uint16_t turned = f32_to_bf16(is_first ? mine * c - other * s : mine * c + other * s);
-      if (lane >= 16) continue;
-      if (is_kept) here[i] = turned;
-      if (there != nullptr) there[i] = turned;
+      turned[j] = f32_to_bf16(is_first ? mine * c - other * s : mine * c + other * s);
+    }
+    if (lane >= 16) return;
+    if (is_kept) put_row(here + own, turned, elements);
+    if (there != nullptr) put_row(there + own, turned, elements);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      if (!kObserved || j >= elements) continue;
+      const int i = own + 16 * j;
       observe(is_key ? outputs.k_norm : outputs.q_norm, first + i, normed[j]);
-      observe(is_key ? outputs.k_rope : outputs.q_rope, first + i, turned);
+      observe(is_key ? outputs.k_rope : outputs.q_rope, first + i, turned[j]);
+    }
+  }
+  // A lane's elements of a row, every 16th.
+  __device__ static void put_row(uint16_t* to, const uint16_t (&x)[8], int elements) {
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      if (j < elements) to[16 * j] = x[j];
     }
   }
 
