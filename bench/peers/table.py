@@ -82,7 +82,8 @@ def table(ours_text, peers_text=""):
         rows = of_shape(ours), of_shape(peers)
         lines += [f"Sequences: {sequences}; prompt tokens of each: {prompt:,}", "", HEADER]
         for row in rows[0] + rows[1]:
-            eager = [each for each in rows[0] if each["mode"] == "samebits, eager" and each["model"] == row.get("model")]
+            eager = [each for each in rows[0]
+                     if each["mode"] == "samebits, eager" and each["model"] == row.get("model")]
             lines.append(row_text(row, eager[0] if eager else None))
         lines.append("")
         if rows[0] and rows[1]:

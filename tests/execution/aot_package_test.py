@@ -63,7 +63,8 @@ class AotPackageTest(unittest.TestCase):
     def test_a_package_serves_the_graph_that_it_was_made_of_alone(self):
         result = self.run_compiled("other", "seed=43")
         self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
-        self.assertRegex(result.stderr, r"generator\.pt2: found a package of another graph: nodes\.\d+\.args\.seed is 42, expected 43 in ")
+        self.assertRegex(result.stderr, r"generator\.pt2: found a package of another graph: nodes\.\d+\.args\.seed is "
+                                        "42, expected 43 in the graph of this generator")
 
     def test_a_graph_of_tensor_parallelism_is_refused(self):
         made = self.package("cases/graphs/tiny-tp2.json", self.folder / "tp2.pt2")
