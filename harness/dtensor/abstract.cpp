@@ -1,5 +1,6 @@
 // DTensors of which only sizes, dtypes and placements are known: what a tracer asks of dtensor/.
 
+#include <ATen/core/class_type.h>
 #include <c10/util/Exception.h>
 
 #include <map>
@@ -95,8 +96,8 @@ class DTensors final : public DistributedTensors {
 
   c10::IValue mesh_of(const c10::IValue& value) const override {
     if (value.isTensor() && is_dtensor(value.toTensor())) return spec_of(value.toTensor()).mesh;
-    static const c10::TypePtr mesh_type = c10::getCustomClassType<Mesh>();
-    return value.isObject() && *value.type() == *mesh_type ? value : c10::IValue();
+    static const auto mesh_type = c10::getCustomClassType<Mesh>();
+    return value.isObject() && value.type()->isSubtypeOf(*mesh_type) ? value : c10::IValue();
   }
 
   at::Tensor make_abstract(const c10::IValue& mesh, const std::string& placements,
