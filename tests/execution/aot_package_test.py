@@ -19,6 +19,11 @@ def samebits(*arguments):
     return subprocess.run([SAMEBITS, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
 
 
+def run_case(*arguments):
+    """A group for each sequence: micro-batches of more than one have another graph, and a package holds one."""
+    return samebits("run", CASE, "--steps", "1", "--set", "workload.gradient_groups=64", *arguments)
+
+
 def compiled(package):
     return json.dumps({"mode": "aot_inductor", "package": str(package)})
 
@@ -29,7 +34,7 @@ class AotPackageTest(unittest.TestCase):
         cls.scratch = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.scratch.cleanup)
         cls.folder = pathlib.Path(cls.scratch.name)
-        result = samebits("run", CASE, "--arm", "captured-captured", "--steps", "1", "--out", cls.folder / "graphs")
+        result = run_case("--arm", "captured-captured", "--out", cls.folder / "graphs")
         assert result.returncode == 0, result.stderr
         for index, side in enumerate(("generator", "trainer")):
             graph = cls.folder / "graphs" / "captured-captured" / f"graph-{index}.json"
@@ -44,7 +49,7 @@ class AotPackageTest(unittest.TestCase):
         sides = [f"eager-eager.{side}={compiled(self.folder / f'{side}.pt2')}" for side in ("generator", "trainer")]
         settings = [*sides, f"eager-eager.on_policy={MEASURED}", *more]
         flags = [flag for setting in settings for flag in ("--set", setting)]
-        return samebits("run", CASE, "--arm", "eager-eager", "--steps", "1", *flags, "--out", self.folder / out)
+        return run_case("--arm", "eager-eager", *flags, "--out", self.folder / out)
 
     def test_both_sides_run_their_packages_and_part_from_eager(self):
         result = self.run_compiled("compiled")
