@@ -108,7 +108,8 @@ std::string deciding_settings(const std::string& canonical) {
     settings.erase(key);
   }
   const auto is_contract = [](const Json& numerics) {
-    return numerics.at("batch_invariant") == true && numerics.at("attention") == "flash";
+    return numerics.value("batch_invariant", true) &&
+           numerics.value("attention", "flash") == "flash";
   };
   bool is_contracted = is_contract(settings["numerics"]);
   for (const char* key : {"generator", "trainer"}) {

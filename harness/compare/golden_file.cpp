@@ -30,10 +30,12 @@ std::string stream_digest(const std::vector<Observation>& observations) {
 void add_settings(Golden& golden, const std::string& arm, const JsonReader& settings,
                   const JsonReader& digest, const std::string& made_by) {
   const std::string canonical = settings.value().dump();
+  const std::string whole = with_defaults(canonical, settings.where());  // refuses what is none
+  for (const char* key : {"numerics", "workload"}) settings.required(key);
   if (digest.string() != digest_of_settings(canonical)) {
     digest.fail("the digest of other settings" + made_by, "the digest of " + settings.where());
   }
-  golden.settings.emplace_back(arm, Json::parse(with_defaults(canonical, settings.where())));
+  golden.settings.emplace_back(arm, Json::parse(whole));
 }
 
 void read_settings(Golden& golden, const JsonReader& json, const std::string& made_by) {

@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::string_view kAny;  // every value
 constexpr std::string_view kOnlyNull = "[null]";
-constexpr std::string_view kOnlyFalse = "[false, null]";
+constexpr std::string_view kOnlyFalse = "[null, false]";
 
 // Source for every row: transformers 5.24.0, configuration_utils.py, modeling_qwen3.py,
 // generation/configuration_utils.py, tokenization_utils_base.py, tokenization_utils_tokenizers.py;
@@ -41,7 +41,7 @@ constexpr WithoutEffect kKeys[] = {
     {"config.json", "is_decoder is_encoder_decoder add_cross_attention tie_encoder_decoder",
      kOnlyFalse, "the model is a decoder alone"},
     {"config.json", "cross_attention_hidden_size", kOnlyNull, "the model is a decoder alone"},
-    {"config.json", "pruned_heads", "[{}, null]", "no head is pruned"},
+    {"config.json", "pruned_heads", "[null, {}]", "no head is pruned"},
     {"config.json", "mlp_bias use_mrope", kOnlyFalse, "this architecture has none"},
     {"config.json",
      "partial_rotary_factor final_logit_softcapping attn_logit_softcapping logits_scaling "
@@ -78,17 +78,17 @@ constexpr WithoutEffect kKeys[] = {
      "assistant_ensemble_weight max_matching_ngram_size",
      kAny, "it acts with beams or an assistant, and there are none"},
     {"generation_config.json", "repetition_penalty encoder_repetition_penalty typical_p",
-     "[1, null]", "logits are not penalised here"},
-    {"generation_config.json", "guidance_scale", "[0, 1, null]", "logits are not guided here"},
+     "[null, 1]", "logits are not penalised here"},
+    {"generation_config.json", "guidance_scale", "[null, 0, 1]", "logits are not guided here"},
     {"generation_config.json",
      "no_repeat_ngram_size encoder_no_repeat_ngram_size min_length min_new_tokens min_p "
      "epsilon_cutoff eta_cutoff diversity_penalty penalty_alpha",
-     "[0, null]", "only temperature, top_k and top_p act on the logits here"},
-    {"generation_config.json", "num_beams num_beam_groups", "[1, null]", "there is one beam"},
+     "[null, 0]", "only temperature, top_k and top_p act on the logits here"},
+    {"generation_config.json", "num_beams num_beam_groups", "[null, 1]", "there is one beam"},
     {"generation_config.json",
      "bad_words_ids suppress_tokens begin_suppress_tokens stop_strings force_words_ids constraints "
      "sequence_bias",
-     "[[], {}, null]", "no token is forced or forbidden, and only ids end a text here"},
+     "[null, [], {}]", "no token is forced or forbidden, and only ids end a text here"},
     {"generation_config.json",
      "remove_invalid_values renormalize_logits token_healing is_assistant use_mtp", kOnlyFalse,
      "only temperature, top_k and top_p act on the logits here"},
@@ -122,7 +122,7 @@ constexpr WithoutEffect kKeys[] = {
      "split_special_tokens clean_up_tokenization_spaces fix_mistral_regex "
      "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output",
      kOnlyFalse, "text is encoded and decoded as it stands"},
-    {"tokenizer_config.json", "init_inputs", "[[], null]", "nothing is given by place"},
+    {"tokenizer_config.json", "init_inputs", "[null, []]", "nothing is given by place"},
 
     // ---- tokenizer.json ----
     {"tokenizer.json", "truncation padding", "object|null",

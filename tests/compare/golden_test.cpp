@@ -97,6 +97,19 @@ TEST_F(Golden, AnotherPlatformIsNoPass) {
   EXPECT_TRUE(check(grpo_stream(3), {"golden=required"}).fails());
 }
 
+TEST_F(Golden, SettingsThatAreNoneAreRefused) {
+  bless_stream(grpo_stream(3));
+  const std::string text = read(folder_ / "c" / "a.json");
+  for (const char* settings :
+       {"{}", "[]", "null", R"({"model": "m"})", R"({"model": "m", "numerics": null})",
+        R"({"model": "m", "numerics": {}, "workload": {}})"}) {
+    Json json = Json::parse(text);
+    json["settings"] = Json::parse(settings);
+    write(folder_ / "c" / "a.json", json.dump());
+    EXPECT_THROW(read_goldens(folder_, "c"), InputError) << settings;
+  }
+}
+
 TEST_F(Golden, EditedSettingsDoNotDisarmIt) {
   bless_stream(grpo_stream(3));
   edit("a.json", "\"temperature\": 1.0", "\"temperature\": 0.5");
@@ -250,12 +263,12 @@ TEST_F(Golden, AnArmHasOneGolden) {
   EXPECT_EQ(status("b", grpo_stream(3)), Status::kDifferent);
   EXPECT_EQ(status("a", grpo_stream(3)), Status::kEqual);
 
-  write(folder_ / "c" / "d.jsonl", read(folder_ / "c" / "b.jsonl"));
-  std::string copy = read(folder_ / "c" / "b.json");
-  write(folder_ / "c" / "d.json", copy.replace(copy.find("\"arm\": \"b\""), 10, "\"arm\": \"d\""));
-  edit("d.json", "\"tied\": {}",
-       "\"tied\": {\"b\": {\"settings_digest\": \"\", \"settings\": {}}}");
-  EXPECT_THROW(read_goldens(folder_, "c"), InputError);
+  auto twice = read_golden(folder_, "c", "b");
+  twice.name = "d";
+  twice.settings = {{"d", *twice.settings_of("b")}, {"b", *twice.settings_of("b")}};
+  write_golden(folder_, "c", twice);
+  EXPECT_THAT(message_of<InputError>([&] { read_goldens(folder_, "c"); }),
+              HasSubstr("d.json: found arm b, which b.json holds too"));
 }
 
 // The bits are those of b, so that only the tie is lost.

@@ -93,7 +93,7 @@ TEST_F(TokenTrainingTest, LossFalls) {
 }
 
 TEST_F(TokenTrainingTest, FilesThatPredictNothingAreRefused) {
-  EXPECT_THAT(refusal("[]"), HasSubstr("no sequence"));
+  EXPECT_THAT(refusal("[]"), HasSubstr("an array of 0"));
   EXPECT_THAT(refusal("[[1, 2], [3]]"), HasSubstr("tokens.json: [1]: found 1 tokens"));
   EXPECT_THAT(refusal("[[1, 999999]]"), HasSubstr("999999"));
   EXPECT_THAT(
