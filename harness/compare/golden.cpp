@@ -54,8 +54,9 @@ GoldenCheck compare_with(const Golden& golden, const CaseArm& arm, const ArmReco
       arm.nonfinite == Nonfinite::kAccept ? !comparison.differs() : comparison.agrees();
   check.status = is_equal ? Status::kEqual : Status::kDifferent;
   if (is_equal) {
-    check.text = "equal to the golden over " + std::to_string(steps) + " steps, " +
-                 std::to_string(comparison.compared) + " observations";
+    check.text = "equal to the golden over " + std::to_string(steps) +
+                 (steps == 1 ? " step, " : " steps, ") + std::to_string(comparison.compared) +
+                 " observations";
     if (steps < arm.steps) {
       check.status = Status::kFewerSteps;
       check.text += ", and not compared over the other " + std::to_string(arm.steps - steps) +
