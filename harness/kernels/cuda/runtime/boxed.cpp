@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "harness/dispatch/schema.h"
 #include "harness/kernels/shape_rule.h"
 
 namespace samebits::cuda {
@@ -84,8 +85,7 @@ void Call::finish(const c10::FunctionSchema& schema) const {
   };
   for (const at::Tensor& result : results_) note(result);
   for (size_t i = 0; i < args_.size(); ++i) {
-    const auto* alias = schema.arguments()[i].alias_info();
-    if (alias == nullptr || !alias->isWrite()) continue;
+    if (!is_written(schema.arguments()[i])) continue;
     if (args_[i].isTensor()) note(args_[i].toTensor());
     if (!args_[i].isTensorList()) continue;
     for (const at::Tensor& x : args_[i].toTensorVector()) note(x);
