@@ -1,6 +1,8 @@
 #include "harness/folder/known_keys.h"
 
 #include <algorithm>
+#include <iterator>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -14,24 +16,29 @@ const WithoutEffect* row_of(std::initializer_list<std::string_view> objects, std
   return nullptr;
 }
 
-bool has_type(const Json& value, std::string_view type) {
-  if (type == "boolean") return value.is_boolean();
-  if (type == "integer") return value.is_number_integer();
-  if (type == "number") return value.is_number();
-  if (type == "null") return value.is_null();
-  if (type == "object") return value.is_object();
-  return value.is_string();
-}
+// A type that a row may name, as a person reads it.
+struct Type {
+  std::string_view name;
+  std::string_view text;
+  bool (Json::*holds)() const noexcept;
+};
+
+constexpr Type kTypes[] = {{"boolean", "a boolean", &Json::is_boolean},
+                           {"integer", "an integer", &Json::is_number_integer},
+                           {"number", "a number", &Json::is_number},
+                           {"null", "null", &Json::is_null},
+                           {"object", "an object", &Json::is_object},
+                           {"string", "a string", &Json::is_string}};
 
 bool is_list(const WithoutEffect& row) { return row.values.starts_with('['); }
 
-std::vector<std::string_view> types_of(const WithoutEffect& row) {
-  std::vector<std::string_view> types;
-  std::string_view rest = row.values;
-  while (!rest.empty()) {
-    const size_t bar = std::min(rest.find('|'), rest.size());
-    types.push_back(rest.substr(0, bar));
-    rest.remove_prefix(std::min(bar + 1, rest.size()));
+std::vector<Type> types_of(const WithoutEffect& row) {
+  std::vector<Type> types;
+  for (const std::string_view name : parts_of(row.values, '|')) {
+    const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                    [&](const Type& each) { return each.name == name; });
+    if (type == std::end(kTypes)) throw std::logic_error("no type " + std::string(name));
+    types.push_back(*type);
   }
   return types;
 }
@@ -42,12 +49,7 @@ void check_value(const JsonReader& value, const WithoutEffect& row) {
   if (is_list(row)) {
     for (const Json& each : Json::parse(row.values)) expected += " or " + each.dump();
   } else {
-    for (const std::string_view type : types_of(row)) {
-      expected += type == "null"
-                      ? " or null"
-                      : " or " + std::string(type == "integer" || type == "object" ? "an " : "a ") +
-                            std::string(type);
-    }
+    for (const Type& type : types_of(row)) expected.append(" or ").append(type.text);
   }
   value.fail(value.shown(), expected + " (" + std::string(row.reason) + ")");
 }
@@ -60,9 +62,9 @@ bool is_without_effect(const WithoutEffect& row, const Json& value) {
     const Json values = Json::parse(row.values);
     return std::find(values.begin(), values.end(), value) != values.end();
   }
-  const std::vector<std::string_view> types = types_of(row);
+  const std::vector<Type> types = types_of(row);
   return std::any_of(types.begin(), types.end(),
-                     [&](std::string_view type) { return has_type(value, type); });
+                     [&](const Type& type) { return (value.*type.holds)(); });
 }
 
 void check_keys(const JsonReader& object, std::initializer_list<std::string_view> objects,

@@ -156,16 +156,17 @@ std::span<const WithoutEffect> keys_without_effect() { return kKeys; }
 
 std::span<const FileNotRead> files_not_read() { return kFiles; }
 
-std::vector<std::string_view> names_of(const WithoutEffect& row) {
-  std::vector<std::string_view> names;
-  std::string_view rest = row.keys;
-  while (!rest.empty()) {
-    const size_t blank = std::min(rest.find(' '), rest.size());
-    names.push_back(rest.substr(0, blank));
-    rest.remove_prefix(std::min(blank + 1, rest.size()));
+std::vector<std::string_view> parts_of(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(separator), text.size());
+    parts.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
   }
-  return names;
+  return parts;
 }
+
+std::vector<std::string_view> names_of(const WithoutEffect& row) { return parts_of(row.keys, ' '); }
 
 const WithoutEffect* find_without_effect(std::string_view object, std::string_view key) {
   for (const WithoutEffect& row : kKeys) {

@@ -21,6 +21,9 @@ std::span<const WithoutEffect> keys_without_effect();
 // The row of the list that holds `key` of `object`; nullptr if there is none.
 const WithoutEffect* find_without_effect(std::string_view object, std::string_view key);
 
+// The parts of a text between separators; none of an empty one.
+std::vector<std::string_view> parts_of(std::string_view text, char separator);
+
 // The names that a row's `keys` holds.
 std::vector<std::string_view> names_of(const WithoutEffect& row);
 
