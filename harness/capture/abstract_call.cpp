@@ -31,11 +31,6 @@ void refuse_untraceable(const c10::OperatorHandle& op, const std::string& name) 
               " changes the shape of its argument in place; a captured program cannot use it");
 }
 
-const DistributedTensors* kind_of(const at::Tensor& tensor) {
-  const DistributedTensors* distributed = distributed_tensors();
-  return distributed && distributed->contains(tensor) ? distributed : nullptr;
-}
-
 std::vector<at::Tensor> plain_results(const c10::OperatorHandle& op, const std::string& name,
                                       const std::vector<c10::IValue>& args) {
   std::vector<at::Tensor> results;
@@ -49,18 +44,20 @@ std::vector<at::Tensor> plain_results(const c10::OperatorHandle& op, const std::
 }  // namespace
 
 at::Tensor make_abstract_like(const at::Tensor& example, c10::SymIntArrayRef sizes) {
-  if (const auto* kind = kind_of(example)) return kind->make_abstract_like(example, sizes);
+  if (const auto* distributed = distributed_tensors_of(example)) {
+    return distributed->make_abstract_like(example, sizes);
+  }
   return make_fake_tensor(sizes, example.scalar_type(), example.device(), /*contiguous=*/true);
 }
 
 bool is_abstract(const at::Tensor& tensor) {
-  const auto* kind = kind_of(tensor);
-  return kind ? kind->locals_of(tensor).empty() : is_fake_tensor(tensor);
+  const auto* distributed = distributed_tensors_of(tensor);
+  return distributed ? distributed->locals_of(tensor).empty() : is_fake_tensor(tensor);
 }
 
 std::string placements_text(const at::Tensor& tensor) {
-  const auto* kind = kind_of(tensor);
-  return kind ? kind->placements_text(tensor) : "";
+  const auto* distributed = distributed_tensors_of(tensor);
+  return distributed ? distributed->placements_text(tensor) : "";
 }
 
 ir::ValueMeta meta_of(const at::Tensor& tensor, const ShapeEnv& env) {

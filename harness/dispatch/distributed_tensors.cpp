@@ -17,4 +17,8 @@ void register_distributed_tensors(const DistributedTensors& tensors) {
 
 const DistributedTensors* distributed_tensors() { return registered; }
 
+const DistributedTensors* distributed_tensors_of(const at::Tensor& tensor) {
+  return registered && registered->contains(tensor) ? registered : nullptr;
+}
+
 }  // namespace samebits

@@ -46,5 +46,7 @@ class DistributedTensors {
 void register_distributed_tensors(const DistributedTensors& tensors);
 // Null in a program that has none.
 const DistributedTensors* distributed_tensors();
+// The same, null for a plain tensor.
+const DistributedTensors* distributed_tensors_of(const at::Tensor& tensor);
 
 }  // namespace samebits

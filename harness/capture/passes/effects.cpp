@@ -30,8 +30,7 @@ std::vector<ValueId> viewed_values(const ir::Node& node) {
 
 std::vector<const void*> storages_of(const at::Tensor& tensor) {
   std::vector<const void*> storages;
-  if (const auto* distributed = distributed_tensors();
-      distributed && distributed->contains(tensor)) {
+  if (const auto* distributed = distributed_tensors_of(tensor)) {
     for (const at::Tensor& local : distributed->locals_of(tensor)) {
       storages.push_back(local.storage().unsafeGetStorageImpl());
     }
