@@ -26,7 +26,7 @@ constexpr char kMaker[] = "a package that tools/aot-package makes";
 using Metadata = std::unordered_map<std::string, std::string>;
 
 Metadata metadata_of(const std::filesystem::path& file) {
-  read_text_file(file.string());  // its own error where there is none
+  open_for_reading(file.string());  // its own error where there is none
   try {
     return torch::inductor::AOTIModelPackageLoader::load_metadata_from_package(file.string(),
                                                                                "model");

@@ -7,9 +7,10 @@
 
 namespace samebits {
 
-// Modes `full_graph`, `full_graph_always`, `piecewise` and `full_and_piecewise`: calls are replays of launches that were
-// captured of the graph, whole or in pieces between its attentions, which run eagerly; inputs are
-// padded to a bucket. A call that fits no form, or no bucket of it, runs node by node.
+// Modes `full_graph`, `full_graph_always`, `piecewise` and `full_and_piecewise`: calls are replays
+// of launches that were captured of the graph, whole or in pieces between its attentions, which run
+// eagerly; inputs are padded to a bucket. A call that fits no form, or no bucket of it, runs node
+// by node.
 class ReplayedProgram : public GraphProgram {
  public:
   // The spec has a ReplayForm or more.

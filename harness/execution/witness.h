@@ -48,8 +48,9 @@ Counters growth_of(const Counters& before, const Counters& after);
 
 // Why what a step of a program counted does not prove that it ran in its mode: an eager one that
 // never ran, a captured one that executed no node or let its own code compute, one that replays
-// and replayed nothing or did anything but launches in a replay, a persistent one without a stage or a fused step, a compiled
-// one whose package never ran. "" when it does prove it. `name`: of the program, for the text.
+// and replayed nothing or did anything but launches in a replay, a persistent one without a stage
+// or a fused step, a compiled one whose package never ran. "" when it does prove it. `name`: of the
+// program, for the text.
 std::string witness_failure(const Witness& growth, const std::string& name, const Mode& mode);
 
 }  // namespace samebits

@@ -4,6 +4,7 @@
 #include <torch/library.h>
 
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "harness/dispatch/device_error.h"
