@@ -145,12 +145,29 @@ __global__ void square_block_kernel(Cut cut, const T* x, float* sums) {
   if (first >= end) return;  // the last slice has fewer
   const T* from = x + slice * cut.slice * cut.inner;
   float partial = 0.0f;
-#pragma unroll 4
-  for (int64_t i = first + threadIdx.x; i < end; i += kSumSquaresLanes) {
-    // The division is spared where it would give 0: always, where outer is 1.
-    const int64_t at = i < run ? i : i / run * (cut.dim * cut.inner) + i % run;
+  const auto add = [&](int64_t at) {
     const float value = load(from[at]);
     partial = partial + value * value;
+  };
+  // A block that lies together, as those of a slice along the first dimension do, and is whole.
+  if (end <= run && end - first == kSumSquaresBlock) {
+#pragma unroll 16  // loads go ahead
+    for (int i = 0; i < kSumSquaresBlock / kSumSquaresLanes; ++i) {
+      add(first + i * kSumSquaresLanes + threadIdx.x);
+    }
+  } else if (cut.outer * run <= INT32_MAX) {
+    const auto width = static_cast<uint32_t>(run);
+#pragma unroll 8
+    for (auto i = static_cast<uint32_t>(first) + threadIdx.x; i < static_cast<uint32_t>(end);
+         i += kSumSquaresLanes) {
+      const uint32_t line = i / width;
+      add(line * (cut.dim * cut.inner) + (i - line * width));
+    }
+  } else {
+#pragma unroll 4
+    for (int64_t i = first + threadIdx.x; i < end; i += kSumSquaresLanes) {
+      add(i / run * (cut.dim * cut.inner) + i % run);
+    }
   }
   const float sum = fold_block<kSumSquaresLanes>(partial, shared);
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
