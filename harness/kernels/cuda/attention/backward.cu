@@ -1,7 +1,10 @@
 // Attention's gradients, in two passes that share nothing, as on the CPU: blocks of 64 queries of a
 // head give dq, blocks of 64 keys of a key-value head give dk and dv. Each recomputes the scores.
+// What backward_wide.cu does not take: heads of more than 128 elements, memory that is not aligned,
+// float32.
 
 #include "harness/kernels/cuda/attention/attention.cuh"
+#include "harness/kernels/cuda/attention/backward.cuh"
 #include "harness/kernels/cuda/runtime/launch.cuh"
 
 namespace samebits::cuda {
@@ -401,6 +404,8 @@ void flash_attention_backward(const Attention& size, const void* dout, const voi
                             static_cast<uint16_t*>(dq),
                             static_cast<uint16_t*>(dk),
                             static_cast<uint16_t*>(dv)};
+  const BackwardTensors tensors{t.dout, t.q, t.k, t.v, lse, delta, t.dq, t.dk, t.dv};
+  if (is_wide(size, tensors)) return wide_gradients(size, tensors, stream);
   const bool is_aligned =
       rows_are_aligned(q, size.head_dim) && rows_are_aligned(k, size.head_dim) &&
       rows_are_aligned(v, size.head_dim) && rows_are_aligned(dout, size.head_dim);
