@@ -3,9 +3,11 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "harness/kernels/cuda/gemm/certificate_file.h"
 #include "harness/kernels/device.h"
@@ -25,14 +27,28 @@ class CertifiedGemm : public testing::Scratch {
     Scratch::SetUp();
     if (const std::string reason = why_no_cuda(); !reason.empty()) GTEST_SKIP() << reason;
     file_ = folder_ / "certificates.json";
+    // A product at which the library is faster than our own kernel on this card; the last one where
+    // there is none.
+    for (const auto& [m, n, k] : std::vector<std::array<int64_t, 3>>{{2048, 1024, 3072},
+                                                                     {2000, 3072, 1024},
+                                                                     {2048, 2048, 1024},
+                                                                     {4096, 4096, 512},
+                                                                     {1000, 2048, 2048},
+                                                                     {600, 4096, 1024}}) {
+      x_ = random_tensor({m, k}, at::kBFloat16, 1);
+      weight_ = random_tensor({n, k}, at::kBFloat16, 2);
+      product();
+      if (read_certificates(file_).begin()->second.algorithm) break;
+      std::filesystem::remove(file_);
+    }
+    std::filesystem::remove(file_);
   }
   void TearDown() override {
     use_certificates("");
     Scratch::TearDown();
   }
 
-  // On the card, after `file_` was read again; at a size and with a result at which the library is
-  // faster than our own kernel.
+  // On the card, after `file_` was read again.
   at::Tensor product() const {
     use_certificates(file_);
     return ops::linear(x_.to(at::kCUDA), weight_.to(at::kCUDA), 0, 0, at::kFloat).cpu();
@@ -56,8 +72,8 @@ class CertifiedGemm : public testing::Scratch {
   }
 
   std::string file_;
-  at::Tensor x_ = random_tensor({2048, 3072}, at::kBFloat16, 1);
-  at::Tensor weight_ = random_tensor({1024, 3072}, at::kBFloat16, 2);
+  at::Tensor x_;
+  at::Tensor weight_;
 };
 
 TEST_F(CertifiedGemm, WritesWhatItCertifiedAndGivesTheCpusBits) {
@@ -67,7 +83,7 @@ TEST_F(CertifiedGemm, WritesWhatItCertifiedAndGivesTheCpusBits) {
   const auto& [key, certificate] = *all.begin();
   EXPECT_EQ(key.capability, "9.0");
   EXPECT_GE(key.cublaslt, 130000);
-  EXPECT_EQ(key.product.m, 2048);
+  EXPECT_EQ(key.product.m, x_.size(0));
   EXPECT_TRUE(certificate.algorithm) << "no algorithm was built, certified and faster than ours";
 }
 
