@@ -2,8 +2,8 @@
 // K-slices of TP invariance, beside LibTorch's own kernels, which promise no bit: `libtorch` with
 // its scaled_dot_product_attention, `libtorch_flash` with the contract's attention. Neither can be
 // captured. A random Qwen3-0.6B on a card, the tiny shape on the CPU. `packed` 0: one sequence a
-// micro-batch; otherwise the sequences of so many groups of the gradient are one each. After a step
-// that captures and warms up:
+// micro-batch; otherwise all of them are one, in so many groups of the gradient. After a step that
+// captures and warms up:
 //
 // Time       of a step: gradients and optimizer
 // gradients  ms of forward, loss, backward and accumulation, all sequences

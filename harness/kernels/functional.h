@@ -52,7 +52,10 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> rms_norm_linear_silu_
 
 at::Tensor embedding(const at::Tensor& ids, const at::Tensor& weight, int64_t first_row);
 void embedding_wgrad_(const at::Tensor& dy, const at::Tensor& ids, int64_t first_row,
-                      const at::Tensor& sum);
+                      const std::optional<at::Tensor>& starts, const at::Tensor& sum);
+void tied_wgrad_(const at::Tensor& dy, const at::Tensor& ids, int64_t first_row,
+                 const at::Tensor& starts, const at::Tensor& dlogits, const at::Tensor& h,
+                 const at::Tensor& row_starts, const at::Tensor& sum, const at::Tensor& head_sum);
 
 std::tuple<at::Tensor, at::Tensor> flash_attention(const at::Tensor& q, const at::Tensor& k,
                                                    const at::Tensor& v,

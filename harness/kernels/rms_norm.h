@@ -26,7 +26,7 @@
 //   sum[i] += the sum over rows of dy[i] * h[i]
 // The rows of each sequence (`starts`: step_gradient.h) are cut into blocks of kRmsNormBlockRows; a
 // block is summed from +0 in ascending order, and the blocks' sums are added to `sum` one by one,
-// ascending.
+// ascending. Several groups have such sums from +0, and `sum` is the tree over them.
 //
 // Source of the semantics: Qwen3RMSNorm of Transformers (the cast back to bf16 comes before the
 // multiplication by the weight).

@@ -24,10 +24,11 @@
 // A NaN in a sum has the bits of linear.h.
 //
 // A weight that is used twice, as a tied embedding and head, has a sum for each use; the two are
-// added once a group, before the groups are joined.
+// added once a group, before the groups are joined (tied_wgrad_: embedding.h).
 //
 // Groups are joined in float32 by the binary tree, ((g0 + g1) + (g2 + g3)) + ...: the last one is
-// the gradient. Where there are no master weights it is rounded once, to the weight's dtype. The
+// the gradient. A micro-batch may have all sequences of several groups, of an aligned power of two:
+// its operators give the sum of that subtree, whatever `sum` held before. Where there are no master weights it is rounded once, to the weight's dtype. The
 // bits of a NaN that two groups make, infinities of both signs, are not stated.
 //
 // The loss and its parts, one float32 a sequence, are added in their order from +0 within a group,
@@ -36,8 +37,9 @@
 // its group, but has no rows: it adds nothing to the gradient, the loss or its parts.
 //
 // `starts`, an argument of the operators: int32 [S + 1], ascending from 0 to the number of tokens
-// T, sequence s has the tokens starts[s] to starts[s + 1] - 1, none perhaps. Without it all tokens
-// are one sequence's. Tokens are the rows of linear_wgrad_; those of rms_norm_wgrad_ are, where
+// T, sequence s has the tokens starts[s] to starts[s + 1] - 1, none perhaps. Or int32 [G, S + 1] for
+// a power of two of groups, each with a row of its own that begins where the one before ends; of
+// one group it is the same as [S + 1]. Without it all tokens are one sequence's. Tokens are the rows of linear_wgrad_; those of rms_norm_wgrad_ are, where
 // there is a `starts`, dimension 1 of x [1, T, ...], and all rows of a token count as its
 // sequence's.
 namespace samebits {
@@ -48,7 +50,8 @@ constexpr int64_t first_of_group(int64_t group, int64_t n, int64_t groups) {
 }
 
 // The tree as groups come: how many of the sums that wait are added, the latest first, to that of
-// group `group`, before it waits itself. After the last group none waits.
+// group `group`, before it waits itself. After the last group none waits. The same of subtrees of
+// equal size, by their number.
 constexpr int joins_after_group(int64_t group) {
   return std::countr_one(static_cast<uint64_t>(group));
 }

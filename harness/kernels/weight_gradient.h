@@ -1,8 +1,10 @@
 #pragma once
 
+#include <ATen/core/List.h>
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 
 // Forward operators of which the backward adds the weight's gradient to a sum (step_gradient.h).
 namespace samebits {
@@ -12,6 +14,9 @@ namespace samebits {
 struct WeightGradient {
   at::Tensor sum;     // float32, of the weight's shape and placement; or undefined
   at::Tensor starts;  // step_gradient.h; undefined: one sequence
+  // Shared by an embedding and the head that it is tied to, both with `starts`. The head's backward,
+  // which comes first, leaves there what the embedding's needs to add both (tied_wgrad_).
+  std::optional<c10::List<at::Tensor>> tied = {};
 };
 
 // As the operators of functional.h. Autograd would round a float32 gradient of a bf16 weight, so it

@@ -42,7 +42,7 @@ size_t Decoder::add_parameter(const Weights& weights, const std::string& name,
 
 WeightGradient Decoder::gradient_of(size_t index, const Gradients* gradients) {
   if (gradients == nullptr) return {};
-  return {gradients->sums.parameters.at(index), gradients->cu_seqlens};
+  return {gradients->sums.parameters.at(index), gradients->starts};
 }
 
 int64_t Decoder::padded_vocab() const {

@@ -35,8 +35,8 @@ struct WeightSums {
 // Where the gradients of one call go. Borrows the sums.
 struct Gradients {
   const WeightSums& sums;
-  at::Tensor cu_seqlens;  // int32 [S + 1]: where sequences begin among the tokens
-  at::Tensor cu_rows;     // int32 [S + 1]: among those whose logits are wanted
+  at::Tensor starts;      // int32 [G, S + 1]: where groups' sequences begin among the tokens
+  at::Tensor row_starts;  // the same among those whose logits are wanted
 };
 
 // Whole plain weights by their name in the checkpoint.

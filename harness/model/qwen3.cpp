@@ -123,7 +123,12 @@ std::optional<size_t> Qwen3::tied_parameter() const {
 at::Tensor Qwen3::logits(const at::Tensor& ids, const at::Tensor& positions,
                          const Attention& attention, const at::Tensor& rows,
                          const Gradients* gradients) const {
-  at::Tensor x = numerics().embedding(ids, weight(embedding_), gradient_of(embedding_, gradients));
+  WeightGradient of_embedding = gradient_of(embedding_, gradients);
+  WeightGradient of_head = gradient_of_head(gradients);
+  if (gradients != nullptr && head_ == embedding_) {
+    of_embedding.tied = of_head.tied = c10::List<at::Tensor>();
+  }
+  at::Tensor x = numerics().embedding(ids, weight(embedding_), of_embedding);
   x = observed(parallel().to_shard(x, kSequenceDim), "tok_embeddings#0");
   for (size_t i = 0; i < layers_.size(); ++i) {
     x = attention_block(layers_[i], static_cast<int64_t>(i), x, positions, attention, gradients);
@@ -131,13 +136,13 @@ at::Tensor Qwen3::logits(const at::Tensor& ids, const at::Tensor& positions,
   }
   x = parallel().to_replicate(norm(x, norm_, "norm#0", gradients));
   if (rows.defined()) x = x.index_select(kSequenceDim, rows);
-  return parallel().to_plain(column(x, head_, "output#0", gradient_of_head(gradients)));
+  return parallel().to_plain(column(x, head_, "output#0", of_head));
 }
 
 WeightGradient Qwen3::gradient_of_head(const Gradients* gradients) const {
   if (gradients == nullptr) return {};
   const WeightSums& sums = gradients->sums;
-  return {head_ == embedding_ ? sums.tied_head : sums.parameters[head_], gradients->cu_rows};
+  return {head_ == embedding_ ? sums.tied_head : sums.parameters[head_], gradients->row_starts};
 }
 
 at::Tensor Qwen3::attention_block(const Layer& layer, int64_t index, const at::Tensor& x,

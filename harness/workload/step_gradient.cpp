@@ -36,18 +36,22 @@ void StepGradient::add(const std::vector<at::Tensor>& gradients) {
   }
 }
 
-void StepGradient::end_group() {
+void StepGradient::end_groups(int64_t count) {
   const c10::NoGradGuard no_grad;
+  TORCH_CHECK(std::has_single_bit(static_cast<uint64_t>(count)) && group_ % count == 0 &&
+                  group_ + count <= groups_,
+              count, " groups from group ", group_, " on are no subtree of ", groups_);
   std::vector<at::Tensor>& sums = sums_.parameters;
-  if (sums_.tied_head.defined()) {
+  if (count == 1 && sums_.tied_head.defined()) {
     sums[embedding_].add_(sums_.tied_head);
     sums_.tied_head.zero_();
   }
-  for (int joins = joins_after_group(group_); joins > 0; --joins) {
+  for (int joins = joins_after_group(group_ / count); joins > 0; --joins) {
     --depth_;
     for (size_t i = 0; i < sums.size(); ++i) sums[i].add_(waiting_[depth_][i]);
   }
-  if (++group_ == groups_) {
+  group_ += count;
+  if (group_ == groups_) {
     group_ = 0;
     depth_ = 0;
     return;

@@ -4,6 +4,8 @@
 #include <c10/core/AutogradState.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
+
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
 #include "harness/kernels/step_gradient.h"
@@ -22,6 +24,26 @@ struct PackedSequences {
   at::Tensor targets;     // int64 [1, R]
   at::Tensor cu_rows;     // int32 [S + 1]: where sequences begin among them
 };
+
+// Boundaries of sequences that follow each other, [S + 1], as rows of their groups, which have so
+// many each: int32 [G, most of a group + 1]. Shorter groups end with empty sequences.
+at::Tensor by_groups(const at::Tensor& boundaries, const std::vector<int64_t>& sequences) {
+  const auto groups = static_cast<int64_t>(sequences.size());
+  const int64_t width = 1 + *std::max_element(sequences.begin(), sequences.end());
+  const at::Tensor rows = at::empty({groups, width}, at::kInt);
+  auto* to = rows.mutable_data_ptr<int32_t>();
+  const auto* from = boundaries.const_data_ptr<int32_t>();
+  for (const int64_t count : sequences) {
+    for (int64_t i = 0; i < width; ++i) *to++ = from[std::min(i, count)];
+    from += count;
+  }
+  return rows;
+}
+
+template <typename T>
+int64_t ssize(const std::vector<T>& x) {
+  return static_cast<int64_t>(x.size());
+}
 
 struct Sequence {
   const std::vector<int64_t>& tokens;
@@ -70,10 +92,10 @@ class BackwardOnThisThread {
   bool before_;
 };
 
-constexpr size_t kInitialLogprobs = 9;  // the last input, where there is one
+constexpr size_t kInitialLogprobs = 11;  // the last input, where there is one
 
 // The order of the joint program's inputs: those of PackedSequences come first. `sequences` and
-// `boundaries` are related by pack(), not by the graph.
+// the boundaries are related by pack(), not by the graph.
 std::vector<DynamicDim> dynamic_dims(const LossSettings& loss) {
   std::vector<DynamicDim> dims = {
       {/*ids*/ 0, 1, "tokens", 2},
@@ -84,6 +106,10 @@ std::vector<DynamicDim> dynamic_dims(const LossSettings& loss) {
       {/*cu_rows*/ 5, 0, "boundaries", 2},
       {/*reference*/ 6, 0, "generated", 1},
       {/*advantage*/ 7, 0, "sequences", 1},
+      {/*starts*/ 9, 0, "groups", 1},
+      {/*starts*/ 9, 1, "boundaries_of_group", 2},
+      {/*row_starts*/ 10, 0, "groups", 1},
+      {/*row_starts*/ 10, 1, "boundaries_of_group", 2},
   };
   if (loss.kl_reference == KlReference::kInitial) {
     dims.push_back({kInitialLogprobs, 0, "generated", 1});
@@ -132,7 +158,7 @@ Trainer::Trainer(const Decoder& model, Optimizer& optimizer, const TrainerSettin
 std::vector<at::Tensor> Trainer::forward_and_backward(const std::vector<at::Tensor>& inputs) {
   const PackedSequences in = {inputs[0], inputs[1], inputs[2], inputs[3], inputs[4], inputs[5]};
   StepGradient& gradient = optimizer_.gradient();
-  const Gradients gradients{gradient.sums(), in.cu_seqlens, in.cu_rows};
+  const Gradients gradients{gradient.sums(), /*starts=*/inputs[9], /*row_starts=*/inputs[10]};
   const at::Tensor logprobs = logprobs_of(model_, in, &gradients);
   const at::Tensor& advantage = inputs[7];
   const at::Tensor& tokens = inputs[8];
@@ -157,84 +183,118 @@ std::vector<at::Tensor> Trainer::forward_and_backward(const std::vector<at::Tens
   return {loss, stats, logprobs};
 }
 
-// Of the sequences of a group that have a generated token.
-std::vector<std::vector<const Sample*>> Trainer::micro_batches(const std::vector<Sample>& samples,
-                                                               int64_t group) const {
+// Those that have a generated token.
+std::vector<const Sample*> Trainer::group_of(const std::vector<Sample>& samples,
+                                             int64_t group) const {
   const int64_t groups = optimizer_.gradient().groups();
   const int64_t end = first_of_group(group + 1, settings_.sequences, groups);
-  std::vector<std::vector<const Sample*>> batches;
-  int64_t tokens = 0;  // of the last one
+  std::vector<const Sample*> own;
   for (int64_t i = first_of_group(group, settings_.sequences, groups); i < end; ++i) {
-    const Sample& sample = samples[i];
-    if (sample.logprobs.empty()) continue;
-    const auto length = static_cast<int64_t>(sample.tokens.size());
-    if (batches.empty() || tokens + length > settings_.max_tokens) {
-      batches.emplace_back();
+    if (!samples[i].logprobs.empty()) own.push_back(&samples[i]);
+  }
+  return own;
+}
+
+// As many groups at once as a micro-batch holds; LibTorch's own operators know no groups.
+Trainer::Subtree Trainer::subtree_from(const std::vector<Sample>& samples, int64_t group) const {
+  int64_t most = group == 0 ? optimizer_.gradient().groups() : group & -group;  // an aligned one
+  if (!model_.numerics().contract) most = 1;
+  for (; most > 1; most /= 2) {
+    MicroBatch all;
+    int64_t tokens = 0;
+    size_t sequences = 0;
+    for (int64_t g = group; g < group + most; ++g) {
+      all.groups.push_back(group_of(samples, g));
+      sequences += all.groups.back().size();
+      for (const Sample* sample : all.groups.back()) tokens += ssize(sample->tokens);
+    }
+    if (sequences == 0) return {most, {}};
+    if (tokens <= settings_.max_tokens) return {most, {all}};
+  }
+  Subtree one{1, {}};
+  int64_t tokens = 0;  // of the last micro-batch
+  for (const Sample* sample : group_of(samples, group)) {
+    const int64_t length = ssize(sample->tokens);
+    if (one.batches.empty() || tokens + length > settings_.max_tokens) {
+      one.batches.push_back({{{}}});
       tokens = 0;
     }
-    batches.back().push_back(&sample);
+    one.batches.back().groups[0].push_back(sample);
     tokens += length;
   }
-  return batches;
+  return one;
+}
+
+std::vector<at::Tensor> Trainer::run(const MicroBatch& batch, int64_t tokens_of_step) {
+  std::vector<Sequence> sequences;
+  std::vector<float> reference, initial, advantages;
+  std::vector<int64_t> of_groups;
+  for (const auto& group : batch.groups) {
+    for (const Sample* sample : group) {
+      sequences.push_back({sample->tokens, sample->prompt_length});
+      reference.insert(reference.end(), sample->logprobs.begin(), sample->logprobs.end());
+      initial.insert(initial.end(), sample->initial_logprobs.begin(),
+                     sample->initial_logprobs.end());
+      advantages.push_back(sample->advantage);
+    }
+    of_groups.push_back(ssize(group));
+  }
+  const PackedSequences in = pack(sequences);
+  std::vector<at::Tensor> inputs{in.ids,
+                                 in.positions,
+                                 in.cu_seqlens,
+                                 in.rows,
+                                 in.targets,
+                                 in.cu_rows,
+                                 at::tensor(reference),
+                                 at::tensor(advantages),
+                                 at::scalar_tensor(tokens_of_step, at::kLong),
+                                 by_groups(in.cu_seqlens, of_groups),
+                                 by_groups(in.cu_rows, of_groups)};
+  if (settings_.loss.kl_reference == KlReference::kInitial) inputs.push_back(at::tensor(initial));
+  std::vector<at::Tensor> outputs = program_->run(inputs);
+  for (at::Tensor& output : outputs) output = output.to(at::kCPU).contiguous();
+  throw_device_fault();
+  return outputs;
 }
 
 TrainResult Trainer::accumulate(const std::vector<Sample>& samples) {
-  TORCH_CHECK(static_cast<int64_t>(samples.size()) == settings_.sequences, "the trainer found ",
-              samples.size(), " sequences, expected ", settings_.sequences);
+  TORCH_CHECK(ssize(samples) == settings_.sequences, "the trainer found ", samples.size(),
+              " sequences, expected ", settings_.sequences);
   int64_t tokens = 0;
-  for (const Sample& sample : samples) tokens += static_cast<int64_t>(sample.logprobs.size());
+  for (const Sample& sample : samples) tokens += ssize(sample.logprobs);
 
   TrainResult result;
   result.logprobs.resize(samples.size());
   std::vector<LossSums> waiting;  // of groups
-  for (int64_t group = 0; group < optimizer_.gradient().groups(); ++group) {
-    LossSums sums;
-    for (const auto& batch : micro_batches(samples, group)) {
-      std::vector<Sequence> sequences;
-      std::vector<float> reference, initial, advantages;
-      for (const Sample* sample : batch) {
-        sequences.push_back({sample->tokens, sample->prompt_length});
-        reference.insert(reference.end(), sample->logprobs.begin(), sample->logprobs.end());
-        initial.insert(initial.end(), sample->initial_logprobs.begin(),
-                       sample->initial_logprobs.end());
-        advantages.push_back(sample->advantage);
-      }
-      const PackedSequences in = pack(sequences);
-      std::vector<at::Tensor> inputs{in.ids,
-                                     in.positions,
-                                     in.cu_seqlens,
-                                     in.rows,
-                                     in.targets,
-                                     in.cu_rows,
-                                     at::tensor(reference),
-                                     at::tensor(advantages),
-                                     at::scalar_tensor(tokens, at::kLong)};
-      if (settings_.loss.kl_reference == KlReference::kInitial) {
-        inputs.push_back(at::tensor(initial));
-      }
-      std::vector<at::Tensor> outputs = program_->run(inputs);
-      for (at::Tensor& output : outputs) output = output.to(at::kCPU).contiguous();
-      throw_device_fault();
-
+  for (int64_t group = 0; group < optimizer_.gradient().groups();) {
+    const Subtree subtree = subtree_from(samples, group);
+    std::vector<LossSums> sums(static_cast<size_t>(subtree.groups));
+    for (const MicroBatch& batch : subtree.batches) {
+      const std::vector<at::Tensor> outputs = run(batch, tokens);
       const float clip = static_cast<float>(settings_.loss.clip);
       const float* losses = outputs[0].const_data_ptr<float>();
       const float* parts = outputs[1].const_data_ptr<float>();  // L, R, ratio, pg, entropy, kl
       const float* logprobs = outputs[2].const_data_ptr<float>();
-      for (const Sample* sample : batch) {
-        sums.add({*losses++, parts[3], parts[4], parts[5]});
-        if (parts[2] < 1 - clip || parts[2] > 1 + clip) ++result.clipped;
-        parts += 6;
-        const float* end = logprobs + sample->logprobs.size();
-        result.logprobs[sample - samples.data()].assign(logprobs, end);
-        logprobs = end;
+      for (size_t g = 0; g < batch.groups.size(); ++g) {
+        for (const Sample* sample : batch.groups[g]) {
+          sums[g].add({*losses++, parts[3], parts[4], parts[5]});
+          if (parts[2] < 1 - clip || parts[2] > 1 + clip) ++result.clipped;
+          parts += 6;
+          const float* end = logprobs + sample->logprobs.size();
+          result.logprobs[sample - samples.data()].assign(logprobs, end);
+          logprobs = end;
+        }
       }
     }
-    optimizer_.gradient().end_group();
-    for (int joins = joins_after_group(group); joins > 0; --joins) {
-      sums.add(waiting.back());
-      waiting.pop_back();
+    optimizer_.gradient().end_groups(subtree.groups);
+    for (LossSums& sum : sums) {
+      for (int joins = joins_after_group(group++); joins > 0; --joins) {
+        sum.add(waiting.back());
+        waiting.pop_back();
+      }
+      waiting.push_back(sum);
     }
-    waiting.push_back(sums);
   }
   result.loss = waiting[0].loss;
   result.pg = waiting[0].pg;

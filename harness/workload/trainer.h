@@ -42,7 +42,8 @@ struct TrainerSettings {
 };
 
 // Forward, loss, backward and the sum of the gradients, a micro-batch at a time: sequences of one
-// group of the gradient, packed one after the other in their order. It is the model's own code
+// group of the gradient, or all of a subtree of groups, packed one after the other in their order.
+// It is the model's own code
 // under autograd, or one joint graph that was captured of it all, in which the numbers of sequences
 // and of tokens are symbolic. With the contract's operators no cut into micro-batches moves a bit.
 class Trainer {
@@ -60,9 +61,20 @@ class Trainer {
   const ExecutedProgram& program() const { return *program_; }
 
  private:
+  // Samples of one group, or of several: then all that have a generated token.
+  struct MicroBatch {
+    std::vector<std::vector<const Sample*>> groups;
+  };
+  // What belongs together: micro-batches of one group, or one of `groups`.
+  struct Subtree {
+    int64_t groups;
+    std::vector<MicroBatch> batches;
+  };
+
   std::vector<at::Tensor> forward_and_backward(const std::vector<at::Tensor>& inputs);
-  std::vector<std::vector<const Sample*>> micro_batches(const std::vector<Sample>& samples,
-                                                        int64_t group) const;
+  std::vector<const Sample*> group_of(const std::vector<Sample>& samples, int64_t group) const;
+  Subtree subtree_from(const std::vector<Sample>& samples, int64_t group) const;
+  std::vector<at::Tensor> run(const MicroBatch& batch, int64_t tokens_of_step);
 
   const Decoder& model_;
   Optimizer& optimizer_;

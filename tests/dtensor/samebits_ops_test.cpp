@@ -184,9 +184,29 @@ TEST_P(SamebitsOpsTest, Embedding) {
         const at::Tensor sum = at::randn({rows, 4});
         const at::Tensor found = at_placement(sum.clone(), a);
         const at::Tensor expected = sum.clone();
-        ops::embedding_wgrad_(at_placement(dy, b), ids, 0, found);
-        ops::embedding_wgrad_(dy, ids, 0, expected);
+        ops::embedding_wgrad_(at_placement(dy, b), ids, 0, std::nullopt, found);
+        ops::embedding_wgrad_(dy, ids, 0, std::nullopt, expected);
         EXPECT_TRUE(same_value(found, expected)) << a << b;
+      }
+      // As the head, too; of one group, and of two.
+      const at::Tensor dlogits = whole_numbers({1, 5, rows});
+      const at::Tensor h = whole_numbers({1, 5, 4});
+      for (const auto& [starts, row_starts] :
+           {std::pair{at::tensor({0, 2, 6}, at::kInt).view({1, 3}),
+                      at::tensor({0, 1, 5}).view({1, 3})},
+            std::pair{at::tensor({0, 2, 2, 6}, at::kInt).view({2, 2}),
+                      at::tensor({0, 1, 1, 5}).view({2, 2})}}) {
+        const at::Tensor at_rows = row_starts.to(at::kInt);
+        const at::Tensor sum = whole_numbers({rows, 4});
+        const at::Tensor found = at_placement(sum.clone(), a);
+        const at::Tensor found_head = at_placement(sum.clone(), a);
+        const at::Tensor expected = sum.clone();
+        const at::Tensor expected_head = sum.clone();
+        ops::tied_wgrad_(at_placement(dy, Placement::shard(1)), ids, 0, starts,
+                         at_placement(dlogits, Placement::shard(2)), h, at_rows, found, found_head);
+        ops::tied_wgrad_(dy, ids, 0, starts, dlogits, h, at_rows, expected, expected_head);
+        EXPECT_TRUE(same_value(found, expected)) << a;
+        EXPECT_TRUE(same_value(found_head, expected_head)) << a;
       }
     }
   }

@@ -73,7 +73,8 @@ TEST(Autograd, AGradientIsAddedToItsSumUnroundedAndNoneComesBack) {
   const at::Tensor expected_weight = sum_like(weight);
   ops::linear_wgrad_(dh, embedded, starts, expected_weight);
   const at::Tensor expected_table = sum_like(table);
-  ops::embedding_wgrad_(ops::linear_dgrad(dh, weight, 0).to(at::kBFloat16), ids, 0, expected_table);
+  ops::embedding_wgrad_(ops::linear_dgrad(dh, weight, 0).to(at::kBFloat16), ids, 0, starts,
+                        expected_table);
   EXPECT_TRUE(
       same_bits({of_weight, of_norm, of_table}, {expected_weight, expected_norm, expected_table}));
   EXPECT_FALSE(same_bits(of_weight, sum_like(weight)));

@@ -153,6 +153,47 @@ TEST_F(CudaTest, GradientsGoOnFromTheirSums) {
   });
 }
 
+// The starts of groups of four sequences, of tokens cut evenly; of more than two groups the second
+// is empty.
+at::Tensor starts_of_groups(int64_t groups, int64_t tokens) {
+  const auto edge = [&](int64_t g) { return (groups > 2 && g == 2 ? 1 : g) * tokens / groups; };
+  std::vector<int64_t> starts;
+  for (int64_t g = 0; g < groups; ++g) {
+    for (const int64_t quarter : {0, 1, 1, 3, 4}) {
+      starts.push_back(edge(g) + quarter * (edge(g + 1) - edge(g)) / 4);
+    }
+  }
+  return testing::starts_of(starts).view({groups, 5});
+}
+
+TEST_F(CudaTest, GradientsOfGroupsAreTheirTree) {
+  for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
+    for (const auto& [tokens, n, k] : std::vector<std::array<int64_t, 3>>{
+             {9, 5, 7}, {37, 64, 40}, {130, 96, 200}, {403, 200, 264}, {700, 1000, 64}}) {
+      for (const int64_t groups : {2, 8, 16}) {
+        const at::Tensor ids = (at::arange(tokens, at::kLong) * 7 % (n + 3)).unsqueeze(0);
+        EXPECT_TRUE(agrees(
+            [](const Tensors& x) {
+              const at::Tensor product = x[3].clone();
+              ops::linear_wgrad_(x[0], x[1], x[2], product);
+              const at::Tensor norm = x[4].clone();
+              ops::rms_norm_wgrad_(x[1].unsqueeze(0), x[1].flip(0).unsqueeze(0), 1e-6, x[2], norm);
+              const at::Tensor table = x[3].clone();
+              ops::embedding_wgrad_(x[1].unsqueeze(0), x[5], 1, x[2], table);
+              const at::Tensor tied = x[3].clone();
+              const at::Tensor head = x[3].clone();
+              ops::tied_wgrad_(x[1].unsqueeze(0), x[5], 1, x[2], x[0], x[1], x[2], tied, head);
+              return Tensors{product, norm, table, tied, head};
+            },
+            {make({tokens, n}, dtype, 1), make({tokens, k}, dtype, 2),
+             starts_of_groups(groups, tokens), make({n, k}, at::kFloat, 3),
+             make({k}, at::kFloat, 4), ids}))
+            << what << ", " << tokens << " tokens in " << groups << " groups, " << n << " x " << k;
+      }
+    }
+  });
+}
+
 void expect_linear_of_many_rows(const std::vector<SlicedShape>& sizes) {
   for_both_makes([&](Make make, const std::string& what) {
     for (const SlicedShape& size : sizes) {

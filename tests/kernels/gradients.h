@@ -34,9 +34,9 @@ inline at::Tensor rms_norm_wgrad(const at::Tensor& dy, const at::Tensor& x, doub
 }
 
 inline at::Tensor embedding_wgrad(const at::Tensor& dy, const at::Tensor& ids, int64_t rows,
-                                  int64_t first_row) {
+                                  int64_t first_row, const Starts& starts = {}) {
   const at::Tensor sum = zero_sum({rows, dy.size(-1)}, dy);
-  ops::embedding_wgrad_(dy, ids, first_row, sum);
+  ops::embedding_wgrad_(dy, ids, first_row, starts, sum);
   return sum;
 }
 

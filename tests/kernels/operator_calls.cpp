@@ -51,9 +51,36 @@ at::Tensor starts(Draw& d, int64_t tokens) {
   return at::cat({at::zeros({1}, at::kLong), cuts, at::full({1}, tokens, at::kLong)}).to(at::kInt);
 }
 
-// The same, or nothing: one sequence.
+// So many groups of up to five sequences each.
+at::Tensor starts_of_groups(Draw& d, int64_t tokens, int64_t groups) {
+  const auto drawn = [&](int64_t count, int64_t low, int64_t high) {
+    const at::Tensor sorted = std::get<0>(at::sort(d.integers({count}, low, high)));
+    const auto* first = sorted.const_data_ptr<int64_t>();
+    return std::vector<int64_t>(first, first + count);
+  };
+  std::vector<int64_t> edges = drawn(groups - 1, 0, tokens);
+  edges.insert(edges.begin(), 0);
+  edges.push_back(tokens);
+  const int64_t inner = d.between(0, 4);
+  std::vector<int64_t> starts;
+  for (int64_t g = 0; g < groups; ++g) {
+    starts.push_back(edges[g]);
+    for (const int64_t cut : drawn(inner, edges[g], edges[g + 1])) starts.push_back(cut);
+    starts.push_back(edges[g + 1]);
+  }
+  return at::tensor(starts).view({groups, inner + 2}).to(at::kInt);
+}
+
+// Sequences, or groups of them, or nothing: one sequence.
 c10::IValue some_starts(Draw& d, int64_t tokens) {
-  return d.coin() ? c10::IValue(starts(d, tokens)) : c10::IValue();
+  switch (d.between(0, 2)) {
+    case 0:
+      return {};
+    case 1:
+      return starts(d, tokens);
+    default:
+      return starts_of_groups(d, tokens, d.one_of<int64_t>({1, 2, 4, 8, 16}));
+  }
 }
 
 Args linear_wgrad_(Draw& d) {
@@ -371,6 +398,23 @@ Args embedding_wgrad_(Draw& d) {
   const at::ScalarType dtype = d.dtype();
   const at::Tensor ids = size.ids(d);
   return {d.values({1, ids.size(1), size.dim}, dtype), ids, size.first_row,
+          some_starts(d, ids.size(1)), d.values({size.rows, size.dim}, at::kFloat)};
+}
+
+Args tied_wgrad_(Draw& d) {
+  const Table size(d);
+  const at::ScalarType dtype = d.dtype();
+  const at::Tensor ids = size.ids(d);
+  const int64_t rows = d.size(40, 400);  // of logits
+  const int64_t groups = d.one_of<int64_t>({1, 2, 4, 8, 16});
+  return {d.values({1, ids.size(1), size.dim}, dtype),
+          ids,
+          size.first_row,
+          starts_of_groups(d, ids.size(1), groups),
+          d.values({1, rows, size.rows}, dtype),
+          d.values({1, rows, size.dim}, dtype),
+          starts_of_groups(d, rows, groups),
+          d.values({size.rows, size.dim}, at::kFloat),
           d.values({size.rows, size.dim}, at::kFloat)};
 }
 
@@ -559,6 +603,7 @@ const std::vector<OperatorCalls>& operator_calls() {
       {"silu_mul", silu_mul},
       {"silu_mul_backward", silu_mul_backward},
       {"sum_squares", sum_squares},
+      {"tied_wgrad_", tied_wgrad_},
       {"write_kv", write_kv},
   };
   return all;

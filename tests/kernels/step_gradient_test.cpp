@@ -207,11 +207,135 @@ TEST(StepGradient, AnEmbeddingAddsTokenAfterTokenWhereverItIsCut) {
     const at::Tensor dy = d.values({1, tokens, 20}, d.dtype());
     const at::Tensor expected = testing::embedding_wgrad(dy, ids, 6, 1);
     const at::Tensor sum = at::zeros_like(expected);
-    for_each_micro_batch(group, [&](int64_t first, int64_t count, const at::Tensor&) {
-      ops::embedding_wgrad_(dy.narrow(1, first, count), ids.narrow(1, first, count), 1, sum);
+    for_each_micro_batch(group, [&](int64_t first, int64_t count, const at::Tensor& starts) {
+      ops::embedding_wgrad_(dy.narrow(1, first, count), ids.narrow(1, first, count), 1, starts,
+                            sum);
     });
     EXPECT_TRUE(same_bits(sum, expected)) << seed;
   }
+}
+
+// Sequences in groups, all groups in one call.
+struct Groups {
+  std::vector<std::vector<int64_t>> starts;  // of each group, in all tokens
+  at::Tensor rows;                           // the operators' argument
+  int64_t tokens() const { return starts.back().back(); }
+};
+
+Groups random_groups(Draw& d, int64_t groups) {
+  Groups made;
+  size_t width = 0;
+  int64_t first = 0;
+  for (int64_t g = 0; g < groups; ++g) {
+    std::vector<int64_t> starts = g % 3 == 2 ? std::vector<int64_t>{0} : random_starts(d);
+    for (int64_t& start : starts) start += first;
+    first = starts.back();
+    width = std::max(width, starts.size());
+    made.starts.push_back(starts);
+  }
+  std::vector<at::Tensor> rows;
+  for (std::vector<int64_t> row : made.starts) {
+    row.resize(width, row.back());
+    rows.push_back(starts_of(row));
+  }
+  made.rows = at::stack(rows);
+  return made;
+}
+
+// f(first token, tokens, starts of the group alone), each group from +0, joined by the tree.
+template <typename F>
+at::Tensor joined(const Groups& groups, F f) {
+  std::vector<at::Tensor> waiting;
+  for (size_t g = 0; g < groups.starts.size(); ++g) {
+    std::vector<int64_t> own = groups.starts[g];
+    for (int64_t& start : own) start -= groups.starts[g].front();
+    at::Tensor sum = f(groups.starts[g].front(), own.back(), starts_of(own));
+    for (int joins = joins_after_group(static_cast<int64_t>(g)); joins > 0; --joins) {
+      sum = waiting.back() + sum;
+      waiting.pop_back();
+    }
+    waiting.push_back(sum);
+  }
+  return waiting.at(0);
+}
+
+// NaNs of a sum have one pattern each.
+bool same_sums(const at::Tensor& a, const at::Tensor& b) {
+  const auto one_nan = [](const at::Tensor& x) {
+    return at::where(x.isnan(), at::full({}, std::nanf("")), x);
+  };
+  return same_bits(one_nan(a), one_nan(b));
+}
+
+TEST(StepGradient, GroupsOfOneCallAreTheTreeOfTheirOwnSums) {
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    Draw d(seed, Draw::Sizes::kSmall);
+    const Groups groups = random_groups(d, d.one_of<int64_t>({1, 2, 4, 8, 16}));
+    const int64_t tokens = groups.tokens();
+    const at::ScalarType dtype = d.dtype();
+    const int64_t rows = 7;
+    const int64_t width = d.between(1, 40);
+    const at::Tensor dy = d.values({1, tokens, width}, dtype);
+    const at::Tensor x = d.values({1, tokens, d.between(1, 40)}, dtype);
+    const at::Tensor ids = d.integers({1, tokens}, 0, rows);
+    const bool is_one = groups.starts.size() == 1;
+    // What the sum held is not read, but where there is one group.
+    const auto held = [&](at::IntArrayRef sizes) {
+      return is_one ? at::zeros(sizes) : at::full(sizes, 3.0f);
+    };
+
+    const at::Tensor product = held({width, x.size(2)});
+    ops::linear_wgrad_(dy, x, groups.rows, product);
+    const at::Tensor chains = joined(groups, [&](int64_t first, int64_t count, const auto& own) {
+      return testing::linear_wgrad(dy.narrow(1, first, count), x.narrow(1, first, count), own);
+    });
+    EXPECT_TRUE(same_sums(product, chains)) << seed;
+
+    const at::Tensor norm = held({width});
+    ops::rms_norm_wgrad_(dy, dy.flip(1), kEps, groups.rows, norm);
+    EXPECT_TRUE(same_sums(norm, joined(groups,
+                                       [&](int64_t first, int64_t count, const auto& own) {
+                                         return testing::rms_norm_wgrad(
+                                             dy.narrow(1, first, count),
+                                             dy.flip(1).narrow(1, first, count), kEps, own);
+                                       })))
+        << seed;
+
+    const auto of_tokens = [&](int64_t first, int64_t count, const auto& own) {
+      return testing::embedding_wgrad(dy.narrow(1, first, count), ids.narrow(1, first, count), rows,
+                                      1, own);
+    };
+    const at::Tensor table = at::zeros({rows, width});
+    ops::embedding_wgrad_(dy, ids, 1, groups.rows, table);
+    EXPECT_TRUE(same_sums(table, joined(groups, of_tokens))) << seed;
+
+    // A head of the same weight, whose rows are the tokens again.
+    const at::Tensor dlogits = d.values({1, tokens, rows}, dtype);
+    const at::Tensor both = held({rows, width});
+    const at::Tensor head = at::zeros({rows, width});
+    ops::tied_wgrad_(dy, ids, 1, groups.rows, dlogits, dy, groups.rows, both, head);
+    const at::Tensor tied = joined(groups, [&](int64_t first, int64_t count, const auto& own) {
+      return of_tokens(first, count, own) + testing::linear_wgrad(dlogits.narrow(1, first, count),
+                                                                  dy.narrow(1, first, count), own);
+    });
+    if (is_one) both.add_(head);
+    EXPECT_TRUE(same_sums(both, tied)) << seed;
+    EXPECT_EQ(head.count_nonzero().item<int64_t>() == 0, !is_one || tokens == 0) << seed;
+  }
+}
+
+TEST(StepGradient, GroupsOfAnotherEdgeAreSeenAndThoseThatAreNoneAreRefused) {
+  const at::Tensor x = testing::random_tensor({1, 40, 8}, at::kBFloat16, 1);
+  const auto product = [&](const at::Tensor& starts) {
+    return testing::linear_wgrad(x, x, starts);
+  };
+  const at::Tensor edge = product(at::stack({starts_of({0, 16}), starts_of({16, 40})}));
+  EXPECT_FALSE(same_bits(edge, product(at::stack({starts_of({0, 17}), starts_of({17, 40})}))));
+  EXPECT_FALSE(same_bits(edge, product(starts_of({0, 16, 40}))));
+  EXPECT_THROW(product(at::stack({starts_of({0, 15}), starts_of({16, 40})})), c10::Error);
+  EXPECT_THROW(product(at::stack({starts_of({0, 9}), starts_of({9, 9}), starts_of({9, 40})})),
+               c10::Error);
+  EXPECT_THROW(product(starts_of({0, 40}).view({1, 1, 2})), c10::Error);
 }
 
 TEST(StepGradient, WhatIsNoStartsIsRefused) {

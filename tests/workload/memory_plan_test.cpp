@@ -53,7 +53,7 @@ TEST(MemoryPlanTest, CountsWhatModelCacheAndOptimizerHold) {
         }
         Optimizer optimizer(*model, arm.workload.optimizer, /*mode=*/{});
         StepGradient& gradient = optimizer.gradient();
-        for (int64_t group = 0; group < gradient.groups(); ++group) gradient.end_group();
+        for (int64_t group = 0; group < gradient.groups(); ++group) gradient.end_groups();
         int64_t of_set = 0;
         for (const at::Tensor& sum : gradient.whole()) of_set += bytes_of(sum);
         const int64_t elements = of_set / 4;

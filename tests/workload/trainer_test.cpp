@@ -92,7 +92,8 @@ TEST(TrainerTest, OneJointGraphGivesTheBitsOfAutograd) {
       const Trained captured = train(Numerics(), tp, {}, {Execution::kCaptured, guards});
       EXPECT_TRUE(same(captured, expected)) << tp;
       EXPECT_EQ(captured.witness.eager_calls, 0);
-      EXPECT_EQ(captured.witness.runs, 10);
+      EXPECT_GT(captured.witness.runs, 0);
+      EXPECT_EQ(captured.witness.runs, expected.witness.eager_calls);
     }
   }
 }

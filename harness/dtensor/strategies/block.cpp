@@ -2,6 +2,10 @@
 
 #include <c10/util/Exception.h>
 
+#include <functional>
+#include <utility>
+#include <vector>
+
 #include "harness/dtensor/strategies/common.h"
 
 namespace samebits {
@@ -65,17 +69,23 @@ OpSharding elementwise(const OpCall& call) {
   return all_replicate(call, kOutputs);
 }
 
+// Argument 2, the first row, as a rank that has a shard of `rows` counts it.
+std::function<void(int64_t, std::vector<c10::IValue>&)> localize_first_row(const OpCall& call,
+                                                                           c10::SymInt rows) {
+  return [first_row = call.args[2].toInt(), rows = std::move(rows), n = call.mesh->size()](
+             int64_t rank, std::vector<c10::IValue>& args) {
+    args[2] = first_row + shard_range(rows, n, rank).offset;
+  };
+}
+
 // Rows of ids outside the weight's shard are -0, the identity of the sum.
 OpSharding embedding(const OpCall& call) {
   const Placement ids = call.placements[0];
   const Placement weight = call.placements[1];
   if (weight.is_shard(0)) {
-    const int64_t first_row = call.args[2].toInt();
-    const c10::SymInt rows = call.args[1].toTensor().sym_size(0);
-    const int64_t n = call.mesh->size();
-    return {{replicate(), weight}, {partial()}, [=](int64_t rank, std::vector<c10::IValue>& args) {
-              args[2] = first_row + shard_range(rows, n, rank).offset;
-            }};
+    return {{replicate(), weight},
+            {partial()},
+            localize_first_row(call, call.args[1].toTensor().sym_size(0))};
   }
   if (weight.is_shard(1))
     return {{replicate(), weight}, {shard(call.args[0].toTensor().dim())}, {}};
@@ -86,16 +96,31 @@ OpSharding embedding(const OpCall& call) {
 // In place: the sum, the last tensor, leads.
 OpSharding embedding_wgrad(const OpCall& call) {
   const Placement sum = placement_of_sum(call);
+  OpSharding sharding = all_replicate(call, 0);
+  sharding.inputs.back() = sum;
   if (sum.is_shard(0)) {
-    const int64_t first_row = call.args[2].toInt();
-    const c10::SymInt rows = call.args[3].toTensor().sym_size(0);
-    const int64_t n = call.mesh->size();
-    return {{replicate(), replicate(), sum}, {}, [=](int64_t rank, std::vector<c10::IValue>& args) {
-              args[2] = first_row + shard_range(rows, n, rank).offset;
-            }};
+    sharding.localize = localize_first_row(call, call.args[4].toTensor().sym_size(0));
   }
-  const Placement dy = sum.is_shard(1) ? shard(call.args[0].toTensor().dim() - 1) : replicate();
-  return {{dy, replicate(), sum}, {}, {}};
+  if (sum.is_shard(1)) sharding.inputs[0] = shard(call.args[0].toTensor().dim() - 1);
+  return sharding;
+}
+
+// The same of both sums, which lie alike.
+OpSharding tied_wgrad(const OpCall& call) {
+  const Placement sum = placement_of_sum(call);
+  const auto columns = [&](size_t arg) { return shard(call.args[arg].toTensor().dim() - 1); };
+  OpSharding sharding = all_replicate(call, 0);
+  auto& inputs = sharding.inputs;  // dy, ids, starts, dlogits, h, row_starts, sum, head_sum
+  inputs[6] = inputs[7] = sum;
+  if (sum.is_shard(0)) {
+    inputs[3] = columns(4);
+    sharding.localize = localize_first_row(call, call.args[7].toTensor().sym_size(0));
+  }
+  if (sum.is_shard(1)) {
+    inputs[0] = columns(0);
+    inputs[4] = columns(5);
+  }
+  return sharding;
 }
 
 SAMEBITS_STRATEGY("samebits::rms_norm", rms_norm);
@@ -112,6 +137,7 @@ SAMEBITS_STRATEGY("samebits::rms_norm_linear_qkv", whole<4>);
 SAMEBITS_STRATEGY("samebits::rms_norm_linear_silu_mul", whole<4>);
 SAMEBITS_STRATEGY("samebits::embedding", embedding);
 SAMEBITS_STRATEGY("samebits::embedding_wgrad_", embedding_wgrad);
+SAMEBITS_STRATEGY("samebits::tied_wgrad_", tied_wgrad);
 
 }  // namespace
 }  // namespace samebits

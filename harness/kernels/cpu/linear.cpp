@@ -6,6 +6,9 @@
 #include <c10/util/accumulate.h>
 #include <torch/library.h>
 
+#include <utility>
+#include <vector>
+
 #include "harness/dispatch/launch.h"
 #include "harness/kernels/cpu/gemm.h"
 #include "harness/kernels/cpu/starts.h"
@@ -102,9 +105,18 @@ void linear_wgrad_(const at::Tensor& dy, const at::Tensor& x,
   check_sum("linear_wgrad_", sum, {dy.size(-1), x.size(-1)});
   const at::Tensor a = dy.to(x.scalar_type()).contiguous();
   const at::Tensor b = x.contiguous();
-  gemm_onto(by_columns(a), by_columns(b), dy.size(-1), x.size(-1),
-            checked_starts("linear_wgrad_", starts, rows_of(x)), x.scalar_type(),
-            sum.mutable_data_ptr<float>());
+  const auto groups = checked_groups("linear_wgrad_", starts, rows_of(x));
+  const auto add = [&](const std::vector<int64_t>& group, float* to) {
+    gemm_onto(by_columns(a), by_columns(b), dy.size(-1), x.size(-1), group, x.scalar_type(), to);
+  };
+  if (groups.size() == 1) return add(groups[0], sum.mutable_data_ptr<float>());
+  GroupTree tree;
+  for (const auto& group : groups) {
+    std::vector<float> chain(static_cast<size_t>(sum.numel()));
+    add(group, chain.data());
+    tree.add(std::move(chain));
+  }
+  tree.write(sum.mutable_data_ptr<float>());
 }
 
 }  // namespace samebits::cpu

@@ -6,6 +6,7 @@
 #include <torch/library.h>
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "harness/dispatch/launch.h"
@@ -73,8 +74,15 @@ void rms_norm_wgrad_(const at::Tensor& dy_in, const at::Tensor& x_in, double eps
   const at::Tensor x = x_in.contiguous();
   const int64_t rows = x.numel() / dim;
   const int64_t tokens = starts ? x.size(1) : rows;
-  const std::vector<Rows> blocks =
-      blocks_of(checked_starts("rms_norm_wgrad_", starts, tokens), tokens == 0 ? 0 : rows / tokens);
+  const int64_t rows_of_token = tokens == 0 ? 0 : rows / tokens;
+  const auto groups = checked_groups("rms_norm_wgrad_", starts, tokens);
+  std::vector<Rows> blocks;
+  std::vector<size_t> ends;  // of the groups
+  for (const auto& group : groups) {
+    const std::vector<Rows> own = blocks_of(group, rows_of_token);
+    blocks.insert(blocks.end(), own.begin(), own.end());
+    ends.push_back(blocks.size());
+  }
   const auto count = static_cast<int64_t>(blocks.size());
   std::vector<float> sums(static_cast<size_t>(count * dim));  // [blocks, dim]
   with_element("rms_norm_wgrad_", x, [&](auto element) {
@@ -90,10 +98,22 @@ void rms_norm_wgrad_(const at::Tensor& dy_in, const at::Tensor& x_in, double eps
     });
   });
   auto* total = mutable_elements<float>(sum);
-  for (int64_t block = 0; block < count; ++block) {
-    row_kernels<float>().accumulate(sums.data() + block * dim, total, dim);
+  const auto add = [&](size_t block, size_t end, float* to) {
+    for (; block < end; ++block) {
+      row_kernels<float>().accumulate(sums.data() + block * dim, to, dim);
+    }
+  };
+  if (groups.size() == 1) {
+    add(0, blocks.size(), total);
+    return row_kernels<float>().round_row(total, total, dim);  // NaNs get the contract's bits
   }
-  row_kernels<float>().round_row(total, total, dim);  // NaNs get the contract's bits
+  GroupTree tree;
+  for (size_t g = 0; g < groups.size(); ++g) {
+    std::vector<float> of_group(static_cast<size_t>(dim));
+    add(g == 0 ? 0 : ends[g - 1], ends[g], of_group.data());
+    tree.add(std::move(of_group));
+  }
+  tree.write(total);
 }
 
 }  // namespace

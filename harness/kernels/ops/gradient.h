@@ -34,6 +34,7 @@ inline void refuse_second_derivative(const char* op) {
 inline void save(AutogradContext* ctx, const WeightGradient& into) {
   ctx->saved_data["sum"] = into.sum;
   ctx->saved_data["starts"] = into.starts;
+  if (into.tied) ctx->saved_data["tied"] = *into.tied;
 }
 
 // The gradient of `weight` for autograd: none where add(starts, sum) brought it where it belongs.

@@ -65,7 +65,10 @@ struct Linear : Function<Linear> {
     }
     if (ctx->needs_input_grad(1)) {
       dweight = weight_gradient(ctx, weight, [&](const auto& starts, const at::Tensor& sum) {
-        ops::linear_wgrad_(dy, x, starts, sum);
+        const c10::IValue tied = ctx->saved_data["tied"];
+        if (tied.isNone()) return ops::linear_wgrad_(dy, x, starts, sum);
+        c10::List<at::Tensor> left = tied.toTensorList();
+        for (const at::Tensor& each : {dy, x, *starts, sum}) left.push_back(each);
       });
     }
     return {dx, dweight, {}, {}, {}, {}};

@@ -8,7 +8,6 @@
 #include "harness/kernels/cuda/gemm/gemm.cuh"
 #include "harness/kernels/cuda/gemm/launchers.h"
 #include "harness/kernels/cuda/runtime/launch.cuh"
-#include "harness/kernels/cuda/runtime/sequences.cuh"
 
 namespace samebits::cuda {
 namespace {
@@ -36,8 +35,9 @@ __global__ void __launch_bounds__(kWarpsM* kWarpsN * 32)
   const int warp_n = warp % kWarpsN * kWarpN;
   const int64_t first_m = static_cast<int64_t>(blockIdx.x) * kM;
   const int64_t first_n = static_cast<int64_t>(blockIdx.y) * kN;
-  const int64_t first_k = blockIdx.z * p.width;
-  const int64_t k_end = first_k + p.width < p.k ? first_k + p.width : p.k;
+  const TokenRange range = range_of(p, blockIdx.z);
+  const int64_t first_k = range.first;
+  const int64_t k_end = range.end;
   const int tiles = static_cast<int>((k_end - first_k + kDepth - 1) / kDepth);
 
   const auto fetch = [&](int tile) {
@@ -170,8 +170,9 @@ __global__ void __launch_bounds__(kF32Threads) gemm_f32_kernel(Problem p) {
   __shared__ float b[kTileDepth][kTile + 1];
   const int64_t first_m = static_cast<int64_t>(blockIdx.x) * kTile;
   const int64_t first_n = static_cast<int64_t>(blockIdx.y) * kTile;
-  const int64_t first_k = blockIdx.z * p.width;
-  const int64_t k_end = first_k + p.width < p.k ? first_k + p.width : p.k;
+  const TokenRange range = range_of(p, blockIdx.z);
+  const int64_t first_k = range.first;
+  const int64_t k_end = range.end;
   const int m = static_cast<int>(threadIdx.x) / (kTile / kOwn);
   const int n = static_cast<int>(threadIdx.x) % (kTile / kOwn);
   float c[kOwn][kOwn];
@@ -217,12 +218,29 @@ __global__ void join_slices_kernel(const float* parts, int64_t slices, int64_t c
   store(join_slices(slices, [&](int64_t s) { return parts[s * count + i]; }), out[i]);
 }
 
+// Of groups to which rows are added.
+__global__ void join_groups_kernel(Problem p, const float* parts, float* out) {
+  const int64_t count = p.m * p.n;
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= count) return;
+  store(join_slices(
+            p.slices,
+            [&](int64_t s) { return added_at(p, s, i / p.n, i % p.n) + parts[s * count + i]; }),
+        out[i]);
+}
+
 template <typename T>
 void join_all(const float* parts, int64_t slices, int64_t count, void* out, cudaStream_t stream) {
   constexpr int kThreads = 256;
   const auto blocks = static_cast<unsigned>((count + kThreads - 1) / kThreads);
   launch_in_order(join_slices_kernel<T>, blocks, kThreads, 0, stream, parts, slices, count,
                   static_cast<T*>(out));
+}
+
+void join_added(const Problem& p, const float* parts, float* out, cudaStream_t stream) {
+  constexpr int kThreads = 256;
+  const auto blocks = static_cast<unsigned>((p.m * p.n + kThreads - 1) / kThreads);
+  launch_in_order(join_groups_kernel, blocks, kThreads, 0, stream, p, parts, out);
 }
 
 // ---- sequences ---------------------------------------------------------------------------------
@@ -234,7 +252,7 @@ __global__ void pad_sequences_kernel(Sequences call, const uint16_t* from, int64
   const int64_t row = blockIdx.x;
   int64_t source = -1;
   int64_t first = 0;  // row of the sequence
-  for (int64_t s = 0; s < call.count && first <= row; ++s) {
+  for (int64_t s = 0; s < call.groups * call.count && first <= row; ++s) {
     const TokenRange tokens = tokens_of(call, s, fault);
     const int64_t length = tokens.end - tokens.first;
     if (row - first < length) source = tokens.first + row - first;
@@ -254,6 +272,12 @@ Problem problem_of(const Gemm& call) {
   p.k = call.k;
   p.slices = call.slice == 0 || call.k == 0 ? 1 : (call.k + call.slice - 1) / call.slice;
   p.width = p.slices == 1 ? call.k : call.slice;
+  p.sequences = call.sequences;
+  if (p.sequences.starts == nullptr) p.sequences.tokens = call.k;
+  if (p.sequences.groups > 1) p.slices = p.sequences.groups;
+  p.is_padded = call.is_padded;
+  p.added = call.added;
+  p.fault = fault_record();
   p.out = call.out;
   p.out_row = call.n;
   p.out_column = 1;
@@ -282,10 +306,17 @@ Problem with_longer_side_first(const Problem& p) {
 // side is too short for that.
 std::optional<Problem> large_problem(const Gemm& call) {
   if (!call.bf16) return std::nullopt;
-  for (const Problem& p : {problem_of(call), with_longer_side_first(problem_of(call))}) {
-    if (is_large(p)) return p;
-  }
+  const Problem plain = problem_of(call);
+  if (is_large(plain)) return plain;
+  const Problem swapped = with_longer_side_first(plain);
+  // Rows are added to the result's own.
+  if (call.added.slots == nullptr && is_large(swapped)) return swapped;
   return std::nullopt;
+}
+
+// What is no weight's gradient.
+bool is_skinny_product(const Gemm& call, const Problem& p) {
+  return call.bf16 && !p.onto && p.sequences.groups == 1 && is_skinny(p);
 }
 
 }  // namespace
@@ -297,22 +328,24 @@ void pad_sequences(const Sequences& call, const uint16_t* from, int64_t columns,
                   from, columns, to, fault_record());
 }
 
+bool gemm_takes_sequences(const Gemm& call) { return large_problem(call).has_value(); }
+
 int64_t gemm_workspace(const Gemm& call) {
   const Problem p = with_longer_side_first(problem_of(call));
-  const bool joins_itself = large_problem(call) || (call.bf16 && is_skinny(p));
+  const bool joins_itself = large_problem(call) || is_skinny_product(call, p);
   return p.slices == 1 || joins_itself ? 0 : p.slices * p.m * p.n;
 }
 
 bool gemm_adds(const Gemm& call) {
-  return call.bf16 && call.bf16_out && !large_problem(call) &&
-         is_skinny(with_longer_side_first(problem_of(call)));
+  return call.bf16_out && !large_problem(call) &&
+         is_skinny_product(call, with_longer_side_first(problem_of(call)));
 }
 
 void gemm(const Gemm& call, cudaStream_t stream) {
   if (call.m == 0 || call.n == 0) return;
   if (const auto large = large_problem(call)) return gemm_large(*large, stream);
   Problem p = with_longer_side_first(problem_of(call));
-  if (call.bf16 && is_skinny(p) && !p.onto) return gemm_skinny(p, stream);
+  if (is_skinny_product(call, p)) return gemm_skinny(p, stream);
   if (p.slices > 1) {
     p.out = call.workspace;
     p.out_slice = call.m * call.n;
@@ -327,7 +360,9 @@ void gemm(const Gemm& call, cudaStream_t stream) {
     launch_in_order(gemm_f32_kernel, grid, kF32Threads, 0, stream, p);
   }
   if (p.slices == 1) return;
-  if (call.bf16_out) {
+  if (call.added.slots != nullptr) {
+    join_added(problem_of(call), call.workspace, static_cast<float*>(call.out), stream);
+  } else if (call.bf16_out) {
     join_all<Bf16>(call.workspace, p.slices, p.out_slice, call.out, stream);
   } else {
     join_all<float>(call.workspace, p.slices, p.out_slice, call.out, stream);

@@ -5,6 +5,7 @@
 #include "harness/kernels/cuda/gemm/launchers.h"
 #include "harness/kernels/cuda/runtime/device.cuh"
 #include "harness/kernels/cuda/runtime/mma.cuh"
+#include "harness/kernels/cuda/runtime/sequences.cuh"
 
 namespace samebits::cuda {
 
@@ -26,7 +27,35 @@ struct Problem {
   const Bf16* residual;
   Bf16* sum;
   bool onto;  // a chain starts at what `out`, float32, holds
+  // Of a weight's gradient (launchers.h). Where there are several groups, a slice is one.
+  Sequences sequences;
+  bool is_padded;
+  GroupRows added;
+  Fault* fault;
 };
+
+// What slice `slice` takes of k.
+__device__ inline TokenRange range_of(const Problem& p, int64_t slice) {
+  const Sequences& sequences = p.sequences;
+  if (sequences.groups == 1) {
+    const int64_t first = slice * p.width;
+    return {first, first + p.width < p.k ? first + p.width : p.k};
+  }
+  TokenRange range{};
+  for (int64_t s = 0; s < (slice + 1) * sequences.count; ++s) {
+    const TokenRange tokens = tokens_of(sequences, s, p.fault);
+    const int64_t length = tokens.end - tokens.first;
+    range.end += p.is_padded ? (length + 15) / 16 * 16 : length;
+    if (s < slice * sequences.count) range.first = range.end;
+  }
+  return {min(range.first, p.k), min(range.end, p.k)};
+}
+
+// What is added to a group's sum at a row and a column.
+__device__ inline float added_at(const Problem& p, int64_t group, int64_t row, int64_t column) {
+  const int32_t slot = p.added.slots[group * p.m + row];
+  return slot < 0 ? 0.0f : p.added.rows[slot * p.n + column];
+}
 
 // Where the chain of one result starts.
 __device__ inline float start_of(const Problem& p, int64_t row, int64_t column) {

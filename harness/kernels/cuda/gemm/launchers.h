@@ -18,6 +18,13 @@ struct Operand {
   int64_t k_stride;
 };
 
+// Rows of a matrix [m, n] for each group, most of them +0: row r of group g is row slots[g * m + r]
+// of `rows` [.., n], or +0 where that is negative. No slots: nothing.
+struct GroupRows {
+  const int32_t* slots;
+  const float* rows;
+};
+
 struct Gemm {
   Operand a;  // [m, k]
   Operand b;  // [n, k]
@@ -33,8 +40,14 @@ struct Gemm {
   // bf16 [m, n], where gemm_adds(): sum = out + residual, once out is rounded.
   const void* residual = nullptr;
   void* sum = nullptr;
-  // The chain goes on from what `out` holds: float32, of one slice.
+  // Of a weight's gradient: the sequences that cut k, of which each begins a new step of 16, and
+  // whether each begins at a multiple of 16 of the operands already, filled up with zeros. One group
+  // goes on from what `out`, float32, holds; several, of chains from +0, are joined by the tree.
+  Sequences sequences = {nullptr, 1, 0};
+  bool is_padded = false;
   bool onto = false;
+  // What each group's sum is added to before they are joined, where there are several.
+  GroupRows added = {};
 };
 
 // Sequences of rows [columns], each from a multiple of 16 on and filled up with zeros
@@ -43,6 +56,8 @@ struct Gemm {
 void pad_sequences(const Sequences& call, const uint16_t* from, int64_t columns, uint16_t* to,
                    int64_t rows, cudaStream_t stream);
 
+// Whether gemm() finds the sequences by itself where operands are not padded.
+bool gemm_takes_sequences(const Gemm& call);
 int64_t gemm_workspace(const Gemm& call);  // of a call without one
 void gemm(const Gemm& call, cudaStream_t stream);
 // Whether gemm() takes a residual with this call.

@@ -1,4 +1,5 @@
-// Matrix products on the card: see rows/operators.cpp.
+// Matrix products on the card, and the gradient of an embedding, which may be a head too: see
+// rows/operators.cpp.
 
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
@@ -12,6 +13,12 @@ namespace {
 
 Operand by_rows(const at::Tensor& matrix) { return {matrix.const_data_ptr(), last(matrix), 1}; }
 Operand by_columns(const at::Tensor& matrix) { return {matrix.const_data_ptr(), 1, last(matrix)}; }
+
+// Of an embedding's gradient: arguments dy, ids and first_row.
+Table table_of(const Call& call, const at::Tensor& sum) {
+  return {call.tensor(1).numel(), sum.size(0),           sum.size(1),
+          call.integer(2),        call.data<int64_t>(1), call.is_bf16(0)};
+}
 
 void check_slice(const char* op, const char* name, int64_t slice) {
   TORCH_CHECK(slice >= 0, "samebits::", op, ": ", name, " is ", slice, ", expected 0 or more");
@@ -97,29 +104,72 @@ void linear_dgrad(Call& call) {
 
 // x with the rows of each sequence from a multiple of 16 on.
 at::Tensor padded(const Call& call, const at::Tensor& x, const Sequences& sequences) {
-  const int64_t rows = (sequences.tokens + 15 * sequences.count + 15) / 16 * 16;
+  const int64_t rows = (sequences.tokens + 15 * sequences.groups * sequences.count + 15) / 16 * 16;
   const at::Tensor to = at::empty({rows, last(x)}, x.options());
   pad_sequences(sequences, static_cast<const uint16_t*>(x.const_data_ptr()), last(x),
                 static_cast<uint16_t*>(to.mutable_data_ptr()), rows, call.stream());
   return to;
 }
 
-// A chain that goes on, which no epilogue of cuBLASLt does: always our own kernels.
-void linear_wgrad_(Call& call) {
-  at::Tensor x = call.tensor(1);
-  call.is_bf16(0);
-  at::Tensor dy = call.tensor(0).to(x.scalar_type());
-  const bool bf16 = call.is_bf16(1);
-  const Sequences sequences = sequences_of(call, 2, rows_of(x));
+// dy by x over tokens, to `sum`. Chains that go on or begin at sequences, which nothing of cuBLASLt
+// does: always our own kernels. `added`: to each group's, where there are several.
+void weight_product(Call& call, at::Tensor dy, at::Tensor x, const Sequences& sequences,
+                    const GroupRows& added, const at::Tensor& sum) {
+  dy = dy.to(x.scalar_type());
+  const auto gemm_of = [&] {
+    Gemm gemm = product(by_columns(dy), by_columns(x), last(dy), last(x), rows_of(x), /*slice=*/0,
+                        x.scalar_type() == at::kBFloat16, sum);
+    gemm.sequences = sequences;
+    gemm.onto = sequences.groups == 1;
+    gemm.added = added;
+    return gemm;
+  };
+  Gemm gemm = gemm_of();
   // In float32, and of one sequence, there is nothing to fill.
-  if (bf16 && sequences.count > 1 && sequences.tokens > 0) {
+  if (gemm.bf16 && sequences.groups * sequences.count > 1 && sequences.tokens > 0 &&
+      !gemm_takes_sequences(gemm)) {
     x = padded(call, x, sequences);
     dy = padded(call, dy, sequences);
+    gemm = gemm_of();
+    gemm.is_padded = true;
   }
-  Gemm gemm = product(by_columns(dy), by_columns(x), last(dy), last(x), rows_of(x), /*slice=*/0,
-                      bf16, call.tensor(3));
-  gemm.onto = true;
+  gemm.workspace = call.workspace(gemm_workspace(gemm));
   cuda::gemm(gemm, call.stream());
+}
+
+void linear_wgrad_(Call& call) {
+  call.is_bf16(0);
+  call.is_bf16(1);
+  const at::Tensor& x = call.tensor(1);
+  weight_product(call, call.tensor(0), x, sequences_of(call, 2, rows_of(x)), {}, call.tensor(3));
+}
+
+void embedding_wgrad_(Call& call) {
+  call.is_bf16(0);
+  call.expect(1, "ids", at::kLong);
+  const at::Tensor& sum = call.tensor(4);
+  cuda::embedding_wgrad(table_of(call, sum), sequences_of(call, 3, call.tensor(1).numel()),
+                        call.data(0), call.data<float>(4), call.stream());
+}
+
+void tied_wgrad_(Call& call) {
+  for (const size_t i : {0, 4, 5}) call.is_bf16(i);
+  call.expect(1, "ids", at::kLong);
+  const at::Tensor& h = call.tensor(5);
+  const at::Tensor& sum = call.tensor(7);
+  const Table table = table_of(call, sum);
+  const Sequences tokens = sequences_of(call, 3, table.tokens);
+  const Sequences rows = sequences_of(call, 6, rows_of(h));
+  TORCH_CHECK(tokens.groups == rows.groups, "tied_wgrad_: found ", tokens.groups, " and ",
+              rows.groups, " groups of tokens and of rows, expected as many");
+  if (tokens.groups == 1) {
+    cuda::embedding_wgrad(table, tokens, call.data(0), call.data<float>(7), call.stream());
+    return weight_product(call, call.tensor(4), h, rows, {}, call.tensor(8));
+  }
+  float* of_tokens = call.workspace(table.tokens * table.width);
+  auto* slots = reinterpret_cast<int32_t*>(call.workspace(tokens.groups * table.rows));
+  cuda::embedding_wgrad_rows(table, tokens, call.data(0), of_tokens, slots, call.stream());
+  weight_product(call, call.tensor(4), h, rows, {slots, of_tokens}, sum);
 }
 
 // The norm of argument 0, and its products with `count` weights, arguments 3 and on, as results 1
@@ -182,6 +232,8 @@ TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
   m.impl("linear_dgrad", kernel<linear_dgrad>());
   m.impl("linear_residual_add", kernel<linear_residual_add>());
   m.impl("linear_wgrad_", kernel<linear_wgrad_, /*kFirst=*/3, /*kUncopied=*/1>());
+  m.impl("embedding_wgrad_", kernel<embedding_wgrad_, /*kFirst=*/4, /*kUncopied=*/1>());
+  m.impl("tied_wgrad_", kernel<tied_wgrad_, /*kFirst=*/7, /*kUncopied=*/2>());
   m.impl("rms_norm_linear_qkv", kernel<rms_norm_linear_qkv>());
   m.impl("rms_norm_linear_silu_mul", kernel<rms_norm_linear_silu_mul>());
 }

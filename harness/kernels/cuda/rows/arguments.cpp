@@ -1,5 +1,7 @@
 #include "harness/kernels/cuda/rows/arguments.h"
 
+#include <bit>
+
 namespace samebits::cuda {
 
 int64_t last(const at::Tensor& x) { return x.size(-1); }
@@ -12,9 +14,13 @@ Sequences sequences_of(const Call& call, size_t i, int64_t tokens) {
   if (!call.arg(i).isTensor() || !call.tensor(i).defined()) return {nullptr, 1, tokens};
   const at::Tensor& starts = call.tensor(i);
   call.expect(i, "starts", at::kInt);
-  TORCH_CHECK(starts.dim() == 1 && starts.size(0) >= 1, call.op(), ": starts has shape ",
-              starts.sizes(), ", expected [sequences + 1]");
-  return {starts.const_data_ptr<int32_t>(), starts.size(0) - 1, tokens};
+  TORCH_CHECK((starts.dim() == 1 || starts.dim() == 2) && starts.size(-1) >= 1, call.op(),
+              ": starts has shape ", starts.sizes(),
+              ", expected [sequences + 1] or [groups, sequences + 1]");
+  const int64_t groups = starts.dim() == 1 ? 1 : starts.size(0);
+  TORCH_CHECK(groups >= 1 && std::has_single_bit(static_cast<uint64_t>(groups)), call.op(),
+              ": starts has ", groups, " groups, expected a power of two");
+  return {starts.const_data_ptr<int32_t>(), starts.size(-1) - 1, tokens, groups};
 }
 
 Rows rows(const Call& call, size_t x) {

@@ -25,9 +25,10 @@ struct Rows {
 
 // Where sequences begin among tokens (step_gradient.h).
 struct Sequences {
-  const int32_t* starts;  // [count + 1]; null: one sequence of all
-  int64_t count;
+  const int32_t* starts;  // [groups, count + 1]; null: one sequence of all
+  int64_t count;          // of each group
   int64_t tokens;
+  int64_t groups = 1;
 };
 
 void rms_norm(const Rows& size, const void* x, const void* weight, void* y, float eps,
@@ -98,7 +99,12 @@ struct Table {
 };
 
 void embedding(const Table& call, const void* weight, void* y, cudaStream_t stream);
-void embedding_wgrad(const Table& call, const void* dy, float* sum, cudaStream_t stream);
+void embedding_wgrad(const Table& call, const Sequences& sequences, const void* dy, float* sum,
+                     cudaStream_t stream);
+// Each group's by itself, from +0: the sum of a row that has tokens in group g is row
+// slots[g * call.rows + row] of `of_tokens` [call.tokens, width]; of others that is negative.
+void embedding_wgrad_rows(const Table& call, const Sequences& sequences, const void* dy,
+                          float* of_tokens, int32_t* slots, cudaStream_t stream);
 
 struct Logits {
   int64_t rows, width, vocab;

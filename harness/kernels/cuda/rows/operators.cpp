@@ -94,14 +94,6 @@ void embedding(Call& call) {
                   call.data(1), call.result(0), call.stream());
 }
 
-void embedding_wgrad_(Call& call) {
-  call.expect(1, "ids", at::kLong);
-  const at::Tensor& sum = call.tensor(3);
-  cuda::embedding_wgrad({call.tensor(1).numel(), sum.size(0), sum.size(1), call.integer(2),
-                         call.data<int64_t>(1), call.is_bf16(0)},
-                        call.data(0), call.data<float>(3), call.stream());
-}
-
 Logits logits(const Call& call, size_t x, int64_t vocab) {
   const at::Tensor& tensor = call.tensor(x);
   TORCH_CHECK(vocab >= 1 && vocab <= last(tensor), call.op(), ": found vocab ", vocab,
@@ -194,7 +186,6 @@ TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
   m.impl("silu_mul_backward", kernel<silu_mul_backward>());
   m.impl("residual_add", kernel<residual_add>());
   m.impl("embedding", kernel<embedding>());
-  m.impl("embedding_wgrad_", kernel<embedding_wgrad_, /*kFirst=*/3, /*kUncopied=*/1>());
   m.impl("log_softmax_gather", kernel<log_softmax_gather>());
   m.impl("log_softmax_gather_backward", kernel<log_softmax_gather_backward>());
   m.impl("sample", kernel<sample>());

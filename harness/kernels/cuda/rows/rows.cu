@@ -150,6 +150,46 @@ __global__ void rms_norm_dgrad_kernel(int64_t rows, int64_t dim, const T* dy, co
   }
 }
 
+// The same of rows of a head: every lane has its elements in registers, read once.
+template <typename T, int kOwn>
+__global__ void head_rms_norm_dgrad_kernel(int64_t rows, const T* dy, const T* x, const T* weight,
+                                           T* dx, float eps) {
+  constexpr int64_t kDim = kOwn * kLanes;
+  const Place at = place();
+  const int64_t row = at.row < rows ? at.row : 0;
+  float g[kOwn];
+  float h[kOwn];
+  T loaded[kOwn];
+  T scale[kOwn];
+#pragma unroll
+  for (int j = 0; j < kOwn; ++j) {
+    const int i = j * kLanes + at.lane;
+    loaded[j] = x[row * kDim + i];
+    scale[j] = weight[i];
+    g[j] = load(dy[row * kDim + i]);
+  }
+#pragma unroll
+  for (int j = 0; j < kOwn; ++j) {
+    h[j] = load(loaded[j]);
+    g[j] = g[j] * load(scale[j]);
+  }
+  const auto sum_of_products = [](const float(&a)[kOwn], const float(&b)[kOwn]) {
+    float partial = 0.0f;
+#pragma unroll
+    for (int j = 0; j < kOwn; ++j) partial = partial + a[j] * b[j];
+    return __shfl_sync(0xffffffffu, fold_lanes<kLanes>(partial), 0, kLanes);
+  };
+  const float r = 1.0f / sqrtf(sum_of_products(h, h) / static_cast<float>(kDim) + eps);
+#pragma unroll
+  for (int j = 0; j < kOwn; ++j) h[j] = h[j] * r;
+  const float c = sum_of_products(g, h) / static_cast<float>(kDim);
+  if (at.row >= rows) return;
+#pragma unroll
+  for (int j = 0; j < kOwn; ++j) {
+    store(r * (g[j] - h[j] * c), dx[row * kDim + j * kLanes + at.lane]);
+  }
+}
+
 template <typename T>
 __global__ void inverse_rms_kernel(int64_t rows, int64_t dim, const T* x, float* r, float eps) {
   const Place at = place();
@@ -157,18 +197,10 @@ __global__ void inverse_rms_kernel(int64_t rows, int64_t dim, const T* x, float*
   if (at.row < rows && at.lane == 0) r[at.row] = value;
 }
 
-// Blocks of rows of a gradient, begun anew at each sequence: f(block, its first row, its end).
-template <typename F>
-__device__ void for_each_block(const Sequences& sequences, int64_t rows_of_token, Fault* fault,
-                               F f) {
-  int64_t block = 0;
-  for (int64_t s = 0; s < sequences.count; ++s) {
-    const TokenRange tokens = tokens_of(sequences, s, fault);
-    const int64_t end = tokens.end * rows_of_token;
-    for (int64_t row = tokens.first * rows_of_token; row < end; row += kRmsNormBlockRows) {
-      f(block++, row, min(row + kRmsNormBlockRows, end));
-    }
-  }
+// Blocks of rows of a gradient, begun anew at each sequence: how many those of one have.
+__device__ int64_t blocks_of(const TokenRange& tokens, int64_t rows_of_token) {
+  const int64_t rows = (tokens.end - tokens.first) * rows_of_token;
+  return (rows + kRmsNormBlockRows - 1) / kRmsNormBlockRows;
 }
 
 // One thread a column of one block of rows.
@@ -177,25 +209,76 @@ __global__ void wgrad_block_kernel(Sequences sequences, int64_t rows_of_token, i
                                    const T* dy, const T* x, const float* r, float* sums,
                                    Fault* fault) {
   const int64_t column = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (column >= dim) return;
-  for_each_block(sequences, rows_of_token, fault, [&](int64_t block, int64_t first, int64_t end) {
-    if (block != blockIdx.y) return;
-    float sum = 0.0f;
-    for (int64_t row = first; row < end; ++row) {
-      sum = sum + load(dy[row * dim + column]) * (load(x[row * dim + column]) * r[row]);
-    }
-    sums[block * dim + column] = sum;
-  });
+  int64_t left = blockIdx.y;  // blocks before this one, from sequence s on
+  int64_t s = 0;
+  TokenRange tokens{};
+  for (; s < sequences.groups * sequences.count; ++s) {
+    tokens = tokens_of(sequences, s, fault);
+    const int64_t blocks = blocks_of(tokens, rows_of_token);
+    if (left < blocks) break;
+    left -= blocks;
+  }
+  if (s == sequences.groups * sequences.count || column >= dim) return;
+  const int64_t first = tokens.first * rows_of_token + left * kRmsNormBlockRows;
+  const int64_t end = min(first + kRmsNormBlockRows, tokens.end * rows_of_token);
+  float sum = 0.0f;
+#pragma unroll 8  // loads go ahead of what waits for the row before
+  for (int64_t row = first; row < end; ++row) {
+    sum = sum + load(dy[row * dim + column]) * (load(x[row * dim + column]) * r[row]);
+  }
+  sums[blockIdx.y * dim + column] = sum;
 }
 
-__global__ void wgrad_sum_kernel(Sequences sequences, int64_t rows_of_token, int64_t dim,
-                                 const float* sums, float* to, Fault* fault) {
-  const int64_t column = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (column >= dim) return;
-  float sum = to[column];
-  for_each_block(sequences, rows_of_token, fault,
-                 [&](int64_t block, int64_t, int64_t) { sum = sum + sums[block * dim + column]; });
-  store(sum, to[column]);
+// The blocks' sums, one after the other, by one warp, a thread a column; all warps bring them. What
+// a warp has on its way is added after what lies in shared memory.
+constexpr int kSumColumns = 32;
+constexpr int kSumThreads = 512;
+constexpr int kSumOwn = 8;
+constexpr int kSumPiece = kSumThreads / kSumColumns * kSumOwn;  // blocks
+
+__global__ void __launch_bounds__(kSumThreads)
+    wgrad_sum_kernel(Sequences sequences, int64_t rows_of_token, int64_t dim, const float* sums,
+                     int64_t blocks, float* to, Fault* fault) {
+  __shared__ float pieces[2][kSumPiece][kSumColumns];
+  const int own = static_cast<int>(threadIdx.x) % kSumColumns;
+  const int warp = static_cast<int>(threadIdx.x) / kSumColumns;
+  const int64_t column = static_cast<int64_t>(blockIdx.x) * kSumColumns + own;
+  const bool has_column = column < dim;
+  float brought[kSumOwn];
+  const auto bring = [&](int64_t first, int64_t end) {
+#pragma unroll
+    for (int i = 0; i < kSumOwn; ++i) {
+      const int64_t block = first + i * (kSumPiece / kSumOwn) + warp;
+      brought[i] = has_column && block < end ? sums[block * dim + column] : 0.0f;
+    }
+  };
+  GroupTree tree;
+  int at_work = 0;
+  int64_t first = 0;  // block of the group
+  for (int64_t group = 0; group < sequences.groups; ++group) {
+    int64_t end = first;
+    for (int64_t s = 0; s < sequences.count; ++s) {
+      end += blocks_of(tokens_of(sequences, group * sequences.count + s, fault), rows_of_token);
+    }
+    end = min(end, blocks);  // that there are
+    float sum = has_column && sequences.groups == 1 ? to[column] : 0.0f;
+    if (first < end) bring(first, end);
+    for (; first < end; first += kSumPiece, at_work ^= 1) {
+#pragma unroll
+      for (int i = 0; i < kSumOwn; ++i) {
+        pieces[at_work][i * (kSumPiece / kSumOwn) + warp][own] = brought[i];
+      }
+      __syncthreads();
+      if (first + kSumPiece < end) bring(first + kSumPiece, end);
+      if (warp != 0) continue;
+      const int count = static_cast<int>(min(end - first, static_cast<int64_t>(kSumPiece)));
+#pragma unroll 16
+      for (int i = 0; i < count; ++i) sum = sum + pieces[at_work][i][own];
+    }
+    first = end;
+    tree.add(sum, group);
+  }
+  if (warp == 0 && has_column) store(tree.sum(), to[column]);
 }
 
 // The half of a head's dimension that a lane rotates, with its position checked.
@@ -306,7 +389,7 @@ __global__ void paired_rms_norm_rope_kernel(Rotation call, TwoHeads both, float 
 
 // Every sequence may have one block that is not full.
 int64_t most_blocks(const Rows& size, const Sequences& sequences) {
-  return size.rows / kRmsNormBlockRows + sequences.count;
+  return size.rows / kRmsNormBlockRows + sequences.groups * sequences.count;
 }
 
 }  // namespace
@@ -334,9 +417,16 @@ void rms_norm_dgrad(const Rows& size, const void* dy, const void* x, const void*
   if (size.rows == 0) return;
   with_element(size.bf16, [&](auto element) {
     using T = decltype(element);
-    launch_in_order(rms_norm_dgrad_kernel<T>, blocks_for(size.rows), kThreads, 0, stream, size.rows,
-                    size.dim, static_cast<const T*>(dy), static_cast<const T*>(x),
-                    static_cast<const T*>(weight), static_cast<T*>(dx), eps);
+    const auto* dys = static_cast<const T*>(dy);
+    const auto* xs = static_cast<const T*>(x);
+    const auto* weights = static_cast<const T*>(weight);
+    if (size.dim == 8 * kLanes) {
+      launch_in_order(head_rms_norm_dgrad_kernel<T, 8>, blocks_for(size.rows), kThreads, 0, stream,
+                      size.rows, dys, xs, weights, static_cast<T*>(dx), eps);
+    } else {
+      launch_in_order(rms_norm_dgrad_kernel<T>, blocks_for(size.rows), kThreads, 0, stream,
+                      size.rows, size.dim, dys, xs, weights, static_cast<T*>(dx), eps);
+    }
   });
 }
 
@@ -363,8 +453,10 @@ void rms_norm_wgrad(const Rows& size, const Sequences& sequences, const void* dy
                       fault_record());
     }
   });
-  launch_in_order(wgrad_sum_kernel, column_blocks, kColumns, 0, stream, sequences, rows_of_token,
-                  size.dim, sums, sum, fault_record());
+  launch_in_order(wgrad_sum_kernel,
+                  static_cast<unsigned>((size.dim + kSumColumns - 1) / kSumColumns), kSumThreads, 0,
+                  stream, sequences, rows_of_token, size.dim, sums,
+                  static_cast<int64_t>(row_blocks), sum, fault_record());
 }
 
 void residual_rms_norm(const Rows& size, const void* x, const void* y, const void* weight,
