@@ -56,8 +56,8 @@ class AotPackageTest(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         arm = self.folder / "compiled" / "eager-eager"
         witness = json.loads((arm / "steps.jsonl").read_text())["witness"]
-        for side in ("generator", "trainer"):
-            self.assertGreater(witness[f"{side}.compiled_runs"], 1)
+        for side, least in (("generator", 2), ("trainer", 1)):  # a step is one micro-batch
+            self.assertGreaterEqual(witness[f"{side}.compiled_runs"], least)
             self.assertEqual(witness[f"{side}.nodes"] + witness[f"{side}.eager_calls"], 0)
         self.assertGreater(witness["optimizer.nodes"], 0)
         # The weights moved: the trainer's package gave gradients.
