@@ -9,6 +9,9 @@ function(samebits_cxx_options target)
 endfunction()
 samebits_cxx_options(samebits_flags -Wall -Wextra -ffp-contract=off -fno-math-errno
                      -fno-trapping-math)
+# Paths in messages are those of the repository, so that two checkouts give the same program, and a
+# compiler cache serves both.
+samebits_cxx_options(samebits_flags -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
 if(SAMEBITS_CUDA)
   # CMake 3.25 does not know that nvcc has C++20, so the flag is ours.
   set(cuda_options -std=c++20 -fmad=false --expt-relaxed-constexpr -Xcompiler=-ffp-contract=off)

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "harness/dispatch/library_work.h"
+
 namespace samebits {
 namespace {
 
@@ -33,6 +35,7 @@ class ArenaAllocator final : public c10::Allocator {
 
   c10::DataPtr allocate(size_t bytes) override {
     ThreadState& state = tls_state;
+    if (LibraryWorkGuard::is_active()) return underlying_.allocate(bytes);
     ++state.allocations;
     if (!state.arena || bytes == 0) return underlying_.allocate(bytes);
     void* data = state.arena->allocate(bytes, state.who);

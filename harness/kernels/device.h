@@ -16,6 +16,12 @@ std::string why_no_cuda();
 // a build without CUDA, and where no card answers.
 std::vector<std::pair<std::string, std::string>> device_environment();
 
+// How many cards answer; 0 in a build without CUDA.
+int64_t device_count();
+
+// Makes card `index`, below device_count(), the current one of this thread.
+void use_device(int64_t index);
+
 // Bytes that the driver would still give out on the current card; 0 where there is none.
 int64_t free_device_memory();
 

@@ -7,6 +7,10 @@ std::string why_no_cuda() { return "this build has no CUDA (configure with SAMEB
 
 std::vector<std::pair<std::string, std::string>> device_environment() { return {}; }
 
+int64_t device_count() { return 0; }
+
+void use_device(int64_t /*index*/) {}
+
 int64_t free_device_memory() { return 0; }
 
 int64_t peak_device_memory() { return 0; }

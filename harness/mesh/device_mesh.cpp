@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "harness/mesh/local_communicator.h"
+#include "harness/mesh/process_communicator.h"
 
 namespace samebits {
 namespace {
@@ -37,6 +38,15 @@ c10::intrusive_ptr<DeviceMesh> make_local_mesh(int64_t size, GatheredSize gather
   std::iota(hosted.begin(), hosted.end(), int64_t{0});
   return c10::make_intrusive<DeviceMesh>(size, std::move(hosted),
                                          std::make_unique<LocalCommunicator>(size), gathered_size);
+}
+
+c10::intrusive_ptr<DeviceMesh> make_process_mesh(std::unique_ptr<Transport> transport,
+                                                 GatheredSize gathered_size) {
+  const int64_t size = transport->size();
+  const int64_t rank = transport->rank();
+  return c10::make_intrusive<DeviceMesh>(
+      size, std::vector<int64_t>{rank}, std::make_unique<ProcessCommunicator>(std::move(transport)),
+      gathered_size);
 }
 
 void register_device_mesh_class() {

@@ -9,6 +9,7 @@
 
 #include "harness/mesh/communicator.h"
 #include "harness/mesh/mesh_settings.h"
+#include "harness/mesh/transport.h"
 
 namespace samebits {
 
@@ -39,6 +40,11 @@ class DeviceMesh final : public torch::CustomClassHolder {
 // All `size` (one or more) ranks in this process.
 c10::intrusive_ptr<DeviceMesh> make_local_mesh(int64_t size,
                                                GatheredSize gathered_size = GatheredSize::kNarrow);
+
+// One rank in this process, that of the transport; the others in processes of their own, which call
+// this too. Collectives on it are collective over all of them.
+c10::intrusive_ptr<DeviceMesh> make_process_mesh(std::unique_ptr<Transport> transport,
+                                                 GatheredSize gathered_size);
 
 // Makes the class known to TorchScript's type system. Schemas that name it are parsed during static
 // initialisation, whose order between files is not defined; so whoever registers one calls this

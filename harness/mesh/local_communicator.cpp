@@ -8,17 +8,6 @@
 #include "harness/mesh/tree_sum.h"
 
 namespace samebits {
-namespace {
-
-// Rank `rank`'s share of a whole tensor, a view.
-at::Tensor share_of(const at::Tensor& whole, int64_t dim, int64_t n, int64_t rank) {
-  const c10::SymInt size = whole.size(dim);
-  return whole.narrow(dim, shard_offset(size, n, rank).expect_int(),
-                      shard_size(size, n, rank).expect_int());
-}
-
-}  // namespace
-
 std::vector<at::Tensor> LocalCommunicator::all_gather(const std::vector<at::Tensor>& shards,
                                                       int64_t dim, int64_t size) {
   check_shards(shards, dim, size);

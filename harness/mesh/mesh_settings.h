@@ -18,10 +18,28 @@ inline const Names<GatheredSize>& names_of(GatheredSize) {
   return names;
 }
 
+// Whether one process hosts all ranks, or each is a process of its own, and what connects them: Gloo
+// (CPUs) or NCCL (a card a rank). Never decides a bit.
+enum class MeshKind { kLocal, kGloo, kNccl };
+
+inline const Names<MeshKind>& names_of(MeshKind) {
+  static const Names<MeshKind> names = {
+      {"local", MeshKind::kLocal}, {"gloo", MeshKind::kGloo}, {"nccl", MeshKind::kNccl}};
+  return names;
+}
+
 struct MeshSettings {
-  std::string kind = "local";
+  MeshKind kind = MeshKind::kLocal;
   int64_t tp = 1;
+  int64_t dp = 1;  // replicas
   GatheredSize gathered_size = GatheredSize::kNarrow;
+
+  int64_t ranks() const { return tp * dp; }
+  // Into which the sequences of a step are dealt: one process does those of all its replicas.
+  int64_t shares() const { return has_processes() ? dp : 1; }
+  // Which write streams of their own.
+  int64_t processes() const { return has_processes() ? ranks() : 1; }
+  bool has_processes() const { return kind != MeshKind::kLocal; }
 };
 
 }  // namespace samebits

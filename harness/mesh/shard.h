@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <c10/core/SymInt.h>
 
 #include <cstdint>
@@ -16,6 +17,9 @@ c10::SymInt shard_size(const c10::SymInt& size, int64_t n, int64_t rank);
 
 // The first index of rank `rank`: min(size, rank * c). For an empty shard it is `size`.
 c10::SymInt shard_offset(const c10::SymInt& size, int64_t n, int64_t rank);
+
+// Rank `rank`'s share of a whole tensor along `dim`, a view.
+at::Tensor share_of(const at::Tensor& whole, int64_t dim, int64_t n, int64_t rank);
 
 // The number of indices when every rank pads its shard to the first's and all are gathered:
 // n * ceil(size / n). Equal to `size` only where n divides it.

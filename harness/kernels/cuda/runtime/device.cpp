@@ -47,6 +47,10 @@ std::vector<std::pair<std::string, std::string>> device_environment() {
                        ", cuBLASLt " + std::to_string(cublasLtGetVersion())}};
 }
 
+int64_t device_count() { return c10::cuda::device_count(); }
+
+void use_device(int64_t index) { c10::cuda::set_device(static_cast<c10::DeviceIndex>(index)); }
+
 int64_t free_device_memory() {
   size_t free = 0;
   size_t total = 0;
