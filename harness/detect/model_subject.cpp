@@ -58,7 +58,7 @@ Tensors padded_prefill_of(const Generator& generator, int64_t tokens, int64_t bu
 Tensors slots_of(const Generator& generator) {
   Tensors slots;
   for (int64_t layer = 0; layer < generator.model->config().num_hidden_layers; ++layer) {
-    for (int64_t rank = 0; rank < generator.model->parallel().size(); ++rank) {
+    for (int64_t rank = 0; rank < generator.cache.hosted(); ++rank) {
       const KvCache::Page& page = generator.cache.page(layer, rank);
       for (const at::Tensor& pages : {page.k, page.v}) slots.push_back(pages.flatten(0, 1));
     }

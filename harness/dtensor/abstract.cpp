@@ -31,9 +31,7 @@ Results from_local_results(Args args) {
       Placement::from_text(args[2].toStringRef()).normalized(locals[0].dim());
   std::vector<c10::SymInt> sizes = locals[0].sym_sizes().vec();
   if (placement.is_shard()) {
-    c10::SymInt whole = 0;
-    for (const at::Tensor& local : locals) whole = whole + local.sym_size(placement.dim());
-    sizes[static_cast<size_t>(placement.dim())] = whole;
+    sizes[static_cast<size_t>(placement.dim())] = size_of_parts(locals, placement.dim(), *mesh);
   }
   return {
       make_abstract_dtensor({mesh, placement}, sizes, locals[0].scalar_type(), locals[0].device())};

@@ -39,7 +39,9 @@ at::Tensor distribute_tensor(const at::Tensor& whole, const c10::intrusive_ptr<D
 // to_local, full_tensor).
 
 // One plain tensor for each hosted rank, taken as the parts of one tensor. Along a Shard the global
-// size is the sum of the locals'; they must be its chunks (mesh/shard.h), anything else throws. The
+// size is the sum of the locals'; they must be its chunks (mesh/shard.h), anything else throws.
+// Shards of other processes are taken to be as long as this one's, as upstream takes them
+// (compute_global_tensor_info in torch/distributed/tensor/_utils.py). The
 // gradient is redistributed to `placement` (Partial: Replicate), and each rank gets its local.
 at::Tensor from_local(at::TensorList locals, const c10::intrusive_ptr<DeviceMesh>& mesh,
                       Placement placement);

@@ -72,12 +72,7 @@ at::Tensor from_local_kernel(at::TensorList locals, const Mesh& mesh, std::strin
   const Placement placement = Placement::from_text(text).normalized(locals[0].dim());
   std::vector<c10::SymInt> sizes = locals[0].sym_sizes().vec();
   if (placement.is_shard()) {
-    TORCH_CHECK_NOT_IMPLEMENTED(
-        static_cast<int64_t>(locals.size()) == mesh->size(),
-        "from_local: the sizes of ranks in other processes are not asked for yet");
-    const auto dim = static_cast<size_t>(placement.dim());
-    sizes[dim] = 0;
-    for (const at::Tensor& local : locals) sizes[dim] += local.sym_size(placement.dim());
+    sizes[static_cast<size_t>(placement.dim())] = size_of_parts(locals, placement.dim(), *mesh);
   }
   return make_dtensor({mesh, placement}, sizes, locals[0].scalar_type(), aliases_of(locals));
 }
@@ -193,7 +188,11 @@ at::Tensor gradient_from_locals(const Mesh& mesh, Placement placement, c10::SymI
     const auto local = local_sizes(sizes, placement, mesh->size(), mesh->hosted_ranks()[i]);
     grads[i] = at::zeros_symint(local, present->options());
   }
-  return from_local(grads, mesh, placement);
+  at::Tensor gradient = from_local(grads, mesh, placement);
+  // Shards of other processes may be shorter than those of this one.
+  TORCH_CHECK(static_cast<int64_t>(grads.size()) == mesh->size() || gradient.sym_sizes() == sizes,
+              "the gradient of to_local: found sizes ", gradient.sym_sizes(), ", expected ", sizes);
+  return gradient;
 }
 
 struct ToLocal : Function<ToLocal> {

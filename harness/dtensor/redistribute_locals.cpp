@@ -12,11 +12,7 @@ std::vector<at::Tensor> own_shards(const std::vector<at::Tensor>& wholes, const 
                                    int64_t dim) {
   std::vector<at::Tensor> shards;
   for (size_t i = 0; i < wholes.size(); ++i) {
-    const int64_t rank = mesh.hosted_ranks()[i];
-    const c10::SymInt size = wholes[i].size(dim);
-    shards.push_back(wholes[i]
-                         .narrow(dim, shard_offset(size, mesh.size(), rank).expect_int(),
-                                 shard_size(size, mesh.size(), rank).expect_int())
+    shards.push_back(share_of(wholes[i], dim, mesh.size(), mesh.hosted_ranks()[i])
                          .clone(at::MemoryFormat::Contiguous));
   }
   return shards;
@@ -49,6 +45,13 @@ std::vector<c10::SymInt> redistributed_sizes(c10::SymIntArrayRef sizes, Placemen
     size = gathered_with_padding(size, n);
   }
   return result;
+}
+
+c10::SymInt size_of_parts(at::TensorList locals, int64_t dim, const DeviceMesh& mesh) {
+  const auto elsewhere = mesh.size() - static_cast<int64_t>(locals.size());
+  c10::SymInt size = 0;
+  for (const at::Tensor& local : locals) size = size + local.sym_size(dim);
+  return elsewhere == 0 ? size : size + locals[0].sym_size(dim) * elsewhere;
 }
 
 std::vector<c10::SymInt> local_sizes(c10::SymIntArrayRef sizes, Placement placement, int64_t n,

@@ -167,8 +167,8 @@ at::Tensor Qwen3::attention_block(const Layer& layer, int64_t index, const at::T
   for (size_t rank = 0; rank < qs.size(); ++rank) {
     const at::Tensor out =
         attention.forward(index, static_cast<int64_t>(rank), qs[rank], ks[rank], vs[rank]);
-    outs.push_back(out.view_symint(
-        {1, out.sym_size(kSequenceDim), config().q_size() / static_cast<int64_t>(qs.size())}));
+    outs.push_back(
+        out.view_symint({1, out.sym_size(kSequenceDim), config().q_size() / parallel().size()}));
   }
   const at::Tensor inner =
       observed(parallel().from_local_shard(std::move(outs), kFeatureDim), prefix + "inner#0");

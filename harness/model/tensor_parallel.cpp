@@ -8,6 +8,10 @@ TensorParallel::TensorParallel(c10::intrusive_ptr<DeviceMesh> mesh) : mesh_(std:
 
 int64_t TensorParallel::size() const { return mesh_ ? mesh_->size() : 1; }
 
+int64_t TensorParallel::hosted() const {
+  return mesh_ ? static_cast<int64_t>(mesh_->hosted_ranks().size()) : 1;
+}
+
 at::Tensor TensorParallel::distribute_shard(const at::Tensor& weight, int64_t dim) const {
   return mesh_ ? distribute_tensor(weight, mesh_, Placement::shard(dim)) : weight;
 }

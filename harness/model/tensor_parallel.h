@@ -19,6 +19,7 @@ class TensorParallel {
   explicit TensorParallel(c10::intrusive_ptr<DeviceMesh> mesh);
 
   int64_t size() const;
+  int64_t hosted() const;  // how many of the ranks live in this process
   const c10::intrusive_ptr<DeviceMesh>& mesh() const { return mesh_; }  // null: none
 
   // A whole weight, laid over the mesh: split along `dim`, or on every rank.

@@ -34,7 +34,7 @@ Engine::Engine(const Decoder& model, const EngineSettings& settings)
     : model_(model),
       settings_(settings),
       cache_(model.config(), model.parallel().size(), settings.blocks, settings.block_size,
-             model.numerics().dtype, model.device()),
+             model.numerics().dtype, model.device(), model.parallel().hosted()),
       runner_(model, cache_, settings.mode, settings.max_batch_tokens) {}
 
 int64_t Engine::blocks_for(int64_t tokens, int64_t block_size) {

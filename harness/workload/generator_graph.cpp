@@ -21,7 +21,7 @@ std::vector<std::pair<std::string, at::Tensor>> named_constants(const Decoder& m
   constants.emplace_back("rope.cos", model.rope().cos);
   constants.emplace_back("rope.sin", model.rope().sin);
   for (int64_t layer = 0; layer < model.config().num_hidden_layers; ++layer) {
-    for (int64_t rank = 0; rank < model.parallel().size(); ++rank) {
+    for (int64_t rank = 0; rank < cache.hosted(); ++rank) {
       const KvCache::Page& page = cache.page(layer, rank);
       constants.emplace_back(fmt::format("k_cache[{},{}]", layer, rank), page.k);
       constants.emplace_back(fmt::format("v_cache[{},{}]", layer, rank), page.v);
