@@ -18,6 +18,7 @@ namespace samebits {
 struct CaseArm : ArmSettings {  // the name is also that of its folder: [a-z0-9][a-z0-9_-]*
   int64_t steps = 10;
   double timeout_s = 600;
+  int64_t checkpoint_every = 0;  // steps; 0: an arm that was cut off starts from its first one
   Nonfinite nonfinite = Nonfinite::kRefuse;
   // Between what the generator and the trainer say of the same tokens. Absent: bit_exact where the
   // numerics are batch-invariant, else nothing (compare/on_policy.h).
@@ -54,9 +55,10 @@ Case select_arms(const Case& whole, const std::vector<std::string>& names);
 // The resolved case as JSON (two spaces of indent): for the manifest.
 std::string canonical_json(const Case& c);
 
-// An arm's canonical settings without what never decides a bit: `steps`, `timeout_s`, `nonfinite`,
-// `on_policy`, `repeats` and, where the contract's kernels serve every operator, `device` and
-// `workload.max_train_tokens`. LibTorch's own give other bits on a card, and packed otherwise.
+// An arm's canonical settings without what never decides a bit: `steps`, `timeout_s`,
+// `checkpoint_every`, `nonfinite`, `on_policy`, `repeats` and, where the contract's kernels serve every operator, `device`,
+// `mesh.kind`, `mesh.dp` and `workload.max_train_tokens`. LibTorch's own give other bits on a card,
+// and packed otherwise.
 std::string deciding_settings(const std::string& canonical);
 
 // 32 hex digits over what decides an arm's bits (deciding_settings). The model enters as the case

@@ -234,6 +234,13 @@ void check_packages(const JsonReader& json, const CaseArm& arm) {
   check("trainer", arm.trainer);
 }
 
+// Older weights that are under way to the generator are no part of a checkpoint.
+void check_checkpoints(const JsonReader& json, const CaseArm& arm) {
+  if (arm.checkpoint_every == 0 || arm.workload.sync.late == 0) return;
+  json.required("checkpoint_every")
+      .fail("checkpoints of an arm whose weights come late", "workload.sync \"every\"");
+}
+
 void check_training(const JsonReader& json, const CaseArm& arm) {
   if (is_generated(arm.workload.kind)) return;
   if (arm.workload.tokens.empty()) {
@@ -266,6 +273,7 @@ CaseArm read_arm(const JsonReader& json, const std::string& name,
   check_graph_keys(json, arm);
   check_packages(json, arm);
   check_training(json, arm);
+  check_checkpoints(json, arm);
   if (auto key = json.optional("command")) {
     key->fail(key->shown(), "no command (an arm that is another program is not there yet)");
   }

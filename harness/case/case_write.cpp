@@ -104,7 +104,8 @@ std::string canonical_json(const Case& c) {
 
 std::string deciding_settings(const std::string& canonical) {
   Json settings = Json::parse(canonical);
-  for (const char* key : {"steps", "timeout_s", "nonfinite", "on_policy", "repeats"}) {
+  for (const char* key :
+       {"steps", "timeout_s", "checkpoint_every", "nonfinite", "on_policy", "repeats"}) {
     settings.erase(key);
   }
   const auto is_contract = [](const Json& numerics) {
@@ -119,6 +120,10 @@ std::string deciding_settings(const std::string& canonical) {
   }
   if (is_contracted) {
     settings.erase("device");
+    if (settings.contains("mesh")) {
+      settings["mesh"]["kind"] = "local";
+      settings["mesh"].erase("dp");
+    }
     settings["workload"].erase("max_train_tokens");
   }
   return settings.dump();

@@ -99,8 +99,17 @@ void visit_fields(V& v, NumericsSettings& s) {
 
 template <class V>
 void visit_fields(V& v, MeshSettings& s) {
-  v({"kind"}, s.kind, Choice<std::string>{{{"local", "local"}}, {"gloo", "nccl"}});
+  v({"kind",
+     "local: one process hosts all ranks. gloo, nccl: each rank is a process; with nccl on a card "
+     "of "
+     "its own. It moves no bit."},
+    s.kind, Choice<MeshKind>{names_of(s.kind)});
   v({"tp"}, s.tp, Integer{1, 1024});
+  v({"dp",
+     "Replicas, which share the sequences of a step. A power of two that divides "
+     "workload.gradient_groups; it moves no bit.",
+     kLater},
+    s.dp, Integer{1, 1024});
   v({"gathered_size",
      "What redistribute takes an all-gather of shards to hold: always narrowed to the whole's "
      "size; or, as torch.distributed.tensor did up to 2.11, only where the size does not divide; "
@@ -277,6 +286,11 @@ void visit_fields(V& v, CaseArm& s) {
   v({"seed"}, s.seed, Integer{0});
   v({"steps"}, s.steps, kCount);
   v({"timeout_s"}, s.timeout_s, Number{0, false});
+  v({"checkpoint_every",
+     "Steps after which weights, optimizer state and counters are kept, so that a run that was cut "
+     "off goes on from there. 0: it starts from its first step.",
+     kLater},
+    s.checkpoint_every, Integer{0, kCount.max});
   v({"numerics"}, s.numerics, Object{});
   v({"mesh"}, s.mesh, Object{});
   v({"workload"}, s.workload, Object{});

@@ -51,11 +51,41 @@ std::unique_ptr<Engine> make_engine(const ArmSettings& arm, const Decoder& model
   return std::make_unique<Engine>(model, settings);
 }
 
-Grpo::Grpo(const ArmSettings& arm, const MakeSync& make_sync)
+std::vector<Completion> generate(Engine& engine, const Replicas& replicas,
+                                 const std::vector<Request>& requests, const Sampling& sampling,
+                                 Observer& observer) {
+  const auto [first, end] = replicas.share_of(static_cast<int64_t>(requests.size()));
+  const std::vector<Request> share(requests.begin() + first, requests.begin() + end);
+  std::vector<Completion> completions = engine.generate(share, sampling, &observer);
+  if (replicas.size() == 1) return completions;
+  std::vector<int64_t> lengths, tokens;
+  std::vector<float> logprobs;
+  for (const Completion& each : completions) {
+    lengths.push_back(static_cast<int64_t>(each.tokens.size()));
+    tokens.insert(tokens.end(), each.tokens.begin(), each.tokens.end());
+    logprobs.insert(logprobs.end(), each.logprobs.begin(), each.logprobs.end());
+  }
+  lengths = replicas.gather(lengths);
+  tokens = replicas.gather(tokens);
+  logprobs = replicas.gather(logprobs);
+  completions.clear();
+  auto next_token = tokens.begin();
+  auto next_logprob = logprobs.begin();
+  for (const int64_t length : lengths) {
+    completions.push_back(
+        {{next_token, next_token + length}, {next_logprob, next_logprob + length}});
+    next_token += length;
+    next_logprob += length;
+  }
+  return completions;
+}
+
+Grpo::Grpo(const ArmSettings& arm, World* world, const MakeSync& make_sync)
     : arm_(arm),
       tokenizer_(Tokenizer::from_folder(arm.model)),
       prompts_(encode_prompts(arm, tokenizer_)),
-      parallel_(make_parallel(arm)),
+      parallel_(make_parallel(arm, world)),
+      replicas_(make_replicas(world)),
       generator_(make_model(arm, arm.generator, parallel_,
                             arm.workload.untied_head == UntiedHead::kGenerator)),
       trained_(make_model(arm, arm.trainer, parallel_,
@@ -67,13 +97,13 @@ Grpo::Grpo(const ArmSettings& arm, const MakeSync& make_sync)
   for (const auto& prompt : prompts_) {
     longest = std::max(longest, static_cast<int64_t>(prompt.size()) + arm.workload.max_new_tokens);
   }
-  engine_ = make_engine(arm, *generator_, sequences_of_step(), longest);
+  engine_ = make_engine(arm, *generator_, replicas_.largest_share(sequences_of_step()), longest);
   optimizer_ = std::make_unique<Optimizer>(*trained_, arm.workload.optimizer, optimizer_mode(arm),
-                                           arm.workload.gradient_groups);
+                                           arm.workload.gradient_groups / replicas_.size());
   const TrainerSettings settings{.loss = arm.workload.loss,
                                  .sequences = sequences_of_step(),
                                  .max_tokens = train_tokens(arm, trained_->config(), longest)};
-  trainer_ = std::make_unique<Trainer>(*trained_, *optimizer_, settings, arm.trainer);
+  trainer_ = std::make_unique<Trainer>(*trained_, *optimizer_, settings, arm.trainer, replicas_);
   sync_ = make_sync(arm.workload.sync, *trained_, *generator_);
 }
 
@@ -84,6 +114,22 @@ std::string Grpo::step(int64_t step, Observer& observer) {
   for (int64_t update = 0; update < arm_.workload.updates; ++update) train(samples, observer);
   sync(observer);
   return completion;
+}
+
+// Random numbers are keyed by the step and the sample, so that none are left behind; the first
+// weights, which a KL term may want, are those of the model's folder.
+State Grpo::state() const {
+  State state;
+  add_parameters(state, "trainer", *trained_);
+  add_parameters(state, "generator", *generator_);
+  optimizer_->add_state(state);
+  return state;
+}
+
+void Grpo::load(const State& state) {
+  load_parameters(state, "trainer", *trained_);
+  load_parameters(state, "generator", *generator_);
+  optimizer_->load(state);
 }
 
 std::vector<const ProgramRecord*> Grpo::programs() const {
@@ -118,10 +164,10 @@ std::vector<Sample> Grpo::rollout(int64_t step, Observer& observer, std::string&
   for (size_t i = 0; i < requests.size(); ++i) {
     observer.observe(fmt::format("draw[{}]", i), at::tensor({arm_.seed, requests[i].id}));
   }
-  const std::vector<Completion> completions = engine_->generate(
-      requests,
+  const std::vector<Completion> completions = generate(
+      *engine_, replicas_, requests,
       {arm_.seed, settings.max_new_tokens, settings.temperature, settings.top_k, settings.top_p},
-      &observer);
+      observer);
 
   std::vector<Sample> samples;
   std::vector<float> rewards;

@@ -25,8 +25,11 @@ class Grpo : public Workload {
  public:
   // `make_sync`: how weights reach the generator; tests plant faults there.
   using MakeSync = std::function<WeightSync(const SyncSettings&, const Decoder& from, Decoder& to)>;
-  explicit Grpo(const ArmSettings& arm, const MakeSync& make_sync = make_weight_sync);
+  explicit Grpo(const ArmSettings& arm, World* world = nullptr,
+                const MakeSync& make_sync = make_weight_sync);
   std::string step(int64_t step, Observer& observer) override;
+  State state() const override;
+  void load(const State& state) override;
   std::vector<const ProgramRecord*> programs() const override;
 
  private:
@@ -41,6 +44,7 @@ class Grpo : public Workload {
   Tokenizer tokenizer_;
   std::vector<std::vector<int64_t>> prompts_;
   TensorParallel parallel_;
+  Replicas replicas_;
   std::unique_ptr<Decoder> generator_;
   std::unique_ptr<Decoder> trained_;
   std::unique_ptr<Decoder> initial_;  // keeps the first weights; only for a KL term that wants them
@@ -53,6 +57,12 @@ class Grpo : public Workload {
 // Token ids of the arm's prompts. Throws InputError for one that encodes to nothing.
 std::vector<std::vector<int64_t>> encode_prompts(const ArmSettings& arm,
                                                  const Tokenizer& tokenizer);
+
+// Extends every request by the engine, each by the replica whose share it is in, and gives everybody
+// all of the completions.
+std::vector<Completion> generate(Engine& engine, const Replicas& replicas,
+                                 const std::vector<Request>& requests, const Sampling& sampling,
+                                 Observer& observer);
 
 // An engine for `sequences` sequences of at most `longest` tokens, all running at once.
 std::unique_ptr<Engine> make_engine(const ArmSettings& arm, const Decoder& model, int64_t sequences,

@@ -87,7 +87,9 @@ int64_t MemoryPlan::total() const { return sum({weights, kv_pages, gradients, op
 MemoryPlan plan_memory(const ArmSettings& arm, const DecoderConfig& config, int64_t sequences,
                        int64_t longest) {
   const int64_t element = arm.numerics.dtype == Dtype::float32 ? 4 : 2;
-  const int64_t parameters = parameter_elements(config, arm.mesh.tp);
+  // Replicas in processes of their own are taken to be on one machine.
+  const int64_t copies = arm.mesh.shares();
+  const int64_t parameters = product({copies, parameter_elements(config, arm.mesh.tp)});
   const int64_t rope = product({config.max_position_embeddings, config.head_dim, kFloatBytes});
   const bool has_optimizer = is_trained(arm.workload.kind);
   int64_t models = has_optimizer && is_generated(arm.workload.kind) ? 2 : 1;
@@ -121,7 +123,7 @@ int64_t train_tokens(const ArmSettings& arm, const DecoderConfig& config, int64_
                      fmt::format("at least {}, the tokens of the longest sequence", longest));
   }
   ArmSettings of_one_rank = arm;
-  of_one_rank.mesh.tp = 1;
+  of_one_rank.mesh = {};
   const MemoryPlan plan = plan_memory(of_one_rank, config, /*sequences=*/0, /*longest=*/0);
   const int64_t element = arm.numerics.dtype == Dtype::float32 ? 4 : 2;
   return std::max(longest, plan.total() / 4 / activation_bytes(config, element));

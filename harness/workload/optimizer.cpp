@@ -28,7 +28,7 @@ Optimizer::Optimizer(Decoder& model, const OptimizerSettings& settings, const Mo
   const c10::NoGradGuard no_grad;
   for (Parameter& parameter : model_.parameters()) {
     const at::Tensor& weight = parameter.tensor;
-    State state;
+    Moments state;
     if (settings.master)
       state.master = weight.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
     const auto moments =
@@ -43,6 +43,32 @@ Optimizer::Optimizer(Decoder& model, const OptimizerSettings& settings, const Mo
 at::Tensor Optimizer::step() {
   ++steps_;
   return program_->run({at::scalar_tensor(steps_, at::kLong)})[0];
+}
+
+template <typename Use>
+void Optimizer::for_each_state(const Use& use) const {
+  for (size_t i = 0; i < states_.size(); ++i) {
+    const std::string name = "optimizer." + model_.parameters()[i].name;
+    if (states_[i].master.defined()) use(name + ".master", states_[i].master);
+    use(name + ".m", states_[i].m);
+    use(name + ".v", states_[i].v);
+  }
+}
+
+void Optimizer::add_state(State& state) const {
+  state["optimizer.steps"] = at::scalar_tensor(steps_, at::kLong);
+  for_each_state([&](const std::string& name, const at::Tensor& value) {
+    state[name] = state_of(model_.parallel(), value);
+  });
+}
+
+void Optimizer::load(const State& state) {
+  const at::Tensor steps = at::scalar_tensor(0, at::kLong);
+  load_state(state, "optimizer.steps", model_.parallel(), steps);
+  steps_ = steps.item<int64_t>();
+  for_each_state([&](const std::string& name, const at::Tensor& value) {
+    load_state(state, name, model_.parallel(), value);
+  });
 }
 
 // What a graph must not freeze, the step and what follows from the gradients, is a tensor here.
@@ -61,7 +87,7 @@ std::vector<at::Tensor> Optimizer::update(const at::Tensor& step) {
   }
   const auto [norm, scale] = ops::clip_scale(squares, settings_.clip_norm);
   for (size_t i = 0; i < gradients.size(); ++i) {
-    const State& state = states_[i];
+    const Moments& state = states_[i];
     const std::optional<at::Tensor> master =
         state.master.defined() ? std::optional(state.master) : std::nullopt;
     ops::adamw_(model_.parameters()[i].tensor, master, state.m, state.v, gradients[i], scale, step,

@@ -9,6 +9,7 @@
 #include "harness/execution/program.h"
 #include "harness/model/decoder.h"
 #include "harness/workload/settings.h"
+#include "harness/workload/state.h"
 #include "harness/workload/step_gradient.h"
 
 namespace samebits {
@@ -39,22 +40,28 @@ class Optimizer {
   // clipping: float32 [].
   at::Tensor step();
 
+  // Master weights, moments and the number of steps, at optimizer.NAME.
+  void add_state(State& state) const;
+  void load(const State& state);
+
   // How steps ran: its counters are named optimizer.*.
   const ExecutedProgram& program() const { return *program_; }
 
  private:
-  struct State {
+  struct Moments {
     at::Tensor master;  // undefined without master weights
     at::Tensor m;
     at::Tensor v;
   };
 
+  template <typename Use>
+  void for_each_state(const Use& use) const;
   std::vector<at::Tensor> update(const at::Tensor& step);
 
   Decoder& model_;
   OptimizerSettings settings_;
   StepGradient gradient_;
-  std::vector<State> states_;
+  std::vector<Moments> states_;
   int64_t steps_ = 0;
   std::unique_ptr<ExecutedProgram> program_;
 };

@@ -12,13 +12,15 @@
 
 namespace samebits {
 
-Score::Score(const ArmSettings& arm)
+Score::Score(const ArmSettings& arm, World* world)
     : arm_(arm),
       prompts_(encode_prompts(arm, Tokenizer::from_folder(arm.model))),
-      model_(make_model(arm, arm.generator, make_parallel(arm))) {
+      replicas_(make_replicas(world)),
+      model_(make_model(arm, arm.generator, make_parallel(arm, world))) {
   size_t longest = 0;
   for (const auto& prompt : prompts_) longest = std::max(longest, prompt.size());
-  engine_ = make_engine(arm, *model_, static_cast<int64_t>(prompts_.size()) * arm.workload.group,
+  const int64_t sequences = static_cast<int64_t>(prompts_.size()) * arm.workload.group;
+  engine_ = make_engine(arm, *model_, replicas_.largest_share(sequences),
                         static_cast<int64_t>(longest) + arm.workload.max_new_tokens);
 }
 
@@ -35,10 +37,10 @@ std::string Score::step(int64_t step, Observer& observer) {
   for (int64_t i = 0; i < sequences; ++i) {
     requests.push_back({step * sequences + i, prompts_[i / settings.group], {}});
   }
-  const std::vector<Completion> completions = engine_->generate(
-      requests,
+  const std::vector<Completion> completions = generate(
+      *engine_, replicas_, requests,
       {arm_.seed, settings.max_new_tokens, settings.temperature, settings.top_k, settings.top_p},
-      &observer);
+      observer);
   for (size_t i = 0; i < completions.size(); ++i) {
     observer.observe(fmt::format("completion[{}]", i), at::tensor(completions[i].tokens));
   }
@@ -73,7 +75,7 @@ std::vector<std::vector<float>> Score::decode(const std::vector<Request>& reques
   std::vector<Request> forced = requests;
   for (size_t i = 0; i < forced.size(); ++i) forced[i].forced = completions[i].tokens;
   std::vector<std::vector<float>> all;
-  for (Completion& scored : engine_->generate(forced, {}, &observer)) {
+  for (Completion& scored : generate(*engine_, replicas_, forced, {}, observer)) {
     all.push_back(std::move(scored.logprobs));
   }
   return all;

@@ -15,7 +15,7 @@ namespace samebits {
 // step samples its completions first (with the engine, in the arm's mode), then scores them.
 class Score : public Workload {
  public:
-  explicit Score(const ArmSettings& arm);
+  explicit Score(const ArmSettings& arm, World* world = nullptr);
   std::string step(int64_t step, Observer& observer) override;
   std::vector<const ProgramRecord*> programs() const override { return {&engine_->runner()}; }
 
@@ -27,6 +27,7 @@ class Score : public Workload {
 
   ArmSettings arm_;
   std::vector<std::vector<int64_t>> prompts_;
+  Replicas replicas_;
   std::unique_ptr<Decoder> model_;
   std::unique_ptr<Engine> engine_;
 };

@@ -37,17 +37,30 @@ int64_t longest_of(const std::vector<std::vector<int64_t>>& sequences) {
   return static_cast<int64_t>(longest);
 }
 
-TokenTraining::TokenTraining(const ArmSettings& arm)
+TokenTraining::TokenTraining(const ArmSettings& arm, World* world)
     : arm_(arm),
-      model_(make_model(arm, arm.trainer, make_parallel(arm))),
+      replicas_(make_replicas(world)),
+      model_(make_model(arm, arm.trainer, make_parallel(arm, world))),
       sequences_(read_training_tokens(arm, model_->config())) {
   optimizer_ = std::make_unique<Optimizer>(*model_, arm.workload.optimizer, optimizer_mode(arm),
-                                           arm.workload.gradient_groups);
+                                           arm.workload.gradient_groups / replicas_.size());
   const TrainerSettings settings{
       .loss = kNegativeLogLikelihood,
       .sequences = arm.workload.sequences,
       .max_tokens = train_tokens(arm, model_->config(), longest_of(sequences_))};
-  trainer_ = std::make_unique<Trainer>(*model_, *optimizer_, settings, arm.trainer);
+  trainer_ = std::make_unique<Trainer>(*model_, *optimizer_, settings, arm.trainer, replicas_);
+}
+
+State TokenTraining::state() const {
+  State state;
+  add_parameters(state, "trainer", *model_);
+  optimizer_->add_state(state);
+  return state;
+}
+
+void TokenTraining::load(const State& state) {
+  load_parameters(state, "trainer", *model_);
+  optimizer_->load(state);
 }
 
 std::vector<Sample> TokenTraining::samples_of(int64_t step) const {

@@ -19,8 +19,10 @@ namespace samebits {
 // -1 for H = -L / tokens, loss and gradient are those of the mean negative log-likelihood.
 class TokenTraining : public Workload {
  public:
-  explicit TokenTraining(const ArmSettings& arm);
+  explicit TokenTraining(const ArmSettings& arm, World* world = nullptr);
   std::string step(int64_t step, Observer& observer) override;
+  State state() const override;
+  void load(const State& state) override;
   std::vector<const ProgramRecord*> programs() const override {
     return {&trainer_->program(), &optimizer_->program()};
   }
@@ -29,6 +31,7 @@ class TokenTraining : public Workload {
   std::vector<Sample> samples_of(int64_t step) const;
 
   ArmSettings arm_;
+  Replicas replicas_;
   std::unique_ptr<Decoder> model_;
   std::vector<std::vector<int64_t>> sequences_;
   std::unique_ptr<Optimizer> optimizer_;

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
@@ -117,7 +118,7 @@ std::vector<DynamicDim> dynamic_dims(const LossSettings& loss) {
   return dims;
 }
 
-// The loss and its parts, of sequences, groups and the step.
+// The loss and its parts, of sequences, groups, replicas and the step.
 struct LossSums {
   float loss = 0;
   float pg = 0;
@@ -132,6 +133,23 @@ struct LossSums {
   }
 };
 
+// Sums of groups, or of replicas, joined as they come (kernels/step_gradient.h).
+class LossTree {
+ public:
+  void add(LossSums sums) {
+    for (int joins = joins_after_group(count_++); joins > 0; --joins) {
+      sums.add(waiting_.back());
+      waiting_.pop_back();
+    }
+    waiting_.push_back(sums);
+  }
+  const LossSums& whole() const { return waiting_.at(0); }
+
+ private:
+  std::vector<LossSums> waiting_;
+  int64_t count_ = 0;
+};
+
 }  // namespace
 
 at::Tensor sequence_logprobs(const Decoder& model, const std::vector<int64_t>& tokens,
@@ -144,9 +162,10 @@ at::Tensor sequence_logprobs(const Decoder& model, const std::vector<int64_t>& t
 }
 
 Trainer::Trainer(const Decoder& model, Optimizer& optimizer, const TrainerSettings& settings,
-                 const Mode& mode)
+                 const Mode& mode, const Replicas& replicas)
     : model_(model),
       optimizer_(optimizer),
+      replicas_(replicas),
       settings_(settings),
       program_(make_executed(mode, {"trainer", model,
                                     [this](const std::vector<at::Tensor>& inputs) {
@@ -186,10 +205,11 @@ std::vector<at::Tensor> Trainer::forward_and_backward(const std::vector<at::Tens
 // Those that have a generated token.
 std::vector<const Sample*> Trainer::group_of(const std::vector<Sample>& samples,
                                              int64_t group) const {
-  const int64_t groups = optimizer_.gradient().groups();
-  const int64_t end = first_of_group(group + 1, settings_.sequences, groups);
+  const int64_t groups = optimizer_.gradient().groups() * replicas_.size();
+  const int64_t of_step = replicas_.share_of(groups).first + group;
+  const int64_t end = first_of_group(of_step + 1, settings_.sequences, groups);
   std::vector<const Sample*> own;
-  for (int64_t i = first_of_group(group, settings_.sequences, groups); i < end; ++i) {
+  for (int64_t i = first_of_group(of_step, settings_.sequences, groups); i < end; ++i) {
     if (!samples[i].logprobs.empty()) own.push_back(&samples[i]);
   }
   return own;
@@ -258,6 +278,25 @@ std::vector<at::Tensor> Trainer::run(const MicroBatch& batch, int64_t tokens_of_
   return outputs;
 }
 
+// Each replica has the logprobs of its own sequences, and their count.
+void Trainer::share_results(const std::vector<Sample>& samples, TrainResult& result) const {
+  if (replicas_.size() == 1) return;
+  const auto [first, end] = replicas_.share_of(settings_.sequences);
+  std::vector<float> mine;
+  for (int64_t i = first; i < end; ++i) {
+    mine.insert(mine.end(), result.logprobs[i].begin(), result.logprobs[i].end());
+  }
+  const std::vector<float> all = replicas_.gather(mine);
+  auto next = all.begin();
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const int64_t count = ssize(samples[i].logprobs);
+    result.logprobs[i].assign(next, next + count);
+    next += count;
+  }
+  const std::vector<int64_t> clipped = replicas_.gather(std::vector{result.clipped});
+  result.clipped = std::accumulate(clipped.begin(), clipped.end(), int64_t{0});
+}
+
 TrainResult Trainer::accumulate(const std::vector<Sample>& samples) {
   TORCH_CHECK(ssize(samples) == settings_.sequences, "the trainer found ", samples.size(),
               " sequences, expected ", settings_.sequences);
@@ -266,7 +305,7 @@ TrainResult Trainer::accumulate(const std::vector<Sample>& samples) {
 
   TrainResult result;
   result.logprobs.resize(samples.size());
-  std::vector<LossSums> waiting;  // of groups
+  LossTree groups;
   for (int64_t group = 0; group < optimizer_.gradient().groups();) {
     const Subtree subtree = subtree_from(samples, group);
     std::vector<LossSums> sums(static_cast<size_t>(subtree.groups));
@@ -288,18 +327,18 @@ TrainResult Trainer::accumulate(const std::vector<Sample>& samples) {
       }
     }
     optimizer_.gradient().end_groups(subtree.groups);
-    for (LossSums& sum : sums) {
-      for (int joins = joins_after_group(group++); joins > 0; --joins) {
-        sum.add(waiting.back());
-        waiting.pop_back();
-      }
-      waiting.push_back(sum);
-    }
+    for (const LossSums& sum : sums) groups.add(sum);
+    group += subtree.groups;
   }
-  result.loss = waiting[0].loss;
-  result.pg = waiting[0].pg;
-  result.entropy = waiting[0].entropy;
-  result.kl = waiting[0].kl;
+  replicas_.sum(optimizer_.gradient().whole());
+  LossTree of_replicas;
+  for (const LossSums& sums : replicas_.gather(std::vector{groups.whole()})) of_replicas.add(sums);
+  const LossSums& whole = of_replicas.whole();
+  result.loss = whole.loss;
+  result.pg = whole.pg;
+  result.entropy = whole.entropy;
+  result.kl = whole.kl;
+  share_results(samples, result);
   return result;
 }
 

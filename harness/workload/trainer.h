@@ -7,6 +7,7 @@
 #include "harness/execution/program.h"
 #include "harness/model/decoder.h"
 #include "harness/workload/optimizer.h"
+#include "harness/workload/replicas.h"
 #include "harness/workload/settings.h"
 
 namespace samebits {
@@ -43,18 +44,19 @@ struct TrainerSettings {
 
 // Forward, loss, backward and the sum of the gradients, a micro-batch at a time: sequences of one
 // group of the gradient, or all of a subtree of groups, packed one after the other in their order.
-// It is the model's own code
-// under autograd, or one joint graph that was captured of it all, in which the numbers of sequences
-// and of tokens are symbolic. With the contract's operators no cut into micro-batches moves a bit.
+// It is the model's own code under autograd, or one joint graph that was captured of it all, in
+// which the numbers of sequences and of tokens are symbolic. With the contract's operators no cut
+// into micro-batches moves a bit.
 class Trainer {
  public:
-  // Borrows the model and its optimizer.
+  // Borrows the model, its optimizer, whose groups are those of this replica, and the replicas.
   Trainer(const Decoder& model, Optimizer& optimizer, const TrainerSettings& settings,
-          const Mode& mode);
+          const Mode& mode, const Replicas& replicas = kOneReplica);
   Trainer(const Trainer&) = delete;  // its program is a call of this one
   Trainer& operator=(const Trainer&) = delete;
 
-  // Leaves the gradient of these samples, `sequences` of them, in the optimizer.
+  // Leaves the gradient of these samples, `sequences` of them, in the optimizer. Of several replicas
+  // each has the groups that are its share; gradient and result are everybody's.
   TrainResult accumulate(const std::vector<Sample>& samples);
 
   // How micro-batches ran: its counters are named trainer.*.
@@ -72,12 +74,15 @@ class Trainer {
   };
 
   std::vector<at::Tensor> forward_and_backward(const std::vector<at::Tensor>& inputs);
+  // `group`: among those of this replica.
   std::vector<const Sample*> group_of(const std::vector<Sample>& samples, int64_t group) const;
   Subtree subtree_from(const std::vector<Sample>& samples, int64_t group) const;
   std::vector<at::Tensor> run(const MicroBatch& batch, int64_t tokens_of_step);
+  void share_results(const std::vector<Sample>& samples, TrainResult& result) const;
 
   const Decoder& model_;
   Optimizer& optimizer_;
+  const Replicas& replicas_;
   TrainerSettings settings_;
   std::unique_ptr<ExecutedProgram> program_;
 };

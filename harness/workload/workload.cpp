@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "harness/base/error.h"
 #include "harness/base/text.h"
@@ -21,9 +22,14 @@
 
 namespace samebits {
 
-TensorParallel make_parallel(const ArmSettings& arm) {
+TensorParallel make_parallel(const ArmSettings& arm, World* world) {
   if (arm.mesh.tp == 1) return {};
+  if (world != nullptr) return TensorParallel(world->tensor_parallel_mesh());
   return TensorParallel(make_local_mesh(arm.mesh.tp, arm.mesh.gathered_size));
+}
+
+Replicas make_replicas(World* world) {
+  return world == nullptr ? Replicas() : Replicas(world->replicas());
 }
 
 std::unique_ptr<Decoder> make_model(const ArmSettings& arm, const SideSettings& side,
@@ -97,6 +103,40 @@ void check_mode(const ArmSettings& arm) {
   }
 }
 
+namespace {
+
+void check_mesh(const ArmSettings& arm) {
+  const std::string where = fmt::format("arm {}: mesh.kind", arm.name);
+  const bool is_on_card = arm.device == DeviceKind::kCuda;
+  if (arm.mesh.kind == MeshKind::kNccl && !is_on_card) {
+    throw InputError(where, "nccl with device " + to_string(arm.device), "device \"cuda\"");
+  }
+  if (arm.mesh.kind == MeshKind::kGloo && is_on_card && arm.generator.is_replayed()) {
+    throw InputError(where, "gloo with a generator that is replayed on a card",
+                     "nccl: Gloo's bytes pass the host, which a CUDA graph cannot wait for");
+  }
+}
+
+// Groups of the gradient are dealt to replicas in aligned powers of two, so that replicas are the
+// upper part of the tree that joins groups.
+void check_replicas(const ArmSettings& arm) {
+  const int64_t dp = arm.mesh.dp;
+  const bool is_power = std::has_single_bit(static_cast<uint64_t>(dp));
+  if (!is_power || arm.workload.gradient_groups % dp != 0) {
+    throw InputError(fmt::format("arm {}: mesh.dp", arm.name), fmt::format("{}", dp),
+                     fmt::format("a power of two that divides workload.gradient_groups, {}",
+                                 arm.workload.gradient_groups));
+  }
+  const bool is_contract = arm.numerics_of(arm.trainer).batch_invariant;
+  if (dp > 1 && is_trained(arm.workload.kind) && !is_contract) {
+    throw InputError(fmt::format("arm {}: mesh.dp", arm.name),
+                     fmt::format("{} with numerics.batch_invariant false", dp),
+                     "1: the gradient of LibTorch's operators is not that of groups");
+  }
+}
+
+}  // namespace
+
 void check_arm(const ArmSettings& arm) {
   selected_isa();  // SAMEBITS_CPU may name what this machine has not
   check_device(arm);
@@ -105,6 +145,8 @@ void check_arm(const ArmSettings& arm) {
     check_tensor_parallel(config, arm.mesh.tp, arm.numerics_of(*side).tp_invariant);
   }
   check_mode(arm);
+  check_replicas(arm);
+  check_mesh(arm);
   if (arm.workload.untied_head != UntiedHead::kNone && !config.tie_word_embeddings) {
     throw InputError(fmt::format("arm {}: workload.untied_head", arm.name),
                      quoted(to_string(arm.workload.untied_head)) + " of a model that ties nothing",
@@ -139,15 +181,15 @@ void check_arm(const ArmSettings& arm) {
   check_memory(arm, plan_memory(arm, config, sequences, longest), free_memory(arm));
 }
 
-std::unique_ptr<Workload> make_workload(const ArmSettings& arm) {
+std::unique_ptr<Workload> make_workload(const ArmSettings& arm, World* world) {
   switch (arm.workload.kind) {
     case WorkloadKind::kGrpo:
-      return std::make_unique<Grpo>(arm);
+      return std::make_unique<Grpo>(arm, world);
     case WorkloadKind::kPrefill:
     case WorkloadKind::kDecode:
-      return std::make_unique<Score>(arm);
+      return std::make_unique<Score>(arm, world);
     case WorkloadKind::kTrain:
-      return std::make_unique<TokenTraining>(arm);
+      return std::make_unique<TokenTraining>(arm, world);
   }
   throw std::logic_error("unreachable");
 }

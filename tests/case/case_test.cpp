@@ -105,7 +105,6 @@ TEST(Overrides, BadOnesAreRefused) {
 }
 
 TEST(ParseCase, WhatIsNotThereYetIsRefusedByName) {
-  EXPECT_THAT(error_of({"mesh.kind=nccl"}), HasSubstr("not there yet"));
   EXPECT_THAT(error_of({"workload.name=ops"}), HasSubstr("ops is not there yet"));
   EXPECT_THAT(error_of({"eager.trainer=full_graph"}), HasSubstr("not there yet"));
   EXPECT_THAT(error_of({"eager.trainer=persistent"}), HasSubstr("not there yet"));

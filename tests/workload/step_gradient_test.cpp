@@ -10,6 +10,7 @@
 
 #include "harness/kernels/step_gradient.h"
 #include "harness/workload/trainer.h"
+#include "tests/mesh/processes.h"
 #include "tests/support/random_model.h"
 
 namespace samebits {
@@ -65,15 +66,16 @@ struct Made {
   int64_t micro_batches;
 };
 
-Made make(const std::vector<Sample>& samples, const Way& way) {
+Made make(const std::vector<Sample>& samples, const Way& way,
+          const Replicas& replicas = kOneReplica) {
   const auto model = random_model(small_config(), way.numerics, way.tp, 11);
   const Mode mode{way.execution};
-  Optimizer optimizer(*model, {}, mode, way.groups);
+  Optimizer optimizer(*model, {}, mode, way.groups / replicas.size());
   Trainer trainer(*model, optimizer,
                   {.loss = way.loss,
                    .sequences = static_cast<int64_t>(samples.size()),
                    .max_tokens = way.max_tokens},
-                  mode);
+                  mode, replicas);
   Made made;
   made.result = trainer.accumulate(samples);
   for (const at::Tensor& sum : optimizer.gradient().whole()) {
@@ -250,6 +252,43 @@ TEST(StepGradientTest, PlainKernelsHaveAGradientToo) {
     EXPECT_GT(norm, 0);
     EXPECT_LT((plain.gradient[i] - contract.gradient[i]).norm().item<double>(), 0.1 * norm) << i;
   }
+}
+
+// What each of `dp` replicas makes of a step; `of_replica` gives the samples that it takes them for.
+std::vector<Made> made_by_replicas(
+    int64_t dp, const Way& way,
+    const std::function<std::vector<Sample>(int64_t replica)>& of_replica) {
+  std::vector<Made> made(static_cast<size_t>(dp));
+  testing::run_ranks(dp, [&](std::unique_ptr<Transport> transport) {
+    const Replicas replicas(std::move(transport));
+    made[replicas.index()] = make(of_replica(replicas.index()), way, replicas);
+  });
+  return made;
+}
+
+TEST(StepGradient, ReplicasGiveTheBitsOfOneProcess) {
+  for (const int64_t count : {5, 13}) {  // some replicas have no sequence, or one without a token
+    const std::vector<Sample> samples = samples_from(static_cast<uint64_t>(count), count);
+    for (const Way& way : {Way{}, Way{.max_tokens = 1000}, Way{.groups = 16, .loss = {}},
+                           Way{.tp = 2, .execution = Execution::kCaptured}}) {
+      const Made expected = make(samples, way);
+      for (const int64_t dp : {2, 4, 8}) {
+        for (const Made& made : made_by_replicas(dp, way, [&](int64_t) { return samples; })) {
+          EXPECT_TRUE(same(made, expected)) << dp << " replicas, " << count << " sequences";
+        }
+      }
+    }
+  }
+}
+
+TEST(StepGradient, AReplicaThatGivesNothingIsSeen) {
+  const std::vector<Sample> samples = samples_from(3, 13);
+  std::vector<Sample> without = samples;
+  for (Sample& sample : without) sample.advantage = 0;
+  const Made expected = make(samples, {});
+  const auto made =
+      made_by_replicas(4, {}, [&](int64_t replica) { return replica == 2 ? without : samples; });
+  for (const Made& each : made) EXPECT_FALSE(same(each.gradient, expected.gradient));
 }
 
 }  // namespace
