@@ -22,35 +22,32 @@ Digest digest_of_digests(const std::vector<Digest>& digests) {
 
 std::vector<Observation> condense(const ArmRecording& recording) {
   std::vector<Observation> condensed;
-  for (const StreamContents& rank : recording.ranks) {
-    std::vector<Digest> run;  // what the last of `condensed` folds, where that is a fold
-    const auto seal = [&] {
-      if (!run.empty()) condensed.back().digest = digest_of_digests(run);
-      run.clear();
-    };
-    for (const Observation& each : rank.observations) {
-      if (is_operator_site(each.site)) continue;
-      const std::string kind = site_kind(each.site);
-      const bool is_indexed = kind != each.site;
-      const bool goes_on = !run.empty() && is_indexed && condensed.back().site == kind + "[*]" &&
-                           condensed.back().step == each.step &&
-                           condensed.back().phase == each.phase;
-      if (!goes_on) {
-        seal();
-        condensed.push_back(each);
-        if (!is_indexed) continue;
-        condensed.back() = {};
-        condensed.back().step = each.step;
-        condensed.back().phase = each.phase;
-        condensed.back().rank = each.rank;
-        condensed.back().site = kind + "[*]";
-        condensed.back().dtype = Dtype::uint8;
-      }
-      run.push_back(each.digest);
-      condensed.back().shape = {static_cast<int64_t>(run.size()), 32};
+  if (recording.ranks.empty()) return condensed;
+  std::vector<Digest> run;  // what the last of `condensed` folds, where that is a fold
+  const auto seal = [&] {
+    if (!run.empty()) condensed.back().digest = digest_of_digests(run);
+    run.clear();
+  };
+  for (const Observation& each : recording.ranks.front().observations) {
+    if (is_operator_site(each.site)) continue;
+    const std::string kind = site_kind(each.site);
+    const bool is_indexed = kind != each.site;
+    const bool goes_on = !run.empty() && is_indexed && condensed.back().site == kind + "[*]" &&
+                         condensed.back().step == each.step && condensed.back().phase == each.phase;
+    if (!goes_on) {
+      seal();
+      condensed.push_back(each);
+      if (!is_indexed) continue;
+      condensed.back() = {};
+      condensed.back().step = each.step;
+      condensed.back().phase = each.phase;
+      condensed.back().site = kind + "[*]";
+      condensed.back().dtype = Dtype::uint8;
     }
-    seal();
+    run.push_back(each.digest);
+    condensed.back().shape = {static_cast<int64_t>(run.size()), 32};
   }
+  seal();
   return condensed;
 }
 

@@ -1,5 +1,6 @@
 #include "harness/compare/evidence.h"
 
+#include <algorithm>
 #include <set>
 
 #include "harness/compare/divergence.h"
@@ -30,14 +31,62 @@ std::string missing_step(const CaseArm& arm, const ArmRecording& recording) {
   return "it recorded more than the " + std::to_string(arm.steps) + " steps of the case";
 }
 
-std::string first_witness_failure(const CaseArm& arm, const ArmRecording& recording) {
-  for (const StepRecord& step : recording.steps) {
+// Whether ranks that are not there before `step` may begin with it: the arm went on from a
+// checkpoint there, at another layout perhaps.
+bool begins_with_a_layout(const ArmRecording& recording, int64_t step) {
+  if (step == 0) return true;
+  return std::any_of(recording.steps.begin(), recording.steps.end(),
+                     [&](const StepRecord& each) { return each.step == step && each.is_resumed; });
+}
+
+std::string witness_failure_of(const CaseArm& arm, const std::vector<StepRecord>& steps) {
+  for (const StepRecord& step : steps) {
     for (const auto& [name, mode] : programs_of(arm)) {
       const std::string failure = witness_failure(witness_from(step.witness, name), name, mode);
       if (!failure.empty()) return "step " + std::to_string(step.step) + ": " + failure;
     }
   }
   return "";
+}
+
+std::string first_witness_failure(const CaseArm& arm, const ArmRecording& recording) {
+  const std::string failure = witness_failure_of(arm, recording.steps);
+  if (!failure.empty()) return failure;
+  for (size_t i = 0; i < recording.steps_of_others.size(); ++i) {
+    const std::string rank = "rank " + std::to_string(i + 1);
+    const std::vector<StepRecord>& steps = recording.steps_of_others[i];
+    const bool is_whole = !steps.empty() && begins_with_a_layout(recording, steps.front().step) &&
+                          steps.front().step + static_cast<int64_t>(steps.size()) ==
+                              static_cast<int64_t>(recording.steps.size());
+    if (recording.finished && !is_whole) {
+      return rank + " has records of " + std::to_string(steps.size()) + " steps";
+    }
+    const std::string of_rank = witness_failure_of(arm, steps);
+    if (!of_rank.empty()) return rank + ", " + of_rank;
+  }
+  return "";
+}
+
+// As rank 0 would have seen them.
+std::vector<Observation> as_of_rank_0(std::vector<Observation> observations) {
+  for (Observation& each : observations) each.rank = 0;
+  return observations;
+}
+
+std::vector<Observation> from_step(std::vector<Observation> observations, int64_t step) {
+  std::erase_if(observations, [&](const Observation& each) { return each.step < step; });
+  return observations;
+}
+
+std::string first_rank_failure(const CaseArm& arm, const ArmRecording& recording) {
+  const int64_t expected = arm.mesh.processes();
+  const auto found = static_cast<int64_t>(recording.ranks.size());
+  if (recording.finished && found != expected) {
+    return "it has streams of " + std::to_string(found) + " ranks, not of " +
+           std::to_string(expected);
+  }
+  if (!recording.finished) return "";
+  return rank_difference(arm.mesh.shares() == 1 ? recording : without_operators(recording));
 }
 
 std::string first_nonfinite(const ArmRecording& recording) {
@@ -71,8 +120,24 @@ std::string first_repeat(const CaseArm& arm, const std::vector<Observation>& obs
 }  // namespace
 
 std::string Evidence::first() const {
-  for (const std::string* each : {&damage, &witness, &nonfinite, &sync, &repeats}) {
+  for (const std::string* each : {&damage, &witness, &ranks, &nonfinite, &sync, &repeats}) {
     if (!each->empty()) return *each;
+  }
+  return "";
+}
+
+std::string rank_difference(const ArmRecording& recording) {
+  for (size_t rank = 1; rank < recording.ranks.size(); ++rank) {
+    const std::vector<Observation>& seen = recording.ranks[rank].observations;
+    const int64_t first = seen.empty() ? 0 : seen.front().step;
+    const PairComparison comparison =
+        compare_streams(from_step(recording.ranks.front().observations,
+                                  begins_with_a_layout(recording, first) ? first : 0),
+                        as_of_rank_0(seen), Relation());
+    if (!comparison.differs()) continue;
+    const std::string numbers = "ranks 0 and " + std::to_string(rank);
+    return comparison.first ? numbers + " differ at " + comparison.first->text()
+                            : numbers + " have no observation in common";
   }
   return "";
 }
@@ -88,6 +153,7 @@ Evidence evidence_of(const CaseArm& arm, const ArmRecording& recording) {
   evidence.damage = recording.damage;
   if (evidence.damage.empty()) evidence.damage = missing_step(arm, recording);
   evidence.witness = first_witness_failure(arm, recording);
+  evidence.ranks = first_rank_failure(arm, recording);
   if (arm.nonfinite == Nonfinite::kRefuse) evidence.nonfinite = first_nonfinite(recording);
   if (recording.finished && !recording.ranks.empty()) {
     const std::vector<Observation>& observations = recording.ranks.front().observations;

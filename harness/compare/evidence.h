@@ -12,6 +12,7 @@ namespace samebits {
 struct Evidence {
   std::string damage;     // its files are not those that the run wrote, or are not all of them
   std::string witness;    // nothing proves that it ran in its mode
+  std::string ranks;      // a rank that is not there, or saw something else than rank 0
   std::string nonfinite;  // the first NaN or infinity of a loss, reward, logprob, norm or weight
   std::string sync;       // weights that its sync did not bring over, though it was to
   std::string repeats;    // a step that repeats the one before, though the case does not want it
@@ -20,10 +21,15 @@ struct Evidence {
   std::string first() const;
 };
 
-// Looks at a recording by itself. Of a finished arm every step of the case must have observations
+// Looks at a recording by itself. Every rank sees every value whole (observe/stream.h), so that all
+// ranks of an arm see the same; of operators only where all do the same sequences. Of a finished arm every step of the case must have observations
 // and a record, and every record must prove the arm's mode; of one that was cut off, those that are
 // there. Of a loop with a weight sync, the weights on both sides of it must have been observed.
 Evidence evidence_of(const CaseArm& arm, const ArmRecording& recording);
+
+// How the ranks of a recording, each of which sees every value whole, differ: the first rank that
+// saw something else than rank 0, and where; "" for none.
+std::string rank_difference(const ArmRecording& recording);
 
 // The place of an observation, for a person: "step 3, train, loss".
 std::string place_text(const Observation& observation);

@@ -140,7 +140,8 @@ bool runs_same_operators(const CaseArm& a, const CaseArm& b) {
   return a.workload.kind == b.workload.kind &&
          a.workload.max_batch_tokens == b.workload.max_batch_tokens &&
          a.workload.max_train_tokens == b.workload.max_train_tokens &&
-         a.workload.gradient_groups == b.workload.gradient_groups;
+         a.workload.gradient_groups == b.workload.gradient_groups &&
+         a.mesh.shares() == b.mesh.shares();
 }
 
 Verdict judge_relation(const Relation& relation, const std::vector<ArmRecording>& recordings,

@@ -33,18 +33,23 @@ class CountedSink : public ObservationSink {
 }  // namespace
 
 struct ArmRecorder::State {
-  State(fs::path folder_in, bool resume_in)
-      : folder(std::move(folder_in)), resume(resume_in), steps(folder / run_files::kSteps) {}
+  State(fs::path folder_in, bool resume_in, int64_t first_step_in)
+      : folder(std::move(folder_in)),
+        resume(resume_in),
+        first_step(first_step_in),
+        steps(folder / run_files::kSteps, /*append=*/first_step > 0) {}
 
   fs::path folder;
   bool resume;
+  int64_t first_step;
   std::map<int64_t, std::unique_ptr<CountedSink>> sinks;
   std::map<int64_t, ReplayCheckedWriter*> replayed;  // owned by the sinks
   LineWriter steps;
+  std::map<int64_t, LineWriter> steps_of_ranks;
 };
 
-ArmRecorder::ArmRecorder(fs::path folder, bool resume)
-    : state_(std::make_unique<State>(std::move(folder), resume)) {
+ArmRecorder::ArmRecorder(fs::path folder, bool resume, int64_t first_step)
+    : state_(std::make_unique<State>(std::move(folder), resume, first_step)) {
   // A stream that had been recorded must be seen again, even if this time nobody asks for its rank.
   for (int64_t rank = 0; resume && fs::exists(run_files::stream(state_->folder, rank)); ++rank) {
     sink(rank);
@@ -53,13 +58,17 @@ ArmRecorder::ArmRecorder(fs::path folder, bool resume)
 
 ArmRecorder::~ArmRecorder() = default;
 
+const fs::path& ArmRecorder::folder() const { return state_->folder; }
+
+int64_t ArmRecorder::first_step() const { return state_->first_step; }
+
 ObservationSink& ArmRecorder::sink(int64_t rank) {
   std::unique_ptr<CountedSink>& sink = state_->sinks[rank];
   if (sink == nullptr) {
     const fs::path file = run_files::stream(state_->folder, rank);
     std::unique_ptr<ObservationSink> writer;
     if (state_->resume) {
-      auto checked = std::make_unique<ReplayCheckedWriter>(file);
+      auto checked = std::make_unique<ReplayCheckedWriter>(file, state_->first_step);
       state_->replayed[rank] = checked.get();
       writer = std::move(checked);
     } else {
@@ -74,6 +83,15 @@ void ArmRecorder::record_step(const StepRecord& record) {
   flush();
   state_->steps.write(line_from_step_record(record));
   state_->steps.flush();
+}
+
+void ArmRecorder::record_step_of(int64_t rank, const StepRecord& record) {
+  LineWriter& steps =
+      state_->steps_of_ranks
+          .try_emplace(rank, run_files::steps(state_->folder, rank), state_->first_step > 0)
+          .first->second;
+  steps.write(line_from_step_record(record));
+  steps.flush();
 }
 
 void ArmRecorder::record_guards(const std::vector<GuardRecord>& guards) {
@@ -100,6 +118,8 @@ void ArmRecorder::finish() {
   for (const auto& [rank, writer] : state_->replayed) writer->finish();
   state_->steps.flush();
   state_->steps.sync();
+  for (auto& [rank, steps] : state_->steps_of_ranks) steps.sync();
+  run_files::remove_checkpoints(state_->folder);  // nothing is to be taken up any more
   Json files = Json::object();
   for (const std::string& name : run_files::of_arm(state_->folder)) {
     files[name] = run_files::digest_of_file(state_->folder / name);

@@ -16,13 +16,19 @@ namespace samebits {
 // needs a lock.
 class ArmRecorder {
  public:
-  // `folder` exists. With `resume`, what was recorded in it is checked as it is seen again.
-  ArmRecorder(std::filesystem::path folder, bool resume);
+  // `folder` exists. With `resume`, what was recorded in it is checked as it is seen again; what was
+  // recorded of steps before `first_step` stands.
+  ArmRecorder(std::filesystem::path folder, bool resume, int64_t first_step = 0);
   ~ArmRecorder();
+
+  const std::filesystem::path& folder() const;
+  int64_t first_step() const;  // of those that are to be run
 
   // The sink of one rank, made on first use. Owned by the recorder.
   ObservationSink& sink(int64_t rank);
   void record_step(const StepRecord& record);  // flushes every sink too
+  // Of a rank other than 0, in a file of its own (run_files::steps).
+  void record_step_of(int64_t rank, const StepRecord& record);
   void record_guards(const std::vector<GuardRecord>& guards);
   void record_graphs(const std::vector<std::string>& graphs);
 

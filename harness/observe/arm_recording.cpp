@@ -84,6 +84,9 @@ ArmRecording read_arm(const fs::path& arm_folder) {
   }
   check_ranks(arm_folder, recording.ranks.size());
   recording.steps = read_step_records(arm_folder / run_files::kSteps);
+  for (int64_t rank = 1; rank < static_cast<int64_t>(recording.ranks.size()); ++rank) {
+    recording.steps_of_others.push_back(read_step_records(run_files::steps(arm_folder, rank)));
+  }
   recording.guards = read_guards(arm_folder / run_files::kGuards);
   recording.finished = fs::exists(arm_folder / run_files::kFinished);
   recording.is_of_run = fs::exists(fs::absolute(arm_folder / "..") / run_files::kCase);

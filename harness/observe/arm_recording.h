@@ -15,8 +15,9 @@ namespace samebits {
 struct ArmRecording {
   std::string arm;
   std::filesystem::path folder;
-  std::vector<StreamContents> ranks;  // by rank, from 0
-  std::vector<StepRecord> steps;
+  std::vector<StreamContents> ranks;                          // by rank, from 0
+  std::vector<StepRecord> steps;                              // of rank 0
+  std::vector<std::vector<StepRecord>> steps_of_others = {};  // of the ranks from 1 on
   std::vector<GuardRecord> guards;
   bool finished = false;
   bool is_of_run = false;  // an arm of a run; a stream that another program wrote has no marker

@@ -1,11 +1,10 @@
 #include "harness/observe/guard_file.h"
 
 #include "harness/base/file.h"
-#include "harness/base/json.h"
 
 namespace samebits {
 
-void write_guards(const std::filesystem::path& file, const std::vector<GuardRecord>& guards) {
+Json json_from_guards(const std::vector<GuardRecord>& guards) {
   Json json = Json::array();
   for (const GuardRecord& record : guards) {
     Json false_at = Json::array();
@@ -17,14 +16,12 @@ void write_guards(const std::filesystem::path& file, const std::vector<GuardReco
                     {"checked", record.checked},
                     {"false_at", std::move(false_at)}});
   }
-  write_text_file(file.string(), json.dump(2) + "\n");
+  return json;
 }
 
-std::vector<GuardRecord> read_guards(const std::filesystem::path& file) {
+std::vector<GuardRecord> guards_from_json(const Json& json, const std::string& where) {
   std::vector<GuardRecord> guards;
-  if (!std::filesystem::exists(file)) return guards;
-  const Json json = read_json_file(file);
-  for (const JsonReader& each : JsonReader(json, file.string()).array()) {
+  for (const JsonReader& each : JsonReader(json, where).array()) {
     each.object({"guard", "asked_at", "checked", "false_at"});
     GuardRecord record{each.required("guard").string(),
                        each.required("asked_at").string(),
@@ -37,6 +34,15 @@ std::vector<GuardRecord> read_guards(const std::filesystem::path& file) {
     guards.push_back(std::move(record));
   }
   return guards;
+}
+
+void write_guards(const std::filesystem::path& file, const std::vector<GuardRecord>& guards) {
+  write_text_file(file.string(), json_from_guards(guards).dump(2) + "\n");
+}
+
+std::vector<GuardRecord> read_guards(const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) return {};
+  return guards_from_json(read_json_file(file), file.string());
 }
 
 }  // namespace samebits

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 
 #include "harness/base/error.h"
 #include "harness/base/mapped_file.h"
@@ -21,9 +22,13 @@ bool is_numbered(const std::string& name, const std::string& prefix, const std::
                                         [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
+constexpr char kCheckpoint[] = "checkpoint-";
+constexpr char kTensors[] = ".safetensors";
+
 bool is_file_of_arm(const std::string& name) {
   return name == kSteps || name == kGuards || name == kFinished ||
-         is_numbered(name, "rank-", ".jsonl") || is_numbered(name, "graph-", ".json");
+         is_numbered(name, "steps-", ".jsonl") || is_numbered(name, "rank-", ".jsonl") ||
+         is_numbered(name, "graph-", ".json") || is_numbered(name, kCheckpoint, kTensors);
 }
 
 bool is_file_of_run(const std::string& name) {
@@ -69,6 +74,31 @@ void require_only_a_run(const fs::path& folder) {
 
 fs::path stream(const fs::path& arm_folder, int64_t rank) {
   return arm_folder / ("rank-" + std::to_string(rank) + ".jsonl");
+}
+
+fs::path checkpoint(const fs::path& arm_folder, int64_t step) {
+  return arm_folder / (kCheckpoint + std::to_string(step) + kTensors);
+}
+
+std::vector<int64_t> checkpoints(const fs::path& arm_folder) {
+  std::vector<int64_t> steps;
+  for (const fs::path& entry : entries_of(arm_folder)) {
+    const std::string name = entry.filename().string();
+    if (!is_numbered(name, kCheckpoint, kTensors)) continue;
+    steps.push_back(std::atoll(name.c_str() + sizeof kCheckpoint - 1));
+  }
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+void remove_checkpoints(const fs::path& arm_folder, int64_t but_of_step) {
+  for (const int64_t step : checkpoints(arm_folder)) {
+    if (step != but_of_step) fs::remove(checkpoint(arm_folder, step));
+  }
+}
+
+fs::path steps(const fs::path& arm_folder, int64_t rank) {
+  return arm_folder / (rank == 0 ? kSteps : "steps-" + std::to_string(rank) + ".jsonl");
 }
 
 fs::path graph(const fs::path& arm_folder, int64_t index) {

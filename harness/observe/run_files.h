@@ -9,7 +9,8 @@
 //   run.json           what made it (run/origin.h), written first
 //   case.json          the resolved case; from here on the folder is a run
 //   ARM/rank-R.jsonl   observations
-//   ARM/steps.jsonl    costs and witness of each step
+//   ARM/steps.jsonl    costs and witness of each step, of rank 0; ARM/steps-R.jsonl of rank R
+//   ARM/checkpoint-S.safetensors  what an arm that has not ended goes on from at step S
 //   ARM/guards.json    the guard ledger, when the arm has ended
 //   ARM/graph-N.json   the captured graphs, in the order of programs: the generator's, for an arm
 //                      to run from, the trainer's and the optimizer's
@@ -29,6 +30,12 @@ inline constexpr char kGuards[] = "guards.json";
 inline constexpr char kFinished[] = "finished.json";
 
 std::filesystem::path stream(const std::filesystem::path& arm_folder, int64_t rank);
+// What the arm goes on from after `step` steps (run/checkpoint.h).
+std::filesystem::path checkpoint(const std::filesystem::path& arm_folder, int64_t step);
+// The steps that there is one for, ascending.
+std::vector<int64_t> checkpoints(const std::filesystem::path& arm_folder);
+void remove_checkpoints(const std::filesystem::path& arm_folder, int64_t but_of_step = -1);
+std::filesystem::path steps(const std::filesystem::path& arm_folder, int64_t rank);
 std::filesystem::path graph(const std::filesystem::path& arm_folder, int64_t index);
 
 // The folder for looking closer at two arms. An arm's name has no `+`, so no arm has this name and

@@ -9,6 +9,7 @@
 #include "harness/base/file.h"
 #include "harness/base/json_difference.h"
 #include "harness/observe/run_files.h"
+#include "harness/observe/step_record.h"
 
 namespace samebits {
 namespace {
@@ -51,6 +52,18 @@ std::string first_different_line(const std::string& found, const std::string& ex
   return line.substr(std::min(line.find_first_not_of(' '), line.size()));
 }
 
+// A case without where its arms run, which moves no bit: an arm that has not ended may go on
+// elsewhere, and what it saw is checked as it is seen again.
+Json without_places(const std::string& text, const fs::path& folder) {
+  Json json = parse_json(text, (folder / run_files::kCase).string());
+  for (auto& [name, arm] : json.at("arms").items()) {
+    if (fs::exists(folder / name / run_files::kFinished)) continue;
+    arm.erase("mesh");
+    arm.erase("device");
+  }
+  return json;
+}
+
 void check_origin(const fs::path& folder, const Json& origin) {
   const fs::path file = folder / run_files::kOrigin;
   if (!fs::exists(file)) {
@@ -62,6 +75,29 @@ void check_origin(const fs::path& folder, const Json& origin) {
   if (!difference) return;
   throw InputError(file.string() + ": " + difference->key, difference->first,
                    difference->second + ", which is there now; start the run in a new folder");
+}
+
+// The last checkpoint before which every step is on record; 0 without one.
+int64_t step_to_go_on_from(const fs::path& arm_folder) {
+  int64_t recorded = 0;
+  for (const StepRecord& step : read_step_records(run_files::steps(arm_folder, /*rank=*/0))) {
+    if (step.step != recorded) break;
+    ++recorded;
+  }
+  int64_t first = 0;
+  for (const int64_t step : run_files::checkpoints(arm_folder)) {
+    if (step <= recorded) first = step;
+  }
+  return first;
+}
+
+// Cuts a file of step records before step `end`.
+void keep_steps(const fs::path& file, int64_t end) {
+  std::string kept;
+  for (const StepRecord& step : read_step_records(file)) {
+    if (step.step < end) kept += line_from_step_record(step) + "\n";
+  }
+  write_text_file(file.string(), kept);
 }
 
 // The case is written last: until then the folder is no run, and is begun anew.
@@ -104,12 +140,13 @@ RunFolder RunFolder::resume(const fs::path& folder, const Case& c, const Json& o
   const fs::path file = folder / run_files::kCase;
   const std::string recorded = read_text_file(file.string());
   const std::string wanted = canonical_json(c) + "\n";
-  if (recorded != wanted) {
+  if (without_places(recorded, folder) != without_places(wanted, folder)) {
     throw InputError(file.string(),
                      "a run of another case: " + first_different_line(recorded, wanted),
                      "the case to resume: " + first_different_line(wanted, recorded));
   }
   check_origin(folder, origin);
+  if (recorded != wanted) write_text_file(file.string(), wanted);
   run_files::remove_litter(folder);
   return RunFolder(folder, /*resume=*/true, std::move(lock));
 }
@@ -119,14 +156,21 @@ bool RunFolder::is_finished(const std::string& arm) const {
   return fs::exists(path_ / run_files::kManifest) || damage_of_arm(path_ / arm).empty();
 }
 
-std::unique_ptr<ArmRecorder> RunFolder::start_arm(const std::string& arm) {
+std::unique_ptr<ArmRecorder> RunFolder::start_arm(const std::string& arm, int64_t ranks) {
   const fs::path folder = path_ / arm;
   make_folder(folder);
+  // Of a run that had more ranks before: each saw what rank 0 saw.
+  for (int64_t rank = ranks; fs::remove(run_files::stream(folder, rank)); ++rank) {
+  }
   // The marker of files that are not whole, and clocks of the run that was cut off: the arm starts
   // over.
   fs::remove(folder / run_files::kFinished);
-  fs::remove(folder / run_files::kSteps);
-  return std::make_unique<ArmRecorder>(folder, resume_);
+  const int64_t first_step = resume_ ? step_to_go_on_from(folder) : 0;
+  for (int64_t rank = 0; fs::exists(run_files::steps(folder, rank)); ++rank) {
+    const fs::path file = run_files::steps(folder, rank);
+    rank<ranks && first_step> 0 ? keep_steps(file, first_step) : (void)fs::remove(file);
+  }
+  return std::make_unique<ArmRecorder>(folder, resume_, first_step);
 }
 
 Case case_of_run(const fs::path& run_folder) {

@@ -31,7 +31,8 @@ class RunFolder {
 
   // Takes up a run that was cut off, or begins the one that was killed before its case was written.
   // InputError where the folder holds no run, where its case is not `c` or its origin another, and
-  // where another process is running in it.
+  // where another process is running in it. Arms that have not ended may have another mesh and
+  // device than before.
   static RunFolder resume(const std::filesystem::path& folder, const Case& c,
                           const Json& origin = Json::object());
 
@@ -43,8 +44,9 @@ class RunFolder {
   // manifest is evidence: its arms are not run again, whatever became of their files.
   bool is_finished(const std::string& arm) const;
 
-  // Starts an arm. Under resume, its recorded observations are checked as they are seen again.
-  std::unique_ptr<ArmRecorder> start_arm(const std::string& arm);
+  // Starts an arm, which has streams of this many ranks. Under resume, its recorded observations are
+  // checked as they are seen again.
+  std::unique_ptr<ArmRecorder> start_arm(const std::string& arm, int64_t ranks = 1);
 
  private:
   RunFolder(std::filesystem::path path, bool resume, FileDescriptor lock);

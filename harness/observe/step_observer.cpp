@@ -26,7 +26,7 @@ StepRecord StepObserver::end_step() {
 }
 
 std::string StepObserver::where() const {
-  return fmt::format("step {}, rank 0, {}: ", record_.step,
+  return fmt::format("step {}, rank {}, {}: ", record_.step, rank_,
                      record_.phases.empty() ? "before any phase" : record_.phases.back().phase);
 }
 
@@ -57,11 +57,11 @@ const std::string& StepObserver::phase(const std::string& what) const {
 }
 
 void StepObserver::observe(const std::string& site, const at::Tensor& value) {
-  unread_.emplace_back(begin_observation(record_.step, phase(site), /*rank=*/0, site, value));
+  unread_.emplace_back(begin_observation(record_.step, phase(site), rank_, site, value));
 }
 
 void StepObserver::observe_replay(const ReplayDigests& digests) {
-  unread_.emplace_back(UnreadReplay{record_.step, phase("a replay"), /*rank=*/0, digests});
+  unread_.emplace_back(UnreadReplay{record_.step, phase("a replay"), rank_, digests});
 }
 
 void StepObserver::read_unread() {

@@ -32,10 +32,10 @@ class StepObserver : public Observer, private DispatchMode {
   using OnPhase = std::function<void(int64_t step, const std::string& phase)>;
 
   // `sink` is borrowed and must outlive the observer. `device`: where the arm computes, whose
-  // memory is measured. `on_phase` is told of each phase as it begins.
+  // memory is measured. `on_phase` is told of each phase as it begins. `rank`: who observes.
   StepObserver(ObservationSink& sink, Level level, DeviceKind device = DeviceKind::kCpu,
-               OnPhase on_phase = {})
-      : sink_(sink), level_(level), device_(device), on_phase_(std::move(on_phase)) {}
+               OnPhase on_phase = {}, int64_t rank = 0)
+      : sink_(sink), level_(level), device_(device), on_phase_(std::move(on_phase)), rank_(rank) {}
 
   // Everything from here on belongs to this step.
   void begin_step(int64_t step);
@@ -68,6 +68,7 @@ class StepObserver : public Observer, private DispatchMode {
   Level level_;
   DeviceKind device_;
   OnPhase on_phase_;
+  int64_t rank_;
   TensorMemory memory_;
   StepRecord record_;
   std::optional<Stopwatch> stopwatch_;  // of the current phase

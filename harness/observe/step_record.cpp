@@ -36,10 +36,11 @@ std::string line_from_step_record(const StepRecord& record) {
   }
   Json witness = Json::object();
   for (const auto& [name, count] : record.witness) witness[name] = count;
-  const Json json = {{"step", record.step},
-                     {"phases", std::move(phases)},
-                     {"witness", std::move(witness)},
-                     {"completion", record.completion}};
+  Json json = {{"step", record.step},
+               {"phases", std::move(phases)},
+               {"witness", std::move(witness)},
+               {"completion", record.completion}};
+  if (record.is_resumed) json["resumed"] = true;
   // A completion may end inside a character: its last token carried only the first bytes.
   return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
 }
@@ -47,7 +48,7 @@ std::string line_from_step_record(const StepRecord& record) {
 StepRecord step_record_from_line(std::string_view line, const std::string& where) {
   const Json parsed = parse_json_line(line, where);
   const JsonReader json(parsed, where);
-  json.object({"step", "phases", "witness", "completion"});
+  json.object({"step", "phases", "witness", "completion", "resumed"});
   StepRecord record;
   record.step = json.required("step").integer(0);
   const JsonReader phases = json.required("phases");
@@ -67,6 +68,7 @@ StepRecord step_record_from_line(std::string_view line, const std::string& where
     record.witness.emplace_back(name, witness.required(name).integer(0));
   }
   record.completion = json.required("completion").string();
+  if (auto key = json.optional("resumed")) record.is_resumed = key->boolean();
   return record;
 }
 

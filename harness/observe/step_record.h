@@ -23,6 +23,7 @@ struct StepRecord {
   // Counters of the arm's witness in this step (execution/witness.h): "generator.nodes", ...
   std::vector<std::pair<std::string, int64_t>> witness;
   std::string completion = {};  // one sample of the step, as text (UTF-8)
+  bool is_resumed = false;      // the first step after a checkpoint that the arm went on from
 };
 
 std::string line_from_step_record(const StepRecord& record);

@@ -80,7 +80,8 @@ void StreamWriter::record(const Observation& observation) {
   lines_.write(line_from_observation(observation));
 }
 
-ReplayCheckedWriter::ReplayCheckedWriter(const std::filesystem::path& file) : file_(file) {
+ReplayCheckedWriter::ReplayCheckedWriter(const std::filesystem::path& file, int64_t first_step)
+    : file_(file) {
   if (std::filesystem::exists(file)) {
     StreamContents contents = read_stream(file);
     if (contents.torn_bytes > 0) {
@@ -89,6 +90,7 @@ ReplayCheckedWriter::ReplayCheckedWriter(const std::filesystem::path& file) : fi
       if (error) fail(file, "its torn last line cannot be cut off", error.value());
     }
     recorded_ = std::move(contents.observations);
+    while (next_ < recorded_.size() && recorded_[next_].step < first_step) ++next_;
   }
   lines_.emplace(file, /*append=*/true);
 }

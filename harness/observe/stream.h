@@ -59,8 +59,9 @@ class StreamWriter : public ObservationSink {
 // record() throws RunError at the first that differs.
 class ReplayCheckedWriter : public ObservationSink {
  public:
-  // `file` may be absent, empty or end in a torn line, which is cut off first.
-  explicit ReplayCheckedWriter(const std::filesystem::path& file);
+  // `file` may be absent, empty or end in a torn line, which is cut off first. What was recorded of
+  // steps before `first_step` stands; the arm goes on from there.
+  explicit ReplayCheckedWriter(const std::filesystem::path& file, int64_t first_step = 0);
   void record(const Observation& observation) override;
   void flush() override { lines_->flush(); }
   void sync() override { lines_->sync(); }

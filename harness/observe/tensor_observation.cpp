@@ -2,11 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <c10/util/strides.h>
 
 #include <utility>
 
 #include "harness/dtensor/dtensor.h"
 #include "harness/kernels/functional.h"
+#include "harness/mesh/shard.h"
 
 namespace samebits {
 
@@ -51,11 +53,55 @@ Observation observation_of(const passes::Mark& mark, const UnreadReplay& replay)
   return observation;
 }
 
+// Each rank digests its own shard, keyed by the whole's indices: the sums of all shards are the
+// whole's (bits/digest.h), so that no tensor moves.
+Observation observe_shards(Observation observation, const at::Tensor& value) {
+  const DTensorSpec& spec = spec_of(value);
+  const auto dim = static_cast<size_t>(spec.placement.dim());
+  const c10::DimVector strides = c10::contiguous_strides(value.sizes());
+  const std::vector<at::Tensor>& locals = locals_of(value);
+  std::vector<at::Tensor> rows;  // of each hosted rank: the two sums, and how many are not finite
+  for (size_t i = 0; i < locals.size(); ++i) {
+    const at::Tensor local = locals[i].contiguous();
+    const int64_t first = shard_offset(value.size(spec.placement.dim()), spec.mesh->size(),
+                                       spec.mesh->hosted_ranks()[i])
+                              .expect_int();
+    DigestSums shard;
+    add_block(shard, local.element_size(), local.const_data_ptr(), local.sizes(), local.strides(),
+              strides, first * strides[dim]);
+    rows.push_back(
+        at::tensor({static_cast<int64_t>(shard.a), static_cast<int64_t>(shard.b),
+                    count_nonfinite(observation.dtype, local.const_data_ptr(), local.numel())})
+            .view({1, 3}));
+  }
+  const at::Tensor all =
+      spec.mesh->communicator().all_gather(rows, /*dim=*/0, spec.mesh->size())[0].sum(
+          0);  // modulo 2^64
+  const int64_t* whole = all.const_data_ptr<int64_t>();
+  observation.digest =
+      finish_digest({static_cast<uint64_t>(whole[0]), static_cast<uint64_t>(whole[1])},
+                    observation.dtype, observation.shape);
+  observation.nonfinite = whole[2];
+  return observation;
+}
+
 }  // namespace
 
 UnreadObservation begin_observation(int64_t step, std::string phase, int64_t rank, std::string site,
                                     const at::Tensor& value) {
   const c10::NoGradGuard no_grad;
+  if (is_dtensor(value) && spec_of(value).placement.is_shard() && value.is_cpu()) {
+    Observation observation{step,
+                            std::move(phase),
+                            rank,
+                            std::move(site),
+                            dtype_from_scalar_type(value.scalar_type()),
+                            value.sizes().vec(),
+                            {},
+                            std::nullopt,
+                            0};
+    return {observe_shards(std::move(observation), value), at::Tensor(), at::Tensor()};
+  }
   at::Tensor whole = (is_dtensor(value) ? full_tensor(value) : value).detach().contiguous();
   const Dtype dtype = dtype_from_scalar_type(whole.scalar_type());
   if (whole.is_cuda() && whole.dim() > 0) {

@@ -55,6 +55,7 @@ struct ReportRecord {
     bool finished = false;
     Evidence evidence;
     int64_t steps = 0;
+    std::vector<int64_t> resumed_at;  // steps that began from a checkpoint
     double wall_seconds = 0;
     double processor_seconds = 0;
     Pace pace;

@@ -8,6 +8,11 @@ namespace {
 
 std::string mode_of(const CaseArm& arm) {
   std::string mode = "TP " + std::to_string(arm.mesh.tp);
+  if (arm.mesh.dp > 1) mode += ", DP " + std::to_string(arm.mesh.dp);
+  if (arm.mesh.has_processes()) {
+    mode +=
+        ", " + std::to_string(arm.mesh.ranks()) + " processes (" + to_string(arm.mesh.kind) + ")";
+  }
   if (is_generated(arm.workload.kind)) mode += ", " + describe(arm.generator);
   if (arm.trainer.is_traced()) mode += ", trainer " + describe(arm.trainer);
   if (arm.generator.numerics) mode += ", numerics of the generator's own";
@@ -61,6 +66,7 @@ ReportRecord::ArmRecord arm_record(const CaseArm& arm, const ArmRecording& recor
     step_seconds.push_back(record.wall_seconds - before);
     for (const auto& [name, count] : step.witness) add_count(record, name, count);
     record.completion = step.completion;
+    if (step.is_resumed) record.resumed_at.push_back(step.step);
   }
   record.pace = pace_of(step_seconds);
   for (ReportRecord::PhaseTotal& phase : record.phases) {

@@ -33,6 +33,12 @@ void add_modes(std::vector<std::string>& list, const std::vector<const CaseArm*>
   if (none([](const CaseArm& arm) { return arm.mesh.tp > 1; })) {
     list.emplace_back("Sharding: every arm ran at TP 1.");
   }
+  if (none([](const CaseArm& arm) { return arm.mesh.dp > 1; })) {
+    list.emplace_back("Replicas: every arm ran at DP 1.");
+  }
+  if (none([](const CaseArm& arm) { return arm.mesh.has_processes(); })) {
+    list.emplace_back("Transport: every arm ran in one process.");
+  }
   const bool is_eager =
       none([](const CaseArm& arm) { return arm.generator.is_traced() || arm.trainer.is_traced(); });
   if (is_eager) {

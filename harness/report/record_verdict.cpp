@@ -121,6 +121,10 @@ void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record
       failures.push_back(
           {arm.name + " did not run in its mode", {{"seen", arm.evidence.witness}}, {}});
     }
+    if (!arm.evidence.ranks.empty()) {
+      failures.push_back(
+          {"the ranks of " + arm.name + " do not agree", {{"seen", arm.evidence.ranks}}, {}});
+    }
     add_on_policy_failure(failures, record, arm);
     if (!arm.evidence.repeats.empty()) {
       failures.push_back(

@@ -221,6 +221,10 @@ Table witness_table(const ReportRecord& record) {
       std::snprintf(text, sizeof text, "%.1f", a_step);
       table.rows.push_back({arm.name, name, std::to_string(count), text});
     }
+    for (const int64_t step : arm.resumed_at) {
+      table.rows.push_back(
+          {arm.name, "went on from a checkpoint at step", std::to_string(step), ""});
+    }
     if (!arm.evidence.witness.empty()) {
       table.rows.push_back({arm.name, "FAILS: " + arm.evidence.witness, "", ""});
     }

@@ -81,10 +81,26 @@ TEST_F(RunFolderTest, RunInProgressIsRefused) {
 TEST_F(RunFolderTest, ResumeOfAnotherCaseIsRefusedWithWhatDiffers) {
   { RunFolder::create(run(), example_case()); }
   const std::string message =
-      message_of<InputError>([&] { RunFolder::resume(run(), example_case({"b.mesh.tp=4"})); });
-  EXPECT_THAT(message, HasSubstr("\"tp\": 2"));
-  EXPECT_THAT(message, HasSubstr("\"tp\": 4"));
+      message_of<InputError>([&] { RunFolder::resume(run(), example_case({"b.seed=7"})); });
+  EXPECT_THAT(message, HasSubstr("\"seed\": 42"));
+  EXPECT_THAT(message, HasSubstr("\"seed\": 7"));
   { RunFolder::resume(run(), example_case()); }
+}
+
+// Where an arm runs moves no bit; where a finished one ran is on record.
+TEST_F(RunFolderTest, AnArmThatHasNotEndedMayGoOnElsewhere) {
+  {
+    RunFolder folder = RunFolder::create(run(), example_case());
+    const auto arm = folder.start_arm("a");
+    record_step(*arm, 0, 1);
+    arm->finish();
+  }
+  const Case elsewhere = example_case({"b.mesh.tp=4"});
+  { RunFolder::resume(run(), elsewhere); }
+  EXPECT_EQ(canonical_json(case_of_run(run())), canonical_json(elsewhere));
+  const std::string message =
+      message_of<InputError>([&] { RunFolder::resume(run(), example_case({"a.mesh.tp=4"})); });
+  EXPECT_THAT(message, HasSubstr("\"tp\": 4"));
 }
 
 TEST_F(RunFolderTest, ResumeOfNothingIsRefused) {
@@ -135,7 +151,7 @@ TEST_F(RunFolderTest, RankThatIsNotSeenAgainIsARunError) {
     record_step(*folder.start_arm("a"), 0, 2);
   }
   RunFolder folder = RunFolder::resume(run(), example_case());
-  const auto arm = folder.start_arm("a");
+  const auto arm = folder.start_arm("a", /*ranks=*/2);
   record_step(*arm, 0, 1);
   EXPECT_THAT(message_of<RunError>([&] { arm->finish(); }), HasSubstr("rank-1.jsonl"));
 }
