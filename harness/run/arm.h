@@ -8,6 +8,7 @@
 #include "harness/execution/program.h"
 #include "harness/observe/arm_recorder.h"
 #include "harness/observe/step_observer.h"
+#include "harness/run/rank_pool.h"
 #include "harness/run/watchdog.h"
 
 namespace samebits {
@@ -26,6 +27,9 @@ class Arm {
   // RunError in one line that names arm, step, rank and phase.
   virtual StepRecord step() = 0;
 
+  // Keeps what the steps so far have left behind, where that is due; after each step.
+  virtual void keep_checkpoint() {}
+
   // Of what ran so far.
   virtual std::vector<GuardRecord> guards() const = 0;
   virtual std::vector<std::string> saved_graphs() const = 0;
@@ -34,9 +38,9 @@ class Arm {
   virtual void stop() = 0;
 };
 
-// An arm of this process. `recorder` and `activity`, which is told where the arm stands, are
-// borrowed.
+// An arm of this process, or of ranks in processes of their own: those of `launch`, or new ones.
+// `recorder` and `activity`, which is told where the arm stands, are borrowed.
 std::unique_ptr<Arm> make_arm(const CaseArm& settings, Level level, ArmRecorder& recorder,
-                              Activity& activity);
+                              Activity& activity, RankPool* launched);
 
 }  // namespace samebits

@@ -36,20 +36,26 @@ StepRecord run_step(Workload& workload, int64_t step, StepObserver& observer) {
   }
 }
 
-InProcessArm::InProcessArm(const CaseArm& settings, Level level, ArmRecorder& recorder,
-                           Activity& activity)
+InProcessArm::InProcessArm(const CaseArm& settings, Level level, ObservationSink& sink,
+                           Activity& activity, const Checkpoints& checkpoints, World* world)
     : settings_(settings),
       activity_(activity),
-      observer_(recorder.sink(0), level, settings.device,
-                [this](int64_t step, const std::string& phase) {
-                  activity_.enter(fmt::format("arm {}, step {}, {}", settings_.name, step, phase));
-                }) {}
+      checkpoints_(checkpoints),
+      world_(world),
+      observer_(
+          sink, level, settings.device,
+          [this](int64_t step, const std::string& phase) {
+            activity_.enter(fmt::format("arm {}, step {}, {}", settings_.name, step, phase));
+          },
+          world == nullptr ? 0 : world->rank()) {}
 
 void InProcessArm::prepare() {
   activity_.enter(fmt::format("arm {}, building", settings_.name));
   const auto counting = observer_.count_memory();
   try {
-    workload_ = make_workload(settings_);
+    workload_ = make_workload(settings_, world_);
+    next_step_ = checkpoints_.first_step;
+    if (next_step_ > 0) workload_->load(read_checkpoint(checkpoints_.folder, next_step_));
   } catch (const c10::Error& error) {
     throw RunError(fmt::format("arm {}, building: {}", settings_.name, error_line(error)));
   }
@@ -57,9 +63,19 @@ void InProcessArm::prepare() {
 
 StepRecord InProcessArm::step() {
   try {
-    return run_step(*workload_, next_step_++, observer_);
+    StepRecord record = run_step(*workload_, next_step_++, observer_);
+    record.is_resumed = record.step > 0 && record.step == checkpoints_.first_step;
+    return record;
   } catch (const RunError& error) {
     throw RunError(fmt::format("arm {}, {}; its stream is kept", settings_.name, error.what()));
+  }
+}
+
+void InProcessArm::keep_checkpoint() {
+  if (!checkpoints_.is_due(next_step_) || next_step_ == settings_.steps) return;
+  const State state = workload_->state();
+  if (world_ == nullptr || world_->rank() == 0) {
+    write_checkpoint(checkpoints_.folder, next_step_, state);
   }
 }
 
@@ -67,11 +83,6 @@ std::vector<GuardRecord> InProcessArm::guards() const { return guards_of(workloa
 
 std::vector<std::string> InProcessArm::saved_graphs() const {
   return saved_graphs_of(workload_->programs());
-}
-
-std::unique_ptr<Arm> make_arm(const CaseArm& settings, Level level, ArmRecorder& recorder,
-                              Activity& activity) {
-  return std::make_unique<InProcessArm>(settings, level, recorder, activity);
 }
 
 }  // namespace samebits

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "harness/run/arm.h"
+#include "harness/run/checkpoint.h"
 #include "harness/workload/workload.h"
 
 namespace samebits {
@@ -14,13 +15,17 @@ namespace samebits {
 // InputError. What was seen before is kept.
 StepRecord run_step(Workload& workload, int64_t step, StepObserver& observer);
 
-// An arm whose ranks all live in this process, as a workload of this program.
+// An arm as a workload of this process: all of its ranks, or the one that `world` says. Rank 0 keeps
+// the checkpoints, which is collective over the ranks; each reads the one that it goes on from. The
+// arguments by reference, and the world, are borrowed.
 class InProcessArm : public Arm {
  public:
-  InProcessArm(const CaseArm& settings, Level level, ArmRecorder& recorder, Activity& activity);
+  InProcessArm(const CaseArm& settings, Level level, ObservationSink& sink, Activity& activity,
+               const Checkpoints& checkpoints, World* world = nullptr);
 
   void prepare() override;
   StepRecord step() override;
+  void keep_checkpoint() override;
   std::vector<GuardRecord> guards() const override;
   std::vector<std::string> saved_graphs() const override;
   void stop() override { workload_.reset(); }
@@ -28,6 +33,8 @@ class InProcessArm : public Arm {
  private:
   CaseArm settings_;
   Activity& activity_;
+  Checkpoints checkpoints_;
+  World* world_;
   StepObserver observer_;
   std::unique_ptr<Workload> workload_;
   int64_t next_step_ = 0;

@@ -25,14 +25,14 @@ ArmRecording first_steps(ArmRecording recording, int64_t steps) {
 // Runs some arms of a case again at level `op`, for `steps` steps, in their own folder.
 std::vector<ArmRecording> run_again(const Case& c, const std::vector<std::string>& arms,
                                     int64_t steps, Json origin, const fs::path& where,
-                                    Progress& progress) {
+                                    Progress& progress, RankPool* launched) {
   Case few = select_arms(c, arms);
   for (CaseArm& arm : few.arms) arm.steps = std::min(arm.steps, steps);
   origin["level"] = "op";
   RunFolder folder = RunFolder::replace(where, few, origin);
   std::vector<ArmRecording> recordings;
   for (const CaseArm& arm : few.arms) {
-    run_arm(arm, Level::kOp, *folder.start_arm(arm.name), progress);
+    run_arm(arm, Level::kOp, *folder.start_arm(arm.name, arm.mesh.processes()), progress, launched);
     recordings.push_back(read_whole_arm(where / arm.name));
   }
   return recordings;
@@ -50,11 +50,13 @@ std::string parts_from_itself(const ArmRecording& before, const ArmRecording& ag
 
 Manifest::Closer look_at_pair(const Case& c, const std::vector<ArmRecording>& recordings,
                               const Verdict::Pair& pair, const Relation& relation,
-                              const Json& origin, const fs::path& out, Progress& progress) {
+                              const Json& origin, const fs::path& out, Progress& progress,
+                              RankPool* launched) {
   Manifest::Closer closer{.a = pair.a, .b = pair.b};
   const int64_t steps = pair.comparison.first->step + 1;
-  const std::vector<ArmRecording> again = run_again(
-      c, {pair.a, pair.b}, steps, origin, out / run_files::closer_folder(pair.a, pair.b), progress);
+  const std::vector<ArmRecording> again =
+      run_again(c, {pair.a, pair.b}, steps, origin, out / run_files::closer_folder(pair.a, pair.b),
+                progress, launched);
   for (const ArmRecording& each : again) {
     const std::string text = parts_from_itself(recording_of(recordings, each.arm), each, steps);
     if (!text.empty()) closer.unstable.emplace_back(each.arm, text);
@@ -71,11 +73,12 @@ Manifest::Closer look_at_pair(const Case& c, const std::vector<ArmRecording>& re
 
 // The first operator whose output has a NaN or an infinity.
 Manifest::Closer look_at_nonfinite(const Case& c, const ArmRecording& recording, int64_t steps,
-                                   const Json& origin, const fs::path& out, Progress& progress) {
+                                   const Json& origin, const fs::path& out, Progress& progress,
+                                   RankPool* launched) {
   Manifest::Closer closer{.a = recording.arm};
   const std::vector<ArmRecording> again =
       run_again(c, {recording.arm}, steps, origin,
-                out / run_files::closer_folder(recording.arm, ""), progress);
+                out / run_files::closer_folder(recording.arm, ""), progress, launched);
   closer.text =
       "no operator's output was seen to be NaN or infinite (those of replays are not "
       "looked at)";
@@ -99,7 +102,8 @@ int64_t step_of_first_nonfinite(const ArmRecording& recording) {
 std::vector<Manifest::Closer> look_closer(const Case& c,
                                           const std::vector<ArmRecording>& recordings,
                                           const std::vector<Verdict>& verdicts, const Json& origin,
-                                          const fs::path& out, Progress& progress) {
+                                          const fs::path& out, Progress& progress,
+                                          RankPool* launched) {
   std::vector<Manifest::Closer> found;
   std::set<std::pair<std::string, std::string>> looked_at;
   for (const Verdict& verdict : verdicts) {
@@ -108,14 +112,15 @@ std::vector<Manifest::Closer> look_closer(const Case& c,
       const std::optional<Divergence>& first = pair.comparison.first;
       if (pair.holds || !first || is_operator_site(first->site)) continue;
       if (!looked_at.emplace(pair.a, pair.b).second) continue;
-      found.push_back(look_at_pair(c, recordings, pair, verdict.relation, origin, out, progress));
+      found.push_back(
+          look_at_pair(c, recordings, pair, verdict.relation, origin, out, progress, launched));
     }
   }
   for (const ArmRecording& recording : recordings) {
     const CaseArm& arm = c.arm(recording.arm);
     if (evidence_of(arm, recording).nonfinite.empty()) continue;
     found.push_back(look_at_nonfinite(c, recording, step_of_first_nonfinite(recording) + 1, origin,
-                                      out, progress));
+                                      out, progress, launched));
   }
   return found;
 }

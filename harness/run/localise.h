@@ -8,6 +8,7 @@
 #include "harness/compare/verdict.h"
 #include "harness/observe/manifest.h"
 #include "harness/run/progress.h"
+#include "harness/run/rank_pool.h"
 
 namespace samebits {
 
@@ -18,6 +19,7 @@ namespace samebits {
 std::vector<Manifest::Closer> look_closer(const Case& c,
                                           const std::vector<ArmRecording>& recordings,
                                           const std::vector<Verdict>& verdicts, const Json& origin,
-                                          const std::filesystem::path& out, Progress& progress);
+                                          const std::filesystem::path& out, Progress& progress,
+                                          RankPool* launched = nullptr);
 
 }  // namespace samebits

@@ -89,6 +89,10 @@ Json digests_of_model(const fs::path& folder) {
 
 }  // namespace
 
+Json program_origin() {
+  return {{"samebits", run_files::digest_of_file("/proc/self/exe")}, {"libraries", libraries()}};
+}
+
 Json origin_of(const Case& c, Level level) {
   Json models = Json::object();
   Json graphs = Json::object();
@@ -108,9 +112,10 @@ Json origin_of(const Case& c, Level level) {
           run_files::digest_of_file(side->package);
     }
   }
+  const Json program = program_origin();
   return {{"level", level == Level::kOp ? "op" : "step"},
-          {"samebits", run_files::digest_of_file("/proc/self/exe")},
-          {"libraries", libraries()},
+          {"samebits", program.at("samebits")},
+          {"libraries", program.at("libraries")},
           {"models", std::move(models)},
           {"graphs", std::move(graphs)},
           {"tokens", std::move(tokens)},

@@ -6,6 +6,9 @@
 
 namespace samebits {
 
+// This program and LibTorch, by their bytes or build ids.
+Json program_origin();
+
 // What makes a run beside its case, as run.json keeps it: the level, this program and LibTorch by
 // their bytes or build ids, every file of a model's folder that a model is read from and every
 // saved graph by its bytes. A run is taken up by the same alone. Throws InputError for a model's

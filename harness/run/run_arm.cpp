@@ -4,20 +4,33 @@
 
 #include "harness/base/stopwatch.h"
 #include "harness/run/arm.h"
+#include "harness/run/in_process_arm.h"
+#include "harness/run/ranks_arm.h"
 #include "harness/run/watchdog.h"
 
 namespace samebits {
 
-void run_arm(const CaseArm& settings, Level level, ArmRecorder& recorder, Progress& progress) {
+std::unique_ptr<Arm> make_arm(const CaseArm& settings, Level level, ArmRecorder& recorder,
+                              Activity& activity, RankPool* launched) {
+  if (settings.mesh.has_processes()) {
+    return std::make_unique<RanksArm>(settings, level, recorder, activity, launched);
+  }
+  return std::make_unique<InProcessArm>(settings, level, recorder.sink(0), activity,
+                                        checkpoints_of(settings, recorder));
+}
+
+void run_arm(const CaseArm& settings, Level level, ArmRecorder& recorder, Progress& progress,
+             RankPool* launched) {
   const Stopwatch clock;
   Activity activity;
   activity.enter(fmt::format("arm {}", settings.name));
   const Watchdog watchdog(settings.timeout_s, activity);
-  const std::unique_ptr<Arm> arm = make_arm(settings, level, recorder, activity);
+  const std::unique_ptr<Arm> arm = make_arm(settings, level, recorder, activity, launched);
   progress.show(settings.name + ": building");
   arm->prepare();
-  for (int64_t step = 0; step < settings.steps; ++step) {
+  for (int64_t step = recorder.first_step(); step < settings.steps; ++step) {
     recorder.record_step(arm->step());
+    arm->keep_checkpoint();
     progress.show(fmt::format("{}: step {} of {}, {:.1f} s", settings.name, step + 1,
                               settings.steps, clock.seconds()));
   }

@@ -1,10 +1,13 @@
 #include "harness/run/run_case.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <set>
 
 #include "harness/base/environment.h"
+#include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/compare/golden.h"
 #include "harness/kernels/device.h"
@@ -73,6 +76,24 @@ std::vector<Manifest::ModelEntry> models_of(const Case& c) {
   return models;
 }
 
+// Ranks that a launcher started are those of every arm in processes; without one, all of an arm's
+// are on this machine.
+void check_launched(const Case& c, const std::optional<RankEnvironment>& launched) {
+  for (const CaseArm& arm : c.arms) {
+    if (!launched && arm.mesh.kind == MeshKind::kNccl && arm.mesh.ranks() > device_count()) {
+      throw InputError(fmt::format("arm {}: mesh", arm.name),
+                       fmt::format("{} ranks of nccl", arm.mesh.ranks()),
+                       fmt::format("at most {}, the cards of this machine", device_count()));
+    }
+    if (!launched) continue;
+    if (!arm.mesh.has_processes() || arm.mesh.ranks() == launched->size) continue;
+    throw InputError(
+        fmt::format("arm {}: mesh", arm.name),
+        fmt::format("{} ranks (tp {}, dp {})", arm.mesh.ranks(), arm.mesh.tp, arm.mesh.dp),
+        fmt::format("{}, as many as were launched (--arm selects arms)", launched->size));
+  }
+}
+
 // Processes that want a core, over the last minute; 0 where the kernel does not tell.
 double load_average() {
   double load = 0;
@@ -95,6 +116,7 @@ std::vector<std::pair<std::string, std::string>> environment_of(const Case& c) {
 
 ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progress) {
   for (const CaseArm& arm : c.arms) check_arm(arm);
+  check_launched(c, options.launched);
   const std::vector<Golden> goldens = read_goldens(options.golden, c.name);
   const Json origin = origin_of(c, options.level);
   Manifest manifest;
@@ -106,12 +128,15 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
   manifest.load_before = load_average();
 
   RunFolder folder = open_folder(c, options, origin);
+  const std::unique_ptr<RankPool> launched =
+      options.launched ? RankPool::meet(*options.launched, c) : nullptr;
   for (const CaseArm& arm : c.arms) {
     if (folder.is_finished(arm.name)) {
       progress.show(arm.name + ": finished before");
       continue;
     }
-    run_arm(arm, options.level, *folder.start_arm(arm.name), progress);
+    run_arm(arm, options.level, *folder.start_arm(arm.name, arm.mesh.processes()), progress,
+            launched.get());
   }
   manifest.load_after = load_average();
 
@@ -134,7 +159,8 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
   }
   const std::vector<Verdict> verdicts = judge_case(c, recordings);
   for (const Verdict& verdict : verdicts) manifest.verdicts.push_back(json_from_verdict(verdict));
-  manifest.closer = look_closer(c, recordings, verdicts, origin, options.out, progress);
+  manifest.closer =
+      look_closer(c, recordings, verdicts, origin, options.out, progress, launched.get());
   progress.clear();
   run.manifest = manifest;
   const ReportRecord record = record_from(run);

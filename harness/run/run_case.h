@@ -8,6 +8,7 @@
 #include "harness/observe/step_observer.h"
 #include "harness/report/record.h"
 #include "harness/run/progress.h"
+#include "harness/run/rank_environment.h"
 
 namespace samebits {
 
@@ -20,6 +21,8 @@ struct RunOptions {
   Level level = Level::kStep;
   Existing existing = Existing::kRefuse;
   std::string command;  // as typed, for the manifest
+  // Of a process that a launcher started as rank 0 of several: arms in processes run in those.
+  std::optional<RankEnvironment> launched = {};
 };
 
 // Runs the arms of a case, compares them with each other and with their goldens, looks closer at

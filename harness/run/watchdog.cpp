@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <string_view>
 
 #include "harness/base/output.h"
 
@@ -15,14 +16,21 @@ namespace {
 
 constexpr int kRunBroke = 3;
 
-// The name lives as long as the operator's schema, which is as long as the process.
+// The name lives as long as the operator's schema, which is as long as the process. What records
+// itself by a text of its own, as c10d's collectives do, has a name that is gone after it.
 std::atomic<const char*> last_operator = nullptr;
+
+bool is_operator(std::string_view name) {
+  return name.starts_with("aten::") || name.starts_with("samebits::");
+}
 
 // How many operators are under way on this thread: those that an operator calls are not noted.
 thread_local int depth = 0;
 
 std::unique_ptr<at::ObserverContext> begin_operator(const at::RecordFunction& function) {
-  if (depth++ == 0) last_operator.store(function.name(), std::memory_order_relaxed);
+  if (depth++ == 0 && is_operator(function.name())) {
+    last_operator.store(function.name(), std::memory_order_relaxed);
+  }
   return nullptr;
 }
 
@@ -43,11 +51,16 @@ std::string Activity::text() const {
   return name == nullptr ? place_ : place_ + ", last operator " + name;
 }
 
+OperatorWatch::OperatorWatch()
+    : callback_(at::addGlobalCallback(at::RecordFunctionCallback(begin_operator, end_operator)
+                                          .scopes({at::RecordScope::FUNCTION}))) {
+  last_operator = nullptr;  // that of an arm before
+}
+
+OperatorWatch::~OperatorWatch() { at::removeCallback(callback_); }
+
 Watchdog::Watchdog(double seconds, const Activity& activity)
-    : activity_(activity),
-      callback_(at::addGlobalCallback(at::RecordFunctionCallback(begin_operator, end_operator)
-                                          .scopes({at::RecordScope::FUNCTION}))),
-      thread_([this, seconds] { watch(seconds); }) {}
+    : activity_(activity), thread_([this, seconds] { watch(seconds); }) {}
 
 Watchdog::~Watchdog() {
   {
@@ -56,7 +69,6 @@ Watchdog::~Watchdog() {
   }
   ended_.notify_all();
   thread_.join();
-  at::removeCallback(callback_);
 }
 
 void Watchdog::watch(double seconds) {

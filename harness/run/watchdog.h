@@ -22,6 +22,18 @@ class Activity {
   std::string place_;
 };
 
+// Follows which operator begins, for Activity, for as long as it lives.
+class OperatorWatch {
+ public:
+  OperatorWatch();
+  ~OperatorWatch();
+  OperatorWatch(const OperatorWatch&) = delete;
+  OperatorWatch& operator=(const OperatorWatch&) = delete;
+
+ private:
+  uint64_t callback_;
+};
+
 // Ends the process with exit code 3 and one line on stderr when `seconds` have passed since its
 // construction, wherever the run then is: a hang in a kernel or a collective cannot be left in any
 // other way. What had been flushed to files stays.
@@ -40,7 +52,7 @@ class Watchdog {
   std::mutex mutex_;
   std::condition_variable ended_;
   bool is_ended_ = false;
-  uint64_t callback_;
+  OperatorWatch operators_;
   std::thread thread_;
 };
 

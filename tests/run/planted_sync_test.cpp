@@ -160,7 +160,7 @@ class PlantedSync : public testing::Run {
   CaseArm arm() const { return small_case({"steps=2", "workload.optimizer.lr=0.01"}).arms[0]; }
 
   static ArmRecording recorded(const CaseArm& arm, const Grpo::MakeSync& sync) {
-    Grpo grpo(arm, sync);
+    Grpo grpo(arm, /*world=*/nullptr, sync);
     Memory memory;
     StepObserver observer(memory, Level::kStep);
     ArmRecording recording;
