@@ -21,5 +21,6 @@ void add_bench_command(CLI::App& app, Action& action);
 void add_doctor_command(CLI::App& app, Action& action);
 void add_repro_command(CLI::App& app, Action& action);
 void add_check_command(CLI::App& app, Action& action);
+void add_rank_command(CLI::App& app, Action& action);
 
 }  // namespace samebits

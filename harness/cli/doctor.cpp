@@ -8,6 +8,7 @@
 #include "harness/cli/commands.h"
 #include "harness/kernels/cpu/isa.h"
 #include "harness/kernels/device.h"
+#include "harness/mesh/transport_check.h"
 
 namespace samebits {
 namespace {
@@ -26,6 +27,13 @@ int run_doctor() {
   const std::string missing = why_no_cuda();
   line("GPU",
        missing.empty() ? "serves cases (--set device=cuda)" : missing + "; cases run on the CPU");
+  const std::string no_gloo = why_no_transport(MeshKind::kGloo);
+  healthy &= no_gloo.empty();
+  line("ranks (gloo)", no_gloo.empty() ? "an all-gather of two ranks went through" : no_gloo);
+  const std::string no_nccl = missing.empty() ? why_no_transport(MeshKind::kNccl) : missing;
+  line("ranks (nccl)", no_nccl.empty() ? "one rank went through; at most " +
+                                             std::to_string(device_count()) + ", the cards here"
+                                       : no_nccl);
   const auto look_for = [&](const char* what, const std::filesystem::path& path,
                             const char* advice) {
     const bool there = std::filesystem::exists(path);

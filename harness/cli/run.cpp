@@ -7,9 +7,11 @@
 #include "harness/base/file.h"
 #include "harness/base/output.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/rank_environment.h"
 #include "harness/cli/validators.h"
 #include "harness/observe/run_files.h"
 #include "harness/report/writers.h"
+#include "harness/run/rank.h"
 #include "harness/run/run_case.h"
 
 namespace samebits {
@@ -50,6 +52,9 @@ int run(const RunFlags& flags) {
   if (flags.resume) options.existing = Existing::kResume;
   if (flags.force) options.existing = Existing::kReplace;
   options.command = flags.command;
+  options.launched = rank_environment();
+  if (options.launched && options.launched->size == 1) options.launched.reset();
+  if (options.launched && options.launched->rank > 0) return run_rank(*options.launched, &c);
   if (!flags.junit.empty()) check_output(flags.junit, {flags.case_file});
 
   Progress progress(isatty(STDOUT_FILENO) == 1);
