@@ -374,6 +374,10 @@ class GatesTest(unittest.TestCase):
         alone = samebits("compare", loose, self.run_folder / "eager")
         self.assertEqual(alone.returncode, 0, alone.stdout)  # another program's stream has no marker
         shutil.copy(run / "eager" / "rank-0.jsonl", loose / "rank-1.jsonl")
+        same = samebits("compare", loose, self.run_folder / "eager")
+        self.assertEqual(same.returncode, 0, same.stdout)  # the other rank saw what rank 0 saw
+        lines = (loose / "rank-1.jsonl").read_text().splitlines(keepends=True)
+        (loose / "rank-1.jsonl").write_text("".join(lines[:-1]))
         ranks = samebits("compare", loose, self.run_folder / "eager")
         self.assertEqual(ranks.returncode, 1, ranks.stdout)
         self.assertIn("not compared", ranks.stdout)
