@@ -27,8 +27,11 @@ inline constexpr char kReport[] = "report.md";
 inline constexpr char kSteps[] = "steps.jsonl";
 inline constexpr char kGuards[] = "guards.json";
 inline constexpr char kFinished[] = "finished.json";
+// Beside the stream of a program that is none of samebits's (recorder_file.h), with no case.
+inline constexpr char kRecorder[] = "recorder.json";
 
 std::filesystem::path stream(const std::filesystem::path& arm_folder, int64_t rank);
+std::filesystem::path sites(const std::filesystem::path& arm_folder, int64_t rank);
 std::filesystem::path graph(const std::filesystem::path& arm_folder, int64_t index);
 
 // The folder for looking closer at two arms. An arm's name has no `+`, so no arm has this name and
