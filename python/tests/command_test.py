@@ -12,7 +12,9 @@ import unittest
 
 from streams import read
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+import samebits_record
+
+RECORDER = pathlib.Path(samebits_record.__file__).resolve().parents[1]  # installed, or the checkout's
 PROGRAM = """
 import sys, torch, sibling
 torch.manual_seed(0)
@@ -37,7 +39,7 @@ class CommandTest(unittest.TestCase):
         (self.root / "sibling.py").write_text("")
 
     def run_python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        env = {**os.environ, "PYTHONPATH": str(RECORDER), "OMP_NUM_THREADS": "1"}
         return subprocess.run(
             [sys.executable, *arguments], cwd=self.root, env=env, capture_output=True, text=True, check=False
         )

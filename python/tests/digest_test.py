@@ -129,8 +129,8 @@ class DigestTest(unittest.TestCase):
             "    different += slot.tolist() != t.sums_in_torch(x).tolist()\n"
             "print(different, 'differ')\n"
         )
-        root = pathlib.Path(__file__).parent
-        env = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": f"{root}:{root.parent}"}
+        paths = [pathlib.Path(__file__).parent, pathlib.Path(slots.__file__).resolve().parents[1]]
+        env = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(map(str, paths))}
         done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
         self.assertEqual(done.stdout, "0 differ\n", done.stderr)
 

@@ -12,7 +12,10 @@ import unittest
 
 from streams import by_place, read
 
+import samebits_record
+
 HERE = pathlib.Path(__file__).resolve().parent
+RECORDER = str(pathlib.Path(samebits_record.__file__).resolve().parents[1])  # installed, or the checkout's
 PROGRAM = """
 import sys
 import torch
@@ -49,7 +52,7 @@ class RanksTest(unittest.TestCase):
 
     def torchrun(self, *arguments: str) -> list[str]:
         launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE), RECORDER])}
         command = [sys.executable, *launcher, *arguments]
         done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
