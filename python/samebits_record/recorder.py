@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 
 from . import digest
 from .dtypes import DTYPES
@@ -199,7 +200,7 @@ class Recorder:
         return bool(self._seen)
 
     def _note_unobserved(self, value: torch.Tensor) -> None:
-        if value.is_meta or isinstance(value, FakeTensor):  # what has no values loses none
+        if value.is_meta or isinstance(value, FakeTensor | FunctionalTensor):  # what has no values loses none
             return
         kind = (
             f"{type(value).__name__} of {str(value.dtype).removeprefix('torch.')}, {value.layout}, {value.device.type}"

@@ -9,10 +9,13 @@ import re
 import shutil
 import tempfile
 import unittest
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 from programs import Fault, make, train
 from streams import by_place, first_difference, read
+from torch.fx.passes.split_module import split_module
 
 from samebits_record import record
 
@@ -61,6 +64,47 @@ class CompiledTest(unittest.TestCase):
                     self.assertRegex(found[2], r"^(blocks\.\d\.(up|down)|head)/aten\.mm\[\d\]#0$")
                 else:
                     self.assertEqual(found, expected)
+
+    def test_a_program_that_is_split_at_an_operator_and_compiled_in_pieces_has_its_taps(self) -> None:
+        """As vLLM does at attention: the operator runs between pieces, each of which Inductor compiled by itself."""
+        model, _ = make()
+        model.eval()
+
+        def in_pieces(graph: torch.fx.GraphModule, examples: list[torch.Tensor]) -> Callable[..., Any]:
+            piece = 0
+            pieces: dict[torch.fx.Node, int] = {}
+            for node in graph.graph.nodes:
+                is_split = node.op == "call_function" and node.target is torch.nn.functional.gelu
+                piece += is_split
+                pieces[node] = piece
+                piece += is_split
+            split = split_module(graph, graph, lambda node: pieces[node])
+            self.assertGreater(piece, 5)
+            return PiecewiseCompiler(split).run
+
+        class PiecewiseCompiler(torch.fx.Interpreter):
+            compiled: ClassVar[dict[str, Any]] = {}
+
+            def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
+                piece = self.fetch_attr(target)
+                is_split = any(node.target is torch.nn.functional.gelu for node in piece.graph.nodes)
+                if not is_split and target not in self.compiled:
+                    with torch.no_grad():
+                        self.compiled[target] = torch._inductor.compile(piece, list(args))
+                return piece(*args) if is_split else self.compiled[target](*args)
+
+        ids = torch.randint(0, 50, (2, 6))
+        with torch.no_grad():
+            with record(self.root / "eager", model, level="op"):
+                model(ids)
+            torch._dynamo.reset()
+            with record(self.root / "pieces", model, level="op"):
+                torch.compile(model, backend=in_pieces)(ids)
+        eager, pieces = (by_place(read(self.root / name)) for name in ("eager", "pieces"))
+        for block in range(3):
+            for name in ("up/aten.addmm[0]#0", "down/aten.addmm[0]#0"):
+                self.assertIn((0, "forward", f"blocks.{block}.{name}", 0), eager.keys() & pieces.keys())
+        self.assertEqual(sum("gelu" in site for _, _, site, _ in pieces), 3)
 
     def test_a_compiled_function_outside_of_modules_is_the_programs(self) -> None:
         torch._dynamo.reset()
