@@ -29,7 +29,7 @@ std::string source_of(const std::filesystem::path& arm_folder, int64_t rank,
   const JsonReader json(parsed, file.string());
   json.object({"sources", "unobserved"});
   const auto source = json.required("sources").optional(site);
-  return source ? source->string() : "";
+  return source ? source->name() : "";
 }
 
 }  // namespace samebits

@@ -57,9 +57,9 @@ def tap(module: str | None, operator: str, tensor: object) -> None:
 class _Names:
     """The site of each buffer of one graph: its module, operator, and how-many-th of it there."""
 
-    def __init__(self, graph: Any, module_names: Mapping[int, str], sources: dict[str, str]) -> None:
+    def __init__(self, graph: Any, module_names: Mapping[int, str], recorder: Recorder) -> None:
         self._graph = graph
-        self._sources = sources
+        self._recorder = recorder
         self._module_names = module_names
         self._position: dict[str, int] = {}
         self._call: dict[str, int] = {}
@@ -103,7 +103,7 @@ class _Names:
         lines = _FRAME_LINE.findall(node.meta.get("stack_trace") or "")
         if lines:
             file, line, function = lines[-1]
-            self._sources.setdefault(f"{module}/{operator}", f"{short_path(file)}:{line} in {function}")
+            self._recorder.note_source(f"{module}/{operator}", f"{short_path(file)}:{line} in {function}")
         return module, operator
 
     def _module_of(self, node: Any) -> str | None:
@@ -162,7 +162,7 @@ def taps(recorder: Recorder, frames: Frames, mode: OperatorMode, module_names: M
     def generate_return(self: Any, output_refs: list[str]) -> None:
         if _active is not None and not V.graph.cpp_wrapper:
             call = self.wrapper_call
-            names = _Names(V.graph, module_names, recorder.sources)
+            names = _Names(V.graph, module_names, recorder)
             lines = _with_taps(list(call._lines), names)
             self.imports.writeline(_IMPORT)
             call._lines[:] = [f"{call.prefix()}samebits_taps.enter()", *lines]

@@ -164,5 +164,5 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         site = self._sites.get(key)
         if site is None:
             site = self._sites[key] = f"{module}/{plan.name}[{call}]#{output}"
-            self._recorder.sources.setdefault(site, source_line())
+            self._recorder.note_source(site, source_line())
         return site

@@ -179,6 +179,11 @@ class Recorder:
         finally:
             self.is_busy = was_busy
 
+    def note_source(self, site: str, line: str) -> None:
+        """The line of the program behind a site; the first that is told stays."""
+        if line.isprintable() and line:
+            self.sources.setdefault(site, line)
+
     def finish(self) -> None:
         """The program has ended well."""
         if self._is_fork:

@@ -71,6 +71,8 @@ TEST_F(RecorderFileTest, TheLineOfTheProgramIsFoundByRankAndSite) {
   EXPECT_EQ(source_of(arm(), 1, "a/aten.mm[0]#0"), "m.py:3 in forward");
   EXPECT_EQ(source_of(arm(), 0, "a/aten.mm[0]#0"), "");
   EXPECT_EQ(source_of(arm(), 1, "b"), "");
+  write(arm() / "sites-1.json", R"({"sources": {"b": "\u001b[2J"}, "unobserved": {}})");
+  EXPECT_THROW(source_of(arm(), 1, "b"), InputError) << "what a terminal would obey";
   write(arm() / "sites-1.json", "{");
   EXPECT_THROW(source_of(arm(), 1, "b"), InputError);
 }
