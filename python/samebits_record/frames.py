@@ -13,6 +13,7 @@ import torch
 _TORCH = os.path.dirname(torch.__file__) + os.sep
 _OWN = os.path.dirname(__file__) + os.sep
 
+_OF_LEAVES = 1 << 63  # autograd numbers its nodes upwards; those that add to leaves have the largest number
 _KEPT_ENTRIES = 200_000  # of the autograd journal; a step of a large model has some thousand
 
 
@@ -37,6 +38,7 @@ class Frames:
         self.stack: list[Frame] = [self._program]
         self._backward_runs = 0
         self._backward_frames: dict[str, Frame] = {}
+        self._last: tuple[int, Frame] = (-1, self._program)  # the node that ran last, and its frame
         # From which autograd sequence number on which module was running.
         self._numbers: list[int] = []
         self._names: list[str] = []
@@ -80,6 +82,7 @@ class Frames:
     def end_step(self) -> None:
         self._program.calls.clear()
         self._backward_frames.clear()
+        self._last = (-1, self._program)
         if len(self._numbers) > _KEPT_ENTRIES:
             del self._numbers[:-_KEPT_ENTRIES], self._names[:-_KEPT_ENTRIES]
 
@@ -89,18 +92,23 @@ class Frames:
         if top.phase != "backward":
             return top
         node = torch._C._current_autograd_node()
-        name = top.name if node is None else self._module_of(node)
+        if node is None:
+            return self._backward_frame(top.name)
+        number = node._sequence_nr()
+        if number >= _OF_LEAVES:
+            # Of the node that adds to a parameter's gradient.
+            variable = getattr(node, "variable", None)
+            return self._backward_frame(self.parameter_modules.get(id(variable), "program"))
+        if self._last[0] != number:
+            at = bisect.bisect_right(self._numbers, number) - 1
+            self._last = (number, self._backward_frame(self._names[at] if at >= 0 else "program"))
+        return self._last[1]
+
+    def _backward_frame(self, name: str) -> Frame:
         found = self._backward_frames.get(name)
         if found is None:
             found = self._backward_frames[name] = Frame(name, "backward")
         return found
-
-    def _module_of(self, node: torch.autograd.graph.Node) -> str:
-        variable = getattr(node, "variable", None)  # of the node that adds to a leaf's gradient
-        if variable is not None:
-            return self.parameter_modules.get(id(variable), "program")
-        at = bisect.bisect_right(self._numbers, node._sequence_nr()) - 1
-        return self._names[at] if at >= 0 else "program"
 
     def _push(self, frame: Frame) -> None:
         self.stack.append(frame)
