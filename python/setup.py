@@ -7,7 +7,7 @@ setup(
         Extension(
             "samebits_record._digest",
             sources=["samebits_record/_digest.c"],
-            extra_compile_args=["-O3", "-std=c11"],
+            extra_compile_args=["-O3", "-std=c11", "-fno-strict-aliasing"],
             optional=True,
         )
     ]

@@ -35,7 +35,7 @@ class CDigestTest(unittest.TestCase):
         cls.addClassCleanup(folder.cleanup)
         library = f"{folder.name}/digest.so"
         source = ROOT / "python/samebits_record/_digest.c"
-        flags = ["-O3", "-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+        flags = ["-O3", "-std=c11", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
         subprocess.run([str(COMPILER), *flags, str(source), "-o", library], check=True)
         cls.library = ctypes.CDLL(library)
         cls.page = definition()

@@ -55,6 +55,9 @@ def hostile_tensors() -> list[torch.Tensor]:
     base = torch.randn(6, 8, 10, generator=generator)
     base[0, 0, :4] = torch.tensor([float("nan"), float("inf"), -0.0, -float("inf")])
     found += [base.transpose(0, 2), base[::2, 1:, ::3], base[1].expand(4, 8, 10), base[:, :, 3], base[:0], base[2:3].mT]
+    for dtype in (torch.uint8, torch.bfloat16, torch.float32, torch.float64):  # longer than what C packs at once
+        large = torch.randn(3, 30, 40, generator=generator).mul(100).to(dtype)
+        found += [large.transpose(0, 2), large.transpose(0, 1), large[:, ::2, 1::3]]
     found.append(torch.arange((1 << 14) + 17, dtype=torch.int32))
     return found
 
