@@ -7,7 +7,9 @@ products wrap alike, and a shift to the right is masked to be a logical one.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -17,7 +19,7 @@ SLOT_WORDS = 4
 FIRED = 3  # the word of a slot that says that it was written
 
 _CHUNK = 1 << 14  # elements: what a core's cache holds with its temporaries
-_DEVICE_CHUNK = 1 << 22  # on an accelerator, where a launch costs more than memory
+_DEVICE_CHUNK = 1 << 20  # on an accelerator, where a launch costs more than memory
 
 
 def signed(word: int) -> int:
@@ -26,67 +28,87 @@ def signed(word: int) -> int:
     return word - (1 << 64) if word >> 63 else word
 
 
-_INDEX_A = signed(0x9E3779B97F4A7C15)
-_INDEX_B = signed(0xBB67AE8584CAA73B)
-_MIX_A = ((30, signed(0xBF58476D1CE4E5B9)), (27, signed(0x94D049BB133111EB)), (31, 1))
-_MIX_B = ((33, signed(0xFF51AFD7ED558CCD)), (33, signed(0xC4CEB9FE1A85EC53)), (33, 1))
+# Both sums are computed side by side, as rows 0 and 1 of one tensor: constants of a, then of b.
+_INDEX = (signed(0x9E3779B97F4A7C15), signed(0xBB67AE8584CAA73B))
+_SHIFTS = ((30, 33), (27, 33), (31, 33))
+_PRODUCTS = (
+    (signed(0xBF58476D1CE4E5B9), signed(0xFF51AFD7ED558CCD)),
+    (signed(0x94D049BB133111EB), signed(0xC4CEB9FE1A85EC53)),
+)
 
 
-def _mix(x: torch.Tensor, rounds: Sequence[tuple[int, int]], scratch: torch.Tensor) -> torch.Tensor:
-    """mix_a or mix_b of every word of `x`, in place; `scratch` is another of its size."""
-    for shift, factor in rounds:
-        torch.bitwise_right_shift(x, shift, out=scratch)
-        x.bitwise_xor_(scratch.bitwise_and_((1 << (64 - shift)) - 1))
-        if factor != 1:
-            x.mul_(factor)
-    return x
+class _Constants(NamedTuple):
+    """The constants as columns on a device, and (i + 1) times the index's for i below a chunk's size."""
+
+    stride: torch.Tensor  # of the index
+    shifts: list[torch.Tensor]
+    masks: list[torch.Tensor]  # what a logical shift leaves
+    products: list[torch.Tensor]
+    by_index: torch.Tensor
 
 
-_factors: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = {}
+_constants: dict[torch.device, _Constants] = {}
 _cpu_buffers: list[torch.Tensor] = []
 
 
-def _index_factors(device: torch.device, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """(i + 1) * A and (i + 1) * B for i below `count`."""
-    known = _factors.get(device)
-    if known is None or known[0].numel() < count:
-        index = torch.arange(1, count + 1, dtype=torch.int64, device=device)
-        known = _factors[device] = (index * _INDEX_A, index * _INDEX_B)
-    return known[0][:count], known[1][:count]
+def _constants_on(device: torch.device, count: int) -> _Constants:
+    known = _constants.get(device)
+    if known is None or known.by_index.size(1) < count:
+        column = functools.partial(torch.tensor, dtype=torch.int64, device=device)
+        stride = column(_INDEX)[:, None]
+        known = _constants[device] = _Constants(
+            stride,
+            [column(each)[:, None] for each in _SHIFTS],
+            [column([(1 << (64 - shift)) - 1 for shift in each])[:, None] for each in _SHIFTS],
+            [column(each)[:, None] for each in _PRODUCTS],
+            torch.arange(1, count + 1, dtype=torch.int64, device=device) * stride,
+        )
+    return known
 
 
-def _buffers(device: torch.device, count: int) -> list[torch.Tensor]:
-    """Three for int64 words. On a CPU they are kept; on an accelerator two streams must not share them."""
+def _mix(x: torch.Tensor, constants: _Constants, scratch: torch.Tensor) -> torch.Tensor:
+    """mix_a of row 0 and mix_b of row 1, in place; `scratch` is another of its size."""
+    for turn, (shift, mask) in enumerate(zip(constants.shifts, constants.masks, strict=True)):
+        torch.bitwise_right_shift(x, shift, out=scratch)
+        x.bitwise_xor_(scratch.bitwise_and_(mask))
+        if turn < len(constants.products):
+            x.mul_(constants.products[turn])
+    return x
+
+
+def _buffers(device: torch.device, count: int) -> tuple[torch.Tensor, ...]:
+    """For the words of a chunk, for both sums' and for scratch. On a CPU they are kept; on an accelerator two streams
+    must not share them."""
     if device.type != "cpu":
-        return [torch.empty(count, dtype=torch.int64, device=device) for _ in range(3)]
+        return tuple(
+            torch.empty(shape, dtype=torch.int64, device=device) for shape in ((count,), (2, count), (2, count))
+        )
     if not _cpu_buffers:
-        _cpu_buffers.extend(torch.empty(_CHUNK, dtype=torch.int64) for _ in range(3))
-    return [each[:count] for each in _cpu_buffers]
+        _cpu_buffers.extend(torch.empty(rows * _CHUNK, dtype=torch.int64) for rows in (1, 2, 2))
+    words, x, scratch = _cpu_buffers
+    return words[:count], x[: 2 * count].view(2, count), scratch[: 2 * count].view(2, count)
 
 
 def write_slot(slot: torch.Tensor, tensor: torch.Tensor) -> None:
     """Writes `slot`, on the device of `tensor`, without reading anything back to the host."""
     kind = DTYPES[tensor.dtype]
     flat = tensor.detach().contiguous().view(-1).view(kind.word)
-    is_scalar = tensor.dim() == 0
     slot.zero_()
-    chunk = _CHUNK if flat.device.type == "cpu" else _DEVICE_CHUNK
+    is_cpu = flat.device.type == "cpu"
+    chunk = _CHUNK if is_cpu else _DEVICE_CHUNK
+    # On an accelerator whole at the first use, as a CUDA graph may be captured at a later one.
+    constants = _constants_on(flat.device, min(flat.numel(), chunk) if is_cpu else chunk)
     for first in range(0, flat.numel(), chunk):
         part = flat[first : first + chunk]
-        count = part.numel()
-        words, x, scratch = _buffers(flat.device, count)
+        words, x, scratch = _buffers(flat.device, part.numel())
         words.copy_(part)
         if kind.size in (2, 4):  # zero-extended, where torch's integers are signed
             words.bitwise_and_((1 << 8 * kind.size) - 1)
-        by_a, by_b = _index_factors(flat.device, count)
-        torch.add(words, by_a, out=x)
-        if first:
-            x.add_(signed(first * _INDEX_A))
-        slot[0] += _mix(x, _MIX_A, scratch).sum()
-        # The index of the whole tensor enters b by exclusive or, so its offset is added first.
-        torch.add(by_b, signed(first * _INDEX_B), out=x)
-        slot[1] += _mix(x.bitwise_xor_(words), _MIX_B, scratch).sum()
-        if is_scalar:
+        torch.add(constants.by_index[:, : part.numel()], constants.stride, alpha=first, out=x)
+        x[0].add_(words)
+        x[1].bitwise_xor_(words)
+        slot[:2] += _mix(x, constants, scratch).sum(1)
+        if tensor.dim() == 0:
             slot[2].copy_(words[0])
         elif kind.exponent:
             slot[2] += (words.bitwise_and_(kind.exponent) == kind.exponent).sum()
@@ -110,14 +132,15 @@ class Seals:
         self._fill_table()
         row = torch.tensor(rows, dtype=torch.int64)
         length = self._length[row]
-        a, b = sums[:, 0].clone(), sums[:, 1].clone()
-        scratch = torch.empty_like(a)
+        constants = _constants_on(sums.device, 1)
+        x = sums.t().clone()
+        scratch = torch.empty_like(x)
         for column in range(self._table.size(1)):
-            value, is_folded = self._table[row, column], column < length
-            a = torch.where(is_folded, _mix((a ^ value) + _INDEX_A, _MIX_A, scratch), a)
-            b = torch.where(is_folded, _mix((b ^ value) + _INDEX_B, _MIX_B, scratch), b)
+            is_folded = column < length
+            folded = _mix((x ^ self._table[row, column]) + constants.stride, constants, scratch)
+            x = torch.where(is_folded, folded, x)
         mask = (1 << 64) - 1
-        return [f"{x & mask:016x}{y & mask:016x}" for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+        return [f"{a & mask:016x}{b & mask:016x}" for a, b in zip(*x.tolist(), strict=True)]
 
     def _fill_table(self) -> None:
         if self._table.size(0) == len(self._rows):
