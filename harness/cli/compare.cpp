@@ -6,6 +6,7 @@
 #include "harness/cli/validators.h"
 #include "harness/compare/evidence.h"
 #include "harness/compare/verdict.h"
+#include "harness/observe/recorder_file.h"
 
 namespace samebits {
 namespace {
@@ -35,6 +36,26 @@ bool agrees(const ArmRecording& recording) {
   return rank_difference(without_operators(recording)).empty();
 }
 
+// A place where the two part, and the line of the program behind it where a recorder noted one.
+void print_place(const CompareFlags& flags, const char* what, const Divergence& divergence) {
+  say("{}: {}\n", what, divergence.text());
+  const std::string a = source_of(flags.a, divergence.rank, divergence.site);
+  const std::string b = source_of(flags.b, divergence.rank, divergence.site);
+  if (!a.empty()) say("  in the program: {}\n", a);
+  if (!b.empty() && a != b) say("  in the program{}: {}\n", a.empty() ? "" : " of the second", b);
+}
+
+// The first place, and the first value that both saw, where that is another one: two programs that
+// run other operators part long before their values do.
+void print_first(const CompareFlags& flags, const PairComparison& comparison) {
+  if (!comparison.first) return;
+  print_place(flags, "first", *comparison.first);
+  const auto& value = comparison.first_value;
+  if (value && value->text() != comparison.first->text()) {
+    print_place(flags, "first value that differs", *value);
+  }
+}
+
 int run_compare(const CompareFlags& flags) {
   Relation relation = relation_from_text(flags.relation);
   if (!flags.compares_tensors) relation.tensors = TensorRule::kNotCompared;
@@ -44,7 +65,7 @@ int run_compare(const CompareFlags& flags) {
   const Nonfinite nonfinite = flags.accepts_nonfinite ? Nonfinite::kAccept : Nonfinite::kRefuse;
   const bool holds = does_hold(relation, comparison, nonfinite);
   print_counts(flags, comparison);
-  if (comparison.first) say("first: {}\n", comparison.first->text());
+  print_first(flags, comparison);
   if (comparison.compared == 0) say("nothing was compared, so nothing holds\n");
   if (comparison.nonfinite > 0 && !flags.accepts_nonfinite) {
     say("{} values are NaN or infinite in both, which is no agreement; first: {}\n",

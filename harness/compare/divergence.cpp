@@ -81,6 +81,7 @@ void note_distance(PairComparison& comparison, const Observation& a, const Obser
 struct Placed {
   PairComparison comparison;
   size_t position = 0;
+  size_t value_position = 0;  // the same of the first whose values differ
 };
 
 Placed compare_placed(const std::vector<Observation>& a, const std::vector<Observation>& b,
@@ -107,7 +108,10 @@ Placed compare_placed(const std::vector<Observation>& a, const std::vector<Obser
       ++(agreement == Agreement::kUnknown ? comparison.unknown : comparison.compared);
       is_out_of_order = *b_index < next_b;
       is_divergence = agreement == Agreement::kFails || is_out_of_order;
-      if (agreement == Agreement::kFails) ++comparison.different;
+      if (agreement == Agreement::kFails && ++comparison.different == 1) {
+        comparison.first_value = divergence_at(a_seen, b_seen, a_keys.occurrence[*a_index]);
+        placed.value_position = position;
+      }
       count_nonfinite(comparison, *a_seen, *b_seen);
       note_distance(comparison, *a_seen, *b_seen);
     }
@@ -122,6 +126,17 @@ Placed compare_placed(const std::vector<Observation>& a, const std::vector<Obser
     ++position;
   }
   return placed;
+}
+
+using Place = std::tuple<int64_t, size_t, size_t>;  // step, position in the stream, rank
+
+void take_earlier(std::optional<Divergence>& first, Place& first_place,
+                  const std::optional<Divergence>& found, size_t position, size_t rank) {
+  if (!found) return;
+  const Place place(found->step, position, rank);
+  if (first && first_place <= place) return;
+  first = found;
+  first_place = place;
 }
 
 std::string form_text(const Observation& observation) {
@@ -217,7 +232,8 @@ PairComparison compare_streams(const std::vector<Observation>& a, const std::vec
 PairComparison compare_recordings(const ArmRecording& a, const ArmRecording& b,
                                   const Relation& relation) {
   PairComparison all;
-  std::tuple<int64_t, size_t, size_t> first_place;  // step, position in the stream, rank
+  Place first_place;
+  Place value_place;
   for (size_t rank = 0; rank < std::min(a.ranks.size(), b.ranks.size()); ++rank) {
     const Placed placed =
         compare_placed(a.ranks[rank].observations, b.ranks[rank].observations, relation);
@@ -240,12 +256,8 @@ PairComparison compare_recordings(const ArmRecording& a, const ArmRecording& b,
         (!all.first_different_step || *one.first_different_step < *all.first_different_step)) {
       all.first_different_step = one.first_different_step;
     }
-    if (!one.first) continue;
-    const std::tuple place(one.first->step, placed.position, rank);
-    if (!all.first || place < first_place) {
-      all.first = one.first;
-      first_place = place;
-    }
+    take_earlier(all.first, first_place, one.first, placed.position, rank);
+    take_earlier(all.first_value, value_place, one.first_value, placed.value_position, rank);
   }
   return all;
 }

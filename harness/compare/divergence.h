@@ -30,11 +30,12 @@ struct Divergence {
 };
 
 struct PairComparison {
-  std::optional<Divergence> first;  // in program order; nullopt: the relation held everywhere
-  int64_t compared = 0;             // aligned observations that the relation could judge
-  int64_t different = 0;            // of these, how many it refuses
-  int64_t unknown = 0;              // aligned tensors that it could not: digests know no distance
-  int64_t nonfinite = 0;            // compared values that are NaN or infinite on both sides
+  std::optional<Divergence> first;        // in program order; nullopt: the relation held everywhere
+  std::optional<Divergence> first_value;  // the first of values that both saw
+  int64_t compared = 0;                   // aligned observations that the relation could judge
+  int64_t different = 0;                  // of these, how many it refuses
+  int64_t unknown = 0;    // aligned tensors that it could not: digests know no distance
+  int64_t nonfinite = 0;  // compared values that are NaN or infinite on both sides
   std::optional<Observation> first_nonfinite;  // the first of these, as the first arm saw it
   int64_t only_a = 0;
   int64_t only_b = 0;

@@ -5,6 +5,7 @@
 #include "harness/base/error.h"
 #include "harness/base/json.h"
 #include "harness/observe/guard_file.h"
+#include "harness/observe/recorder_file.h"
 #include "harness/observe/run_files.h"
 
 namespace samebits {
@@ -51,7 +52,9 @@ std::string damage_of_arm(const fs::path& arm_folder) {
     return "its finished.json names no files (an earlier version of samebits recorded it)";
   }
   const std::string arm = json.required("arm").string();
-  if (arm != name_of(arm_folder)) return "its files were recorded as arm " + quoted(arm);
+  // In a run the folder's name says which arm it is; another folder may be called anything.
+  if (arm != name_of(arm_folder) && !has_recorder(arm_folder))
+    return "its files were recorded as arm " + quoted(arm);
   const JsonReader files = json.required("files");
   const std::vector<std::string> vouched = files.keys();
   for (const std::string& name : vouched) {
@@ -89,7 +92,8 @@ ArmRecording read_arm(const fs::path& arm_folder) {
   }
   recording.guards = read_guards(arm_folder / run_files::kGuards);
   recording.finished = fs::exists(arm_folder / run_files::kFinished);
-  recording.is_of_run = fs::exists(fs::absolute(arm_folder / "..") / run_files::kCase);
+  recording.ends_with_marker =
+      fs::exists(fs::absolute(arm_folder / "..") / run_files::kCase) || has_recorder(arm_folder);
   recording.damage = damage_of_arm(arm_folder);
   return recording;
 }

@@ -20,12 +20,14 @@ struct ArmRecording {
   std::vector<std::vector<StepRecord>> steps_of_others = {};  // of the ranks from 1 on
   std::vector<GuardRecord> guards;
   bool finished = false;
-  bool is_of_run = false;  // an arm of a run; a stream that another program wrote has no marker
+  // Whether it ends with a marker: an arm of a run does, and what a recorder wrote; a stream that
+  // another program wrote by itself has none.
+  bool ends_with_marker = false;
   // Of a finished arm: why its files are not those that its marker vouches for; "" where they are.
   // Such a recording proves nothing.
   std::string damage;
 
-  bool is_cut_off() const { return is_of_run && !finished; }
+  bool is_cut_off() const { return ends_with_marker && !finished; }
 };
 
 // Reads ARM's folder, whatever a killed run left in it. InputError where it holds no stream.

@@ -101,6 +101,10 @@ fs::path steps(const fs::path& arm_folder, int64_t rank) {
   return arm_folder / (rank == 0 ? kSteps : "steps-" + std::to_string(rank) + ".jsonl");
 }
 
+fs::path sites(const fs::path& arm_folder, int64_t rank) {
+  return arm_folder / ("sites-" + std::to_string(rank) + ".json");
+}
+
 fs::path graph(const fs::path& arm_folder, int64_t index) {
   return arm_folder / ("graph-" + std::to_string(index) + ".json");
 }

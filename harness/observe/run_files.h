@@ -28,6 +28,8 @@ inline constexpr char kReport[] = "report.md";
 inline constexpr char kSteps[] = "steps.jsonl";
 inline constexpr char kGuards[] = "guards.json";
 inline constexpr char kFinished[] = "finished.json";
+// Beside the stream of a program that is none of samebits's (recorder_file.h), with no case.
+inline constexpr char kRecorder[] = "recorder.json";
 
 std::filesystem::path stream(const std::filesystem::path& arm_folder, int64_t rank);
 // What the arm goes on from after `step` steps (run/checkpoint.h).
@@ -36,6 +38,7 @@ std::filesystem::path checkpoint(const std::filesystem::path& arm_folder, int64_
 std::vector<int64_t> checkpoints(const std::filesystem::path& arm_folder);
 void remove_checkpoints(const std::filesystem::path& arm_folder, int64_t but_of_step = -1);
 std::filesystem::path steps(const std::filesystem::path& arm_folder, int64_t rank);
+std::filesystem::path sites(const std::filesystem::path& arm_folder, int64_t rank);
 std::filesystem::path graph(const std::filesystem::path& arm_folder, int64_t index);
 
 // The folder for looking closer at two arms. An arm's name has no `+`, so no arm has this name and

@@ -146,6 +146,47 @@ class CliTest(unittest.TestCase):
         self.assertIn("row_dependence finds nothing", of_eager)
         self.assertRegex(of_libtorch, r"row_dependence finds \d+:\n    row \d+ of \d+ is not row")
 
+    def recording(self, name, values, sources, finishes=True):
+        """The folder that a recorder of another program leaves: uint8 scalars by site, in their order."""
+        names = {}
+        page = (ROOT / "docs/stream.md").read_text(encoding="utf-8")
+        exec(re.search(r"```python\n(.*?)```", page, re.S).group(1), names)
+        lines = ""
+        for site, value in values.items():
+            line = {"step": 0, "phase": "forward", "rank": 0, "site": site, "dtype": "uint8", "shape": []}
+            line |= {"digest": names["digest"]("uint8", (), bytes([value])), "bits": f"{value:02x}", "value": value}
+            lines += json.dumps(line, separators=(",", ":")) + "\n"
+        about = {"format": 1, "recorder": "r 1", "level": "op", "part": "0/1", "command": ["a.py"], "environment": {}}
+        files = {"rank-0.jsonl": lines, "steps.jsonl": ""}
+        digests = {file: names["digest"]("uint8", (len(text),), text.encode()) for file, text in files.items()}
+        if finishes:
+            files["finished.json"] = json.dumps({"arm": "recorded", "observations": [len(values)], "files": digests})
+        files["recorder.json"] = json.dumps(about)
+        files["sites-0.json"] = json.dumps({"sources": sources, "unobserved": {}})
+        for file, text in files.items():
+            (self.folder / name).mkdir(exist_ok=True)
+            (self.folder / name / file).write_text(text)
+        return self.folder / name
+
+    def test_recordings_of_other_programs_are_compared(self):
+        a = self.recording("a", {"m/mask[0]#0": 1, "m/mm[0]#0": 2, "m#0": 3}, {"m/mask[0]#0": "m.py:7 in mask"})
+        b = self.recording("b", {"m/mm[0]#0": 2, "m#0": 4}, {"m#0": "m.py:9 in forward"})
+        self.assertEqual(samebits("compare", a, a).returncode, 0)
+        result = samebits("compare", a, b)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertEqual(result.stdout.splitlines()[1:], [
+            "first: step 0, forward, m/mask[0]#0: seen by the first only",
+            "  in the program: m.py:7 in mask",
+            "first value that differs: step 0, forward, m#0: 3 against 4",
+            "  in the program: m.py:9 in forward",
+            "FAILS",
+        ])
+        cut = samebits("compare", a, self.recording("cut", {"m/mask[0]#0": 1}, {}, finishes=False))
+        self.assertEqual(cut.returncode, 1)
+        self.assertIn("was cut off", cut.stdout)
+        (b / "rank-0.jsonl").write_text("")
+        self.refused("compare", a, b, naming=["rank-0.jsonl is not the file"])
+
     def test_equal_arms_exit_0_and_compare_agrees(self):
         out = self.folder / "out"
         result = samebits("run", CASE, "--steps", "1", "--out", out)

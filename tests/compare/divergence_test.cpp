@@ -51,6 +51,23 @@ TEST(CompareStreams, FirstDivergenceIsTheFirstInProgramOrder) {
   EXPECT_EQ(comparison.max_logprob_ulp, 2u);
 }
 
+TEST(CompareStreams, FirstValueIsTheFirstThatBothSaw) {
+  const std::vector<Observation> whole = grpo_stream(2);
+  std::vector<Observation> other = nudged(whole, 0, "loss");
+  EXPECT_EQ(compare_streams(whole, other, kBitExact).first_value->text(),
+            compare_streams(whole, other, kBitExact).first->text());
+  other.erase(other.begin());
+  const PairComparison comparison = compare_streams(whole, other, kBitExact);
+  EXPECT_EQ(comparison.first->site, whole[0].site);
+  EXPECT_EQ(comparison.first->values(), "seen by the first only");
+  ASSERT_TRUE(comparison.first_value);
+  EXPECT_EQ(comparison.first_value->site, "loss");
+  EXPECT_EQ(comparison.first_value->distance, 1u);
+  other = whole;
+  other.erase(other.begin());
+  EXPECT_FALSE(compare_streams(whole, other, kBitExact).first_value);
+}
+
 TEST(CompareStreams, MissingAndExtraObservationsAreDivergences) {
   const std::vector<Observation> whole = grpo_stream(2);
   std::vector<Observation> less = whole;

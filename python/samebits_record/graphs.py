@@ -1,0 +1,74 @@
+"""Inside CUDA graphs: the launches that write digests are captured with the rest, and taken over after each replay.
+
+Python does not run at a replay. So what was observed while a graph was captured went into slots of the graph's own,
+which each replay writes again; after the replay they are copied on its stream to the slots of the step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from .recorder import CapturedSlots, Recorder
+
+
+class GraphTaps:
+    """The slots of each graph. Apart from CUDA, so that it can be tested without a card."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._slots: dict[int, tuple[object, CapturedSlots]] = {}  # by id; the graph is kept, so no id comes twice
+
+    def begin(self, graph: object, device: torch.device) -> None:
+        self._recorder.captured = CapturedSlots(device)
+
+    def end(self, graph: object) -> None:
+        captured, self._recorder.captured = self._recorder.captured, None
+        if captured is not None:
+            self._slots[id(graph)] = (graph, captured)
+
+    def replayed(self, graph: object) -> None:
+        found = self._slots.get(id(graph))
+        if found is not None:
+            self._recorder.see_replayed(found[1])
+
+    def reset(self, graph: object) -> None:
+        self._slots.pop(id(graph), None)
+
+
+@contextlib.contextmanager
+def taps(recorder: Recorder) -> Iterator[None]:
+    """Has every torch.cuda.CUDAGraph of the program tell the taps. Does nothing where torch has no CUDA."""
+    if not torch.cuda.is_available():
+        yield
+        return
+    found = GraphTaps(recorder)
+    kind: Any = torch.cuda.CUDAGraph
+    originals = {name: getattr(kind, name) for name in ("capture_begin", "capture_end", "replay", "reset")}
+
+    def capture_begin(graph: Any, *args: Any, **kwargs: Any) -> None:
+        found.begin(graph, torch.device("cuda", torch.cuda.current_device()))
+        originals["capture_begin"](graph, *args, **kwargs)
+
+    def capture_end(graph: Any) -> None:
+        originals["capture_end"](graph)
+        found.end(graph)
+
+    def replay(graph: Any) -> None:
+        originals["replay"](graph)
+        found.replayed(graph)
+
+    def reset(graph: Any) -> None:
+        found.reset(graph)
+        originals["reset"](graph)
+
+    for function in (capture_begin, capture_end, replay, reset):
+        setattr(kind, function.__name__, function)
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(kind, name, original)

@@ -1,0 +1,228 @@
+"""What was observed since the last read, and how it becomes lines of a stream."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
+
+from . import digest
+from .dtypes import DTYPES
+from .errors import RecordError
+from .folder import ArmFolder
+from .lines import Site
+from .slots import Slots
+
+is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+
+_CAPACITY = 1 << 15  # slots; a step that needs more is read in parts
+
+# Bits of these are observed through a type of the same size that streams know.
+_READ_AS: dict[torch.dtype, torch.dtype] = {
+    getattr(torch, name): to
+    for name, to in {
+        "float8_e4m3fn": torch.uint8,
+        "float8_e5m2": torch.uint8,
+        "float8_e4m3fnuz": torch.uint8,
+        "float8_e5m2fnuz": torch.uint8,
+        "float8_e8m0fnu": torch.uint8,
+        "uint16": torch.int16,
+        "uint32": torch.int32,
+        "uint64": torch.int64,
+    }.items()
+    if hasattr(torch, name)
+}
+
+
+def plain_tensor(value: torch.Tensor) -> torch.Tensor | None:
+    """The dense tensor whose bits stand for `value`: of a DTensor this rank's part, of complex numbers their parts.
+
+    None where there is no such tensor.
+    """
+    kind = type(value)
+    if kind is not torch.Tensor and kind is not torch.nn.Parameter:
+        local = getattr(value, "_local_tensor", None)
+        if local is not None:
+            return plain_tensor(local)
+        if not isinstance(value, torch.nn.Parameter | torch.nn.Buffer) or hasattr(kind, "__tensor_flatten__"):
+            return None
+        value = value.data
+        if type(value) is not torch.Tensor:
+            return None
+    if value.layout is not torch.strided or value.is_meta or value.is_quantized:
+        return None
+    if is_wrapped(value):
+        return None
+    if value.dtype in DTYPES:
+        return value.detach().resolve_neg() if value.is_neg() else value
+    with torch.no_grad():
+        if value.is_complex():
+            return plain_tensor(torch.view_as_real(value.detach().resolve_conj().resolve_neg()))
+        read_as = _READ_AS.get(value.dtype)
+        return None if read_as is None else value.detach().contiguous().view(read_as)
+
+
+class Recorder:
+    """Collects observations in program order and writes them, a step at a time."""
+
+    def __init__(self, folder: ArmFolder, part: tuple[int, int] = (0, 1)) -> None:
+        """`part` (i, n): of what a forward computes, where the first dimension is a multiple of n, the i-th of n parts.
+        So a sequence in a batch is compared with the same sequence alone."""
+        self.folder = folder
+        self.step = 0
+        # True while the recorder itself computes: what it then runs is none of the program's.
+        self.is_busy = False
+        self.sources: dict[str, str] = {}
+        self.unobserved: dict[str, int] = {}
+        self.captured: CapturedSlots | None = None  # set while a CUDA graph is being captured
+        self._part, self._parts = part
+        self._seals = digest.Seals()
+        self._sites: dict[tuple[str, str, torch.dtype, torch.Size], Site] = {}
+        self._seen: list[tuple[Site, torch.device]] = []  # whose bits wait in slots
+        self._slots: dict[torch.device, Slots] = {}
+        self._began = time.monotonic()
+        self._is_fork = False  # a child of the process that records: what it computes is not observed
+        os.register_at_fork(after_in_child=self._note_fork)
+
+    def _note_fork(self) -> None:
+        self._is_fork = self.is_busy = True
+
+    def see(self, phase: str, site: str, value: torch.Tensor) -> None:
+        """Observes `value` as it is now. Nothing is read back to the host."""
+        if self.is_busy:
+            return
+        self.is_busy = True
+        try:
+            # What most values are is asked in few words: this runs some thousand times a step.
+            is_plain = type(value) is torch.Tensor and value.dtype in DTYPES and value.layout is torch.strided
+            is_plain = is_plain and not value.is_neg() and not is_wrapped(value)
+            tensor = value if is_plain and value.device in self._slots else plain_tensor(value)
+            if tensor is None:
+                self._note_unobserved(value)
+                return
+            if self._parts > 1 and phase == "forward":
+                tensor = self._part_of(tensor)
+            dtype, shape, device = tensor.dtype, tensor.shape, tensor.device
+            key = (phase, site, dtype, shape)
+            found = self._sites.get(key)
+            if found is None:
+                found = self._sites[key] = Site(phase, site, self.folder.rank, dtype, shape, self._seals)
+            if self.captured is not None and device == self.captured.slots.words.device:
+                self.captured.write(found, tensor)
+                return
+            slots = self._slots.get(device)
+            if slots is None or slots.used == slots.capacity:
+                slots = self.slots(device)
+            slots.write(tensor)
+            self._seen.append((found, device))
+        finally:
+            self.is_busy = False
+
+    def _part_of(self, tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.dim() == 0 or tensor.size(0) == 0 or tensor.size(0) % self._parts:
+            return tensor
+        return tensor.detach().chunk(self._parts)[self._part]
+
+    def slots(self, device: torch.device, more: int = 1) -> Slots:
+        """The slots of a device, with room for `more`."""
+        found = self._slots.get(device)
+        if found is None:
+            found = self._slots[device] = Slots(device, max(_CAPACITY, more))
+        if found.is_full(more):
+            self.read()
+        return found
+
+    def see_replayed(self, captured: CapturedSlots) -> None:
+        """Takes over what the launches of a CUDA graph have just written, on its stream, without a read."""
+        if not captured.sites or self.is_busy:
+            return
+        self.is_busy = True
+        try:
+            device = captured.slots.words.device
+            used = captured.slots.words[: len(captured.sites)]
+            self.slots(device, len(captured.sites)).append(used)
+            used[:, digest.FIRED].zero_()
+            self._seen.extend((site, device) for site in captured.sites)
+        finally:
+            self.is_busy = False
+
+    def read(self) -> None:
+        """Reads the slots and writes their lines. Throws RecordError where one was never written."""
+        found: dict[torch.device, Iterator[tuple[str, int]]] = {}
+        for device, slots in self._slots.items():
+            words = slots.read()
+            sites = [site for site, on in self._seen if on == device]
+            silent = (words[:, digest.FIRED] != 1).nonzero().flatten().tolist()
+            if silent:
+                raise RecordError(f"step {self.step}, {sites[silent[0]].place}: its tap never fired")
+            digests = self._seals.seal(words[:, :2], [site.seal for site in sites])
+            found[device] = zip(digests, words[:, 2].tolist(), strict=True)
+        step = self.step
+        self.folder.write([site.line(step, *next(found[device])) for site, device in self._seen])
+        self._seen.clear()
+
+    def end_step(self) -> None:
+        if self._is_fork:
+            return
+        was_busy, self.is_busy = self.is_busy, True
+        try:
+            self.read()
+            now = time.monotonic()
+            self.folder.end_step(self.step, now - self._began)
+            self._began = now
+            self.step += 1
+        finally:
+            self.is_busy = was_busy
+
+    def note_source(self, site: str, line: str) -> None:
+        """The line of the program behind a site; the first that is told stays."""
+        if line.isprintable() and line:
+            self.sources.setdefault(site, line)
+
+    def finish(self) -> None:
+        """The program has ended well."""
+        if self._is_fork:
+            return
+        for kind, count in sorted(self.unobserved.items()):
+            print(f"samebits_record: not observed, {count} times: a {kind}", file=sys.stderr)
+        self.folder.write_sites(self.sources, self.unobserved)
+        self.is_busy = True
+        self.folder.finish()
+
+    def abandon(self) -> None:
+        """The program has failed: what it had seen stays, and nothing vouches for it."""
+        if not self._is_fork:
+            self.is_busy = True
+            self.read()
+            self.folder.abandon()
+
+    def has_seen(self) -> bool:
+        return bool(self._seen)
+
+    def _note_unobserved(self, value: torch.Tensor) -> None:
+        if value.is_meta or isinstance(value, FakeTensor | FunctionalTensor):  # what has no values loses none
+            return
+        kind = (
+            f"{type(value).__name__} of {str(value.dtype).removeprefix('torch.')}, {value.layout}, {value.device.type}"
+        )
+        self.unobserved[kind] = self.unobserved.get(kind, 0) + 1
+
+
+class CapturedSlots:
+    """The slots that the launches of one CUDA graph write at each replay."""
+
+    def __init__(self, device: torch.device, capacity: int = _CAPACITY) -> None:
+        self.slots = Slots(device, capacity)
+        self.slots.warm_up()
+        self.sites: list[Site] = []
+
+    def write(self, site: Site, tensor: torch.Tensor) -> None:
+        if self.slots.is_full():
+            raise RecordError(f"a CUDA graph with more than {len(self.sites)} observations")
+        self.slots.write(tensor)
+        self.sites.append(site)

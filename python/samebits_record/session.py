@@ -1,0 +1,223 @@
+"""The recording of one program: everything that is hooked while it runs, and unhooked when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import platform
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from . import compiled, graphs
+from .errors import InputError
+from .folder import ArmFolder
+from .frames import Frame, Frames
+from .modules import Modules
+from .operators import OperatorMode, tensors_in
+from .recorder import Recorder
+
+VERSION = "0.1.0"
+
+
+class Level(enum.Enum):
+    """What is observed; each level has all that the one before has."""
+
+    STEP = "step"  # what the program observes, loss, gradient norm, gradients, weights
+    MODULE = "module"  # inputs, outputs and gradients of modules
+    OP = "op"  # every operator
+
+
+def level_from(text: str | Level) -> Level:
+    try:
+        return Level(text)
+    except ValueError:
+        raise InputError("level", repr(text), "step, module or op") from None
+
+
+_active: Session | None = None
+
+
+def active() -> Session:
+    if _active is None:
+        raise InputError("samebits_record", "no recording is running", "a call inside record(...)")
+    return _active
+
+
+class Session:
+    """Use as a context: enters and leaves the whole recording. One at a time in a process."""
+
+    def __init__(
+        self,
+        out: str | os.PathLike[str],
+        model: torch.nn.Module | None,
+        optimizer: torch.optim.Optimizer | None,
+        level: str | Level,
+        part: tuple[int, int] = (0, 1),
+        command: list[str] | None = None,
+    ) -> None:
+        self.level = level_from(level)
+        index, parts = part
+        if not 0 <= index < parts:
+            raise InputError("part", f"{index}/{parts}", "I/N with I from 0 to N - 1")
+        if _active is not None:
+            raise InputError("record", "another recording is running", "one at a time")
+        rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        about = {
+            "recorder": f"samebits_record {VERSION}",
+            "level": self.level.value,
+            "part": f"{index}/{parts}",
+            "command": command if command is not None else sys.argv,
+            "environment": {"python": platform.python_version(), "torch": torch.__version__},
+        }
+        self.recorder = Recorder(ArmFolder(out, about, rank, ranks), part)
+        self._model, self._optimizer = model, optimizer
+        self._frames = Frames()
+        self._steps_by_hand = False
+        self._optimizer_frame: Frame | None = None
+        self._has_gradients = False  # of this step
+        self._is_step_done = False
+        self._mode: OperatorMode | None = None
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Session:
+        global _active
+        _active = self
+        # A compiled module is named like the module in it, so that both calls are one.
+        warnings.filterwarnings("ignore", message="Using `torch.compile.module.` when there are global hooks")
+        with contextlib.ExitStack() as stack:
+            stack.callback(_forget_active)
+            self.modules = Modules(self.recorder, self._frames, self.level is not Level.STEP, self._begin_work)
+            stack.callback(self.modules.remove)
+            for handle in (
+                register_optimizer_step_pre_hook(self._before_optimizer),
+                register_optimizer_step_post_hook(self._after_optimizer),
+            ):
+                stack.callback(handle.remove)
+            stack.enter_context(_replaced(torch.autograd, "backward", self._backward))
+            stack.enter_context(_replaced(torch.autograd, "grad", self._grad))
+            for module in (torch.nn.utils, torch.nn.utils.clip_grad):
+                stack.enter_context(_replaced(module, "clip_grad_norm_", self._clip))
+            stack.enter_context(_replaced(torch.nn.Module, "compile", self._compile))
+            stack.enter_context(graphs.taps(self.recorder))
+            if self._model is not None:
+                self.modules.add_root(self._model)
+            if self.level is Level.OP:
+                self._mode = OperatorMode(self.recorder, self._frames)
+                stack.enter_context(compiled.taps(self.recorder, self._frames, self._mode, self.modules.names_by_id))
+                stack.enter_context(self._mode)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        try:
+            if kind is None or (isinstance(error, SystemExit) and not error.code):
+                if self.recorder.has_seen() or self.recorder.step == 0 or self._is_step_done:
+                    self.end_step()
+                self.recorder.finish()
+            else:
+                self.recorder.abandon()
+        finally:
+            self._stack.close()
+
+    def observe(self, name: str, value: object, phase: str = "program") -> None:
+        if not name:
+            raise InputError("observe", "an empty name", "a name of what is observed")
+        tensors = tensors_in(value)
+        if not tensors and isinstance(value, bool | int | float):
+            kind = {bool: torch.bool, int: torch.int64}.get(type(value), torch.float64)
+            tensors = [torch.tensor(value, dtype=kind)]
+        if not tensors:
+            raise InputError(f"observe({name!r})", type(value).__name__, "a tensor, some of them, or a number")
+        for i, tensor in enumerate(tensors):
+            self.recorder.see(phase, name if len(tensors) == 1 else f"{name}[{i}]", tensor)
+
+    def step_by_hand(self) -> None:
+        self._steps_by_hand = True
+        self.end_step()
+
+    def end_step(self) -> None:
+        if self._has_gradients:
+            self.modules.see_weights()
+        self._has_gradients = self._is_step_done = False
+        self.recorder.end_step()
+        self._frames.end_step()
+        if self._mode is not None:
+            self._mode.compiled_depth = 0  # whatever an exception left
+
+    def _begin_work(self) -> None:
+        """Called where a model or a backward begins: what follows an optimizer's step is the next step."""
+        if self._is_step_done and not self._steps_by_hand:
+            self.end_step()
+
+    def _before_optimizer(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        names = {id(parameter): name for name, parameter in self.modules.parameters()}
+        kind = type(optimizer).__name__
+        number = 0
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    name = names.get(id(parameter), f"{kind}.{number}")
+                    self.recorder.see("optimizer", f"{name}.grad", parameter.grad)
+                number += 1
+        self._has_gradients = True
+        self._optimizer_frame = self._frames.enter_optimizer(kind)
+
+    def _after_optimizer(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if self._optimizer_frame is not None:
+            self._frames.leave(self._optimizer_frame)
+        self._is_step_done = self._optimizer is None or optimizer is self._optimizer
+
+    def _backward(self, original: Callable[..., None], tensors: Any, *args: Any, **kwargs: Any) -> None:
+        self._begin_work()
+        for i, tensor in enumerate(tensors_in(tensors)):
+            self.recorder.see("backward", "loss" if i == 0 else f"loss[{i}]", tensor)
+        with self._running_backward():
+            original(tensors, *args, **kwargs)
+
+    def _grad(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        with self._running_backward():
+            return original(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _running_backward(self) -> Iterator[None]:
+        frame = self._frames.enter_backward()
+        try:
+            yield
+        finally:
+            self._frames.leave(frame)
+
+    def _clip(self, original: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
+        norm = original(*args, **kwargs)
+        self.recorder.see("optimizer", "grad_norm", norm)
+        return norm
+
+    def _compile(self, original: Callable[..., None], module: torch.nn.Module, *args: Any, **kwargs: Any) -> None:
+        """Module.compile() puts the module's own hooks inside of the compiled program, so it is named before."""
+        self.modules.add_root_once(module)
+        original(module, *args, **kwargs)
+
+
+def _forget_active() -> None:
+    global _active
+    _active = None
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, around: Callable[..., Any]) -> Iterator[None]:
+    """Lets `around(original, ...)` stand in for a function of `owner`."""
+    original = getattr(owner, name)
+
+    def instead(*args: Any, **kwargs: Any) -> Any:
+        return around(original, *args, **kwargs)
+
+    setattr(owner, name, instead)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)

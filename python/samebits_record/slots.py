@@ -1,0 +1,97 @@
+"""Slots for digests in a buffer on one device: written where the tensors lie, read once a step."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+from collections.abc import Callable
+
+import torch
+
+from . import digest, native
+from .dtypes import DTYPES
+
+_NATIVE = native.load()
+_warm: set[torch.device] = set()  # devices whose kernels are loaded
+
+WriteSlot = Callable[[torch.Tensor, torch.Tensor], None]
+
+
+def _writer_for(device: torch.device) -> WriteSlot:
+    """A fused kernel where the device is a GPU and Triton is there, plain torch operators elsewhere."""
+    if device.type == "cuda" and importlib.util.find_spec("triton") is not None:
+        from . import triton_digest
+
+        return triton_digest.write_slot
+    return digest.write_slot
+
+
+class Slots:
+    """A buffer of `capacity` slots on `device`."""
+
+    def __init__(self, device: torch.device, capacity: int) -> None:
+        self.words = torch.zeros(capacity, digest.SLOT_WORDS, dtype=torch.int64, device=device)
+        self.used = 0
+        self.capacity = capacity
+        self._write = _writer_for(device)
+        self._address = self.words.data_ptr() if device.type == "cpu" and _NATIVE is not None else 0
+
+    def is_full(self, more: int = 1) -> bool:
+        return self.used + more > self.capacity
+
+    def write(self, tensor: torch.Tensor) -> int:
+        """Digests `tensor`, which lies on this device, into the next slot; returns the slot's row."""
+        row = self.used
+        self.used += 1
+        if self._address == 0:
+            with torch.no_grad():
+                self._write(self.words[row], tensor)
+            return row
+        assert _NATIVE is not None
+        kind = DTYPES[tensor.dtype]
+        slot = self._address + row * digest.SLOT_WORDS * 8
+        if tensor.is_contiguous():
+            _NATIVE[0](tensor.data_ptr(), kind.size, tensor.numel(), kind.exponent, tensor.dim() == 0, slot)
+        else:
+            axes = tensor.dim()
+            row_of = ctypes.c_int64 * axes
+            sizes, strides = row_of(*tensor.shape), row_of(*tensor.stride())
+            _NATIVE[1](tensor.data_ptr(), kind.size, axes, sizes, strides, kind.exponent, slot)
+        return row
+
+    def warm_up(self) -> None:
+        """Has every kernel compiled and loaded, which must not happen while a CUDA graph is captured."""
+        if self.words.device.type != "cpu" and self.words.device not in _warm:
+            _warm.add(self.words.device)
+            for dtype in DTYPES:
+                for shape in ((), (2,)):
+                    self._write(self.words[0], torch.zeros(shape, dtype=dtype, device=self.words.device))
+            self.words.zero_()
+
+    def append(self, words: torch.Tensor) -> int:
+        """Copies slots of the same device, without reading them; returns the first one's row."""
+        row = self.used
+        self.used += words.size(0)
+        self.words[row : self.used].copy_(words)
+        return row
+
+    def read(self) -> torch.Tensor:
+        """The used slots on the host, int64 [used, 4]. The buffer is empty afterwards."""
+        used = self.words[: self.used]
+        found = used.to("cpu", copy=True)
+        used[:, digest.FIRED].zero_()
+        self.used = 0
+        return found
+
+
+def digest_of(tensor: torch.Tensor) -> str:
+    """The digest of one tensor, as 32 hexadecimal digits. Waits for its device."""
+    slots = Slots(tensor.device, 1)
+    slots.write(tensor)
+    seals = digest.Seals()
+    return seals.seal(slots.read()[:, :2], [seals.row_of(tensor.dtype, tensor.shape)])[0]
+
+
+def has_native() -> bool:
+    """Whether digests on a CPU are computed by the C function."""
+    return _NATIVE is not None

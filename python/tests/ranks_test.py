@@ -1,0 +1,84 @@
+"""Two ranks over Gloo under torchrun: a stream each, in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from streams import by_place, read
+
+import samebits_record
+
+HERE = pathlib.Path(__file__).resolve().parent
+RECORDER = str(pathlib.Path(samebits_record.__file__).resolve().parents[1])  # installed, or the checkout's
+PROGRAM = """
+import sys
+import torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from programs import make, train
+
+dist.init_process_group("gloo")
+model, _ = make()
+torch.manual_seed(dist.get_rank())
+if sys.argv[1] == "ddp":
+    model = torch.nn.parallel.DistributedDataParallel(model)
+else:
+    mesh = init_device_mesh("cpu", (2,))
+    for block in model.blocks:
+        fully_shard(block, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    for each in model.modules():
+        if hasattr(each, "set_force_sum_reduction_for_comms"):
+            each.set_force_sum_reduction_for_comms(True)  # Gloo has no other
+found = train(model, torch.optim.SGD(model.parameters(), lr=0.1))
+print(f"rank {dist.get_rank()}: {[each.item() for each in found[:2]]}\\n", end="", flush=True)
+dist.destroy_process_group()
+"""
+
+
+class RanksTest(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+        (self.root / "program.py").write_text(PROGRAM)
+
+    def torchrun(self, *arguments: str) -> list[str]:
+        launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE), RECORDER])}
+        command = [sys.executable, *launcher, *arguments]
+        done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return sorted(done.stdout.split("\n"))
+
+    def recorded(self, kind: str) -> pathlib.Path:
+        recorder = ("-m", "samebits_record", "--out", kind, "--level", "op", "--")
+        self.assertEqual(self.torchrun(*recorder, "program.py", kind), self.torchrun("program.py", kind))
+        marker = json.loads((self.root / kind / "finished.json").read_text())
+        self.assertEqual(marker["observations"], [len(read(self.root / kind, rank)) for rank in (0, 1)])
+        return self.root / kind
+
+    def test_ddp_and_fsdp_have_the_names_of_the_model_and_nothing_that_has_not_ended(self) -> None:
+        for kind in ("ddp", "fsdp"):
+            with self.subTest(kind):
+                out = self.recorded(kind)
+                streams = [by_place(read(out, rank)) for rank in (0, 1)]
+                sites = {site for _, _, site, _ in streams[0]}
+                self.assertLessEqual({"Model#0", "blocks.2.down/aten.addmm[0]#0", "blocks.2.down.weight"}, sites)
+                self.assertFalse([site for site in sites if "/c10d." in site])
+                weights = [{k: v for k, v in each.items() if k[1] == "weights"} for each in streams]
+                losses = [each["value"] for rank in (0, 1) for each in read(out, rank) if each["site"] == "loss"]
+                self.assertEqual(len(set(losses)), 4)
+                # Of FSDP's weights each rank has its own half.
+                self.assertEqual(weights[0] == weights[1], kind == "ddp")
+
+
+if __name__ == "__main__":
+    unittest.main()
