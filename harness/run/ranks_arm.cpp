@@ -54,9 +54,13 @@ RanksArm::RanksArm(const CaseArm& settings, Level level, ArmRecorder& recorder, 
       level_(level),
       recorder_(recorder),
       activity_(activity),
-      pool_(launched) {}
+      pool_(launched),
+      next_step_(recorder.first_step()) {}
 
-RanksArm::~RanksArm() = default;
+// Ranks of an arm that broke off are in the middle of it.
+RanksArm::~RanksArm() {
+  if (pool_ != nullptr && !is_stopped_) pool_->kill();
+}
 
 template <typename IsThere>
 void RanksArm::wait_until(const IsThere& is_there) {
@@ -107,11 +111,14 @@ StepRecord RanksArm::step() {
   for (size_t rank = 1; rank < records.size(); ++rank) {
     recorder_.record_step_of(static_cast<int64_t>(rank), records[rank]);
   }
+  // What is asked of an arm after its last step comes after it.
+  const bool is_last = ++next_step_ == settings_.steps;
+  if (is_last) wait_until([](const RankState& each) { return each.is_done; });
   return records[0];
 }
 
 void RanksArm::stop() {
-  wait_until([](const RankState& each) { return each.is_done; });
+  is_stopped_ = true;
   own_.reset();
 }
 

@@ -51,6 +51,8 @@ class RanksArm : public Arm {
   std::unique_ptr<RankPool> own_;
   RankPool* pool_;
   std::vector<RankState> states_;  // by rank
+  int64_t next_step_ = 0;
+  bool is_stopped_ = false;
   std::vector<GuardRecord> guards_;
   std::vector<std::string> graphs_;
 };

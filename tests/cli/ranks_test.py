@@ -93,6 +93,13 @@ class Ranks(unittest.TestCase):
         self.assertEqual(other, local)
         self.assertEqual(len((self.out / "gloo-tp2" / "steps-1.jsonl").read_text().splitlines()), 2)
 
+    def test_what_is_asked_after_the_last_step_is_there(self):
+        flags = self.flags("gloo-tp2", steps=1) + ["--set", "gloo-tp2.generator=captured", "--set",
+                                                   "gloo-tp2.guards=drop"]
+        self.assertEqual(run(flags)[0], 0)
+        self.assertTrue(json.loads((self.out / "gloo-tp2" / "guards.json").read_text()))
+        self.assertTrue((self.out / "gloo-tp2" / "graph-0.json").exists())
+
     def test_a_rank_that_saw_something_else_fails_its_arm(self):
         self.assertEqual(run(self.flags("local", "gloo-dp2", steps=1))[0], 0)
         stream = self.out / "gloo-dp2" / "rank-1.jsonl"
