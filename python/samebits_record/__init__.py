@@ -15,10 +15,10 @@ import os
 import torch
 
 from .errors import InputError, RecordError
-from .session import VERSION as __version__
-from .session import Level, Session, active
+from .recording import VERSION as __version__
+from .recording import Level, Recording, active
 
-__all__ = ["InputError", "Level", "RecordError", "Session", "__version__", "observe", "record", "step"]
+__all__ = ["InputError", "Level", "RecordError", "Recording", "__version__", "observe", "record", "step"]
 
 
 def record(
@@ -27,7 +27,7 @@ def record(
     optimizer: torch.optim.Optimizer | None = None,
     level: str | Level = Level.MODULE,
     part: tuple[int, int] = (0, 1),
-) -> Session:
+) -> Recording:
     """A context in which everything that torch computes is observed, into the new folder `out`.
 
     `model` gives its modules their names; without it, the first module that runs does. A step ends after a step of
@@ -36,7 +36,7 @@ def record(
     the first dimension is a multiple of n, only the i-th of n parts is observed.
     Throws InputError for a folder that is in use and for an unknown level.
     """
-    return Session(out, model, optimizer, level, part)
+    return Recording(out, model, optimizer, level, part)
 
 
 def observe(name: str, value: object, phase: str = "program") -> None:

@@ -10,7 +10,7 @@ import sys
 from typing import NoReturn
 
 from .errors import InputError, RecordError
-from .session import Session
+from .recording import Recording
 
 _BAD_INPUT = 2
 _BROKEN = 3
@@ -73,12 +73,12 @@ def main(arguments: list[str]) -> int:
     program = parsed.program
     try:
         _check(program)
-        session = Session(parsed.out, None, None, parsed.level, _part_from(parsed.part), command=program)
+        recording = Recording(parsed.out, None, None, parsed.level, _part_from(parsed.part), command=program)
     except InputError as error:
         print(f"samebits_record: {error}", file=sys.stderr)
         return _BAD_INPUT
     try:
-        with session:
+        with recording:
             _run(program)
     except RecordError as error:
         print(f"samebits_record: {error}", file=sys.stderr)

@@ -311,9 +311,9 @@ class GraphTapsTest(unittest.TestCase):
         with (
             tempfile.TemporaryDirectory() as root,
             self.assertRaisesRegex(RecordError, "twice: its tap never fired"),
-            record(pathlib.Path(root) / "a", level="step") as session,
+            record(pathlib.Path(root) / "a", level="step") as recording,
         ):
-            recorder, value = session.recorder, torch.zeros(3)
+            recorder, value = recording.recorder, torch.zeros(3)
             taps, graph = GraphTaps(recorder), object()
             taps.begin(graph, torch.device("cpu"))
             recorder.see("forward", "value", value)

@@ -40,16 +40,16 @@ def level_from(text: str | Level) -> Level:
         raise InputError("level", repr(text), "step, module or op") from None
 
 
-_active: Session | None = None
+_active: Recording | None = None
 
 
-def active() -> Session:
+def active() -> Recording:
     if _active is None:
         raise InputError("samebits_record", "no recording is running", "a call inside record(...)")
     return _active
 
 
-class Session:
+class Recording:
     """Use as a context: enters and leaves the whole recording. One at a time in a process."""
 
     def __init__(
@@ -85,7 +85,7 @@ class Session:
         self._mode: OperatorMode | None = None
         self._stack = contextlib.ExitStack()
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Recording:
         global _active
         _active = self
         # A compiled module is named like the module in it, so that both calls are one.
