@@ -31,7 +31,8 @@ void print_counts(const CompareFlags& flags, const PairComparison& comparison) {
   say("\n");
 }
 
-// Whether the other ranks of an arm are known by its first: those of samebits see every value whole.
+// Whether the other ranks of an arm are known by its first: those of samebits see every value
+// whole.
 bool agrees(const ArmRecording& recording) {
   return rank_difference(without_operators(recording)).empty();
 }

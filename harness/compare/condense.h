@@ -8,7 +8,8 @@
 namespace samebits {
 
 // What a golden keeps of a recording: its level-step observations, of rank 0, since all ranks see
-// the same (evidence.h), where runs of indexed sites (`logprob[0,0]`, `logprob[0,1]`, ...) become one `logprob[*]` over their digests.
+// the same (evidence.h), where runs of indexed sites (`logprob[0,0]`, `logprob[0,1]`, ...) become
+// one `logprob[*]` over their digests.
 std::vector<Observation> condense(const ArmRecording& recording);
 
 // The digest of a list of digests, in their order.

@@ -22,9 +22,10 @@ struct Evidence {
 };
 
 // Looks at a recording by itself. Every rank sees every value whole (observe/stream.h), so that all
-// ranks of an arm see the same; of operators only where all do the same sequences. Of a finished arm every step of the case must have observations
-// and a record, and every record must prove the arm's mode; of one that was cut off, those that are
-// there. Of a loop with a weight sync, the weights on both sides of it must have been observed.
+// ranks of an arm see the same; of operators only where all do the same sequences. Of a finished
+// arm every step of the case must have observations and a record, and every record must prove the
+// arm's mode; of one that was cut off, those that are there. Of a loop with a weight sync, the
+// weights on both sides of it must have been observed.
 Evidence evidence_of(const CaseArm& arm, const ArmRecording& recording);
 
 // How the ranks of a recording, each of which sees every value whole, differ: the first rank that

@@ -22,8 +22,8 @@ std::vector<at::Tensor> redistribute_locals(const std::vector<at::Tensor>& local
 std::vector<c10::SymInt> redistributed_sizes(c10::SymIntArrayRef sizes, Placement from,
                                              Placement to, int64_t n, bool unpad);
 
-// The whole's size along `dim`, of which `locals` are the hosted ranks' shards: the sum of all, those
-// of other processes taken to be as long as this one's.
+// The whole's size along `dim`, of which `locals` are the hosted ranks' shards: the sum of all,
+// those of other processes taken to be as long as this one's.
 c10::SymInt size_of_parts(at::TensorList locals, int64_t dim, const DeviceMesh& mesh);
 
 // The sizes of rank `rank`'s local tensor.

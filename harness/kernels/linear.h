@@ -10,7 +10,8 @@
 // do not depend on each other, on their number or place, on threads or on the instruction set.
 //
 // A chain starts at +0, that of linear_wgrad_ at what dw holds (step_gradient.h says how sequences
-// cut it, and that several groups of them are joined from +0 instead), and takes in its terms one group at a time:
+// cut it, and that several groups of them are joined from +0 instead), and takes in its terms one
+// group at a time:
 //   bfloat16  steps of 16 terms, the matrix step of platform sm90 (cpu/sm90_step.h). A chain whose
 //             length is no multiple of 16 pads its last step with zeros.
 //   float32   one fused multiply-add a term, fmaf(a, b, sum), k ascending.

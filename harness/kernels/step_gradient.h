@@ -28,8 +28,9 @@
 //
 // Groups are joined in float32 by the binary tree, ((g0 + g1) + (g2 + g3)) + ...: the last one is
 // the gradient. A micro-batch may have all sequences of several groups, of an aligned power of two:
-// its operators give the sum of that subtree, whatever `sum` held before. Where there are no master weights it is rounded once, to the weight's dtype. The
-// bits of a NaN that two groups make, infinities of both signs, are not stated.
+// its operators give the sum of that subtree, whatever `sum` held before. Where there are no master
+// weights the gradient is rounded once, to the weight's dtype. The bits of a NaN that two groups
+// make, infinities of both signs, are not stated.
 //
 // The loss and its parts, one float32 a sequence, are added in their order from +0 within a group,
 // and groups by the same tree. The counts in them, tokens and sequences, are those of the whole
@@ -37,11 +38,11 @@
 // its group, but has no rows: it adds nothing to the gradient, the loss or its parts.
 //
 // `starts`, an argument of the operators: int32 [S + 1], ascending from 0 to the number of tokens
-// T, sequence s has the tokens starts[s] to starts[s + 1] - 1, none perhaps. Or int32 [G, S + 1] for
-// a power of two of groups, each with a row of its own that begins where the one before ends; of
-// one group it is the same as [S + 1]. Without it all tokens are one sequence's. Tokens are the rows of linear_wgrad_; those of rms_norm_wgrad_ are, where
-// there is a `starts`, dimension 1 of x [1, T, ...], and all rows of a token count as its
-// sequence's.
+// T, sequence s has the tokens starts[s] to starts[s + 1] - 1, none perhaps. Or int32 [G, S + 1]
+// for a power of two of groups, each with a row of its own that begins where the one before ends;
+// of one group it is the same as [S + 1]. Without it all tokens are one sequence's. Tokens are the
+// rows of linear_wgrad_; those of rms_norm_wgrad_ are, where there is a `starts`, dimension 1 of x
+// [1, T, ...], and all rows of a token count as its sequence's.
 namespace samebits {
 
 // The first of n sequences that group `group` of `groups` has, or the next group that has one.

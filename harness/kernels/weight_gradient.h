@@ -14,8 +14,8 @@ namespace samebits {
 struct WeightGradient {
   at::Tensor sum;     // float32, of the weight's shape and placement; or undefined
   at::Tensor starts;  // step_gradient.h; undefined: one sequence
-  // Shared by an embedding and the head that it is tied to, both with `starts`. The head's backward,
-  // which comes first, leaves there what the embedding's needs to add both (tied_wgrad_).
+  // Shared by an embedding and the head that it is tied to, both with `starts`. The head's
+  // backward, which comes first, leaves there what the embedding's needs to add both (tied_wgrad_).
   std::optional<c10::List<at::Tensor>> tied = {};
 };
 

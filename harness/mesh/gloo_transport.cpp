@@ -26,7 +26,8 @@ class GlooTransport final : public Transport {
 
   c10::Device device() const override { return c10::kCPU; }
 
-  // A rank that is through, and closes its connections, must not be gone while others still connect.
+  // A rank that is through, and closes its connections, must not be gone while others still
+  // connect.
   void wait_for_all() {
     const char here = 1;
     std::vector<char> all(static_cast<size_t>(size()));

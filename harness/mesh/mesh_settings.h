@@ -18,8 +18,8 @@ inline const Names<GatheredSize>& names_of(GatheredSize) {
   return names;
 }
 
-// Whether one process hosts all ranks, or each is a process of its own, and what connects them: Gloo
-// (CPUs) or NCCL (a card a rank). Never decides a bit.
+// Whether one process hosts all ranks, or each is a process of its own, and what connects them:
+// Gloo (CPUs) or NCCL (a card a rank). Never decides a bit.
 enum class MeshKind { kLocal, kGloo, kNccl };
 
 inline const Names<MeshKind>& names_of(MeshKind) {

@@ -10,9 +10,9 @@
 
 namespace samebits {
 
-// Paged keys and values of every layer, one pair for each rank of this process: [blocks, block_size,
-// G / ranks, D]. The addresses never change, so a captured graph may hold them. Which block belongs
-// to whom is the engine's business.
+// Paged keys and values of every layer, one pair for each rank of this process: [blocks,
+// block_size, G / ranks, D]. The addresses never change, so a captured graph may hold them. Which
+// block belongs to whom is the engine's business.
 class KvCache {
  public:
   struct Page {

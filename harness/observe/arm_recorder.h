@@ -16,8 +16,8 @@ namespace samebits {
 // needs a lock.
 class ArmRecorder {
  public:
-  // `folder` exists. With `resume`, what was recorded in it is checked as it is seen again; what was
-  // recorded of steps before `first_step` stands.
+  // `folder` exists. With `resume`, what was recorded in it is checked as it is seen again; what
+  // was recorded of steps before `first_step` stands.
   ArmRecorder(std::filesystem::path folder, bool resume, int64_t first_step = 0);
   ~ArmRecorder();
 

@@ -44,8 +44,8 @@ class RunFolder {
   // manifest is evidence: its arms are not run again, whatever became of their files.
   bool is_finished(const std::string& arm) const;
 
-  // Starts an arm, which has streams of this many ranks. Under resume, its recorded observations are
-  // checked as they are seen again.
+  // Starts an arm, which has streams of this many ranks. Under resume, its recorded observations
+  // are checked as they are seen again.
   std::unique_ptr<ArmRecorder> start_arm(const std::string& arm, int64_t ranks = 1);
 
  private:

@@ -15,9 +15,9 @@ namespace samebits {
 // InputError. What was seen before is kept.
 StepRecord run_step(Workload& workload, int64_t step, StepObserver& observer);
 
-// An arm as a workload of this process: all of its ranks, or the one that `world` says. Rank 0 keeps
-// the checkpoints, which is collective over the ranks; each reads the one that it goes on from. The
-// arguments by reference, and the world, are borrowed.
+// An arm as a workload of this process: all of its ranks, or the one that `world` says. Rank 0
+// keeps the checkpoints, which is collective over the ranks; each reads the one that it goes on
+// from. The arguments by reference, and the world, are borrowed.
 class InProcessArm : public Arm {
  public:
   InProcessArm(const CaseArm& settings, Level level, ObservationSink& sink, Activity& activity,

@@ -77,8 +77,8 @@ class RankPool {
             const std::function<void(RankProcess&, const std::string&)>& on_line,
             const std::function<void(RankProcess&)>& on_end);
 
-  // How a process of this machine ended, which may take it a moment: "was killed by signal 9", "exited with code 3"; "closed
-  // its connection" where nobody can tell.
+  // How a process of this machine ended, which may take it a moment: "was killed by signal 9",
+  // "exited with code 3"; "closed its connection" where nobody can tell.
   std::string end_of(RankProcess& rank);
 
   // Ends all ranks: those of this machine at once, others as they see their channel closed.

@@ -58,8 +58,8 @@ class Grpo : public Workload {
 std::vector<std::vector<int64_t>> encode_prompts(const ArmSettings& arm,
                                                  const Tokenizer& tokenizer);
 
-// Extends every request by the engine, each by the replica whose share it is in, and gives everybody
-// all of the completions.
+// Extends every request by the engine, each by the replica whose share it is in, and gives
+// everybody all of the completions.
 std::vector<Completion> generate(Engine& engine, const Replicas& replicas,
                                  const std::vector<Request>& requests, const Sampling& sampling,
                                  Observer& observer);

@@ -27,8 +27,8 @@ class StepGradient {
   void add(const std::vector<at::Tensor>& gradients);
 
   // The group at hand has all of its sequences. With `count`, the sums are the tree over so many
-  // groups from the one at hand on, an aligned power of two. After the last one of the step, whole()
-  // is the gradient, and the sums are the caller's to clear before the next.
+  // groups from the one at hand on, an aligned power of two. After the last one of the step,
+  // whole() is the gradient, and the sums are the caller's to clear before the next.
   void end_groups(int64_t count = 1);
   const std::vector<at::Tensor>& whole() const { return sums_.parameters; }
 

@@ -55,8 +55,8 @@ class Trainer {
   Trainer(const Trainer&) = delete;  // its program is a call of this one
   Trainer& operator=(const Trainer&) = delete;
 
-  // Leaves the gradient of these samples, `sequences` of them, in the optimizer. Of several replicas
-  // each has the groups that are its share; gradient and result are everybody's.
+  // Leaves the gradient of these samples, `sequences` of them, in the optimizer. Of several
+  // replicas each has the groups that are its share; gradient and result are everybody's.
   TrainResult accumulate(const std::vector<Sample>& samples);
 
   // How micro-batches ran: its counters are named trainer.*.

@@ -128,8 +128,8 @@ TEST_F(CudaTest, LinearAtModelSizes) {
   });
 }
 
-// Packed sequences, one of them empty, onto sums that are there already; the larger shapes are those
-// of wgmma's kernel.
+// Packed sequences, one of them empty, onto sums that are there already; the larger shapes are
+// those of wgmma's kernel.
 TEST_F(CudaTest, GradientsGoOnFromTheirSums) {
   for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
     for (const auto& [tokens, n, k] : std::vector<std::array<int64_t, 3>>{

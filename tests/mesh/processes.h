@@ -11,8 +11,8 @@
 
 namespace samebits::testing {
 
-// Runs `rank` once for each of n ranks that gloo connects, each on a thread of its own: to gloo they
-// are as good as processes. What a rank throws is thrown here, the lowest rank's first.
+// Runs `rank` once for each of n ranks that gloo connects, each on a thread of its own: to gloo
+// they are as good as processes. What a rank throws is thrown here, the lowest rank's first.
 inline void run_ranks(int64_t n, const std::function<void(std::unique_ptr<Transport>)>& rank,
                       std::chrono::milliseconds timeout = std::chrono::seconds(60)) {
   const auto store = c10::make_intrusive<c10d::HashStore>();

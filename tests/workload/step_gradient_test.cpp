@@ -22,8 +22,8 @@ using testing::small_config;
 
 using Tensors = std::vector<at::Tensor>;
 
-// Lengths on both sides of a step of 16; every seventh completion is empty. The generator's logprobs
-// are near the model's, so that no ratio drowns the other sequences.
+// Lengths on both sides of a step of 16; every seventh completion is empty. The generator's
+// logprobs are near the model's, so that no ratio drowns the other sequences.
 std::vector<Sample> samples_from(uint64_t seed, int64_t count) {
   const at::NoGradGuard no_grad;
   const auto model = random_model(small_config(), Numerics(), 1, 11);
@@ -254,7 +254,8 @@ TEST(StepGradientTest, PlainKernelsHaveAGradientToo) {
   }
 }
 
-// What each of `dp` replicas makes of a step; `of_replica` gives the samples that it takes them for.
+// What each of `dp` replicas makes of a step; `of_replica` gives the samples that it takes them
+// for.
 std::vector<Made> made_by_replicas(
     int64_t dp, const Way& way,
     const std::function<std::vector<Sample>(int64_t replica)>& of_replica) {

@@ -48,8 +48,9 @@ struct Plan {
   static constexpr int kBytes = kStages * kStageBytes + kWaitingBytes + kListBytes;
 };
 
-// How blocks go through the result: along m, or along n where a gradient has more tiles along m. What
-// a head's has there, its logits' gradients, no cache holds, and those that run at once share it.
+// How blocks go through the result: along m, or along n where a gradient has more tiles along m.
+// What a head's has there, its logits' gradients, no cache holds, and those that run at once share
+// it.
 struct Tiles {
   int64_t along_m, along_n;
   int boxes;  // along k, of a slice

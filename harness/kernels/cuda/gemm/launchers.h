@@ -41,8 +41,9 @@ struct Gemm {
   const void* residual = nullptr;
   void* sum = nullptr;
   // Of a weight's gradient: the sequences that cut k, of which each begins a new step of 16, and
-  // whether each begins at a multiple of 16 of the operands already, filled up with zeros. One group
-  // goes on from what `out`, float32, holds; several, of chains from +0, are joined by the tree.
+  // whether each begins at a multiple of 16 of the operands already, filled up with zeros. One
+  // group goes on from what `out`, float32, holds; several, of chains from +0, are joined by the
+  // tree.
   Sequences sequences = {nullptr, 1, 0};
   bool is_padded = false;
   bool onto = false;
@@ -51,8 +52,8 @@ struct Gemm {
 };
 
 // Sequences of rows [columns], each from a multiple of 16 on and filled up with zeros
-// (step_gradient.h). `rows`: of `to`, enough where there are 15 more a sequence than tokens; what is
-// left over is zero, too.
+// (step_gradient.h). `rows`: of `to`, enough where there are 15 more a sequence than tokens; what
+// is left over is zero, too.
 void pad_sequences(const Sequences& call, const uint16_t* from, int64_t columns, uint16_t* to,
                    int64_t rows, cudaStream_t stream);
 

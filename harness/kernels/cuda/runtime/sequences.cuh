@@ -12,9 +12,9 @@ struct TokenRange {
   int64_t end;
 };
 
-// Of sequence s of all groups; none, and a fault, where `starts` falls or passes the tokens, or where
-// its group does not begin where the one before ends. All sequences together may then still have
-// more than there are: callers bound what they read and write.
+// Of sequence s of all groups; none, and a fault, where `starts` falls or passes the tokens, or
+// where its group does not begin where the one before ends. All sequences together may then still
+// have more than there are: callers bound what they read and write.
 __device__ inline TokenRange tokens_of(const Sequences& call, int64_t s, Fault* fault) {
   if (call.starts == nullptr) return {0, call.tokens};
   const int64_t group = call.groups == 1 ? 0 : s / call.count;
