@@ -50,7 +50,7 @@ std::string witness_failure_of(const CaseArm& arm, const std::vector<StepRecord>
 }
 
 std::string first_witness_failure(const CaseArm& arm, const ArmRecording& recording) {
-  const std::string failure = witness_failure_of(arm, recording.steps);
+  std::string failure = witness_failure_of(arm, recording.steps);
   if (!failure.empty()) return failure;
   for (size_t i = 0; i < recording.steps_of_others.size(); ++i) {
     const std::string rank = "rank " + std::to_string(i + 1);

@@ -45,12 +45,12 @@ c10::intrusive_ptr<c10d::Store> join_store(const Rendezvous& rendezvous,
 }
 
 World::World(c10::intrusive_ptr<c10d::Store> store, std::string name, std::string host,
-             int64_t rank, MeshSettings mesh, std::chrono::milliseconds timeout)
+             int64_t rank, const MeshSettings& mesh, std::chrono::milliseconds timeout)
     : store_(std::move(store)),
       name_(std::move(name)),
       host_(std::move(host)),
       rank_(rank),
-      mesh_(std::move(mesh)),
+      mesh_(mesh),
       timeout_(timeout) {
   TORCH_CHECK(rank_ >= 0 && rank_ < mesh_.ranks(), "found rank ", rank_, " of ", mesh_.ranks());
 }

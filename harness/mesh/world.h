@@ -42,7 +42,7 @@ class World {
   // `store`: keys of it begin with `name`, of which no two arms have the same. `host`: an address
   // of this process that the others reach.
   World(c10::intrusive_ptr<c10d::Store> store, std::string name, std::string host, int64_t rank,
-        MeshSettings mesh, std::chrono::milliseconds timeout);
+        const MeshSettings& mesh, std::chrono::milliseconds timeout);
 
   int64_t rank() const { return rank_; }
   int64_t tp_rank() const { return rank_ % mesh_.tp; }

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
+#include <charconv>
+#include <string_view>
 
 #include "harness/base/error.h"
 #include "harness/base/mapped_file.h"
@@ -85,7 +86,10 @@ std::vector<int64_t> checkpoints(const fs::path& arm_folder) {
   for (const fs::path& entry : entries_of(arm_folder)) {
     const std::string name = entry.filename().string();
     if (!is_numbered(name, kCheckpoint, kTensors)) continue;
-    steps.push_back(std::atoll(name.c_str() + sizeof kCheckpoint - 1));
+    const char* digits = name.data() + std::string_view(kCheckpoint).size();
+    int64_t step = 0;
+    std::from_chars(digits, name.data() + name.size(), step);
+    steps.push_back(step);
   }
   std::sort(steps.begin(), steps.end());
   return steps;

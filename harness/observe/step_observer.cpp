@@ -71,6 +71,7 @@ void StepObserver::read_unread() {
 }
 
 void StepObserver::keep_what_was_seen() {
+  std::erase_if(unread_, needs_other_ranks);  // which are elsewhere, or gone
   try {
     read_unread();
   } catch (const c10::Error&) {

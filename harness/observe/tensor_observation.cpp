@@ -53,36 +53,42 @@ Observation observation_of(const passes::Mark& mark, const UnreadReplay& replay)
   return observation;
 }
 
-// Each rank digests its own shard, keyed by the whole's indices: the sums of all shards are the
-// whole's (bits/digest.h), so that no tensor moves.
-Observation observe_shards(Observation observation, const at::Tensor& value) {
+// Each rank digests its own shards, keyed by the whole's indices: the sums of all shards are the
+// whole's (bits/digest.h), so that no tensor moves. Where ranks are elsewhere, theirs are added when
+// the observation is read.
+UnreadObservation observe_shards(Observation observation, const at::Tensor& value) {
   const DTensorSpec& spec = spec_of(value);
-  const auto dim = static_cast<size_t>(spec.placement.dim());
+  const int64_t dim = spec.placement.dim();
+  const int64_t ranks = spec.mesh->size();
   const c10::DimVector strides = c10::contiguous_strides(value.sizes());
   const std::vector<at::Tensor>& locals = locals_of(value);
-  std::vector<at::Tensor> rows;  // of each hosted rank: the two sums, and how many are not finite
+  DigestSums sums;
   for (size_t i = 0; i < locals.size(); ++i) {
     const at::Tensor local = locals[i].contiguous();
-    const int64_t first = shard_offset(value.size(spec.placement.dim()), spec.mesh->size(),
-                                       spec.mesh->hosted_ranks()[i])
-                              .expect_int();
-    DigestSums shard;
-    add_block(shard, local.element_size(), local.const_data_ptr(), local.sizes(), local.strides(),
-              strides, first * strides[dim]);
-    rows.push_back(
-        at::tensor({static_cast<int64_t>(shard.a), static_cast<int64_t>(shard.b),
-                    count_nonfinite(observation.dtype, local.const_data_ptr(), local.numel())})
-            .view({1, 3}));
+    const int64_t first =
+        shard_offset(value.size(dim), ranks, spec.mesh->hosted_ranks()[i]).expect_int();
+    add_block(sums, local.element_size(), local.const_data_ptr(), local.sizes(), local.strides(),
+              strides, first * strides[static_cast<size_t>(dim)]);
+    observation.nonfinite +=
+        count_nonfinite(observation.dtype, local.const_data_ptr(), local.numel());
   }
-  const at::Tensor all =
-      spec.mesh->communicator().all_gather(rows, /*dim=*/0, spec.mesh->size())[0].sum(
-          0);  // modulo 2^64
-  const int64_t* whole = all.const_data_ptr<int64_t>();
-  observation.digest =
-      finish_digest({static_cast<uint64_t>(whole[0]), static_cast<uint64_t>(whole[1])},
-                    observation.dtype, observation.shape);
-  observation.nonfinite = whole[2];
-  return observation;
+  if (static_cast<int64_t>(locals.size()) == ranks) {
+    observation.digest = finish_digest(sums, observation.dtype, observation.shape);
+    return {std::move(observation), {}, {}, {}};
+  }
+  const at::Tensor nonfinite = at::scalar_tensor(observation.nonfinite, at::kLong);
+  return {std::move(observation),
+          at::tensor({static_cast<int64_t>(sums.a), static_cast<int64_t>(sums.b)}), nonfinite,
+          spec.mesh};
+}
+
+// Adds the sums of other processes to the rows of this one's shards, all of them in one exchange.
+void add_ranks_elsewhere(at::Tensor& rows, const std::vector<int64_t>& of_shards,
+                         const DeviceMesh& mesh) {
+  const at::Tensor index = at::tensor(of_shards);
+  const at::Tensor mine = rows.index_select(0, index).view({1, -1});
+  const at::Tensor all = mesh.communicator().all_gather({mine}, /*dim=*/0, mesh.size())[0];
+  rows.index_copy_(0, index, all.sum(0).view({-1, 2}));  // modulo 2^64
 }
 
 }  // namespace
@@ -100,7 +106,7 @@ UnreadObservation begin_observation(int64_t step, std::string phase, int64_t ran
                             {},
                             std::nullopt,
                             0};
-    return {observe_shards(std::move(observation), value), at::Tensor(), at::Tensor()};
+    return observe_shards(std::move(observation), value);
   }
   at::Tensor whole = (is_dtensor(value) ? full_tensor(value) : value).detach().contiguous();
   const Dtype dtype = dtype_from_scalar_type(whole.scalar_type());
@@ -108,26 +114,46 @@ UnreadObservation begin_observation(int64_t step, std::string phase, int64_t ran
     Observation observation{step,  std::move(phase),    rank, std::move(site),
                             dtype, whole.sizes().vec(), {},   std::nullopt,
                             0};
-    return {std::move(observation), ops::digest_sums(whole),
-            at::isfinite(whole).logical_not().sum()};
+    return {std::move(observation),
+            ops::digest_sums(whole),
+            at::isfinite(whole).logical_not().sum(),
+            {}};
   }
   whole = whole.cpu();
   return {observe_tensor(step, std::move(phase), rank, std::move(site), dtype, whole.sizes().vec(),
                          whole.const_data_ptr()),
-          at::Tensor(), at::Tensor()};
+          {},
+          {},
+          {}};
+}
+
+bool needs_other_ranks(const Unread& unread) {
+  const auto* one = std::get_if<UnreadObservation>(&unread);
+  return one != nullptr && one->mesh;
 }
 
 std::vector<Observation> read_observations(std::vector<Unread> unread) {
-  std::vector<at::Tensor> sums;
-  for (const Unread& each : unread) {
-    const at::Tensor& some = sums_of(each);
-    if (some.defined()) sums.push_back(some.view({-1, 2}));
-    const auto* one = std::get_if<UnreadObservation>(&each);
-    if (one != nullptr && one->nonfinite.defined()) {
-      sums.push_back(one->nonfinite.view({1, 1}).expand({1, 2}));
+  std::vector<at::Tensor> sums;    // rows of two
+  std::vector<int64_t> of_shards;  // rows
+  c10::intrusive_ptr<DeviceMesh> mesh;
+  int64_t rows = 0;
+  const auto add = [&](const at::Tensor& some, bool is_of_shards) {
+    sums.push_back(some.view({-1, 2}));
+    for (int64_t i = 0; i < sums.back().size(0); ++i, ++rows) {
+      if (is_of_shards) of_shards.push_back(rows);
     }
+  };
+  for (const Unread& each : unread) {
+    const bool is_of_shards = needs_other_ranks(each);
+    const at::Tensor& some = sums_of(each);
+    if (some.defined()) add(some, is_of_shards);
+    const auto* one = std::get_if<UnreadObservation>(&each);
+    if (one == nullptr) continue;
+    if (one->nonfinite.defined()) add(one->nonfinite.view({1}).expand({2}), is_of_shards);
+    if (is_of_shards) mesh = one->mesh;
   }
-  const at::Tensor all = sums.empty() ? at::Tensor() : at::cat(sums).cpu();
+  at::Tensor all = sums.empty() ? at::Tensor() : at::cat(sums).cpu();
+  if (mesh) add_ranks_elsewhere(all, of_shards, *mesh);
   const int64_t* next = sums.empty() ? nullptr : all.const_data_ptr<int64_t>();
   const auto finish = [&](Observation observation) {
     const DigestSums read{static_cast<uint64_t>(next[0]), static_cast<uint64_t>(next[1])};

@@ -9,6 +9,7 @@
 
 #include "harness/bits/dtype.h"
 #include "harness/graph/replay_digests.h"
+#include "harness/mesh/device_mesh.h"
 #include "harness/observe/observation.h"
 
 namespace samebits {
@@ -21,6 +22,9 @@ struct UnreadObservation {
   Observation observation;  // complete, or without its digest
   at::Tensor sums;       // digest_sums of the tensor; undefined where the observation is complete
   at::Tensor nonfinite;  // int64 []: how many elements are NaN or infinite; defined as `sums` is
+  // Both are of this rank's shard: those of the mesh's other ranks, in other processes, are added
+  // when it is read. Otherwise null.
+  c10::intrusive_ptr<DeviceMesh> mesh = {};
 };
 
 // Observes a tensor of any layout; one on a card is digested there, and nothing waits for it unless
@@ -39,7 +43,10 @@ struct UnreadReplay {
 
 using Unread = std::variant<UnreadObservation, UnreadReplay>;
 
-// Reads all digests at once, in the order given.
+// Whether reading it is collective over the mesh that it lies over.
+bool needs_other_ranks(const Unread& unread);
+
+// Reads all digests at once, in the order given. All ranks of a mesh read the same.
 std::vector<Observation> read_observations(std::vector<Unread> unread);
 
 }  // namespace samebits

@@ -21,8 +21,6 @@
 #include "harness/run/rank.h"
 #include "harness/run/rank_message.h"
 
-extern char** environ;
-
 namespace samebits {
 namespace {
 
@@ -99,7 +97,7 @@ std::unique_ptr<RankPool> RankPool::start(int64_t size) {
   const Listener listener;
   announce(*pool->store_, here.host, listener.port());
   for (int64_t rank = 0; rank < size; ++rank) {
-    pool->ranks_.push_back({.rank = rank});
+    pool->ranks_.emplace_back().rank = rank;
     pool->spawn({.rank = rank,
                  .size = size,
                  .local_rank = rank,
@@ -119,7 +117,7 @@ std::unique_ptr<RankPool> RankPool::meet(const RankEnvironment& environment, con
                                              : serve_store(meeting, kMeetingTime);
   const Listener listener;
   announce(*pool->store_, address_towards(environment.host), listener.port());
-  for (int64_t rank = 0; rank < environment.size; ++rank) pool->ranks_.push_back({.rank = rank});
+  for (int64_t rank = 0; rank < environment.size; ++rank) pool->ranks_.emplace_back().rank = rank;
   pool->spawn(environment, /*on_this_machine=*/1);
   pool->accept_ranks(listener, rank_hello(environment, &whole));
   return pool;

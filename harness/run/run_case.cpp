@@ -127,9 +127,9 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
   manifest.golden_folder = std::filesystem::absolute(options.golden).string();
   manifest.load_before = load_average();
 
-  RunFolder folder = open_folder(c, options, origin);
   const std::unique_ptr<RankPool> launched =
       options.launched ? RankPool::meet(*options.launched, c) : nullptr;
+  RunFolder folder = open_folder(c, options, origin);
   for (const CaseArm& arm : c.arms) {
     if (folder.is_finished(arm.name)) {
       progress.show(arm.name + ": finished before");

@@ -170,6 +170,7 @@ class Ranks(unittest.TestCase):
         self.assertEqual(results[0][2],
                          "samebits: rank 1: case.arms.gloo-tp2.seed: found 7, expected 42, as rank 0 has it\n")
         self.assertNotEqual(results[1][0], 0)
+        self.assertFalse(self.out.exists())
 
     def test_another_number_of_processes_is_refused(self):
         code, _, error = run(self.flags("gloo-tp4", steps=1), RANK=0, WORLD_SIZE=2, MASTER_PORT=free_port())
