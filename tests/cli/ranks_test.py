@@ -95,7 +95,7 @@ class Ranks(unittest.TestCase):
 
     def test_what_is_asked_after_the_last_step_is_there(self):
         flags = self.flags("gloo-tp2", steps=1) + ["--set", "gloo-tp2.generator=captured", "--set",
-                                                   "gloo-tp2.guards=drop"]
+                                                   "gloo-tp2.trainer=captured"]
         self.assertEqual(run(flags)[0], 0)
         self.assertTrue(json.loads((self.out / "gloo-tp2" / "guards.json").read_text()))
         self.assertTrue((self.out / "gloo-tp2" / "graph-0.json").exists())
