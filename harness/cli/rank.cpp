@@ -1,9 +1,5 @@
 #include "harness/run/rank.h"
 
-#include <signal.h>
-#include <sys/prctl.h>
-#include <unistd.h>
-
 #include "harness/base/error.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/rank_environment.h"
@@ -13,7 +9,6 @@ namespace {
 
 // What `samebits run` starts for each rank of an arm whose mesh has processes.
 int run() {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);  // a run that is killed leaves no ranks behind
   const std::optional<RankEnvironment> environment = rank_environment();
   if (!environment) {
     throw InputError("samebits rank", "no RANK and WORLD_SIZE in the environment",

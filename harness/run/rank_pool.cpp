@@ -5,11 +5,12 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <thread>
@@ -57,6 +58,17 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
+}
+
+// In the child of a fork, where other threads' locks may be held: system calls alone. From its first
+// moment on it ends with its judge, stopped or not.
+[[noreturn]] void become_rank(pid_t judge, char* const* argv, char* const* envp) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+  dup2(nothing, STDIN_FILENO);
+  dup2(nothing, STDOUT_FILENO);
+  if (getppid() == judge) execve("/proc/self/exe", argv, envp);
+  _exit(127);
 }
 
 // Without waiting.
@@ -126,16 +138,13 @@ std::unique_ptr<RankPool> RankPool::meet(const RankEnvironment& environment, con
 void RankPool::spawn(const RankEnvironment& environment, int64_t on_this_machine) {
   std::vector<std::string> variables = environment_of(environment, on_this_machine);
   std::vector<std::string> arguments = {"samebits", "rank"};
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  pid_t process = 0;
-  const int error = posix_spawn(&process, "/proc/self/exe", &files, nullptr,
-                                pointers_to(arguments).data(), pointers_to(variables).data());
-  posix_spawn_file_actions_destroy(&files);
-  if (error != 0) {
-    throw RunError(fmt::format("rank {} does not start: {}", environment.rank, strerror(error)));
+  const std::vector<char*> argv = pointers_to(arguments);
+  const std::vector<char*> envp = pointers_to(variables);
+  const pid_t judge = getpid();
+  const pid_t process = fork();
+  if (process == 0) become_rank(judge, argv.data(), envp.data());
+  if (process < 0) {
+    throw RunError(fmt::format("rank {} does not start: {}", environment.rank, strerror(errno)));
   }
   ranks_[static_cast<size_t>(environment.rank)].process = process;
 }

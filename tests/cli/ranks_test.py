@@ -148,6 +148,14 @@ class Ranks(unittest.TestCase):
         process.communicate()
         wait_for(lambda: not [pid for pid in ranks.values() if pathlib.Path(f"/proc/{pid}").exists()], 5)
 
+    def test_a_rank_that_is_stopped_as_it_starts_ends_with_its_run(self):
+        process = start(self.flags("gloo-tp2", steps=1000))
+        ranks = wait_for(lambda: ranks_of(process))
+        os.kill(min(ranks.values()), signal.SIGSTOP)
+        process.kill()
+        process.communicate(timeout=20)  # nobody holds its stderr any more
+        wait_for(lambda: not [pid for pid in ranks.values() if pathlib.Path(f"/proc/{pid}").exists()], 5)
+
     def launched(self, size, flags_of, **more):
         """As torchrun starts them, without a store of its own."""
         port = free_port()
