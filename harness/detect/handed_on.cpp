@@ -67,7 +67,7 @@ std::optional<std::string> change_at(const Subject& subject, int64_t size) {
 std::string kind_of(const at::Tensor& tensor) {
   std::ostringstream text;
   if (is_dtensor(tensor)) {
-    text << "a DTensor, " << spec_of(tensor).placement << " over " << spec_of(tensor).mesh->size();
+    text << "a DTensor, " << spec_of(tensor).placements << " over " << spec_of(tensor).mesh->size();
   } else {
     text << "a plain tensor";
   }

@@ -44,7 +44,7 @@ bool is_contiguous(const at::Tensor& tensor) { return tensor.is_contiguous(); }
 // Where a rank holds the whole, its strides are the whole's. A dimension of one has none to speak
 // of.
 std::optional<std::string> stride_difference(const at::Tensor& got, const at::Tensor& whole) {
-  if (!is_dtensor(got) || !spec_of(got).placement.is_replicate()) return std::nullopt;
+  if (!is_dtensor(got) || !spec_of(got).placements.is_replicate()) return std::nullopt;
   if (whole.numel() == 0) return std::nullopt;
   for (const at::Tensor& local : locals_of(got)) {
     for (int64_t d = 0; d < whole.dim(); ++d) {
@@ -145,7 +145,7 @@ Findings differences(const Program& program, const Tensors& inputs, const std::s
 std::vector<Placement> other_placements(const at::Tensor& input) {
   std::vector<Placement> all{Placement::replicate()};
   for (int64_t dim = 0; dim < input.dim(); ++dim) all.push_back(Placement::shard(dim));
-  all.erase(std::remove(all.begin(), all.end(), spec_of(input).placement), all.end());
+  all.erase(std::remove(all.begin(), all.end(), spec_of(input).placement()), all.end());
   return all;
 }
 

@@ -20,12 +20,13 @@ namespace {
 using Tensors = std::vector<at::Tensor>;
 
 bool is_pending_sum(const at::Tensor& tensor) {
-  return is_dtensor(tensor) && spec_of(tensor).placement.is_partial() && tensor.is_floating_point();
+  return is_dtensor(tensor) && spec_of(tensor).placements.has_partial() &&
+         tensor.is_floating_point();
 }
 
 // What must be the whole, each by itself.
 Tensors values_of(const at::Tensor& got) {
-  const bool on_every_rank = is_dtensor(got) && spec_of(got).placement.is_replicate();
+  const bool on_every_rank = is_dtensor(got) && spec_of(got).placements.is_replicate();
   return on_every_rank ? locals_of(got) : Tensors{whole_of(got)};
 }
 

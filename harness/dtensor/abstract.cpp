@@ -27,25 +27,24 @@ Results from_local_results(Args args) {
   const auto mesh = args[1].toCustomClass<DeviceMesh>();
   TORCH_CHECK(locals.size() == mesh->hosted_ranks().size(), "from_local: found ", locals.size(),
               " tensors, expected ", mesh->hosted_ranks().size(), ", one for each hosted rank");
-  const Placement placement =
-      Placement::from_text(args[2].toStringRef()).normalized(locals[0].dim());
-  std::vector<c10::SymInt> sizes = locals[0].sym_sizes().vec();
-  if (placement.is_shard()) {
-    sizes[static_cast<size_t>(placement.dim())] = size_of_parts(locals, placement.dim(), *mesh);
-  }
-  return {
-      make_abstract_dtensor({mesh, placement}, sizes, locals[0].scalar_type(), locals[0].device())};
+  const DTensorSpec spec =
+      DTensorSpec{mesh, Placements::from_text(args[2].toStringRef())}.normalized(locals[0].dim());
+  return {make_abstract_dtensor(spec, sizes_of_parts(locals, spec), locals[0].scalar_type(),
+                                locals[0].device())};
 }
 
 Results redistribute_results(Args args) {
   const at::Tensor& x = args[0].toTensor();
   const DTensorSpec& spec = spec_of(x);
-  const Placement to = Placement::from_text(args[1].toStringRef()).normalized(x.dim());
-  TORCH_CHECK(!to.is_partial() || spec.placement.is_partial(), "redistribute: found ",
-              spec.placement.text(), ", which cannot become ", to.text());
-  const auto sizes = redistributed_sizes(x.sym_sizes(), spec.placement, to, spec.mesh->size(),
-                                         /*unpad=*/args[2].toBool());
-  return {make_abstract_dtensor({spec.mesh, to}, sizes, x.scalar_type(), x.device())};
+  const DTensorSpec to =
+      DTensorSpec{spec.mesh, Placements::from_text(args[1].toStringRef())}.normalized(x.dim());
+  for (int64_t d = 0; d < spec.mesh->dims(); ++d) {
+    TORCH_CHECK(!to.placements[d].is_partial() || spec.placements[d].is_partial(),
+                "redistribute: found ", spec.placements, ", which cannot become ", to.placements);
+  }
+  const auto sizes =
+      redistributed_sizes(x.sym_sizes(), spec, to.placements, /*unpad=*/args[2].toBool());
+  return {make_abstract_dtensor(to, sizes, x.scalar_type(), x.device())};
 }
 
 Results to_local_results(Args args) {
@@ -53,7 +52,7 @@ Results to_local_results(Args args) {
   const DTensorSpec& spec = spec_of(x);
   Results locals;
   for (const int64_t rank : spec.mesh->hosted_ranks()) {
-    const auto sizes = local_sizes(x.sym_sizes(), spec.placement, spec.mesh->size(), rank);
+    const auto sizes = local_sizes(x.sym_sizes(), spec, rank);
     locals.push_back(
         make_fake_tensor(sizes, x.scalar_type(), x.device(), /*contiguous=*/x.is_contiguous()));
   }
@@ -80,7 +79,7 @@ class DTensors final : public DistributedTensors {
   bool contains(const at::Tensor& tensor) const override { return is_dtensor(tensor); }
 
   std::string placements_text(const at::Tensor& tensor) const override {
-    return spec_of(tensor).placement.text();
+    return spec_of(tensor).placements.text();
   }
 
   const std::vector<at::Tensor>& locals_of(const at::Tensor& tensor) const override {
@@ -102,7 +101,8 @@ class DTensors final : public DistributedTensors {
                            c10::SymIntArrayRef sizes, c10::ScalarType dtype,
                            c10::Device device) const override {
     return make_abstract_dtensor(
-        {mesh.toCustomClass<DeviceMesh>(), Placement::from_text(placements)}, sizes, dtype, device);
+        {mesh.toCustomClass<DeviceMesh>(), Placements::from_text(placements)}, sizes, dtype,
+        device);
   }
 
   bool concerns(const std::string& op, Args args) const override {
@@ -116,16 +116,15 @@ class DTensors final : public DistributedTensors {
                                            Args args) const override {
     const std::string name = c10::toString(op.operator_name());
     if (is_conversion(name)) return conversion_rule(name)(args);
-    ArgPlacements found = placements_of(args);
-    const OpSharding sharding =
-        propagate({op.schema(), args, found.mesh, std::move(found.placements)});
+    const ArgPlacements found = placements_of(args);
+    const MeshSharding sharding = propagate(op.schema(), args, found);
     const std::vector<TensorMeta> metas = infer_shapes(name, args);
-    TORCH_CHECK(metas.size() == sharding.outputs.size(), name, ": its shape rule gives ",
-                metas.size(), " results, its strategy ", sharding.outputs.size());
+    TORCH_CHECK(metas.size() == sharding.outputs(), name, ": its shape rule gives ",
+                metas.size(), " results, its strategy ", sharding.outputs());
     Results results;
     for (size_t i = 0; i < metas.size(); ++i) {
       // A result that aliases an argument may be a view that is not contiguous.
-      results.push_back(make_abstract_dtensor({found.mesh, sharding.outputs[i]}, metas[i].sizes,
+      results.push_back(make_abstract_dtensor({found.mesh, sharding.output(i)}, metas[i].sizes,
                                               metas[i].dtype, device_of(args),
                                               /*contiguous=*/!is_view(op.schema())));
     }
@@ -133,8 +132,7 @@ class DTensors final : public DistributedTensors {
   }
 
   void check_write(const c10::OperatorHandle& op, Args args) const override {
-    ArgPlacements found = placements_of(args);
-    propagate({op.schema(), args, found.mesh, std::move(found.placements)});
+    propagate(op.schema(), args, placements_of(args));
   }
 };
 

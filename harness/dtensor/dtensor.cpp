@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "harness/dtensor/redistribute_locals.h"
-#include "harness/mesh/shard.h"
 
 namespace samebits {
 namespace {
@@ -28,29 +27,17 @@ void check_locals(const DTensorSpec& spec, c10::SymIntArrayRef sizes, c10::Scala
   const auto& ranks = spec.mesh->hosted_ranks();
   TORCH_CHECK(locals.size() == ranks.size(), "DTensor: found ", locals.size(),
               " local tensors, expected ", ranks.size(), ", one for each hosted rank");
-  const int64_t shard_dim = spec.placement.is_shard() ? spec.placement.dim() : -1;
   for (size_t i = 0; i < locals.size(); ++i) {
     const at::Tensor& local = locals[i];
-    bool fits = local.dim() == static_cast<int64_t>(sizes.size());
-    for (int64_t d = 0; fits && d < local.dim(); ++d) {
-      const c10::SymInt& size = sizes[static_cast<size_t>(d)];
-      fits =
-          local.size(d) == (d == shard_dim ? shard_size(size, spec.mesh->size(), ranks[i]) : size);
-    }
-    TORCH_CHECK(fits, "DTensor ", sizes, " ", spec.placement.text(), ": rank ", ranks[i],
-                " has sizes ", local.sizes(), ", expected ",
-                c10::SymIntArrayRef(
-                    local_sizes(sizes, spec.placement, spec.mesh->size(), ranks[i])));
+    const std::vector<c10::SymInt> expected = local_sizes(sizes, spec, ranks[i]);
+    TORCH_CHECK(local.sym_sizes() == c10::SymIntArrayRef(expected), "DTensor ", sizes, " ",
+                spec.placements, ": rank ", ranks[i], " has sizes ", local.sizes(), ", expected ",
+                c10::SymIntArrayRef(expected));
     TORCH_CHECK(local.scalar_type() == dtype, "DTensor: rank ", ranks[i], " has dtype ",
                 local.scalar_type(), ", expected ", dtype);
     TORCH_CHECK(!is_dtensor(local), "DTensor: the local tensor of rank ", ranks[i],
                 " is a DTensor, expected a plain tensor");
   }
-}
-
-DTensorSpec normalized_spec(const DTensorSpec& spec, c10::SymIntArrayRef sizes) {
-  TORCH_CHECK(spec.mesh, "DTensor: found no mesh");
-  return {spec.mesh, spec.placement.normalized(static_cast<int64_t>(sizes.size()))};
 }
 
 }  // namespace
@@ -65,7 +52,7 @@ const std::vector<at::Tensor>& locals_of(const at::Tensor& dtensor) {
 
 at::Tensor make_dtensor(const DTensorSpec& spec, c10::SymIntArrayRef sizes, c10::ScalarType dtype,
                         std::vector<at::Tensor> locals) {
-  const DTensorSpec normalized = normalized_spec(spec, sizes);
+  const DTensorSpec normalized = spec.normalized(static_cast<int64_t>(sizes.size()));
   TORCH_CHECK(!locals.empty(), "DTensor: found no local tensors");
   check_locals(normalized, sizes, dtype, locals);
   const c10::Device device = locals[0].device();
@@ -77,47 +64,49 @@ at::Tensor make_dtensor(const DTensorSpec& spec, c10::SymIntArrayRef sizes, c10:
 
 at::Tensor make_abstract_dtensor(const DTensorSpec& spec, c10::SymIntArrayRef sizes,
                                  c10::ScalarType dtype, c10::Device device, bool contiguous) {
-  return at::detail::make_tensor<DTensorImpl>(normalized_spec(spec, sizes), sizes, dtype, device,
-                                              std::vector<at::Tensor>(), contiguous);
+  return at::detail::make_tensor<DTensorImpl>(spec.normalized(static_cast<int64_t>(sizes.size())),
+                                              sizes, dtype, device, std::vector<at::Tensor>(),
+                                              contiguous);
 }
 
 at::Tensor distribute_tensor(const at::Tensor& whole, const c10::intrusive_ptr<DeviceMesh>& mesh,
-                             Placement placement) {
+                             const Placements& placements) {
   TORCH_CHECK(!is_dtensor(whole), "distribute_tensor: found a DTensor, expected a plain tensor");
-  TORCH_CHECK(!placement.is_partial(), "distribute_tensor: found P(sum), expected S(dim) or R");
+  TORCH_CHECK(!placements.has_partial(), "distribute_tensor: found P(sum), expected S(dim) or R");
   const at::AutoDispatchBelowADInplaceOrView guard;
-  placement = placement.normalized(whole.dim());
+  const DTensorSpec spec = DTensorSpec{mesh, placements}.normalized(whole.dim());
   std::vector<at::Tensor> locals(mesh->hosted_ranks().size(), whole);
-  if (placement.is_shard()) {
-    locals = redistribute_locals(locals, *mesh, whole.sizes(), Placement::replicate(), placement);
-  } else {
+  if (spec.placements.is_replicate()) {
     for (at::Tensor& local : locals) local = local.clone(at::MemoryFormat::Contiguous);
+  } else {
+    locals = redistribute_locals(locals, *mesh, whole.sizes(), Placements::replicate(mesh->dims()),
+                                 spec.placements);
   }
-  return make_dtensor({mesh, placement}, whole.sym_sizes(), whole.scalar_type(), std::move(locals));
+  return make_dtensor(spec, whole.sym_sizes(), whole.scalar_type(), std::move(locals));
 }
 
 at::Tensor from_local(at::TensorList locals, const c10::intrusive_ptr<DeviceMesh>& mesh,
-                      Placement placement) {
+                      const Placements& placements) {
   static const auto op =
       c10::Dispatcher::singleton()
           .findSchemaOrThrow("samebits::from_local", "")
           .typed<at::Tensor(at::TensorList, const c10::intrusive_ptr<DeviceMesh>&,
                             std::string_view)>();
-  return op.call(locals, mesh, placement.text());
+  return op.call(locals, mesh, placements.text());
 }
 
-at::Tensor redistribute(const at::Tensor& dtensor, Placement placement) {
+at::Tensor redistribute(const at::Tensor& dtensor, const Placements& placements) {
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("samebits::redistribute", "")
                              .typed<at::Tensor(const at::Tensor&, std::string_view, bool)>();
   const DTensorSpec& from = spec_of(dtensor);
   bool unpad = true;
-  if (from.mesh->gathered_size() != GatheredSize::kNarrow && from.placement.is_shard() &&
-      placement.is_replicate()) {
-    const c10::SymInt size = dtensor.sym_size(from.placement.dim());
+  if (from.mesh->gathered_size() != GatheredSize::kNarrow && from.placement().is_shard() &&
+      placements.is_replicate()) {
+    const c10::SymInt size = dtensor.sym_size(from.placement().dim());
     unpad = (size % from.mesh->size()).sym_ne(0).guard_bool(__FILE__, __LINE__);
   }
-  return op.call(dtensor, placement.text(), unpad);
+  return op.call(dtensor, placements.text(), unpad);
 }
 
 std::vector<at::Tensor> to_local(const at::Tensor& dtensor) {

@@ -6,13 +6,13 @@
 #include <vector>
 
 #include "harness/dtensor/dtensor_impl.h"
-#include "harness/dtensor/placement.h"
+#include "harness/dtensor/placements.h"
 #include "harness/mesh/device_mesh.h"
 
 namespace samebits {
 
 // Tensors laid over a mesh. Source of the semantics: torch/distributed/tensor/_api.py and
-// _redistribute.py, one mesh dimension. A plain tensor where a DTensor is expected, or the other
+// _redistribute.py. A plain tensor where a DTensor is expected, or the other
 // way round, throws c10::Error.
 
 bool is_dtensor(const at::Tensor& tensor);
@@ -33,7 +33,7 @@ at::Tensor make_abstract_dtensor(const DTensorSpec& spec, c10::SymIntArrayRef si
 // Lays a plain tensor over the mesh: copies, never aliases of `whole` or of each other. Shard or
 // Replicate. The result is a leaf; no gradient flows to `whole`.
 at::Tensor distribute_tensor(const at::Tensor& whole, const c10::intrusive_ptr<DeviceMesh>& mesh,
-                             Placement placement);
+                             const Placements& placements);
 
 // The following are operators with gradients (dtensor/ops.cpp: samebits::from_local, redistribute,
 // to_local, full_tensor).
@@ -42,13 +42,13 @@ at::Tensor distribute_tensor(const at::Tensor& whole, const c10::intrusive_ptr<D
 // size is the sum of the locals'; they must be its chunks (mesh/shard.h), anything else throws.
 // Shards of other processes are taken to be as long as this one's, as upstream takes them
 // (compute_global_tensor_info in torch/distributed/tensor/_utils.py). The
-// gradient is redistributed to `placement` (Partial: Replicate), and each rank gets its local.
+// gradient is redistributed to `placements` (Partial: Replicate), and each rank gets its local.
 at::Tensor from_local(at::TensorList locals, const c10::intrusive_ptr<DeviceMesh>& mesh,
-                      Placement placement);
+                      const Placements& placements);
 
-// The same value in another placement. To Partial is an error unless it is Partial already. The
-// gradient is redistributed to the source's placement (Partial: Replicate, unless the gradient is
-// Partial itself).
+// The same value in other placements. To Partial is an error unless it is Partial already. The
+// gradient is redistributed to the source's placements (Partial: Replicate, unless the gradient is
+// Partial itself along that dimension of the mesh).
 //
 // From Shard to Replicate the ranks' shards, padded to one size, are gathered, and the padding is
 // cut off again. The mesh says when: GatheredSize::kNarrow always, the others only where the
@@ -56,7 +56,7 @@ at::Tensor from_local(at::TensorList locals, const c10::intrusive_ptr<DeviceMesh
 // torch/distributed/tensor/placement_types.py; pytorch#175690). On concrete sizes both are the
 // same. A trace asks the condition once, of the sizes it sees: what it finds stays in the graph,
 // and only a guard tells.
-at::Tensor redistribute(const at::Tensor& dtensor, Placement placement);
+at::Tensor redistribute(const at::Tensor& dtensor, const Placements& placements);
 
 // The locals of the hosted ranks, as tensors that share their data. Gradients of the locals are
 // taken as the gradient's parts in the same placement (Partial: Replicate); a missing one is zero.

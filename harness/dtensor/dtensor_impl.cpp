@@ -28,6 +28,13 @@ std::vector<c10::SymInt> contiguous_strides(c10::SymIntArrayRef sizes) {
 
 }  // namespace
 
+DTensorSpec DTensorSpec::normalized(int64_t rank) const {
+  TORCH_CHECK(mesh, "DTensor: found no mesh");
+  TORCH_CHECK(placements.dims() == mesh->dims(), "DTensor: found placements ", placements,
+              ", expected one for each of the mesh's ", mesh->dims(), " dimensions");
+  return {mesh, placements.normalized(rank)};
+}
+
 DTensorImpl::DTensorImpl(DTensorSpec spec, c10::SymIntArrayRef sizes, c10::ScalarType dtype,
                          c10::Device device, std::vector<at::Tensor> locals, bool contiguous)
     : TensorImpl(key_set_on(device), c10::scalarTypeToTypeMeta(dtype), device),

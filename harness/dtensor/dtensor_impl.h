@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/dtensor/placement.h"
+#include "harness/dtensor/placements.h"
 #include "harness/mesh/device_mesh.h"
 
 namespace samebits {
@@ -15,7 +15,14 @@ namespace samebits {
 // Where a DTensor's value lies.
 struct DTensorSpec {
   c10::intrusive_ptr<DeviceMesh> mesh;
-  Placement placement;
+  Placements placements;  // one for each dimension of the mesh
+
+  // Of a mesh of one dimension; throws c10::Error on another.
+  const Placement& placement() const { return placements.only(); }
+
+  // With dimensions counted from the front, of a tensor of `rank` dimensions. Throws c10::Error
+  // where there is no mesh, another number of placements than its dimensions, or no such dimension.
+  DTensorSpec normalized(int64_t rank) const;
 };
 
 // One tensor laid over a mesh. Its sizes, strides, dtype and device are those of the whole tensor,

@@ -81,38 +81,34 @@ class DTensorCall {
  private:
   using Locals = std::vector<at::Tensor>;  // of one global tensor: one for each hosted rank
 
+  const DeviceMesh& mesh() const { return *found_.mesh; }
+
   void find_placements() {
-    ArgPlacements found = placements_of(args_);
-    TORCH_CHECK(found.mesh, entry_.name, ": found no DTensor among the arguments");
-    mesh_ = std::move(found.mesh);
-    placements_ = std::move(found.placements);
+    found_ = placements_of(args_);
+    TORCH_CHECK(found_.mesh, entry_.name, ": found no DTensor among the arguments");
   }
 
   void propagate_placements() {
     TORCH_CHECK(!entry_.is_random, entry_.name,
                 " is random and is refused on DTensors: ranks would draw apart. Draw from a "
                 "counter-based generator (samebits::sample) or on a plain tensor");
-    const OpCall call{op_.schema(), args_, mesh_, placements_};
-    if (!entry_.strategy) throw_no_strategy(call);
-    sharding_ = entry_.strategy(call);
-    TORCH_INTERNAL_ASSERT(sharding_.inputs.size() == placements_.size(), "the strategy of ",
-                          entry_.name, " gives ", sharding_.inputs.size(), " inputs for ",
-                          placements_.size(), " tensors");
+    if (!entry_.strategy) throw_no_strategy(op_.schema(), found_);
+    sharding_.emplace(entry_.strategy, op_.schema(), args_, found_);
   }
 
   // The locals of every tensor argument, in the placement that the strategy asks for.
   void redistribute_inputs() {
     size_t next = 0;
     const auto take = [&](const at::Tensor& tensor, bool is_written) {
-      const Placement from = placements_[next];
-      const Placement to = sharding_.inputs[next++];
+      const Placements& from = found_.placements[next];
+      const Placements to = sharding_->input(next++);
       const DTensorImpl* impl = dtensor_impl(tensor);
       if (is_written) check_written(impl, from, to);
       TORCH_CHECK(!impl || !impl->locals().empty(), entry_.name,
                   " is called on an abstract DTensor, which has no data");
       inputs_.push_back(
-          redistribute_locals(impl ? impl->locals() : Locals(mesh_->hosted_ranks().size(), tensor),
-                              *mesh_, tensor.sizes(), from, to));
+          redistribute_locals(impl ? impl->locals() : Locals(mesh().hosted_ranks().size(), tensor),
+                              mesh(), tensor.sizes(), from, to));
     };
     for (size_t i = 0; i < args_.size(); ++i) {
       const c10::IValue& arg = args_[i];
@@ -130,7 +126,7 @@ class DTensorCall {
     }
   }
 
-  void check_written(const DTensorImpl* impl, Placement from, Placement to) const {
+  void check_written(const DTensorImpl* impl, const Placements& from, const Placements& to) const {
     TORCH_CHECK(impl, entry_.name, " writes a plain tensor, but other arguments are DTensors");
     TORCH_CHECK(from == to, entry_.name, " writes an argument that is ", from.text(),
                 ", but would need it as ", to.text(), "; redistribute it before");
@@ -138,9 +134,9 @@ class DTensorCall {
 
   // The operator on every hosted rank, on plain tensors.
   void call_ranks() {
-    for (size_t hosted = 0; hosted < mesh_->hosted_ranks().size(); ++hosted) {
+    for (size_t hosted = 0; hosted < mesh().hosted_ranks().size(); ++hosted) {
       torch::jit::Stack local = local_args(hosted);
-      if (sharding_.localize) sharding_.localize(mesh_->hosted_ranks()[hosted], local);
+      sharding_->localize(mesh().hosted_ranks()[hosted], local);
       op_.callBoxed(&local);
       results_.push_back(std::move(local));
     }
@@ -205,14 +201,14 @@ class DTensorCall {
   template <typename Take>
   at::Tensor wrapped(size_t output, Take take) {
     if (metas_.empty()) metas_ = infer_shapes(entry_.name, args_);
-    TORCH_INTERNAL_ASSERT(output < sharding_.outputs.size() && output < metas_.size(),
-                          "the rules of ", entry_.name, " give ", sharding_.outputs.size(),
+    TORCH_INTERNAL_ASSERT(output < sharding_->outputs() && output < metas_.size(),
+                          "the rules of ", entry_.name, " give ", sharding_->outputs(),
                           " placements and ", metas_.size(), " shapes; output ", output,
                           " was asked for");
     Locals locals;
     for (const torch::jit::Stack& results : results_) locals.push_back(take(results));
     const TensorMeta& meta = metas_[output];
-    return make_dtensor({mesh_, sharding_.outputs[output]}, meta.sizes, meta.dtype,
+    return make_dtensor({found_.mesh, sharding_->output(output)}, meta.sizes, meta.dtype,
                         std::move(locals));
   }
 
@@ -221,9 +217,8 @@ class DTensorCall {
   torch::jit::Stack args_;
   torch::jit::Stack& stack_;
 
-  c10::intrusive_ptr<DeviceMesh> mesh_;
-  std::vector<Placement> placements_;  // of the tensor arguments, as OpCall::placements
-  OpSharding sharding_;
+  ArgPlacements found_;
+  std::optional<MeshSharding> sharding_;
   std::vector<Locals> inputs_;              // one for each tensor argument
   std::vector<torch::jit::Stack> results_;  // one for each hosted rank
   std::vector<TensorMeta> metas_;

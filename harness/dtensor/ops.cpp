@@ -43,8 +43,11 @@ TORCH_LIBRARY_FRAGMENT(samebits, m) {
 }
 
 // The gradient of a pending sum is the sum's, on every rank.
-Placement gradient_placement(Placement forward) {
-  return forward.is_partial() ? Placement::replicate() : forward;
+Placements gradient_placements(Placements forward) {
+  for (int64_t d = 0; d < forward.dims(); ++d) {
+    if (forward[d].is_partial()) forward[d] = Placement::replicate();
+  }
+  return forward;
 }
 
 // ---- Below autograd ----------------------------------------------------------------------------
@@ -69,18 +72,16 @@ at::Tensor from_local_kernel(at::TensorList locals, const Mesh& mesh, std::strin
     TORCH_CHECK(local.defined() && !is_dtensor(local),
                 "from_local: expected plain tensors, found a DTensor or an undefined one");
   }
-  const Placement placement = Placement::from_text(text).normalized(locals[0].dim());
-  std::vector<c10::SymInt> sizes = locals[0].sym_sizes().vec();
-  if (placement.is_shard()) {
-    sizes[static_cast<size_t>(placement.dim())] = size_of_parts(locals, placement.dim(), *mesh);
-  }
-  return make_dtensor({mesh, placement}, sizes, locals[0].scalar_type(), aliases_of(locals));
+  const DTensorSpec spec =
+      DTensorSpec{mesh, Placements::from_text(text)}.normalized(locals[0].dim());
+  return make_dtensor(spec, sizes_of_parts(locals, spec), locals[0].scalar_type(),
+                      aliases_of(locals));
 }
 
 // The shards of x, each padded with zeros to the first's size, gathered: the padding stays.
 at::Tensor gather_with_padding(const at::Tensor& x) {
   const DTensorSpec& spec = spec_of(x);
-  const int64_t dim = spec.placement.dim();
+  const int64_t dim = spec.placement().dim();
   std::vector<int64_t> sizes = x.sizes().vec();
   sizes[dim] = gathered_with_padding(x.size(dim), spec.mesh->size()).expect_int();
   std::vector<int64_t> shard_sizes = sizes;
@@ -97,11 +98,13 @@ at::Tensor gather_with_padding(const at::Tensor& x) {
 
 at::Tensor redistribute_kernel(const at::Tensor& x, std::string_view text, bool unpad) {
   const DTensorSpec& spec = spec_of(x);
-  const Placement to = Placement::from_text(text).normalized(x.dim());
-  if (!unpad && spec.placement.is_shard() && to.is_replicate()) return gather_with_padding(x);
-  auto locals = redistribute_locals(present_locals(x), *spec.mesh, x.sizes(), spec.placement, to);
-  if (to == spec.placement) locals = aliases_of(locals);
-  return make_dtensor({spec.mesh, to}, x.sym_sizes(), x.scalar_type(), std::move(locals));
+  const DTensorSpec to = DTensorSpec{spec.mesh, Placements::from_text(text)}.normalized(x.dim());
+  const bool is_gathered = !unpad && spec.placement().is_shard() && to.placements.is_replicate();
+  if (is_gathered) return gather_with_padding(x);
+  auto locals =
+      redistribute_locals(present_locals(x), *spec.mesh, x.sizes(), spec.placements, to.placements);
+  if (to.placements == spec.placements) locals = aliases_of(locals);
+  return make_dtensor(to, x.sym_sizes(), x.scalar_type(), std::move(locals));
 }
 
 std::vector<at::Tensor> to_local_kernel(const at::Tensor& x) {
@@ -110,9 +113,9 @@ std::vector<at::Tensor> to_local_kernel(const at::Tensor& x) {
 
 at::Tensor full_tensor_kernel(const at::Tensor& x) {
   const DTensorSpec& spec = spec_of(x);
-  const auto locals = redistribute_locals(present_locals(x), *spec.mesh, x.sizes(), spec.placement,
-                                          Placement::replicate());
-  return spec.placement.is_replicate() ? locals[0].clone(at::MemoryFormat::Contiguous) : locals[0];
+  const auto locals = redistribute_locals(present_locals(x), *spec.mesh, x.sizes(), spec.placements,
+                                          Placements::replicate(spec.mesh->dims()));
+  return spec.placements.is_replicate() ? locals[0].clone(at::MemoryFormat::Contiguous) : locals[0];
 }
 
 TORCH_LIBRARY_IMPL(samebits, CompositeExplicitAutograd, m) {
@@ -140,8 +143,8 @@ struct FromLocal : Function<FromLocal> {
     const at::AutoDispatchBelowADInplaceOrView guard;
     ctx->set_materialize_grads(false);
     ctx->saved_data["count"] = static_cast<int64_t>(locals.size());
-    at::Tensor x = from_local(locals, mesh, Placement::from_text(text));
-    ctx->saved_data["placement"] = gradient_placement(spec_of(x).placement).text();
+    at::Tensor x = from_local(locals, mesh, Placements::from_text(text));
+    ctx->saved_data["placements"] = gradient_placements(spec_of(x).placements).text();
     return x;
   }
 
@@ -149,12 +152,12 @@ struct FromLocal : Function<FromLocal> {
     const auto count = static_cast<size_t>(ctx->saved_data["count"].toInt());
     variable_list result;
     if (grads[0].defined()) {
-      result = to_local(
-          redistribute(grads[0], Placement::from_text(ctx->saved_data["placement"].toStringRef())));
+      result = to_local(redistribute(
+          grads[0], Placements::from_text(ctx->saved_data["placements"].toStringRef())));
     } else {
       result.resize(count);
     }
-    result.resize(count + 2);  // mesh and placement have none
+    result.resize(count + 2);  // mesh and placements have none
     return result;
   }
 };
@@ -164,33 +167,38 @@ struct Redistribute : Function<Redistribute> {
                             bool unpad) {
     const at::AutoDispatchBelowADInplaceOrView guard;
     ctx->set_materialize_grads(false);
-    ctx->saved_data["placement"] = spec_of(x).placement.text();
+    ctx->saved_data["placements"] = spec_of(x).placements.text();
     return call_redistribute(x, text, unpad);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     if (!grads[0].defined()) return {{}, {}, {}};
-    const auto source = Placement::from_text(ctx->saved_data["placement"].toStringRef());
+    const auto source = Placements::from_text(ctx->saved_data["placements"].toStringRef());
+    const Placements& found = spec_of(grads[0]).placements;
+    Placements wanted = gradient_placements(source);
     // As upstream, a gradient that is a pending sum itself is left pending.
-    const bool stays = source.is_partial() && spec_of(grads[0]).placement.is_partial();
-    return {stays ? grads[0] : redistribute(grads[0], gradient_placement(source)), {}, {}};
+    for (int64_t d = 0; d < source.dims(); ++d) {
+      if (source[d].is_partial() && found[d].is_partial()) wanted[d] = found[d];
+    }
+    const bool stays = wanted.has_partial() && wanted == found;
+    return {stays ? grads[0] : redistribute(grads[0], wanted), {}, {}};
   }
 };
 
 // Wraps what autograd gives for the locals of a DTensor of these sizes; ranks without a gradient
 // have a zero one, one rank at least has one.
-at::Tensor gradient_from_locals(const Mesh& mesh, Placement placement, c10::SymIntArrayRef sizes,
+at::Tensor gradient_from_locals(const DTensorSpec& spec, c10::SymIntArrayRef sizes,
                                 variable_list grads) {
   const auto present = std::find_if(grads.begin(), grads.end(),
                                     [](const at::Tensor& grad) { return grad.defined(); });
   for (size_t i = 0; i < grads.size(); ++i) {
     if (grads[i].defined()) continue;
-    const auto local = local_sizes(sizes, placement, mesh->size(), mesh->hosted_ranks()[i]);
+    const auto local = local_sizes(sizes, spec, spec.mesh->hosted_ranks()[i]);
     grads[i] = at::zeros_symint(local, present->options());
   }
-  at::Tensor gradient = from_local(grads, mesh, placement);
+  at::Tensor gradient = from_local(grads, spec.mesh, spec.placements);
   // Shards of other processes may be shorter than those of this one.
-  TORCH_CHECK(static_cast<int64_t>(grads.size()) == mesh->size() || gradient.sym_sizes() == sizes,
+  TORCH_CHECK(static_cast<int64_t>(grads.size()) == spec.mesh->size() || gradient.sym_sizes() == sizes,
               "the gradient of to_local: found sizes ", gradient.sym_sizes(), ", expected ", sizes);
   return gradient;
 }
@@ -200,7 +208,7 @@ struct ToLocal : Function<ToLocal> {
     const at::AutoDispatchBelowADInplaceOrView guard;
     ctx->set_materialize_grads(false);
     ctx->saved_data["mesh"] = spec_of(x).mesh;
-    ctx->saved_data["placement"] = gradient_placement(spec_of(x).placement).text();
+    ctx->saved_data["placements"] = gradient_placements(spec_of(x).placements).text();
     ctx->saved_data["sizes"] = x.sym_sizes();
     return to_local(x);
   }
@@ -209,9 +217,10 @@ struct ToLocal : Function<ToLocal> {
     bool any = false;
     for (const at::Tensor& grad : grads) any = any || grad.defined();
     if (!any) return {{}};
-    return {gradient_from_locals(ctx->saved_data["mesh"].toCustomClass<DeviceMesh>(),
-                                 Placement::from_text(ctx->saved_data["placement"].toStringRef()),
-                                 ctx->saved_data["sizes"].toSymIntVector(), std::move(grads))};
+    return {
+        gradient_from_locals({ctx->saved_data["mesh"].toCustomClass<DeviceMesh>(),
+                              Placements::from_text(ctx->saved_data["placements"].toStringRef())},
+                             ctx->saved_data["sizes"].toSymIntVector(), std::move(grads))};
   }
 };
 
@@ -220,7 +229,7 @@ struct FullTensor : Function<FullTensor> {
     const at::AutoDispatchBelowADInplaceOrView guard;
     ctx->set_materialize_grads(false);
     ctx->saved_data["mesh"] = spec_of(x).mesh;
-    ctx->saved_data["placement"] = gradient_placement(spec_of(x).placement).text();
+    ctx->saved_data["placements"] = gradient_placements(spec_of(x).placements).text();
     return full_tensor(x);
   }
 
@@ -228,8 +237,8 @@ struct FullTensor : Function<FullTensor> {
     if (!grads[0].defined()) return {{}};
     const auto mesh = ctx->saved_data["mesh"].toCustomClass<DeviceMesh>();
     const std::vector<at::Tensor> every(mesh->hosted_ranks().size(), grads[0]);
-    return {redistribute(from_local(every, mesh, Placement::replicate()),
-                         Placement::from_text(ctx->saved_data["placement"].toStringRef()))};
+    return {redistribute(from_local(every, mesh, Placements::replicate(mesh->dims())),
+                         Placements::from_text(ctx->saved_data["placements"].toStringRef()))};
   }
 };
 

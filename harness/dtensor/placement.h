@@ -7,7 +7,7 @@
 
 namespace samebits {
 
-// How a tensor lies over the ranks of a one-dimensional mesh. Source of the semantics and of the
+// How a tensor lies over the ranks of one dimension of a mesh. Source of the semantics and of the
 // names: torch/distributed/tensor/placement_types.py.
 //   Shard(dim)  rank r holds the r-th chunk along `dim` (mesh/shard.h: uneven, maybe empty)
 //   Replicate   every rank holds the whole

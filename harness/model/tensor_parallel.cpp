@@ -27,7 +27,7 @@ at::Tensor TensorParallel::to_shard(const at::Tensor& x, int64_t dim) const {
 at::Tensor TensorParallel::to_replicate(const at::Tensor& x) const {
   if (!mesh_) return x;
   at::Tensor gathered = redistribute(x, Placement::replicate());
-  const Placement from = spec_of(x).placement;
+  const Placement from = spec_of(x).placement();
   if (mesh_->gathered_size() != GatheredSize::kConsumer || !from.is_shard()) return gathered;
   return gathered.slice_symint(from.dim(), 0, x.sym_size(from.dim()));
 }

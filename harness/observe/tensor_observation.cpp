@@ -53,12 +53,18 @@ Observation observation_of(const passes::Mark& mark, const UnreadReplay& replay)
   return observation;
 }
 
+// On a mesh of one dimension, where each element is on one rank.
+bool lies_in_shards(const at::Tensor& value) {
+  return is_dtensor(value) && spec_of(value).mesh->dims() == 1 &&
+         spec_of(value).placement().is_shard();
+}
+
 // Each rank digests its own shards, keyed by the whole's indices: the sums of all shards are the
 // whole's (bits/digest.h), so that no tensor moves. Where ranks are elsewhere, theirs are added when
 // the observation is read.
 UnreadObservation observe_shards(Observation observation, const at::Tensor& value) {
   const DTensorSpec& spec = spec_of(value);
-  const int64_t dim = spec.placement.dim();
+  const int64_t dim = spec.placement().dim();
   const int64_t ranks = spec.mesh->size();
   const c10::DimVector strides = c10::contiguous_strides(value.sizes());
   const std::vector<at::Tensor>& locals = locals_of(value);
@@ -96,7 +102,7 @@ void add_ranks_elsewhere(at::Tensor& rows, const std::vector<int64_t>& of_shards
 UnreadObservation begin_observation(int64_t step, std::string phase, int64_t rank, std::string site,
                                     const at::Tensor& value) {
   const c10::NoGradGuard no_grad;
-  if (is_dtensor(value) && spec_of(value).placement.is_shard() && value.is_cpu()) {
+  if (lies_in_shards(value) && value.is_cpu()) {
     Observation observation{step,
                             std::move(phase),
                             rank,

@@ -37,7 +37,7 @@ void load_state(const State& state, const std::string& name, const TensorParalle
     return;
   }
   const at::Tensor laid =
-      distribute_tensor(value.to(into.device()), parallel.mesh(), spec_of(into).placement);
+      distribute_tensor(value.to(into.device()), parallel.mesh(), spec_of(into).placements);
   const auto& locals = locals_of(into);
   for (size_t i = 0; i < locals.size(); ++i) locals[i].copy_(locals_of(laid)[i]);
 }

@@ -43,7 +43,8 @@ Placement after_reduction(Placement x, int64_t dim, bool keepdim) {
 }
 
 at::Tensor logsumexp_forgets_keepdim(const at::Tensor& x, int64_t dim, bool keepdim) {
-  const auto& [mesh, placement] = spec_of(x);
+  const DTensorSpec& spec = spec_of(x);
+  const Placement placement = spec.placement();
   dim = wrapped_dim(dim, x.dim());
   if (!placement.is_shard() || placement.dim() == dim) return call_logsumexp(x, dim, keepdim, "");
   Tensors results;
@@ -54,7 +55,7 @@ at::Tensor logsumexp_forgets_keepdim(const at::Tensor& x, int64_t dim, bool keep
   } else {
     sizes.erase(sizes.begin() + dim);
   }
-  return unchecked_dtensor({mesh, after_reduction(placement, dim, /*keepdim=*/false)}, sizes,
+  return unchecked_dtensor({spec.mesh, after_reduction(placement, dim, /*keepdim=*/false)}, sizes,
                            std::move(results));
 }
 

@@ -78,7 +78,7 @@ at::Tensor reduced_by_rank(const at::Tensor& x, Reduction* kernel) {
 }
 
 bool is_misread(const at::Tensor& x, at::IntArrayRef dim, bool keepdim) {
-  return dim.empty() && keepdim && spec_of(x).placement.is_shard();
+  return dim.empty() && keepdim && spec_of(x).placement().is_shard();
 }
 
 at::Tensor amax_of_none(const at::Tensor& x, at::IntArrayRef dim, bool keepdim) {

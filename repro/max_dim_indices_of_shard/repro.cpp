@@ -62,7 +62,7 @@ at::Tensor call_plus(const at::Tensor& x, const at::Scalar& number, const char* 
 // The largest index of all ranks, each counted from the start of its shard.
 at::Tensor largest_index_of_parts(const at::Tensor& x, int64_t dim) {
   const DTensorSpec& spec = spec_of(x);
-  if (!spec.placement.is_shard(dim)) return call_argmax(x, dim, "");
+  if (!spec.placement().is_shard(dim)) return call_argmax(x, dim, "");
   Tensors indices;
   for (const at::Tensor& local : locals_of(x)) indices.push_back(local.argmax(dim, true));
   Tensors largest = spec.mesh->communicator().all_gather(indices, dim, spec.mesh->size());
@@ -109,7 +109,7 @@ OpSharding mean(const OpCall& call) { return all_replicate(call, 1); }
 // The mean of the ranks' means, whatever they have of it.
 OpSharding mean_of_parts(const OpCall& call) {
   if (!call.placements[0].is_shard()) return mean(call);
-  const int64_t n = call.mesh->size();
+  const int64_t n = call.ranks;
   return {
       call.placements, {partial()}, [n](int64_t, std::vector<c10::IValue>& args) { args[1] = n; }};
 }

@@ -11,8 +11,8 @@ namespace samebits {
 
 at::Tensor unchecked_dtensor(const DTensorSpec& spec, at::IntArrayRef sizes,
                              std::vector<at::Tensor> locals) {
-  if (spec.placement.is_shard()) {
-    const int64_t dim = spec.placement.dim();
+  if (spec.placement().is_shard()) {
+    const int64_t dim = spec.placement().dim();
     int64_t rank = 0;
     for (at::Tensor& local : locals) {
       const int64_t shard =

@@ -38,8 +38,8 @@ at::Tensor gathered_with_padding_of(const at::Tensor& x) {
 
 at::Tensor gather(const at::Tensor& x, bool contiguous) {
   const DTensorSpec& spec = spec_of(x);
-  if (!spec.placement.is_shard()) return redistribute(x.clone(), Placement::replicate());
-  const int64_t dim = spec.placement.dim();
+  if (!spec.placement().is_shard()) return redistribute(x.clone(), Placement::replicate());
+  const int64_t dim = spec.placement().dim();
   const at::Tensor padded = gathered_with_padding_of(x);
   std::vector<at::Tensor> wholes;
   for (const at::Tensor& local : locals_of(padded)) {

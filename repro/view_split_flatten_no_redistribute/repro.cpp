@@ -46,7 +46,7 @@ OpSharding relabelled(const OpCall& call) {
   const Placement x = call.placements[0];
   if (!x.is_shard() || x.dim() == 0 || sharding.outputs[0].is_shard()) return sharding;
   std::vector<c10::SymInt> out = view_shape(call.args)[0].sizes;
-  const int64_t n = call.mesh->size();
+  const int64_t n = call.ranks;
   if (!is_even(call.args[0].toTensor().sym_size(x.dim()), n) || !is_even(out[0], n)) {
     return sharding;
   }

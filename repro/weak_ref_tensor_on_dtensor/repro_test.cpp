@@ -82,7 +82,7 @@ TEST(WeakRefOnDTensor, TheGuardKeepsPlacementAndMemory) {
   const at::Tensor ref = weak_ref(x);
   ASSERT_TRUE(is_dtensor(ref));
   EXPECT_EQ(spec_of(ref).mesh, mesh);
-  EXPECT_EQ(spec_of(ref).placement, Placement::shard(0));
+  EXPECT_EQ(spec_of(ref).placement(), Placement::shard(0));
   for (size_t rank = 0; rank < 2; ++rank) {
     EXPECT_EQ(locals_of(ref)[rank].const_data_ptr(), locals_of(x)[rank].const_data_ptr());
   }

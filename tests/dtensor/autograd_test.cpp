@@ -40,9 +40,9 @@ TEST_P(AutogradTest, FeedForwardBlock) {
   const at::Tensor dw1 = leaf(w1, Placement::shard(0));
   const at::Tensor dw2 = leaf(w2, Placement::shard(1));
   const at::Tensor h = ops::linear(redistribute(dx, Placement::replicate()), dw1, 0, 0, at::kFloat);
-  EXPECT_EQ(spec_of(h).placement, Placement::shard(2));
+  EXPECT_EQ(spec_of(h).placement(), Placement::shard(2));
   const at::Tensor pending = ops::linear(h, dw2, 0, 0, at::kFloat);
-  EXPECT_TRUE(spec_of(pending).placement.is_partial());
+  EXPECT_TRUE(spec_of(pending).placement().is_partial());
   const at::Tensor dy = ops::residual_add(dx, redistribute(pending, Placement::shard(1)));
   EXPECT_TRUE(same_value(dy, py));
   (dy * dy).sum().backward();
@@ -51,9 +51,9 @@ TEST_P(AutogradTest, FeedForwardBlock) {
   EXPECT_TRUE(same_value(dw1.grad(), pw1.grad()));
   EXPECT_TRUE(same_value(dw2.grad(), pw2.grad()));
   // Gradients lie as what they are gradients of.
-  EXPECT_EQ(spec_of(dx.grad()).placement, Placement::shard(1));
-  EXPECT_EQ(spec_of(dw1.grad()).placement, Placement::shard(0));
-  EXPECT_EQ(spec_of(dw2.grad()).placement, Placement::shard(1));
+  EXPECT_EQ(spec_of(dx.grad()).placement(), Placement::shard(1));
+  EXPECT_EQ(spec_of(dw1.grad()).placement(), Placement::shard(0));
+  EXPECT_EQ(spec_of(dw2.grad()).placement(), Placement::shard(1));
 }
 
 TEST_P(AutogradTest, AccumulatesOverTwoBackwards) {
@@ -128,7 +128,7 @@ TEST_P(AutogradTest, PlainNorm) {
   EXPECT_TRUE(at::allclose(full_tensor(dx.grad()), px.grad()));
   EXPECT_TRUE(at::allclose(full_tensor(dw.grad()), pw.grad()));
   EXPECT_FALSE(at::allclose(full_tensor(dw.grad()), pw.grad() * 1.001));
-  EXPECT_EQ(spec_of(dx.grad()).placement, Placement::shard(1));
+  EXPECT_EQ(spec_of(dx.grad()).placement(), Placement::shard(1));
 }
 
 // As the model picks the rows whose logits are wanted.

@@ -77,7 +77,7 @@ TEST_F(HandlerTest, PlainTensorsCountAsReplicate) {
   const at::Tensor plain = whole_numbers({5, 2});
   EXPECT_TRUE(same_value(sharded_ + plain, whole_ + plain));
   EXPECT_TRUE(same_value(plain * sharded_, plain * whole_));
-  EXPECT_EQ(spec_of(plain * sharded_).placement, Placement::shard(0));
+  EXPECT_EQ(spec_of(plain * sharded_).placement(), Placement::shard(0));
   EXPECT_TRUE(same_value(sharded_ * 2.5, whole_ * 2.5));
 }
 
@@ -87,7 +87,7 @@ TEST_F(HandlerTest, WritesInPlaceAndReturnsTheSameTensor) {
   EXPECT_TRUE(result.is_same(x));
   EXPECT_TRUE(same_value(x, whole_ * 2));
   EXPECT_TRUE(same_value(sharded_, whole_)) << "the clone shares data";
-  EXPECT_EQ(spec_of(x).placement, Placement::shard(0));
+  EXPECT_EQ(spec_of(x).placement(), Placement::shard(0));
   x.zero_();
   EXPECT_TRUE(same_value(x, whole_ * 0));
 }
@@ -122,9 +122,9 @@ TEST_F(HandlerTest, PropagatesWithoutRunning) {
   EXPECT_TRUE(locals_of(x).empty());
   const std::vector<c10::IValue> args{x, x, 1};
   const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("aten::add", "Tensor");
-  ArgPlacements found = placements_of(args);
-  const OpSharding sharding = propagate({op.schema(), args, found.mesh, found.placements});
-  EXPECT_THAT(sharding.outputs, testing::ElementsAre(Placement::shard(0)));
+  const MeshSharding sharding = propagate(op.schema(), args, placements_of(args));
+  EXPECT_EQ(sharding.outputs(), 1u);
+  EXPECT_EQ(sharding.output(0), Placement::shard(0));
 }
 
 TEST_F(HandlerTest, ALocalThatIsNotContiguousIsSeen) {

@@ -76,19 +76,37 @@ at::Tensor whole_of(const Json& input) {
   return at::arange(start, start + numel, dtype_of(input)).view(shape);
 }
 
+Placements read_placements(const Json& text) {
+  return Placements::from_text(text.get<std::string>());
+}
+
 at::Tensor dtensor_of(const Json& input, const Mesh& mesh) {
   const at::Tensor whole = whole_of(input);
-  const auto placement = Placement::from_text(input.at("placement").get<std::string>());
-  if (!placement.is_partial()) return distribute_tensor(whole, mesh, placement);
-  std::vector<at::Tensor> locals;
-  for (int64_t rank = 0; rank < mesh->size(); ++rank) locals.push_back(whole * (rank + 1));
-  return make_dtensor({mesh, placement}, whole.sym_sizes(), whole.scalar_type(), locals);
+  const DTensorSpec spec = {mesh, read_placements(input.at("placement"))};
+  if (!spec.placements.has_partial()) return distribute_tensor(whole, mesh, spec.placements);
+  Placements cut = spec.placements;
+  for (int64_t d = 0; d < cut.dims(); ++d) {
+    if (cut[d].is_partial()) cut[d] = Placement::replicate();
+  }
+  std::vector<at::Tensor> locals = locals_of(distribute_tensor(whole, mesh, cut));
+  for (int64_t rank = 0; rank < mesh->size(); ++rank) {
+    for (int64_t d = 0; d < mesh->dims(); ++d) {
+      if (spec.placements[d].is_partial())
+        locals[rank] = locals[rank] * (mesh->coordinate(rank, d) + 1);
+    }
+  }
+  return make_dtensor(spec, whole.sym_sizes(), whole.scalar_type(), locals);
 }
 
 // The one value that an INPUT stands for.
-at::Tensor plain_of(const Json& input, int64_t n) {
-  const at::Tensor whole = whole_of(input);
-  return input.at("placement") == "P(sum)" ? whole * (n * (n + 1) / 2) : whole;
+at::Tensor plain_of(const Json& input, const DeviceMesh& mesh) {
+  at::Tensor whole = whole_of(input);
+  const Placements placements = read_placements(input.at("placement"));
+  for (int64_t d = 0; d < mesh.dims(); ++d) {
+    const int64_t n = mesh.size(d);
+    if (placements[d].is_partial()) whole = whole * (n * (n + 1) / 2);
+  }
+  return whole;
 }
 
 c10::IValue argument_of(const Json& value) {
@@ -142,29 +160,26 @@ testing::AssertionResult same_locals(const at::Tensor& found, const Json& out) {
 
 class OracleTest : public testing::Test {
  protected:
-  const Mesh& mesh(int64_t n) {
-    Mesh& mesh = meshes_[n];
-    if (!mesh) mesh = make_local_mesh(n);
+  const Mesh& mesh_of(const Json& record) {
+    const auto sizes = record.contains("mesh") ? record["mesh"].get<std::vector<int64_t>>()
+                                               : std::vector<int64_t>{record.at("n")};
+    Mesh& mesh = meshes_[sizes];
+    if (!mesh) mesh = make_local_grid(sizes);
     return mesh;
   }
 
   // The placement, the local tensors, the whole.
   void expect_same(const at::Tensor& found, const Json& record) {
     const Json& out = record.at("out");
-    EXPECT_EQ(spec_of(found).placement.text(), out.at("placement").get<std::string>()) << record;
+    EXPECT_EQ(spec_of(found).placements.text(), out.at("placement").get<std::string>()) << record;
     EXPECT_EQ(found.sizes().vec(), out.at("shape").get<std::vector<int64_t>>()) << record;
     EXPECT_TRUE(same_locals(found, out)) << record;
   }
 
-  std::map<int64_t, Mesh> meshes_;
-};
-
-TEST_F(OracleTest, Redistribute) {
-  int64_t compared = 0;
-  for (const Json& record : records_of("redistribute.json")) {
-    const Mesh& ranks = mesh(record.at("n"));
+  void compare_redistribution(const Json& record) {
+    const Mesh& ranks = mesh_of(record);
     const Json& input = record.at("inputs")[0];
-    const auto to = Placement::from_text(record.at("args").at("to").get<std::string>());
+    const Placements to = read_placements(record.at("args").at("to"));
     const auto run = [&] {
       return record.at("op") == "redistribute" ? redistribute(dtensor_of(input, ranks), to)
                                                : distribute_tensor(whole_of(input), ranks, to);
@@ -174,25 +189,21 @@ TEST_F(OracleTest, Redistribute) {
     } else {
       expect_same(run(), record);
     }
-    ++compared;
   }
-  EXPECT_GT(compared, 1000);
-}
 
-TEST_F(OracleTest, Gradients) {
-  std::map<std::string, int64_t> compared;
-  for (const Json& record : records_of("autograd.json")) {
-    if (record.contains("raises")) continue;
-    const Mesh& ranks = mesh(record.at("n"));
+  // Whether it is one of those that samebits has.
+  bool compare_gradient(const Json& record) {
+    const Mesh& ranks = mesh_of(record);
     const std::string op = record.at("op");
     const Json& inputs = record.at("inputs");
     const at::Tensor x = dtensor_of(inputs[0], ranks).requires_grad_(true);
     if (op == "redistribute") {
       const at::Tensor grad = dtensor_of(inputs[1], ranks);
-      const auto to = Placement::from_text(record.at("args").at("to").get<std::string>());
+      const Placements to = read_placements(record.at("args").at("to"));
       expect_same(torch::autograd::grad({redistribute(x, to)}, {x}, {grad})[0], record);
     } else if (op == "to_local") {
-      if (!record.at("args").at("grad_placement").is_null()) continue;  // an option that we lack
+      if (!record.at("args").at("grad_placement").is_null())
+        return false;  // an option that we lack
       std::vector<at::Tensor> grads;
       const std::vector<at::Tensor> locals = to_local(x);
       for (size_t r = 0; r < locals.size(); ++r) {
@@ -206,7 +217,7 @@ TEST_F(OracleTest, Gradients) {
       for (const at::Tensor& local : locals_of(x)) {
         locals.push_back(local.clone().requires_grad_(true));
       }
-      const at::Tensor y = from_local(locals, ranks, spec_of(x).placement);
+      const at::Tensor y = from_local(locals, ranks, spec_of(x).placements);
       const auto found = torch::autograd::grad({y}, locals, {dtensor_of(inputs[1], ranks)});
       const Json& out = record.at("out");
       for (size_t r = 0; r < found.size(); ++r) {
@@ -215,27 +226,47 @@ TEST_F(OracleTest, Gradients) {
         EXPECT_TRUE(at::equal(found[r], tensor_of(numbers, shape, at::kFloat))) << record;
       }
     } else {
-      FAIL() << "unknown operation " << op;
+      ADD_FAILURE() << "unknown operation " << op;
     }
-    ++compared[op];
+    return true;
   }
-  EXPECT_GT(compared["redistribute"], 100);
-  EXPECT_GT(compared["to_local"], 20);
-  EXPECT_GT(compared["from_local"], 100);
+
+  std::map<std::vector<int64_t>, Mesh> meshes_;
+};
+
+TEST_F(OracleTest, Redistribute) {
+  for (const char* file : {"redistribute.json", "grid_redistribute.json"}) {
+    const Json records = records_of(file);
+    EXPECT_GT(records.size(), 1000u);
+    for (const Json& record : records) compare_redistribution(record);
+  }
+}
+
+TEST_F(OracleTest, Gradients) {
+  for (const char* file : {"autograd.json", "grid_autograd.json"}) {
+    std::map<std::string, int64_t> compared;
+    for (const Json& record : records_of(file)) {
+      if (record.contains("raises")) continue;
+      if (compare_gradient(record)) ++compared[record.at("op")];
+    }
+    EXPECT_GT(compared["redistribute"], 100);
+    EXPECT_GT(compared["to_local"], 20);
+    EXPECT_GT(compared["from_local"], 100);
+  }
 }
 
 TEST_F(OracleTest, Operators) {
   int64_t same = 0;
   std::map<std::string, int64_t> other;
   const auto run = [&](const Json& record) {
-    const int64_t n = record.at("n");
+    const Mesh& ranks = mesh_of(record);
     const std::string op = record.at("op");
     const Json args = record.value("args", Json::object());
     std::vector<at::Tensor> tensors;
     std::vector<at::Tensor> plain;
     for (const Json& input : record.at("inputs")) {
-      tensors.push_back(dtensor_of(input, mesh(n)));
-      plain.push_back(plain_of(input, n));
+      tensors.push_back(dtensor_of(input, ranks));
+      plain.push_back(plain_of(input, *ranks));
     }
     // What upstream returned although its locals do not fit is no model either.
     const bool upstream_fails =
@@ -251,22 +282,22 @@ TEST_F(OracleTest, Operators) {
       return;
     }
     EXPECT_TRUE(at::equal(full_tensor(found), call(op, plain, args))) << record;
-    const Placement placement = spec_of(found).placement;
+    const Placements& placements = spec_of(found).placements;
     const bool as_upstream =
-        !upstream_fails && placement.text() == record.at("out").at("placement").get<std::string>();
+        !upstream_fails && placements.text() == record.at("out").at("placement").get<std::string>();
     // Summands may be other ones where inputs were brought to other placements.
     const bool other_summands =
-        as_upstream && may_differ && placement.is_partial() && !same_locals(found, record["out"]);
+        as_upstream && may_differ && placements.has_partial() && !same_locals(found, record["out"]);
     if (as_upstream && !other_summands) {
       expect_same(found, record);
       ++same;
     } else {
-      EXPECT_TRUE(may_differ) << placement << " " << record;
+      EXPECT_TRUE(may_differ) << placements << " " << record;
       ++other[op];
     }
   };
-  for (const char* file :
-       {"ops_pointwise.json", "ops_shape.json", "ops_reduce.json", "ops_matmul.json"}) {
+  for (const char* file : {"ops_pointwise.json", "ops_shape.json", "ops_reduce.json",
+                           "ops_matmul.json", "grid_ops.json"}) {
     for (const Json& record : records_of(file)) {
       // samebits::embedding, which splits rows, has its own test.
       if (record.at("op") != "embedding_redistribute") run(record);
@@ -288,7 +319,7 @@ TEST_F(OracleTest, TheComparisonSeesAnotherPlacementAndAnotherRow) {
            record.at("inputs")[0].at("placement") == "R" && record.at("args").at("to") == "S(0)";
   });
   ASSERT_NE(found, records.end());
-  const at::Tensor x = dtensor_of(found->at("inputs")[0], mesh(2));
+  const at::Tensor x = dtensor_of(found->at("inputs")[0], mesh_of(*found));
   EXPECT_TRUE(same_locals(redistribute(x, Placement::shard(0)), found->at("out")));
   EXPECT_FALSE(same_locals(redistribute(x, Placement::shard(1)), found->at("out")));
   EXPECT_FALSE(same_locals(redistribute(x + 1, Placement::shard(0)), found->at("out")));

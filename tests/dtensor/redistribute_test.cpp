@@ -42,7 +42,7 @@ TEST_P(RedistributeTest, KeepsTheValueBetweenEveryPairOfPlacements) {
           continue;
         }
         const at::Tensor y = redistribute(x, to);
-        EXPECT_EQ(spec_of(y).placement, to);
+        EXPECT_EQ(spec_of(y).placement(), to);
         EXPECT_TRUE(same_value(y, whole)) << from << " to " << to << ", size " << size;
       }
     }
@@ -68,7 +68,7 @@ TEST(DTensor, HasTheSizesOfTheWholeAndNoData) {
   EXPECT_EQ(x.numel(), 15);
   EXPECT_TRUE(x.is_contiguous());
   EXPECT_EQ(x.scalar_type(), at::kFloat);
-  EXPECT_EQ(spec_of(x).placement, Placement::shard(0));
+  EXPECT_EQ(spec_of(x).placement(), Placement::shard(0));
   EXPECT_EQ(locals_of(x)[1].sizes(), at::IntArrayRef({2, 3}));
   EXPECT_THAT(error_of([&] { x.data_ptr(); }), HasSubstr("a DTensor has no data of its own"));
   EXPECT_THAT(error_of([&] { x.storage(); }), HasSubstr("a DTensor has no data of its own"));

@@ -51,7 +51,7 @@ TEST_P(SamebitsOpsTest, LinearAndItsGradients) {
           const at::Tensor found = at_placement(sum.clone(), c);
           ops::linear_wgrad_(at_placement(dy, a), at_placement(x, b), starts, found);
           EXPECT_TRUE(same_value(found, dw)) << a << b << c;
-          EXPECT_EQ(spec_of(found).placement, c);
+          EXPECT_EQ(spec_of(found).placement(), c);
         }
       }
     }
@@ -66,7 +66,8 @@ TEST_P(SamebitsOpsTest, LinearPlacements) {
   const at::Tensor x = whole_numbers({1, 5, 8});
   const at::Tensor w = whole_numbers({8, 8});
   const auto placement = [&](Placement a, Placement b) {
-    return spec_of(ops::linear(at_placement(x, a), at_placement(w, b), 0, 0, at::kFloat)).placement;
+    return spec_of(ops::linear(at_placement(x, a), at_placement(w, b), 0, 0, at::kFloat))
+        .placement();
   };
   const auto r = Placement::replicate();
   EXPECT_EQ(placement(r, Placement::shard(0)), Placement::shard(2));
@@ -85,12 +86,12 @@ TEST_P(SamebitsOpsTest, APendingSumIsNotRoundedBeforeItEnds) {
   };
   EXPECT_THAT(error_of([&] { run(at::kBFloat16); }), HasSubstr("expected Float"));
   const at::Tensor pending = run(at::kFloat);
-  EXPECT_EQ(spec_of(pending).placement, Placement::partial());
+  EXPECT_EQ(spec_of(pending).placement(), Placement::partial());
   const at::Tensor rounded = pending.to(at::kBFloat16);
-  EXPECT_EQ(spec_of(rounded).placement, Placement::replicate());
+  EXPECT_EQ(spec_of(rounded).placement(), Placement::replicate());
   EXPECT_TRUE(same_value(rounded, ops::linear(x, w, 0, 0, at::kBFloat16)));
   // Widening commutes with the sum.
-  EXPECT_EQ(spec_of(pending.to(at::kDouble)).placement, Placement::partial());
+  EXPECT_EQ(spec_of(pending.to(at::kDouble)).placement(), Placement::partial());
 }
 
 // The slices of a row-parallel layer: random data, whose bits depend on the order of the sum.
@@ -178,7 +179,7 @@ TEST_P(SamebitsOpsTest, Embedding) {
         const at::Tensor weight = at_placement(w, a);
         const at::Tensor y = ops::embedding(at_placement(ids, b), weight, 0);
         EXPECT_TRUE(same_value(y, ops::embedding(ids, w, 0))) << a << b;
-        EXPECT_EQ(spec_of(y).placement.is_partial(), a.is_shard(0));
+        EXPECT_EQ(spec_of(y).placement().is_partial(), a.is_shard(0));
       }
       for (const Placement b : placements_of_rank(3)) {
         const at::Tensor sum = at::randn({rows, 4});
@@ -226,7 +227,7 @@ TEST_P(SamebitsOpsTest, AttentionByHeads) {
       EXPECT_TRUE(same_value(found, out)) << heads << " heads, " << a;
       EXPECT_TRUE(same_value(found_lse, lse)) << heads << " heads, " << a;
       const bool divides = heads % n_ == 0 && groups % n_ == 0;
-      EXPECT_EQ(spec_of(found).placement, divides ? Placement::shard(2) : Placement::replicate());
+      EXPECT_EQ(spec_of(found).placement(), divides ? Placement::shard(2) : Placement::replicate());
     }
   }
 }
@@ -302,7 +303,7 @@ TEST_P(SamebitsOpsTest, FusedKeysFollowTheirCaches) {
                              at_placement(v, b));
       for (size_t i = 0; i < expected.size(); ++i) {
         EXPECT_TRUE(same_value(found[i], expected[i])) << a << b << i;
-        EXPECT_EQ(spec_of(found[i]).placement, a);
+        EXPECT_EQ(spec_of(found[i]).placement(), a);
       }
     }
   }
@@ -334,7 +335,7 @@ TEST_P(SamebitsOpsTest, FusedProductsAreWholeEverywhere) {
       const std::vector<at::Tensor> found = run(at_placement(x, a), at_placement(w, b));
       for (size_t i = 0; i < expected.size(); ++i) {
         EXPECT_TRUE(same_value(found[i], expected[i])) << a << b << i;
-        EXPECT_EQ(spec_of(found[i]).placement, Placement::replicate());
+        EXPECT_EQ(spec_of(found[i]).placement(), Placement::replicate());
       }
     }
   }
@@ -365,7 +366,7 @@ TEST_P(SamebitsOpsTest, FusedAttentionFollowsItsCaches) {
       const auto found = run(heads, at_placement(q, b), at_placement(cache, a));
       for (size_t i = 0; i < expected.size(); ++i) {
         EXPECT_TRUE(same_value(found[i], expected[i])) << a << b << i;
-        EXPECT_EQ(spec_of(found[i]).placement, a);
+        EXPECT_EQ(spec_of(found[i]).placement(), a);
       }
     }
   }
@@ -415,7 +416,7 @@ TEST_P(SamebitsOpsTest, ScoresRowByRow) {
     const auto [found, found_lse] = ops::log_softmax_gather(at_placement(logits, a), targets, 13);
     EXPECT_TRUE(same_value(found, logprob));
     EXPECT_TRUE(same_value(found_lse, lse));
-    EXPECT_EQ(spec_of(found).placement.is_shard(), a.is_shard(1));
+    EXPECT_EQ(spec_of(found).placement().is_shard(), a.is_shard(1));
     EXPECT_TRUE(same_value(
         ops::log_softmax_gather_backward(found, at_placement(logits, a), targets, found_lse, 13),
         ops::log_softmax_gather_backward(logprob, logits, targets, lse, 13)));
@@ -428,9 +429,9 @@ TEST_P(SamebitsOpsTest, ClippingTakesPendingSumsOfSquares) {
   const auto [norm, scale] =
       ops::clip_scale({ops::sum_squares(g, 0, 0), ops::sum_squares(h, 0, 0)}, 1.0);
   const at::Tensor pending = ops::sum_squares(at_placement(g, Placement::shard(0)), 0, 0);
-  EXPECT_TRUE(spec_of(pending).placement.is_partial());
+  EXPECT_TRUE(spec_of(pending).placement().is_partial());
   const auto [found, found_scale] = ops::clip_scale({pending, ops::sum_squares(h, 0, 0)}, 1.0);
-  EXPECT_TRUE(spec_of(found).placement.is_replicate());
+  EXPECT_TRUE(spec_of(found).placement().is_replicate());
   EXPECT_TRUE(same_value(found, norm));
   EXPECT_TRUE(same_value(found_scale, scale));
 }

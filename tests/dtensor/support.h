@@ -18,10 +18,13 @@ at::Tensor whole_numbers(at::IntArrayRef sizes, at::ScalarType dtype = at::kFloa
 // S(0), S(1), ..., R, P(sum).
 std::vector<Placement> placements_of_rank(int64_t rank);
 
+// Every choice of those for each of `mesh_dims` dimensions of a mesh.
+std::vector<Placements> placements_on_grid(int64_t rank, int64_t mesh_dims);
+
 // `whole` in a placement; under P(sum), summands that differ from rank to rank. `whole` must be
 // exactly representable sums.
 at::Tensor laid_out(const at::Tensor& whole, const c10::intrusive_ptr<DeviceMesh>& mesh,
-                    Placement placement);
+                    const Placements& placements);
 
 // Dtype, sizes and every bit.
 testing::AssertionResult same_bits(const at::Tensor& found, const at::Tensor& expected);

@@ -20,7 +20,7 @@ bool any_by_heads(const OpCall& call, std::initializer_list<size_t> tensors) {
 // Shards of query and key-value heads meet on one rank only if both divide evenly. Otherwise a rank
 // would take its queries to another group's keys.
 bool heads_divide(const OpCall& call, const at::Tensor& q, const at::Tensor& k) {
-  const int64_t n = call.mesh->size();
+  const int64_t n = call.ranks;
   return is_even(q.sym_size(kHeads), n) && is_even(k.sym_size(kHeads), n);
 }
 
@@ -87,7 +87,7 @@ OpSharding rms_norm_rope_paged_attention(const OpCall& call) {
   const at::Tensor& q = call.args[0].toTensor();
   TORCH_CHECK(!heads.is_shard() || heads_divide(call, q, call.args[2].toTensor()),
               "rms_norm_rope_paged_attention_: the caches are ", heads.text(), ", and the ",
-              q.sym_size(kHeads), " heads of q or those of k do not divide by ", call.mesh->size(),
+              q.sym_size(kHeads), " heads of q or those of k do not divide by ", call.ranks,
               " ranks");
   // block_table, cu_seqlens, seq_lens; out
   sharding.inputs.insert(sharding.inputs.end(), 3, replicate());

@@ -72,7 +72,7 @@ OpSharding elementwise(const OpCall& call) {
 // Argument 2, the first row, as a rank that has a shard of `rows` counts it.
 std::function<void(int64_t, std::vector<c10::IValue>&)> localize_first_row(const OpCall& call,
                                                                            c10::SymInt rows) {
-  return [first_row = call.args[2].toInt(), rows = std::move(rows), n = call.mesh->size()](
+  return [first_row = call.args[2].toInt(), rows = std::move(rows), n = call.ranks](
              int64_t rank, std::vector<c10::IValue>& args) {
     args[2] = first_row + shard_range(rows, n, rank).offset;
   };

@@ -47,9 +47,7 @@ OpSharding slice_backward(const OpCall& call) {
   if (!grad.is_shard()) return {{grad}, {grad}, {}};
   const int64_t dim = wrapped_dim(call.args[2], rank_of(call));
   if (grad.dim() == dim) return all_replicate(call, 1);
-  return {{grad},
-          {grad},
-          localize_sizes(1, call.args[1].toSymIntVector(), grad.dim(), call.mesh->size())};
+  return {{grad}, {grad}, localize_sizes(1, call.args[1].toSymIntVector(), grad.dim(), call.ranks)};
 }
 
 OpSharding select_backward(const OpCall& call) {
@@ -57,9 +55,7 @@ OpSharding select_backward(const OpCall& call) {
   if (!grad.is_shard()) return {{grad}, {grad}, {}};
   const int64_t dim = wrapped_dim(call.args[2], rank_of(call) + 1);
   const int64_t own = grad.dim() >= dim ? grad.dim() + 1 : grad.dim();
-  return {{grad},
-          {shard(own)},
-          localize_sizes(1, call.args[1].toSymIntVector(), own, call.mesh->size())};
+  return {{grad}, {shard(own)}, localize_sizes(1, call.args[1].toSymIntVector(), own, call.ranks)};
 }
 
 // self, sizes, dim -> a list.

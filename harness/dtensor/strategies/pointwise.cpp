@@ -135,7 +135,7 @@ OpSharding constant_of_size(const OpCall& call) {
   if (!same) return {call.placements, {replicate()}, {}};
   return {call.placements,
           {call.placements[0]},
-          localize_sizes(1, std::move(sizes), call.placements[0].dim(), call.mesh->size())};
+          localize_sizes(1, std::move(sizes), call.placements[0].dim(), call.ranks)};
 }
 
 // new_empty_strided(self, size, stride, ...): contiguous on every rank.

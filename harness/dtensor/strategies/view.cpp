@@ -81,7 +81,7 @@ OpSharding view(const OpCall& call) {
                                ? call.schema.name()
                                : call.schema.name() + "." + call.schema.overload_name();
   std::vector<c10::SymInt> out = infer_shapes(name, call.args)[0].sizes;
-  const int64_t n = call.mesh->size();
+  const int64_t n = call.ranks;
   const auto dim = viewed_shard_dim(call.args[0].toTensor().sym_sizes(), out, x.dim(), n);
   if (!dim) return {{replicate()}, {replicate()}, contiguous_first({})};
   return {{x}, {shard(*dim)}, contiguous_first(localize_sizes(1, std::move(out), *dim, n))};
@@ -107,7 +107,7 @@ OpSharding expand(const OpCall& call) {
   std::vector<c10::SymInt> out = infer_shapes("aten::expand", call.args)[0].sizes;
   const int64_t dim = x.dim() + static_cast<int64_t>(out.size()) - self.dim();
   if (self.sym_size(x.dim()) != out[static_cast<size_t>(dim)]) return all_replicate(call, 1);
-  return {{x}, {shard(dim)}, localize_sizes(1, std::move(out), dim, call.mesh->size())};
+  return {{x}, {shard(dim)}, localize_sizes(1, std::move(out), dim, call.ranks)};
 }
 
 OpSharding moved(const OpCall& call, int64_t dim) { return {call.placements, {shard(dim)}, {}}; }

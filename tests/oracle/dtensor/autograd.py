@@ -12,14 +12,14 @@ import harness
 
 def _grad_of_redistribute(mesh, x, grad, to):
     leaf = harness.dtensor_from_spec(x, mesh, requires_grad=True)
-    y = leaf.redistribute(placements=[harness.placement_from_text(to)])
+    y = leaf.redistribute(placements=harness.placements_from_text(to))
     return torch.autograd.grad(y, leaf, harness.dtensor_from_spec(grad, mesh))[0]
 
 
 def _grad_of_to_local(mesh, x, grad_placement):
     """The gradient of rank r's local tensor is (r + 1) * (1, 2, 3, ...)."""
     leaf = harness.dtensor_from_spec(x, mesh, requires_grad=True)
-    told = None if grad_placement is None else [harness.placement_from_text(grad_placement)]
+    told = None if grad_placement is None else harness.placements_from_text(grad_placement)
     local = leaf.to_local(grad_placements=told)
     grad = harness.global_value({"shape": list(local.shape), "start": 1}) * (mesh.get_rank() + 1)
     return torch.autograd.grad(local, leaf, grad)[0]

@@ -11,7 +11,7 @@ OPS = ("mm", "linear", "embedding", "embedding_dense_backward")
 def _embedding_redistribute(mesh, weight, ids, to):
     """Row-wise embedding and what follows it: the masked sum becomes `to`."""
     out = aten.call("embedding")(mesh, weight, ids)
-    return out.redistribute(placements=[harness.placement_from_text(to)])
+    return out.redistribute(placements=harness.placements_from_text(to))
 
 
 TABLE = {name: aten.call(name) for name in OPS}

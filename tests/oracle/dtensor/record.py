@@ -7,6 +7,9 @@ import pathlib
 import sys
 
 import autograd
+import grid_autograd
+import grid_ops
+import grid_redistribute
 import harness
 import ops_matmul
 import ops_pointwise
@@ -21,6 +24,9 @@ FILES = {
     "ops_shape": ops_shape,
     "ops_reduce": ops_reduce,
     "ops_matmul": ops_matmul,
+    "grid_redistribute": grid_redistribute,
+    "grid_autograd": grid_autograd,
+    "grid_ops": grid_ops,
 }
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ import harness
 
 
 def _distribute(mesh, x, to):
-    return distribute_tensor(harness.global_value(x), mesh, [harness.placement_from_text(to)])
+    return distribute_tensor(harness.global_value(x), mesh, harness.placements_from_text(to))
 
 
 def _redistribute(mesh, x, to):
     source = harness.dtensor_from_spec(x, mesh)
-    return source.redistribute(placements=[harness.placement_from_text(to)])
+    return source.redistribute(placements=harness.placements_from_text(to))
 
 
 TABLE = {"distribute_tensor": _distribute, "redistribute": _redistribute}
