@@ -97,6 +97,19 @@ std::string printable_lines(std::string_view text) {
   return escaped(text, [](uint32_t code) { return code == '\n' || code == '\t'; });
 }
 
+std::string ranks_text(const std::vector<int64_t>& ranks) {
+  std::string text = ranks.size() == 1 ? "rank " : "ranks ";
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    if (i > 0) text += i + 1 == ranks.size() ? " and " : ", ";
+    text += std::to_string(ranks[i]);
+  }
+  return text;
+}
+
+std::string first_line(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
+
 std::string shortened(std::string_view text, size_t longest) {
   if (text.size() <= longest) {
     std::string line = printable(text);

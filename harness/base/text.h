@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
-// Texts from outside (files, flags, the environment), made fit for a message or a terminal.
+// Texts for messages: those from outside (files, flags, the environment) made fit for a terminal.
 namespace samebits {
 
 // The text as one line in which nothing acts on a terminal. Control characters (C0, C1 and DEL),
@@ -15,6 +17,12 @@ std::string printable(std::string_view text);
 
 // The same for a text of several lines: newlines and tabs pass.
 std::string printable_lines(std::string_view text);
+
+// "rank 2", "ranks 0, 1 and 3".
+std::string ranks_text(const std::vector<int64_t>& ranks);
+
+// The text up to its first newline: what an exception says without its backtrace.
+std::string first_line(std::string_view text);
 
 // printable(text) where that has at most `longest` bytes; otherwise its begin and its end with
 // " ... " between them, cut between characters. `longest` is at least 16.

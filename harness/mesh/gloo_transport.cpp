@@ -10,6 +10,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include "harness/base/error.h"
+#include "harness/base/text.h"
 #include "harness/dispatch/library_work.h"
 
 namespace samebits {
@@ -77,9 +78,8 @@ std::unique_ptr<Transport> make_gloo_transport(const c10::intrusive_ptr<c10d::St
     transport->wait_for_all();
     return transport;
   } catch (const std::exception& error) {
-    const std::string what = error.what();
     throw RunError(fmt::format("rank {} of {} does not reach the others by gloo: {}", rank, size,
-                               what.substr(0, what.find('\n'))));
+                               first_line(error.what())));
   }
 }
 

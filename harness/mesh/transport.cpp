@@ -3,14 +3,9 @@
 #include <fmt/format.h>
 
 #include "harness/base/error.h"
+#include "harness/base/text.h"
 
 namespace samebits {
-
-namespace {
-
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-}  // namespace
 
 template <typename Move>
 void Transport::run(const char* name, const Move& move) {

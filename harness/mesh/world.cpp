@@ -6,6 +6,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "harness/base/error.h"
+#include "harness/base/text.h"
 #include "harness/mesh/gloo_transport.h"
 #include "harness/mesh/nccl_transport.h"
 #include "harness/mesh/process_communicator.h"
@@ -23,10 +24,9 @@ c10::intrusive_ptr<c10d::TCPStore> make_store(const Rendezvous& rendezvous, bool
   try {
     return c10::make_intrusive<c10d::TCPStore>(rendezvous.host, options);
   } catch (const std::exception& error) {
-    const std::string what = error.what();
     throw RunError(fmt::format("{} {}:{}: {}",
                                is_server ? "no store can be served at" : "no store answers at",
-                               rendezvous.host, rendezvous.port, what.substr(0, what.find('\n'))));
+                               rendezvous.host, rendezvous.port, first_line(error.what())));
   }
 }
 

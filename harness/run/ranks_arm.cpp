@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "harness/base/error.h"
+#include "harness/base/text.h"
 #include "harness/execution/witness.h"
 #include "harness/observe/guard_file.h"
 #include "harness/run/rank.h"
@@ -18,16 +19,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kPoll{50};
 // What a dead rank does to the others is told within it, so that the first one can be found.
 constexpr milliseconds kAftermath{1000};
-
-// "ranks 0, 1 and 3"
-std::string ranks_text(const std::vector<int64_t>& ranks) {
-  std::string text = ranks.size() == 1 ? "rank " : "ranks ";
-  for (size_t i = 0; i < ranks.size(); ++i) {
-    if (i > 0) text += i + 1 == ranks.size() ? " and " : ", ";
-    text += std::to_string(ranks[i]);
-  }
-  return text;
-}
 
 // Whom rank `missing` keeps waiting, and where: "ranks 0 and 2 wait for it in collective 812
 // (all_gather)"; "" for nobody.
