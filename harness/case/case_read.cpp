@@ -278,8 +278,7 @@ CaseArm read_arm(const JsonReader& json, const std::string& name,
     key->fail(key->shown(), "no command (an arm that is another program is not there yet)");
   }
   arm.canonical = json_from_arm(arm).dump();
-  for (auto* path : {&arm.model, &arm.workload.tokens, &arm.generator.graph, &arm.generator.package,
-                     &arm.trainer.package}) {
+  for (std::filesystem::path* path : paths_of(arm)) {
     resolve(*path, file);
   }
   return arm;

@@ -95,8 +95,7 @@ class PlaceTeller {
 
 Case case_of(const CaseArm& arm) {
   CaseArm absolute = arm;
-  for (fs::path* path : {&absolute.model, &absolute.workload.tokens, &absolute.generator.graph,
-                         &absolute.generator.package, &absolute.trainer.package}) {
+  for (fs::path* path : paths_of(absolute)) {
     if (!path->empty()) *path = fs::absolute(*path);
   }
   absolute.canonical = json_from_arm(absolute).dump();

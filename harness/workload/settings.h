@@ -175,6 +175,12 @@ struct ArmSettings {
   }
 };
 
+// Every path among an arm's settings; empty ones are not used.
+inline std::array<std::filesystem::path*, 5> paths_of(ArmSettings& arm) {
+  return {&arm.model, &arm.workload.tokens, &arm.generator.graph, &arm.generator.package,
+          &arm.trainer.package};
+}
+
 // Whether every operator that the arm runs is the contract's, whose bits depend on no machine.
 inline bool is_contracted(const ArmSettings& arm) {
   const auto is_contract = [&arm](const SideSettings& side) {
