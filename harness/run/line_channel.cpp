@@ -5,9 +5,11 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -19,6 +21,7 @@ namespace samebits {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
 
 std::string system_error() { return std::strerror(errno); }
 
@@ -79,8 +82,17 @@ bool LineChannel::receive(std::vector<std::string>& lines) {
   return true;
 }
 
-std::optional<std::string> LineChannel::next_line() {
+std::optional<std::string> LineChannel::next_line(std::chrono::milliseconds limit) {
+  const bool is_limited = limit != std::chrono::milliseconds::max();
+  const auto begin = Clock::now();
   while (ready_.empty()) {
+    if (is_limited) {
+      const auto left = limit - std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
+      pollfd waiting = {socket_.get(), POLLIN, 0};
+      if (poll(&waiting, 1, static_cast<int>(std::max<int64_t>(left.count(), 0))) <= 0) {
+        return std::nullopt;
+      }
+    }
     if (!receive(ready_)) return std::nullopt;
   }
   std::string line = std::move(ready_.front());

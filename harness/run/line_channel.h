@@ -25,8 +25,9 @@ class LineChannel {
   // orderly or not. One thread.
   bool receive(std::vector<std::string>& lines);
 
-  // The next line; nothing where the other end is gone.
-  std::optional<std::string> next_line();
+  // The next line; nothing where the other end is gone, or has sent no line within the limit.
+  std::optional<std::string> next_line(
+      std::chrono::milliseconds limit = std::chrono::milliseconds::max());
 
   int descriptor() const { return socket_.get(); }
   void close() { socket_ = FileDescriptor(); }

@@ -1,7 +1,6 @@
 #include "harness/run/rank.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <condition_variable>
 #include <filesystem>
@@ -153,7 +152,6 @@ void run_ordered_arm(const Json& order, const RankEnvironment& environment,
 Json rank_hello(const RankEnvironment& environment, const Case* whole) {
   Json hello = program_origin();
   hello["rank"] = environment.rank;
-  hello["process"] = getpid();
   hello["case"] = whole == nullptr ? Json() : Json::parse(canonical_json(*whole));
   return hello;
 }

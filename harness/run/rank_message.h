@@ -8,7 +8,7 @@
 namespace samebits::rank_message {
 
 // From a rank.
-inline constexpr char kHello = 'h';        // JSON: rank, process, program, libraries, case
+inline constexpr char kHello = 'h';        // JSON: rank, program, libraries, case
 inline constexpr char kPlace = 'p';        // JSON: where it stands (RankPlace)
 inline constexpr char kObservation = 'o';  // a line of its stream
 inline constexpr char kStep = 's';         // a line of steps.jsonl: the step has ended

@@ -28,6 +28,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
+// How long a process that has connected may take to say who it is.
+constexpr milliseconds kHelloTime{5'000};
+
 // This process's environment with what a rank is told of itself. Ranks of one machine share its
 // cores.
 std::vector<std::string> environment_of(const RankEnvironment& rank, int64_t on_this_machine) {
@@ -155,8 +158,9 @@ void RankPool::accept_ranks(const Listener& listener, const Json& expected) {
     pollfd waiting = {listener.descriptor(), POLLIN, 0};
     if (poll(&waiting, 1, /*ms=*/100) > 0) {
       LineChannel channel = listener.accept();
-      const std::optional<std::string> first = channel.next_line();
-      if (!first) continue;  // one that is gone is missed below
+      // Whoever says nothing is no rank, or one that is missed below.
+      const std::optional<std::string> first = channel.next_line(kHelloTime);
+      if (!first || rank_message::kind_of(*first) != rank_message::kHello) continue;
       const Json hello = Json::parse(rank_message::text_of(*first));
       const auto rank = hello.at("rank").get<size_t>();
       if (rank >= ranks_.size() || ranks_[rank].channel) {
