@@ -57,7 +57,8 @@ std::string canonical_json(const Case& c);
 
 // An arm's canonical settings without what never decides a bit: `steps`, `timeout_s`,
 // `checkpoint_every`, `nonfinite`, `on_policy`, `repeats` and, where the contract's kernels serve
-// every operator, `device`, `mesh.kind`, `mesh.dp` and `workload.max_train_tokens`. LibTorch's own
+// every operator, `device`, `mesh.kind`, `mesh.dp`, `mesh.optimizer_state` and
+// `workload.max_train_tokens`. LibTorch's own
 // give other bits on a card, and packed otherwise.
 std::string deciding_settings(const std::string& canonical);
 

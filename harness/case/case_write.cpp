@@ -123,6 +123,7 @@ std::string deciding_settings(const std::string& canonical) {
     if (settings.contains("mesh")) {
       settings["mesh"]["kind"] = "local";
       settings["mesh"].erase("dp");
+      settings["mesh"].erase("optimizer_state");
     }
     settings["workload"].erase("max_train_tokens");
   }

@@ -110,6 +110,11 @@ void visit_fields(V& v, MeshSettings& s) {
      "workload.gradient_groups; it moves no bit.",
      kLater},
     s.dp, Integer{1, 1024});
+  v({"optimizer_state",
+     "What replicas in processes keep of master weights and moments: each all of them, or each its "
+     "share. It moves no bit.",
+     kLater},
+    s.optimizer_state, Choice<OptimizerState>{names_of(s.optimizer_state)});
   v({"gathered_size",
      "What redistribute takes an all-gather of shards to hold: always narrowed to the whole's "
      "size; or, as torch.distributed.tensor did up to 2.11, only where the size does not divide; "

@@ -28,10 +28,20 @@ inline const Names<MeshKind>& names_of(MeshKind) {
   return names;
 }
 
+// What replicas in processes keep of master weights and moments: each all of them, or each its share.
+enum class OptimizerState { kWhole, kSharded };
+
+inline const Names<OptimizerState>& names_of(OptimizerState) {
+  static const Names<OptimizerState> names = {{"whole", OptimizerState::kWhole},
+                                              {"sharded", OptimizerState::kSharded}};
+  return names;
+}
+
 struct MeshSettings {
   MeshKind kind = MeshKind::kLocal;
   int64_t tp = 1;
   int64_t dp = 1;  // replicas
+  OptimizerState optimizer_state = OptimizerState::kWhole;
   GatheredSize gathered_size = GatheredSize::kNarrow;
 
   int64_t ranks() const { return tp * dp; }
@@ -40,6 +50,9 @@ struct MeshSettings {
   // Which write streams of their own.
   int64_t processes() const { return has_processes() ? ranks() : 1; }
   bool has_processes() const { return kind != MeshKind::kLocal; }
+  bool shards_optimizer() const {
+    return shares() > 1 && optimizer_state == OptimizerState::kSharded;
+  }
 };
 
 }  // namespace samebits

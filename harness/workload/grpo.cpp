@@ -99,7 +99,8 @@ Grpo::Grpo(const ArmSettings& arm, World* world, const MakeSync& make_sync)
   }
   engine_ = make_engine(arm, *generator_, replicas_.largest_share(sequences_of_step()), longest);
   optimizer_ = std::make_unique<Optimizer>(*trained_, arm.workload.optimizer, optimizer_mode(arm),
-                                           arm.workload.gradient_groups / replicas_.size());
+                                           arm.workload.gradient_groups / replicas_.size(),
+                                           arm.mesh.shards_optimizer() ? replicas_ : kOneReplica);
   const TrainerSettings settings{.loss = arm.workload.loss,
                                  .sequences = sequences_of_step(),
                                  .max_tokens = train_tokens(arm, trained_->config(), longest)};

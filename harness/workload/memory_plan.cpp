@@ -104,13 +104,14 @@ MemoryPlan plan_memory(const ArmSettings& arm, const DecoderConfig& config, int6
     const int64_t sets = std::bit_width(static_cast<uint64_t>(arm.workload.gradient_groups));
     const int64_t head =
         config.tie_word_embeddings && arm.workload.untied_head != UntiedHead::kTrainer
-            ? product({padded_vocabulary(config.vocab_size), config.hidden_size})
+            ? product({copies, padded_vocabulary(config.vocab_size), config.hidden_size})
             : 0;
     // LibTorch's own operators give whole gradients in the model's dtype.
     const bool is_contract = arm.numerics_of(arm.trainer).batch_invariant;
     plan.gradients = sum({product({sum({product({parameters, sets}), head}), kFloatBytes}),
                           has_master && is_contract ? 0 : product({parameters, element})});
-    plan.optimizer = product({parameters, kFloatBytes, has_master ? 3 : 2});
+    const int64_t kept = arm.mesh.shards_optimizer() ? parameters / copies : parameters;
+    plan.optimizer = product({kept, kFloatBytes, has_master ? 3 : 2});
   }
   return plan;
 }

@@ -16,58 +16,99 @@ at::Tensor rounded(const at::Tensor& x, at::ScalarType dtype) {
 
 // No size is symbolic, so there are no guards to keep or to drop.
 Optimizer::Optimizer(Decoder& model, const OptimizerSettings& settings, const Mode& mode,
-                     int64_t groups)
+                     int64_t groups, const Replicas& sharded_over)
     : model_(model),
       settings_(settings),
       gradient_(model, groups),
+      sharded_over_(sharded_over),
       program_(make_executed(mode, {"optimizer", model,
                                     [this](const std::vector<at::Tensor>& inputs) {
                                       return update(/*step=*/inputs[0]);
                                     },
                                     /*dynamic_dims=*/{}})) {
   const c10::NoGradGuard no_grad;
-  for (Parameter& parameter : model_.parameters()) {
-    const at::Tensor& weight = parameter.tensor;
-    Moments state;
-    if (settings.master)
-      state.master = weight.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
-    const auto moments =
-        weight.options().dtype(settings.state == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat);
-    state.m = at::zeros_like(weight, moments);
-    state.v = at::zeros_like(weight, moments);
-    states_.push_back(std::move(state));
+  for (size_t i = 0; i < model_.parameters().size(); ++i) {
+    const at::Tensor& weight = model_.parameters()[i].tensor;
+    const at::Tensor& sum = gradient_.whole()[i];
+    std::vector<Piece>& pieces = pieces_.emplace_back();
+    if (!is_sharded()) {
+      pieces.push_back(make_piece(weight, sum));
+      continue;
+    }
+    const std::vector<at::Tensor> weights = sharded_over_.shares_of(weight);
+    const std::vector<at::Tensor> sums = sharded_over_.shares_of(sum);
+    for (size_t j = 0; j < weights.size(); ++j) pieces.push_back(make_piece(weights[j], sums[j]));
   }
   for (Parameter& parameter : model_.parameters()) parameter.tensor.requires_grad_(true);
 }
 
-at::Tensor Optimizer::step() {
-  ++steps_;
-  return program_->run({at::scalar_tensor(steps_, at::kLong)})[0];
+Optimizer::Piece Optimizer::make_piece(const at::Tensor& weight, const at::Tensor& sum) const {
+  Piece piece{weight, sum, {}, {}, {}};
+  if (settings_.master) {
+    piece.master = weight.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  }
+  const auto moments =
+      weight.options().dtype(settings_.state == Dtype::bfloat16 ? at::kBFloat16 : at::kFloat);
+  piece.m = at::zeros_like(weight, moments);
+  piece.v = at::zeros_like(weight, moments);
+  return piece;
 }
 
+at::Tensor Optimizer::step() {
+  ++steps_;
+  const at::Tensor norm = program_->run({at::scalar_tensor(steps_, at::kLong)})[0];
+  if (is_sharded()) {
+    std::vector<at::Tensor> weights;
+    for (const Parameter& parameter : model_.parameters()) weights.push_back(parameter.tensor);
+    sharded_over_.gather_shares(weights);
+  }
+  return norm;
+}
+
+// Of each state its name and its tensors, one a piece.
 template <typename Use>
 void Optimizer::for_each_state(const Use& use) const {
-  for (size_t i = 0; i < states_.size(); ++i) {
-    const std::string name = "optimizer." + model_.parameters()[i].name;
-    if (states_[i].master.defined()) use(name + ".master", states_[i].master);
-    use(name + ".m", states_[i].m);
-    use(name + ".v", states_[i].v);
+  const std::pair<const char*, at::Tensor Piece::*> states[] = {
+      {".master", &Piece::master}, {".m", &Piece::m}, {".v", &Piece::v}};
+  for (size_t i = 0; i < pieces_.size(); ++i) {
+    for (const auto& [name, state] : states) {
+      std::vector<at::Tensor> tensors;
+      for (const Piece& piece : pieces_[i]) tensors.push_back(piece.*state);
+      if (!tensors[0].defined()) continue;
+      use("optimizer." + model_.parameters()[i].name + name, model_.parameters()[i].tensor,
+          tensors);
+    }
   }
 }
 
 void Optimizer::add_state(State& state) const {
+  const c10::NoGradGuard no_grad;
   state["optimizer.steps"] = at::scalar_tensor(steps_, at::kLong);
-  for_each_state([&](const std::string& name, const at::Tensor& value) {
-    state[name] = state_of(model_.parallel(), value);
+  for_each_state([&](const std::string& name, const at::Tensor& weight,
+                     const std::vector<at::Tensor>& pieces) {
+    at::Tensor whole = pieces[0];
+    if (is_sharded()) {
+      whole = at::zeros_like(weight, pieces[0].options());
+      const std::vector<at::Tensor> shares = sharded_over_.shares_of(whole);
+      for (size_t i = 0; i < pieces.size(); ++i) shares[i].copy_(pieces[i]);
+      sharded_over_.gather_shares({whole});
+    }
+    state[name] = state_of(model_.parallel(), whole);
   });
 }
 
 void Optimizer::load(const State& state) {
+  const c10::NoGradGuard no_grad;
   const at::Tensor steps = at::scalar_tensor(0, at::kLong);
   load_state(state, "optimizer.steps", model_.parallel(), steps);
   steps_ = steps.item<int64_t>();
-  for_each_state([&](const std::string& name, const at::Tensor& value) {
-    load_state(state, name, model_.parallel(), value);
+  for_each_state([&](const std::string& name, const at::Tensor& weight,
+                     const std::vector<at::Tensor>& pieces) {
+    if (!is_sharded()) return load_state(state, name, model_.parallel(), pieces[0]);
+    const at::Tensor whole = at::zeros_like(weight, pieces[0].options());
+    load_state(state, name, model_.parallel(), whole);
+    const std::vector<at::Tensor> shares = sharded_over_.shares_of(whole);
+    for (size_t i = 0; i < pieces.size(); ++i) pieces[i].copy_(shares[i]);
   });
 }
 
@@ -87,12 +128,13 @@ std::vector<at::Tensor> Optimizer::update(const at::Tensor& step) {
   }
   const auto [norm, scale] = ops::clip_scale(squares, settings_.clip_norm);
   for (size_t i = 0; i < gradients.size(); ++i) {
-    const Moments& state = states_[i];
-    const std::optional<at::Tensor> master =
-        state.master.defined() ? std::optional(state.master) : std::nullopt;
-    ops::adamw_(model_.parameters()[i].tensor, master, state.m, state.v, gradients[i], scale, step,
-                settings_.lr, settings_.betas[0], settings_.betas[1], settings_.eps,
-                settings_.weight_decay);
+    for (const Piece& piece : pieces_[i]) {
+      const std::optional<at::Tensor> master =
+          piece.master.defined() ? std::optional(piece.master) : std::nullopt;
+      const at::Tensor gradient = is_sharded() ? rounded(piece.sum, dtype) : gradients[i];
+      ops::adamw_(piece.weight, master, piece.m, piece.v, gradient, scale, step, settings_.lr,
+                  settings_.betas[0], settings_.betas[1], settings_.eps, settings_.weight_decay);
+    }
     gradient_.whole()[i].zero_();
   }
   return {norm};

@@ -8,6 +8,7 @@
 
 #include "harness/execution/program.h"
 #include "harness/model/decoder.h"
+#include "harness/workload/replicas.h"
 #include "harness/workload/settings.h"
 #include "harness/workload/state.h"
 #include "harness/workload/step_gradient.h"
@@ -26,9 +27,11 @@ namespace samebits {
 class Optimizer {
  public:
   // `model` is borrowed and must outlive the optimizer; its parameters will require gradients.
-  // `groups`: of the gradient (step_gradient.h).
+  // `groups`: of the gradient (step_gradient.h). `sharded_over`: replicas each of which keeps and
+  // updates its share of the elements and gives the others the weights of it; borrowed. Without
+  // them this one keeps all. No bit depends on it.
   Optimizer(Decoder& model, const OptimizerSettings& settings, const Mode& mode,
-            int64_t groups = kGradientGroups);
+            int64_t groups = kGradientGroups, const Replicas& sharded_over = kOneReplica);
   Optimizer(const Optimizer&) = delete;  // its program is a call of this one
   Optimizer& operator=(const Optimizer&) = delete;
 
@@ -37,10 +40,11 @@ class Optimizer {
   const StepGradient& gradient() const { return gradient_; }
 
   // Clips the gradient by its norm, updates the weights and clears the sums. Gives the norm before
-  // clipping: float32 [].
+  // clipping: float32 []. Collective over the replicas that share the state.
   at::Tensor step();
 
-  // Master weights, moments and the number of steps, at optimizer.NAME.
+  // Master weights, moments and the number of steps, at optimizer.NAME: whole, whoever keeps them.
+  // Collective likewise.
   void add_state(State& state) const;
   void load(const State& state);
 
@@ -48,12 +52,17 @@ class Optimizer {
   const ExecutedProgram& program() const { return *program_; }
 
  private:
-  struct Moments {
+  // Of one parameter, or of a share of it.
+  struct Piece {
+    at::Tensor weight;
+    at::Tensor sum;     // of its gradient
     at::Tensor master;  // undefined without master weights
     at::Tensor m;
     at::Tensor v;
   };
 
+  bool is_sharded() const { return sharded_over_.size() > 1; }
+  Piece make_piece(const at::Tensor& weight, const at::Tensor& sum) const;
   template <typename Use>
   void for_each_state(const Use& use) const;
   std::vector<at::Tensor> update(const at::Tensor& step);
@@ -61,7 +70,8 @@ class Optimizer {
   Decoder& model_;
   OptimizerSettings settings_;
   StepGradient gradient_;
-  std::vector<Moments> states_;
+  const Replicas& sharded_over_;
+  std::vector<std::vector<Piece>> pieces_;  // of each parameter
   int64_t steps_ = 0;
   std::unique_ptr<ExecutedProgram> program_;
 };

@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 
 #include "harness/dtensor/dtensor.h"
+#include "harness/mesh/shard.h"
 
 namespace samebits {
 namespace {
@@ -21,6 +22,19 @@ std::vector<at::Tensor> plain_parts(const std::vector<at::Tensor>& tensors) {
     }
   }
   return parts;
+}
+
+// `parts` in runs that are exchanged together, each given to `exchange`.
+template <typename Exchange>
+void exchange_together(const std::vector<at::Tensor>& parts, const Exchange& exchange) {
+  for (size_t begin = 0; begin < parts.size();) {
+    std::vector<at::Tensor> run;
+    for (int64_t bytes = 0; begin < parts.size() && (run.empty() || bytes < kTogetherBytes);) {
+      run.push_back(parts[begin++]);
+      bytes += static_cast<int64_t>(run.back().nbytes());
+    }
+    exchange(run);
+  }
 }
 
 }  // namespace
@@ -54,22 +68,51 @@ std::vector<uint8_t> Replicas::gather_bytes(const void* data, size_t bytes) cons
 void Replicas::sum(const std::vector<at::Tensor>& tensors) const {
   if (!communicator_) return;
   const c10::NoGradGuard no_grad;
-  const std::vector<at::Tensor> parts = plain_parts(tensors);
-  for (size_t begin = 0; begin < parts.size();) {
-    size_t end = begin;
+  exchange_together(plain_parts(tensors), [this](const std::vector<at::Tensor>& run) {
     std::vector<at::Tensor> flat;
-    for (int64_t bytes = 0; end < parts.size() && (end == begin || bytes < kTogetherBytes); ++end) {
-      flat.push_back(parts[end].reshape({-1}));
-      bytes += static_cast<int64_t>(parts[end].nbytes());
-    }
+    for (const at::Tensor& part : run) flat.push_back(part.reshape({-1}));
     const at::Tensor sum =
         communicator_->all_reduce({flat.size() == 1 ? flat[0] : at::cat(flat)})[0];
     int64_t first = 0;
-    for (; begin < end; ++begin) {
-      parts[begin].copy_(sum.narrow(0, first, parts[begin].numel()).view(parts[begin].sizes()));
-      first += parts[begin].numel();
+    for (const at::Tensor& part : run) {
+      part.copy_(sum.narrow(0, first, part.numel()).view(part.sizes()));
+      first += part.numel();
     }
+  });
+}
+
+std::vector<at::Tensor> Replicas::shares_of(const at::Tensor& tensor) const {
+  std::vector<at::Tensor> shares;
+  for (const at::Tensor& part : plain_parts({tensor})) {
+    shares.push_back(samebits::share_of(part.detach().view({-1}), /*dim=*/0, size(), index()));
   }
+  return shares;
+}
+
+// Shares are padded to the first's size, which is the longest: one after the other they are the
+// whole, with what was padded at its end.
+void Replicas::gather_shares(const std::vector<at::Tensor>& tensors) const {
+  if (!communicator_) return;
+  const c10::NoGradGuard no_grad;
+  exchange_together(plain_parts(tensors), [this](const std::vector<at::Tensor>& run) {
+    int64_t elements = 0;
+    for (const at::Tensor& part : run) elements += largest_share(part.numel());
+    at::Tensor mine = at::zeros({1, elements}, run[0].options());
+    int64_t first = 0;
+    for (const at::Tensor& part : run) {
+      const at::Tensor share = shares_of(part)[0];
+      mine[0].narrow(0, first, share.numel()).copy_(share);
+      first += largest_share(part.numel());
+    }
+    const at::Tensor all = communicator_->all_gather({mine}, /*dim=*/0, size())[0];
+    first = 0;
+    for (const at::Tensor& part : run) {
+      const int64_t longest = largest_share(part.numel());
+      const at::Tensor whole = all.narrow(1, first, longest).reshape({-1});
+      part.copy_(whole.narrow(0, 0, part.numel()).view(part.sizes()));
+      first += longest;
+    }
+  });
 }
 
 }  // namespace samebits

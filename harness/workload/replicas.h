@@ -49,6 +49,14 @@ class Replicas {
   // of a replica adds its own shard.
   void sum(const std::vector<at::Tensor>& tensors) const;
 
+  // This one's share of a tensor's elements, in row-major order and laid out as mesh/shard.h says:
+  // views of one dimension. Of a DTensor, of the part of each rank that this process hosts.
+  std::vector<at::Tensor> shares_of(const at::Tensor& tensor) const;
+
+  // Everybody has written its shares of the tensors, which share no storage: now all have all of
+  // them, in place.
+  void gather_shares(const std::vector<at::Tensor>& tensors) const;
+
  private:
   std::vector<uint8_t> gather_bytes(const void* data, size_t bytes) const;
 

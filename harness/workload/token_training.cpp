@@ -43,7 +43,8 @@ TokenTraining::TokenTraining(const ArmSettings& arm, World* world)
       model_(make_model(arm, arm.trainer, make_parallel(arm, world))),
       sequences_(read_training_tokens(arm, model_->config())) {
   optimizer_ = std::make_unique<Optimizer>(*model_, arm.workload.optimizer, optimizer_mode(arm),
-                                           arm.workload.gradient_groups / replicas_.size());
+                                           arm.workload.gradient_groups / replicas_.size(),
+                                           arm.mesh.shards_optimizer() ? replicas_ : kOneReplica);
   const TrainerSettings settings{
       .loss = kNegativeLogLikelihood,
       .sequences = arm.workload.sequences,

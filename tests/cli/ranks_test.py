@@ -128,6 +128,28 @@ class Ranks(unittest.TestCase):
         self.assertFalse([pid for pid in ranks.values() if pathlib.Path(f"/proc/{pid}").exists()])
         self.assertTrue(self.lines_of("gloo-tp2", 1))
 
+    def test_a_checkpoint_of_whole_optimizer_state_goes_on_sharded(self):
+        flags = self.flags("gloo-dp2", steps=6) + ["--set", "checkpoint_every=1"]
+        process = start(flags)
+        ranks = wait_for(lambda: (found := ranks_of(process)) and len(found) == 2 and found)
+        wait_for(lambda: (self.out / "gloo-dp2" / "steps.jsonl").exists()
+                 and (self.out / "gloo-dp2" / "steps.jsonl").read_text())
+        os.kill(ranks[1], signal.SIGKILL)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 3)
+        layout = '{"kind": "gloo", "dp": 2, "optimizer_state": "sharded"}'
+        code, out, error = run(flags + ["--resume", "--set", f"gloo-dp2.mesh={layout}"])
+        self.assertEqual((code, error), (0, ""), out)
+        resumed = self.lines_of("gloo-dp2", 0)
+        self.out = self.out.parent / "undisturbed"
+        self.assertEqual(run(self.flags("local", steps=6))[0], 0)
+        self.assertEqual(resumed, self.lines_of("local", 0))
+
+    def test_one_machine_may_be_joined_by_gloo(self):
+        code, out, error = run(self.flags("local", "gloo-tp2", steps=1), GLOO_SOCKET_IFNAME="lo")
+        self.assertEqual((code, error), (0, ""), out)
+        self.assertEqual(self.lines_of("gloo-tp2", 0), self.lines_of("local", 0))
+
     def test_a_stopped_rank_is_named_when_the_time_is_over(self):
         process = start(self.flags("gloo-tp2", steps=1000) + ["--set", "timeout_s=12"])
         ranks = wait_for(lambda: (found := ranks_of(process)) and len(found) == 2 and found)

@@ -89,6 +89,19 @@ TEST(MemoryPlanTest, AnArmThatTrainsNothingHoldsOneModel) {
   EXPECT_EQ(scored.gradients + scored.optimizer, 0);
 }
 
+TEST(MemoryPlanTest, ReplicasInProcessesHaveCopiesAndMayShareTheOptimizerState) {
+  CaseArm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
+  const DecoderConfig config = decoder_config_from_folder(kModel);
+  const MemoryPlan one = plan_memory(arm, config, 1, 16);
+  arm.mesh.dp = 4;
+  EXPECT_EQ(plan_memory(arm, config, 1, 16).optimizer, one.optimizer) << "one process has one copy";
+  arm.mesh.kind = MeshKind::kGloo;
+  EXPECT_EQ(plan_memory(arm, config, 1, 16).optimizer, 4 * one.optimizer);
+  arm.mesh.optimizer_state = OptimizerState::kSharded;
+  EXPECT_EQ(plan_memory(arm, config, 1, 16).optimizer, one.optimizer);
+  EXPECT_EQ(plan_memory(arm, config, 1, 16).gradients, 4 * one.gradients);
+}
+
 TEST(MemoryPlanTest, TooLittleMemoryIsSaidInOneLine) {
   const CaseArm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
   MemoryPlan plan;

@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 
 #include "harness/capture/print.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/kernels/functional.h"
+#include "tests/mesh/processes.h"
 #include "tests/support/random_model.h"
 
 namespace samebits {
@@ -57,13 +59,19 @@ struct Steps {
   std::vector<std::string> graphs;
 };
 
-// Four steps over two sequences each. `poison`: put into a gradient of the second step.
-Steps run_steps(int64_t tp, bool master, Execution execution, float poison = 0.0f) {
-  const auto model = random_model(small_config(), Numerics(), tp, 11);
+OptimizerSettings settings_of(bool master) {
   OptimizerSettings settings;
   settings.master = master;
   settings.lr = 1e-2;
-  Optimizer optimizer(*model, settings, {execution});
+  return settings;
+}
+
+// Four steps over two sequences each. `poison`: put into a gradient of the second step.
+// `sharded_over`: replicas that all get the same gradients.
+Steps run_steps(int64_t tp, bool master, Execution execution, float poison = 0.0f,
+                const Replicas& sharded_over = kOneReplica) {
+  const auto model = random_model(small_config(), Numerics(), tp, 11);
+  Optimizer optimizer(*model, settings_of(master), {execution}, kGradientGroups, sharded_over);
   Steps steps;
   for (uint64_t step = 0; step < 4; ++step) {
     for (uint64_t sequence = 0; sequence < 2; ++sequence) {
@@ -135,6 +143,88 @@ TEST(OptimizerTest, ItsWitnessSaysWhichOfThemRan) {
   EXPECT_THAT(captured.graphs[0], HasSubstr("samebits::clip_scale"));
   EXPECT_THAT(captured.graphs[0], HasSubstr("samebits::adamw_"));
   EXPECT_THAT(captured.graphs[0], HasSubstr("aten::zero_"));
+}
+
+// What each of `dp` replicas that share the state makes of `of_replica`.
+template <typename Made>
+std::vector<Made> made_by_replicas(int64_t dp,
+                                   const std::function<Made(const Replicas&)>& of_replica) {
+  std::vector<Made> made(static_cast<size_t>(dp));
+  testing::run_ranks(dp, [&](std::unique_ptr<Transport> transport) {
+    const Replicas replicas(std::move(transport));
+    made[replicas.index()] = of_replica(replicas);
+  });
+  return made;
+}
+
+TEST(OptimizerTest, StateThatReplicasShareGivesTheSameBits) {
+  for (const bool master : {true, false}) {
+    const Steps expected = run_steps(1, master, Execution::kEager);
+    for (const Execution execution : {Execution::kEager, Execution::kCaptured}) {
+      for (const int64_t tp : {1, 2}) {
+        for (const int64_t dp : {2, 8}) {
+          const auto made = made_by_replicas<Steps>(dp, [&](const Replicas& replicas) {
+            return run_steps(tp, master, execution, /*poison=*/0, replicas);
+          });
+          for (const Steps& each : made) {
+            EXPECT_TRUE(same(each.values, expected.values)) << "tp " << tp << ", dp " << dp;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(OptimizerTest, AShareThatAnotherReplicaUpdatedOtherwiseIsSeen) {
+  const Steps expected = run_steps(1, /*master=*/true, Execution::kEager);
+  const auto made = made_by_replicas<Steps>(2, [&](const Replicas& replicas) {
+    const float poison = replicas.index() == 1 ? 0.125F : 0.0F;
+    return run_steps(1, true, Execution::kEager, poison, replicas);
+  });
+  for (const Steps& each : made) EXPECT_FALSE(same(each.values, expected.values));
+}
+
+// Two steps, a checkpoint, two more: whole or shared by replicas on either side of it.
+TEST(OptimizerTest, StateGoesFromWholeToSharedAndBack) {
+  const auto steps = [](Optimizer& optimizer, const Decoder& model, uint64_t first) {
+    for (uint64_t step = first; step < first + 2; ++step) {
+      optimizer.gradient().add(random_gradients(model, step));
+      optimizer.step();
+    }
+  };
+  const auto first_half = [&](const Replicas& replicas) {
+    const auto model = random_model(small_config(), Numerics(), 2, 11);
+    Optimizer optimizer(*model, settings_of(true), {}, kGradientGroups, replicas);
+    steps(optimizer, *model, 0);
+    State state;
+    optimizer.add_state(state);
+    add_parameters(state, "model", *model);
+    return state;
+  };
+  const auto second_half = [&](const Replicas& replicas, const State& state) {
+    const auto model = random_model(small_config(), Numerics(), 2, 11);
+    Optimizer optimizer(*model, settings_of(true), {}, kGradientGroups, replicas);
+    load_parameters(state, "model", *model);
+    optimizer.load(state);
+    steps(optimizer, *model, 2);
+    return weights_of(*model);
+  };
+  const State whole = first_half(kOneReplica);
+  const Tensors expected = second_half(kOneReplica, whole);
+  for (const State& shared : made_by_replicas<State>(4, first_half)) {
+    ASSERT_EQ(shared.size(), whole.size());
+    for (const auto& [name, tensor] : whole)
+      EXPECT_TRUE(same_bits(shared.at(name), tensor)) << name;
+  }
+  const auto gone_on_from = [&](const State& state) {
+    return made_by_replicas<Tensors>(
+        4, [&](const Replicas& replicas) { return second_half(replicas, state); });
+  };
+  for (const Tensors& weights : gone_on_from(whole)) EXPECT_TRUE(same(weights, expected));
+  State other = whole;
+  at::Tensor& moment = other.at("optimizer." + std::string("model.norm.weight") + ".v");
+  moment = moment * 4;
+  for (const Tensors& weights : gone_on_from(other)) EXPECT_FALSE(same(weights, expected));
 }
 
 // The negative control: a step or scale that the host chose at capture is a constant of the graph.
