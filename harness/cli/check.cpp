@@ -40,7 +40,8 @@ void explain(const std::vector<Detector>& chosen) {
 // What of the arm the subject does not run, so that nothing was found there says nothing.
 std::string not_looked_at(const CaseArm& arm) {
   std::vector<std::string> parts = {"decode steps"};
-  if (is_trained(arm.workload.kind)) parts.emplace_back("the training step");
+  if (is_trained(arm.workload.kind))
+    parts.emplace_back("the training step but for copies of gradients");
   if (!arm.generator.passes.empty()) parts.emplace_back("the graph after its passes");
   if (!arm.generator.graph.empty())
     parts.push_back("its saved graph " + arm.generator.graph.filename().string());

@@ -56,6 +56,10 @@ const std::vector<Detector>& detectors() {
        "operators that compute, without a reference, and those whose job it is to lead on or off a "
        "mesh",
        boundary_changes},
+      {"copies_apart", "D11",
+       "a value that every rank of a mesh is to hold and whose copies differ between ranks, the "
+       "gradients of a training step included",
+       "programs that make no DTensor, and a value that is wrong on all ranks alike", copies_apart},
       {"registry_gap", "registry",
        "an operator that the program calls without kernel, shape rule, sharding strategy or "
        "declared alias, or whose shape rule is wrong",

@@ -24,6 +24,7 @@ Findings padding_that_leaks(const Subject& subject);
 Findings false_guards(const Subject& subject);
 Findings uncapturable(const Subject& subject);
 Findings boundary_changes(const Subject& subject);
+Findings copies_apart(const Subject& subject);
 Findings registry_gaps(const Subject& subject);
 
 // Calls the program once. False where it throws c10::Error.

@@ -1,6 +1,9 @@
 #include "harness/detect/model_subject.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <c10/util/ScopeExit.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <memory>
@@ -90,6 +93,28 @@ Tensors logits_of(const Generator& generator, const Tensors& in) {
   return {model.forward(in[kIds], in[kPositions], attention)};
 }
 
+// Those of the tokens' logprobs, as the trainer attends and differentiates.
+Tensors gradients_of(const Generator& generator, const Tensors& in) {
+  const at::AutoGradMode with_gradients(true);
+  const Decoder& model = *generator.model;
+  Tensors weights;
+  for (const Parameter& parameter : model.parameters()) {
+    weights.push_back(parameter.tensor.requires_grad_(true));
+  }
+  const auto as_before = c10::make_scope_exit([&] {
+    for (const at::Tensor& weight : weights) weight.requires_grad_(false);
+  });
+  const ContiguousAttention attention(model.numerics(), in[kCuSeqlens], model.attention_scale());
+  const at::Tensor logits = model.forward(in[kIds], in[kPositions], attention);
+  const at::Tensor logprobs =
+      model.numerics().log_softmax_gather(logits, in[kIds], model.config().vocab_size);
+  Tensors gradients = torch::autograd::grad({logprobs}, weights, {at::ones_like(logprobs)},
+                                            /*retain_graph=*/std::nullopt, /*create_graph=*/false,
+                                            /*allow_unused=*/true);
+  std::erase_if(gradients, [](const at::Tensor& each) { return !each.defined(); });
+  return gradients;
+}
+
 }  // namespace
 
 Subject subject_of_arm(const ArmSettings& arm) {
@@ -114,6 +139,7 @@ Subject subject_of_arm(const ArmSettings& arm) {
                               return padded_prefill_of(*generator, tokens, bucket, content);
                             },
                             kSlots, slots_of(*generator)};
+  subject.gradients = [generator](const Tensors& in) { return gradients_of(*generator, in); };
   subject.rank_sums = sums_of(generator->model->parallel().mesh());
   return subject;
 }

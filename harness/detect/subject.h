@@ -71,6 +71,8 @@ struct Subject {
   // The same model as another party runs it, which must have the same bits: the generator's beside
   // the trainer's, eager beside compiled. Empty: there is none.
   Program reference = {};
+  // The gradients that a training step makes of the inputs of the hint's size, where it has one.
+  Program gradients = {};
 };
 
 // What a subject did. Of one that went well, the evidence says what was tried.

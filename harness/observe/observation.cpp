@@ -201,6 +201,10 @@ std::string line_from_observation(const Observation& observation) {
     line += is_finite_text(text) ? text : quoted(text);
   }
   if (observation.nonfinite > 0) line += ",\"nonfinite\":" + std::to_string(observation.nonfinite);
+  for (size_t i = 0; i < observation.apart.size(); ++i) {
+    line += (i == 0 ? ",\"apart\":[" : ",") + std::to_string(observation.apart[i]);
+  }
+  if (!observation.apart.empty()) line += ']';
   line += '}';
   return line;
 }
@@ -212,8 +216,8 @@ Observation observation_from_line(std::string_view line, const std::string& wher
     throw InputError(where, "a byte order mark, a space or a carriage return", "one JSON object");
   }
   const JsonReader json(parsed, where);
-  json.object(
-      {"step", "phase", "rank", "site", "dtype", "shape", "digest", "bits", "value", "nonfinite"});
+  json.object({"step", "phase", "rank", "site", "dtype", "shape", "digest", "bits", "value",
+               "nonfinite", "apart"});
   Observation observation;
   observation.step = json.required("step").integer(0);
   observation.phase = json.required("phase").name();
@@ -230,6 +234,12 @@ Observation observation_from_line(std::string_view line, const std::string& wher
   observation.digest = Digest::from_hex(digest.string(), digest.where());
 
   if (auto key = json.optional("nonfinite")) observation.nonfinite = key->integer(1);
+  if (auto key = json.optional("apart")) {
+    for (const JsonReader& rank : key->array(/*min_size=*/1)) {
+      const int64_t least = observation.apart.empty() ? 1 : observation.apart.back() + 1;
+      observation.apart.push_back(rank.integer(least, kMaxRank));
+    }
+  }
   const auto bits = json.optional("bits");
   const bool is_scalar = observation.shape.empty();
   if (bits.has_value() != is_scalar || json.optional("value").has_value() != is_scalar) {

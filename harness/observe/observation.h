@@ -23,6 +23,8 @@ struct Observation {
   Digest digest;
   std::optional<uint64_t> bits;  // the raw bits of a scalar, zero-extended; shape [] has it
   int64_t nonfinite = 0;         // NaN and infinite elements of a tensor, where they were counted
+  // Of a value that every rank of a local mesh holds: the ranks whose copy is not the first one's.
+  std::vector<int64_t> apart = {};
 
   bool operator==(const Observation&) const = default;
 };
@@ -51,8 +53,8 @@ double scalar_value(const Observation& observation);
 std::string scalar_text(const Observation& observation);
 
 // One line of JSON, keys in the order of the struct, then "bits" and "value" for a scalar, or
-// "nonfinite" for a tensor that has such elements. The same
-// observation gives the same bytes everywhere. No newline.
+// "nonfinite" for a tensor that has such elements, and "apart" where ranks hold other copies. The
+// same observation gives the same bytes everywhere. No newline.
 std::string line_from_observation(const Observation& observation);
 
 // The inverse. Throws InputError that starts with `where`: broken JSON, unknown, missing or

@@ -126,10 +126,12 @@ class CliTest(unittest.TestCase):
             self.assertRegex(report, "(?s)eager and " + arm + r" diverge.*?operator: .*layers\.2\.feed_forward\.w2#0")
 
     def test_check_finds_the_gather_that_is_narrowed_for_some_sizes_alone(self):
-        arguments = ("check", CASE, "--arm", "captured-tp2", "--detector", "D8", "--detector", "boundary_change")
+        arguments = ("check", CASE, "--arm", "captured-tp2", "--detector", "D8", "--detector", "boundary_change",
+                     "--detector", "copies_apart")
         result = samebits(*arguments)
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         self.assertIn("false_guard finds nothing", result.stdout)
+        self.assertIn("copies_apart finds nothing", result.stdout)
         result = samebits(*arguments, "--set", "mesh.gathered_size=conditional")
         self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
         self.assertRegex(result.stdout, r"false_guard finds 5:\n    tokens=1: tokens % 2 == 0")

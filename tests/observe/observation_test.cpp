@@ -130,6 +130,19 @@ TEST(Observation, ElementsThatAreNotFiniteAreCountedAndWritten) {
   EXPECT_TRUE(has_nonfinite(observe_float32(0, "p", 0, "loss", NAN)));
 }
 
+TEST(Observation, RanksWithAnotherCopyAreWritten) {
+  const float values[3] = {1, 2, 3};
+  Observation seen = observe_tensor(0, "p", 0, "w", Dtype::float32, {3}, values);
+  EXPECT_THAT(line_from_observation(seen), ::testing::Not(HasSubstr("apart")));
+  seen.apart = {1, 3};
+  const std::string line = line_from_observation(seen);
+  EXPECT_TRUE(line.ends_with(",\"apart\":[1,3]}")) << line;
+  EXPECT_EQ(observation_from_line(line, "x"), seen);
+  for (const char* other : {"[]", "[0]", "[3,1]", "[1,1]", "1"}) {
+    EXPECT_NE(error_of(replaced(line, "[1,3]", other)), "") << other;
+  }
+}
+
 TEST(Observation, EditedLineIsRefused) {
   const std::string line = line_from_observation(observe_float32(3, "train", 0, "loss", 7.4252f));
   EXPECT_THAT(error_of(replaced(line, "7.4252", "7.4253")),

@@ -9,7 +9,9 @@
 
 #include "harness/base/error.h"
 #include "harness/capture/captured_program.h"
+#include "harness/compare/evidence.h"
 #include "harness/dispatch/device_error.h"
+#include "harness/dtensor/dtensor.h"
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
 #include "harness/run/in_process_arm.h"
@@ -138,6 +140,33 @@ class Captured : public testing::GraphlessWorkload {
                            GuardPolicy::kKeep,
                            ModeLevel::kBelowAutograd};
 };
+
+// What every rank of a local mesh holds is compared between them.
+TEST(StepObserverTest, ARankWhoseCopyDiffersIsNamed) {
+  const auto mesh = make_local_mesh(4);
+  const at::Tensor whole = at::linspace(-1, 1, 12).view({3, 4});
+  const auto evidence_with = [&](const at::Tensor& value) {
+    ArmRecording recording;
+    recording.finished = true;
+    Memory sink;
+    StepObserver observer(sink, Level::kStep);
+    observer.begin_step(0);
+    observer.begin_phase("weights");
+    observer.observe("norm.weight", value);
+    observer.end_step();
+    recording.ranks.push_back({std::move(sink.observations), 0, 0});
+    return evidence_of(CaseArm(), recording).ranks;
+  };
+  const at::Tensor copies = distribute_tensor(whole, mesh, Placement::replicate());
+  EXPECT_EQ(evidence_with(copies), "");
+  EXPECT_EQ(evidence_with(distribute_tensor(whole, mesh, Placement::shard(1))), "");
+  for (const int64_t rank : {1, 3}) {
+    int32_t* bits = static_cast<int32_t*>(locals_of(copies)[rank].mutable_data_ptr());
+    bits[7] ^= 1;
+  }
+  EXPECT_EQ(evidence_with(copies),
+            "ranks 1 and 3 differ from rank 0 at step 0, weights, norm.weight");
+}
 
 TEST(StepObserverTest, ATraceKeepsItsMarksForWhenItRuns) {
   Memory sink;
