@@ -10,8 +10,10 @@
 namespace samebits {
 namespace {
 
-// Below, one exchange costs more than the bytes that slices save.
+// Below, one exchange costs more than the bytes that slices save. Two ranks move as many bytes either
+// way: slices save them half of the additions, which counts once a sum stays in no cache.
 constexpr int64_t kSlicedBytes = 64 * 1024;
+constexpr int64_t kSlicedBytesOfTwo = 4 * 1024 * 1024;
 
 const at::Tensor& own(const std::vector<at::Tensor>& tensors) {
   TORCH_CHECK(tensors.size() == 1, "collective of a rank in its own process: found ",
@@ -40,6 +42,15 @@ std::vector<at::Tensor> rows_of(const at::Tensor& x) {
 // The first elements of a row of a buffer, as a tensor of these sizes: a view.
 at::Tensor shaped(const at::Tensor& row, at::IntArrayRef sizes) {
   return row.narrow(0, 0, elements(sizes)).view(sizes);
+}
+
+// With zeros at its end, where it has fewer elements.
+at::Tensor padded(const at::Tensor& flat, int64_t count) {
+  if (flat.numel() == count) return flat;
+  at::Tensor longer = at::empty({count}, flat.options());
+  longer.narrow(0, 0, flat.numel()).copy_(flat);
+  longer.narrow(0, flat.numel(), count - flat.numel()).zero_();
+  return longer;
 }
 
 void check_shard(const at::Tensor& shard, int64_t dim, int64_t size, int64_t n, int64_t rank) {
@@ -109,16 +120,13 @@ std::vector<at::Tensor> ProcessCommunicator::all_gather(const std::vector<at::Te
 std::vector<at::Tensor> ProcessCommunicator::all_reduce(const std::vector<at::Tensor>& parts) {
   const at::Tensor part = own(parts).contiguous().view({-1});
   const at::IntArrayRef sizes = parts[0].sizes();
-  if (static_cast<int64_t>(part.nbytes()) <= kSlicedBytes || n_ == 2) {
+  const int64_t most_whole = n_ == 2 ? kSlicedBytesOfTwo : kSlicedBytes;
+  if (static_cast<int64_t>(part.nbytes()) <= most_whole) {
     return {tree_sum(rows_of(gathered(part))).view(sizes)};
   }
   const int64_t slice = (part.numel() + n_ - 1) / n_;
-  at::Tensor given = at::empty({n_ * slice}, part.options());
-  given.narrow(0, 0, part.numel()).copy_(part);
-  if (given.numel() > part.numel()) {
-    given.narrow(0, part.numel(), given.numel() - part.numel()).zero_();
-  }
-  const at::Tensor mine = tree_sum(rows_of(exchanged(given.view({n_, slice}))));
+  const at::Tensor given = padded(part, n_ * slice).view({n_, slice});
+  const at::Tensor mine = tree_sum(rows_of(exchanged(given)));
   return {gathered(mine).view({-1}).narrow(0, 0, part.numel()).view(sizes)};
 }
 

@@ -120,7 +120,7 @@ TEST_P(ProcessCommunicatorTest, GivesTheBitsOfTheLocalOne) {
 TEST_P(ProcessCommunicatorTest, LargeSumsHaveTheSameOrder) {
   const int64_t n = GetParam();
   Comparison comparison(n);
-  for (const int64_t elements : {16 * 1024, 16 * 1024 + 1, 100'003}) {
+  for (const int64_t elements : {16 * 1024, 16 * 1024 + 1, 100'003, 1'100'001}) {
     Tensors parts;
     for (int64_t rank = 0; rank < n; ++rank) {
       parts.push_back(ill_conditioned({elements}, at::kFloat, rank));
