@@ -19,7 +19,7 @@ inline const Names<GatheredSize>& names_of(GatheredSize) {
 }
 
 // Whether one process hosts all ranks, or each is a process of its own, and what connects them:
-// Gloo (CPUs) or NCCL (a card a rank). Never decides a bit.
+// memory that they share and Gloo (CPUs) or NCCL (a card a rank). Never decides a bit.
 enum class MeshKind { kLocal, kGloo, kNccl };
 
 inline const Names<MeshKind>& names_of(MeshKind) {

@@ -10,6 +10,7 @@
 #include "harness/mesh/gloo_transport.h"
 #include "harness/mesh/nccl_transport.h"
 #include "harness/mesh/process_communicator.h"
+#include "harness/mesh/shared_memory_transport.h"
 
 namespace samebits {
 namespace {
@@ -60,6 +61,7 @@ std::unique_ptr<Transport> World::transport(const std::string& dimension, int64_
   const auto keys = c10::make_intrusive<c10d::PrefixStore>(
       fmt::format("{}/{}/{}", name_, dimension, group), store_);
   if (mesh_.kind == MeshKind::kNccl) return make_nccl_transport(keys, rank, size, log_);
+  if (auto shared = make_shared_memory_transport(keys, rank, size, timeout_, log_)) return shared;
   return make_gloo_transport(keys, rank, size, host_, timeout_, log_);
 }
 

@@ -3,11 +3,14 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <array>
+#include <cstdlib>
 #include <random>
 
 #include "harness/base/error.h"
 #include "harness/mesh/local_communicator.h"
 #include "harness/mesh/shard.h"
+#include "harness/mesh/shared_memory_transport.h"
 #include "tests/mesh/processes.h"
 
 namespace samebits {
@@ -36,8 +39,15 @@ struct Collective {
   std::function<Tensors(Communicator&, const Tensors&)> call;
 };
 
+struct Transports {
+  const char* name;
+  testing::Connect connect;
+};
+const Transports kTransports[] = {{"gloo", testing::by_gloo},
+                                  {"shared memory", make_shared_memory_transport}};
+
 // Collectives of n ranks, each on the local communicator and, one after the other, on ranks that
-// gloo connects.
+// each transport connects.
 class Comparison {
  public:
   explicit Comparison(int64_t n) : n_(n) {}
@@ -46,28 +56,35 @@ class Comparison {
   }
 
   void expect_equal() const {
+    for (const Transports& transports : kTransports) expect_equal(transports);
+  }
+
+ private:
+  void expect_equal(const Transports& transports) const {
     std::vector<Tensors> got(calls_.size(), Tensors(static_cast<size_t>(n_)));
-    testing::run_ranks(n_, [&](std::unique_ptr<Transport> transport) {
-      const auto rank = static_cast<size_t>(transport->rank());
-      ProcessCommunicator communicator(std::move(transport));
-      for (size_t i = 0; i < calls_.size(); ++i) {
-        const auto& [arguments, collective] = calls_[i];
-        got[i][rank] = collective.call(communicator, {arguments[rank]}).at(0);
-      }
-    });
+    testing::run_ranks(
+        n_,
+        [&](std::unique_ptr<Transport> transport) {
+          const auto rank = static_cast<size_t>(transport->rank());
+          ProcessCommunicator communicator(std::move(transport));
+          for (size_t i = 0; i < calls_.size(); ++i) {
+            const auto& [arguments, collective] = calls_[i];
+            got[i][rank] = collective.call(communicator, {arguments[rank]}).at(0);
+          }
+        },
+        std::chrono::seconds(60), transports.connect);
     LocalCommunicator local(n_);
     for (size_t i = 0; i < calls_.size(); ++i) {
       const auto& [arguments, collective] = calls_[i];
       const Tensors expected = collective.call(local, arguments);
       for (int64_t rank = 0; rank < n_; ++rank) {
         EXPECT_TRUE(same_bits(got[i][rank], expected[rank]))
-            << collective.name << ", rank " << rank << " of " << n_ << ": " << got[i][rank].sizes()
-            << " against " << expected[rank].sizes();
+            << transports.name << ", " << collective.name << ", rank " << rank << " of " << n_
+            << ": " << got[i][rank].sizes() << " against " << expected[rank].sizes();
       }
     }
   }
 
- private:
   struct Call {
     Tensors arguments;
     Collective collective;
@@ -141,21 +158,56 @@ TEST(ProcessCommunicator, RefusesAShardOfAnotherSizeBeforeAnythingIsSent) {
 }
 
 TEST(ProcessCommunicator, APeerThatDoesNotComeIsAnErrorThatNamesTheCollective) {
-  std::string said;
+  for (const Transports& transports : kTransports) {
+    std::string said;
+    testing::run_ranks(
+        2,
+        [&](std::unique_ptr<Transport> transport) {
+          if (transport->rank() == 1) return;  // its end closes the connection
+          ProcessCommunicator communicator(std::move(transport));
+          try {
+            communicator.all_gather({at::ones({1, 3})}, 0, 2);
+            FAIL() << "nothing was thrown";
+          } catch (const RunError& error) {
+            said = error.what();
+          }
+        },
+        std::chrono::seconds(2), transports.connect);
+    EXPECT_THAT(said, HasSubstr("collective 1 (all_gather of 2 ranks): ")) << transports.name;
+  }
+}
+
+// Rounds without number, so that a slot that is written too early would be seen.
+TEST(SharedMemory, NobodyReadsAnotherRound) {
   testing::run_ranks(
-      2,
-      [&](std::unique_ptr<Transport> transport) {
-        if (transport->rank() == 1) return;  // its end closes the connection
-        ProcessCommunicator communicator(std::move(transport));
-        try {
-          communicator.all_gather({at::ones({1, 3})}, 0, 2);
-          FAIL() << "nothing was thrown";
-        } catch (const RunError& error) {
-          said = error.what();
+      3,
+      [](std::unique_ptr<Transport> transport) {
+        for (int64_t round = 0; round < 20'000; ++round) {
+          const int64_t given = 3 * round + transport->rank();
+          std::array<int64_t, 3> got = {};
+          transport->all_gather(&given, got.data(), sizeof given);
+          ASSERT_EQ(got, (std::array{3 * round, 3 * round + 1, 3 * round + 2}));
         }
       },
-      std::chrono::seconds(2));
-  EXPECT_THAT(said, HasSubstr("collective 1 (all_gather of 2 ranks): "));
+      std::chrono::seconds(60), make_shared_memory_transport);
+}
+
+TEST(SharedMemory, IsNotTakenWhereGlooIsWanted) {
+  std::atomic<int> without = 0;
+  setenv("GLOO_SOCKET_IFNAME", "lo", /*overwrite=*/1);
+  const auto store = c10::make_intrusive<c10d::HashStore>();
+  std::vector<std::thread> ranks;
+  for (int64_t rank = 0; rank < 2; ++rank) {
+    ranks.emplace_back([&, rank] {
+      CollectiveLog log;
+      const auto transport =
+          make_shared_memory_transport(store, rank, 2, std::chrono::seconds(10), log);
+      without += transport == nullptr ? 1 : 0;
+    });
+  }
+  for (std::thread& rank : ranks) rank.join();
+  unsetenv("GLOO_SOCKET_IFNAME");
+  EXPECT_EQ(without, 2);
 }
 
 }  // namespace
