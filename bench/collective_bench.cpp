@@ -1,6 +1,7 @@
 // The sum over ranks that samebits makes of an exchange and its own tree, against Gloo's all-reduce
-// of the same dtype, which users of torch.distributed have: `ratio`, of medians. Ranks are threads
-// that Gloo connects over the loopback interface, one core each where there are enough.
+// of the same dtype, which users of torch.distributed have: `ratio`, of medians. Ranks are threads,
+// one core each where there are enough. Gloo connects them over the loopback interface; the own
+// exchange is by Gloo too, as between machines, or through shared memory, as on one.
 
 #define USE_C10D_GLOO
 
@@ -16,6 +17,7 @@
 #include "harness/base/stopwatch.h"
 #include "harness/mesh/gloo_transport.h"
 #include "harness/mesh/process_communicator.h"
+#include "harness/mesh/shared_memory_transport.h"
 
 namespace samebits {
 namespace {
@@ -42,10 +44,13 @@ c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo_group(c10::intrusive_ptr<c10d::S
 }
 
 // Both, round after round, on one rank.
-Medians measure(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size, int64_t bytes) {
+Medians measure(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size, int64_t bytes,
+                bool is_shared) {
   CollectiveLog log;
-  ProcessCommunicator own(
-      make_gloo_transport(store, rank, size, "127.0.0.1", std::chrono::seconds(60), log));
+  constexpr std::chrono::seconds kLimit{60};
+  ProcessCommunicator own(is_shared
+                              ? make_shared_memory_transport(store, rank, size, kLimit, log)
+                              : make_gloo_transport(store, rank, size, "127.0.0.1", kLimit, log));
   const auto gloo = gloo_group(store, rank, size);
   const at::Tensor part = at::ones({bytes / 4});
   std::vector<double> of_own, of_gloo;
@@ -72,7 +77,7 @@ void all_reduce(benchmark::State& state) {
     std::vector<std::thread> ranks;
     for (int rank = 0; rank < size; ++rank) {
       ranks.emplace_back([&, rank] {
-        const Medians medians = measure(store, rank, size, state.range(1));
+        const Medians medians = measure(store, rank, size, state.range(1), state.range(2) == 1);
         if (rank == 0) of_rank_0 = medians;
       });
     }
@@ -85,8 +90,8 @@ void all_reduce(benchmark::State& state) {
 
 BENCHMARK(all_reduce)
     ->Name("collective/all_reduce")
-    ->ArgNames({"ranks", "bytes"})
-    ->ArgsProduct({{2, 4}, {1 << 10, 1 << 16, 1 << 20, 1 << 24}})
+    ->ArgNames({"ranks", "bytes", "shared"})
+    ->ArgsProduct({{2, 4}, {1 << 10, 1 << 16, 1 << 20, 1 << 24}, {0, 1}})
     ->Unit(benchmark::kMillisecond)
     ->Iterations(1);
 
