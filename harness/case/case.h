@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/case/program_settings.h"
 #include "harness/case/relation.h"
 #include "harness/workload/settings.h"
 
@@ -24,13 +25,16 @@ struct CaseArm : ArmSettings {  // the name is also that of its folder: [a-z0-9]
   // numerics are batch-invariant, else nothing (compare/on_policy.h).
   std::optional<Relation> on_policy;
   Repeats repeats;
-  std::string canonical;  // its settings as one line of JSON, paths as the case writes them
+  ProgramSettings program;  // where is_program(): nothing else but seed and limits then counts
+  std::string canonical;    // its settings as one line of JSON, paths as the case writes them
+
+  bool is_program() const { return workload.kind == WorkloadKind::kProgram; }
 };
 
 struct Case {
   std::string name;
   std::filesystem::path file;
-  std::string model;          // as the case writes it
+  std::string model;          // as the case writes it; empty where every arm is a program
   std::vector<CaseArm> arms;  // in the order of the file; the others are shown against the first
   std::vector<Relation> relations;
   bool requires_golden = false;  // an arm without a golden that was compared fails

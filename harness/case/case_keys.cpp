@@ -21,9 +21,17 @@ const std::vector<std::string>& case_keys() {
 }
 
 const std::vector<std::string>& arm_keys() {
+  static const std::vector<std::string> keys = fields::keys_of<CaseArm>();
+  return keys;
+}
+
+const std::vector<std::string>& program_keys() {
   static const std::vector<std::string> keys = [] {
-    std::vector<std::string> all = fields::keys_of<CaseArm>();
-    all.emplace_back("command");  // to be refused by name
+    fields::FieldCollector collector;
+    ProgramSettings program;
+    fields::visit_program(collector, program);
+    std::vector<std::string> all = {"seed", "steps", "timeout_s", "nonfinite"};
+    for (const std::string& key : collector.keys()) all.push_back(key);
     return all;
   }();
   return keys;

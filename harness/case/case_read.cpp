@@ -49,6 +49,17 @@ void read_value(const JsonReader& json, std::filesystem::path& value, const Path
   value = json.non_empty_string();
 }
 
+void read_value(const JsonReader& json, std::map<std::string, std::string>& value,
+                const Variables&) {
+  value.clear();
+  for (const std::string& name : json.keys()) {
+    if (name.empty() || name.find('=') != std::string::npos) {
+      json.fail("a variable named " + quoted(name), "a name without =");
+    }
+    value[name] = json.required(name).string();
+  }
+}
+
 template <class T>
 void read_value(const JsonReader& json, T& value, const Choice<T>& rule) {
   const std::string word = json.string();
@@ -259,8 +270,68 @@ void resolve(std::filesystem::path& path, const std::filesystem::path& file) {
   if (!path.empty()) path = (file.parent_path() / path).lexically_normal();
 }
 
+bool is_program(const JsonReader& json) {
+  return json.optional("command") || json.optional("recorded");
+}
+
+// Neither a program nor its environment can be given what has a NUL in it.
+void check_no_nul(const JsonReader& json, const std::string& text) {
+  if (text.find('\0') != std::string::npos) json.fail(json.shown(), "text without a NUL");
+}
+
+void check_program(const JsonReader& json, const ProgramSettings& program) {
+  if (!program.recorded.empty()) {
+    for (const char* key : {"command", "env", "cwd", "repeat"}) {
+      if (auto found = json.optional(key)) {
+        found->fail(std::string(key) + " beside recorded", "one of the two");
+      }
+    }
+    return;
+  }
+  const JsonReader command = json.required("command");
+  for (const JsonReader& each : command.array()) check_no_nul(each, each.string());
+  if (auto env = json.optional("env")) {
+    for (const auto& [name, value] : program.env) {
+      check_no_nul(*env, name);
+      check_no_nul(*env, value);
+    }
+  }
+  if (!program.is_told(ProgramSettings::kOut)) {
+    command.fail(command.shown() + ", of which nothing would be observed",
+                 "{out}, the folder of its stream, in the command or in a value of env");
+  }
+}
+
+// What the arm inherits from the case says nothing to another program.
+CaseArm read_program(const JsonReader& json, const std::string& name,
+                     const std::filesystem::path& file) {
+  CaseArm arm;
+  arm.name = name;
+  FieldReader reader(json);
+  visit_fields(reader, arm);
+  check_program(json, arm.program);
+  CaseArm program;
+  program.name = name;
+  program.workload.kind = WorkloadKind::kProgram;
+  program.seed = arm.seed;
+  program.steps = arm.steps;
+  program.timeout_s = arm.timeout_s;
+  program.nonfinite = arm.nonfinite;
+  program.program = arm.program;
+  program.canonical = json_from_arm(program).dump();
+  resolve(program.program.recorded, file);
+  if (program.program.recorded.empty()) {
+    const std::filesystem::path folder = file.parent_path();
+    std::filesystem::path& cwd = program.program.cwd;
+    cwd = cwd.empty() ? folder : (folder / cwd).lexically_normal();
+    if (cwd.empty()) cwd = ".";
+  }
+  return program;
+}
+
 CaseArm read_arm(const JsonReader& json, const std::string& name,
                  const std::filesystem::path& file) {
+  if (is_program(json)) return read_program(json, name, file);
   CaseArm arm;
   arm.name = name;
   FieldReader reader(json);
@@ -274,8 +345,10 @@ CaseArm read_arm(const JsonReader& json, const std::string& name,
   check_packages(json, arm);
   check_training(json, arm);
   check_checkpoints(json, arm);
-  if (auto key = json.optional("command")) {
-    key->fail(key->shown(), "no command (an arm that is another program is not there yet)");
+  for (const char* name_of_key : {"env", "cwd", "repeat"}) {
+    if (auto key = json.optional(name_of_key)) {
+      key->fail(std::string(name_of_key) + " without a command", "a command, or no such key");
+    }
   }
   arm.canonical = json_from_arm(arm).dump();
   for (std::filesystem::path* path : paths_of(arm)) {
@@ -296,6 +369,15 @@ void check_name(const JsonReader& json, const std::string& name, const std::stri
   }
 }
 
+// What a program is not told would be believed to have an effect.
+void check_program_keys(const JsonReader& overrides) {
+  const std::vector<std::string>& known = program_keys();
+  for (const std::string& key : overrides.keys()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    overrides.fail(key + " in an arm that is another program", JsonReader::one_of_text(known, key));
+  }
+}
+
 std::vector<CaseArm> read_arms(const JsonReader& json, const Json& base,
                                const std::filesystem::path& file) {
   const std::vector<std::string> names = json.keys();
@@ -309,6 +391,7 @@ std::vector<CaseArm> read_arms(const JsonReader& json, const Json& base,
     }
     const JsonReader overrides = json.required(name);
     overrides.object(arm_keys());
+    if (is_program(overrides)) check_program_keys(overrides);
     Json settings = base;
     merge_json(settings, overrides.value());
     // The base has been read already, so what is wrong here is the arm's doing.
@@ -340,10 +423,13 @@ Case parse_case(const std::string& text, const std::filesystem::path& file,
   Json base = json;
   for (const std::string& key : case_only_keys()) base.erase(key);
   read_arm(JsonReader(base, file.string()), /*name=*/"", file);  // its errors name the case's keys
-  c.model = base.at("model").get<std::string>();
+  if (auto model = top.optional("model")) c.model = model->string();
   c.arms = read_arms(top.required("arms"), base, file);
   std::vector<std::string> names;
-  for (const CaseArm& arm : c.arms) names.push_back(arm.name);
+  for (const CaseArm& arm : c.arms) {
+    names.push_back(arm.name);
+    if (!arm.is_program()) top.required("model");
+  }
   if (auto relations = top.optional("relations")) {
     for (const JsonReader& element : relations->array()) {
       c.relations.push_back(read_relation(element, names));

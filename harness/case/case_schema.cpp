@@ -12,6 +12,7 @@ namespace {
 using namespace fields;
 
 constexpr const char* kName = "^[a-z0-9][a-z0-9_-]{0,63}$";
+constexpr const char* kVariable = "^[^=]+$";
 
 class SchemaWriter {
  public:
@@ -65,6 +66,12 @@ class SchemaWriter {
   template <class T>
   Json schema_of(const std::string&, T&, const Path&) {
     return {{"type", "string"}, {"minLength", 1}};
+  }
+  template <class T>
+  Json schema_of(const std::string&, T&, const Variables&) {
+    return {{"type", "object"},
+            {"propertyNames", {{"pattern", kVariable}}},
+            {"additionalProperties", {{"type", "string"}}}};
   }
   template <class T>
   Json schema_of(const std::string&, T&, const Choice<T>& rule) {
@@ -141,6 +148,13 @@ class SchemaWriter {
   Json& definitions_;
 };
 
+// No arm is run here.
+Json has_only_programs() {
+  const auto with = [](const char* key) { return Json{{"required", Json::array({key})}}; };
+  const Json is_program = {{"anyOf", {with("command"), with("recorded")}}};
+  return {{"properties", {{"arms", {{"additionalProperties", is_program}}}}}};
+}
+
 }  // namespace
 
 Json case_schema() {
@@ -179,7 +193,8 @@ Json case_schema() {
           {"type", "object"},
           {"additionalProperties", false},
           {"properties", properties},
-          {"required", {"name", "model", "arms"}},
+          {"required", {"name", "arms"}},
+          {"anyOf", {Json{{"required", {"model"}}}, has_only_programs()}},
           {"definitions", definitions}};
 }
 

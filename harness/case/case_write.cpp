@@ -1,6 +1,9 @@
 #include "harness/case/case_write.h"
 
+#include <algorithm>
+
 #include "harness/bits/digest.h"
+#include "harness/case/case_keys.h"
 #include "harness/case/case_relation.h"
 #include "harness/case/fields.h"
 
@@ -18,6 +21,8 @@ Json json_from_value(T& value, const Rule&) {
 }
 
 Json json_from_value(std::filesystem::path& value, const Path&) { return value.string(); }
+
+Json json_from_value(std::map<std::string, std::string>& value, const Variables&) { return value; }
 
 template <class T>
 Json json_from_value(T& value, const Choice<T>& rule) {
@@ -90,10 +95,20 @@ Json json_from_fields(T value) {
 
 }  // namespace
 
-Json json_from_arm(const CaseArm& arm) { return json_from_fields(arm); }
+Json json_from_arm(const CaseArm& arm) {
+  Json json = json_from_fields(arm);
+  if (!arm.is_program()) return json;
+  Json kept = Json::object();
+  for (const auto& [key, value] : json.items()) {
+    const auto& keys = program_keys();
+    if (std::find(keys.begin(), keys.end(), key) != keys.end()) kept[key] = value;
+  }
+  return kept;
+}
 
 std::string canonical_json(const Case& c) {
-  Json json = {{"name", c.name}, {"model", c.model}};
+  Json json = {{"name", c.name}};
+  if (!c.model.empty()) json["model"] = c.model;
   if (c.requires_golden) json["golden"] = "required";
   Json& arms = json["arms"] = Json::object();
   for (const CaseArm& arm : c.arms) arms[arm.name] = Json::parse(arm.canonical);

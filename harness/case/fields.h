@@ -53,9 +53,10 @@ struct Symbols {  // std::optional<std::vector<std::string>>: names of sizes
 struct Sizes {  // std::map<std::string, int64_t>: sizes by name
   std::vector<std::string> names;
 };
-struct Object {};    // whose own keys are visited
-struct Sync {};      // SyncSettings: a word, or an object of one key
-struct OnPolicy {};  // std::optional<Relation>, of an arm's own two sides
+struct Variables {};  // std::map<std::string, std::string>: of an environment
+struct Object {};     // whose own keys are visited
+struct Sync {};       // SyncSettings: a word, or an object of one key
+struct OnPolicy {};   // std::optional<Relation>, of an arm's own two sides
 // SideSettings: the word of its mode, or an object of what visit_side() names. What the arm itself
 // says of its guards, passes, graph and buckets is said of its generator.
 struct Side {
@@ -281,12 +282,34 @@ inline Side trainer_rule(const ArmSettings& arm) {
           arm.numerics};
 }
 
+// Of an arm that is another program.
+template <class V>
+void visit_program(V& v, ProgramSettings& s) {
+  v({"command",
+     "The arm is another program: what is started, and its arguments. In them and in the values of "
+     "env, {out} is the folder that it writes its stream to, {level}, {steps} and {seed} what the "
+     "arm is told.",
+     kLater | kArmOnly},
+    s.command, List<Text>{{}, 1});
+  v({"env", "Variables of its environment, beside those of samebits.", kLater | kArmOnly}, s.env,
+    Variables{});
+  v({"cwd", "Where it is started; without the key, in the folder of this file.", kLater | kArmOnly},
+    s.cwd, Path{});
+  v({"repeat", "How often it is run. All runs must observe the same.", kLater | kArmOnly}, s.repeat,
+    Integer{1, 1000});
+  v({"recorded",
+     "The arm is what another program recorded: a folder of streams, absolute, or relative to the "
+     "folder of this file.",
+     kLater | kArmOnly},
+    s.recorded, Path{});
+}
+
 // In the order in which settings are written, which is part of their digest.
 template <class V>
 void visit_fields(V& v, CaseArm& s) {
   v({"model",
-     "Folder of a Hugging Face checkpoint: absolute, or relative to the folder of this file.",
-     kRequired},
+     "Folder of a Hugging Face checkpoint: absolute, or relative to the folder of this file. "
+     "Required unless every arm is another program."},
     s.model, Path{});
   v({"seed"}, s.seed, Integer{0});
   v({"steps"}, s.steps, kCount);
@@ -344,6 +367,7 @@ void visit_fields(V& v, CaseArm& s) {
      "max_batch_tokens.",
      kLater},
     s.generator.buckets, buckets_rule());
+  visit_program(v, s.program);
 }
 
 // ---- The keys alone -----------------------------------------------------------------------------

@@ -101,7 +101,13 @@ void add_check_command(CLI::App& app, Action& action) {
     action = [flags] {
       const std::vector<Detector> chosen = chosen_detectors(flags->detectors);
       const Case c = select_arms(load_case(flags->case_file, flags->overrides), flags->arms);
-      for (const CaseArm& arm : c.arms) check_arm(arm);
+      for (const CaseArm& arm : c.arms) {
+        if (arm.is_program()) {
+          throw InputError(fmt::format("arm {}", arm.name), "another program",
+                           "an arm that is run here (--arm selects arms)");
+        }
+        check_arm(arm);
+      }
       if (flags->is_verbose) explain(chosen);
       bool found_any = false;
       for (const CaseArm& arm : c.arms) {

@@ -22,5 +22,6 @@ void add_doctor_command(CLI::App& app, Action& action);
 void add_repro_command(CLI::App& app, Action& action);
 void add_check_command(CLI::App& app, Action& action);
 void add_rank_command(CLI::App& app, Action& action);
+void add_supervise_command(CLI::App& app, Action& action);
 
 }  // namespace samebits

@@ -5,8 +5,8 @@
 #include "harness/cli/commands.h"
 #include "harness/cli/validators.h"
 #include "harness/compare/evidence.h"
+#include "harness/compare/sources.h"
 #include "harness/compare/verdict.h"
-#include "harness/observe/recorder_file.h"
 
 namespace samebits {
 namespace {
@@ -31,19 +31,11 @@ void print_counts(const CompareFlags& flags, const PairComparison& comparison) {
   say("\n");
 }
 
-// Whether the other ranks of an arm are known by its first: those of samebits see every value
-// whole.
-bool agrees(const ArmRecording& recording) {
-  return rank_difference(without_operators(recording)).empty();
-}
-
 // A place where the two part, and the line of the program behind it where a recorder noted one.
 void print_place(const CompareFlags& flags, const char* what, const Divergence& divergence) {
   say("{}: {}\n", what, divergence.text());
-  const std::string a = source_of(flags.a, divergence.rank, divergence.site);
-  const std::string b = source_of(flags.b, divergence.rank, divergence.site);
-  if (!a.empty()) say("  in the program: {}\n", a);
-  if (!b.empty() && a != b) say("  in the program{}: {}\n", a.empty() ? "" : " of the second", b);
+  const std::string sources = sources_of(flags.a, flags.b, divergence);
+  if (!sources.empty()) say("  in the program: {}\n", sources);
 }
 
 // The first place, and the first value that both saw, where that is another one: two programs that
@@ -74,12 +66,12 @@ int run_compare(const CompareFlags& flags) {
   }
   if (a.is_cut_off()) say("{} was cut off\n", flags.a);
   if (b.is_cut_off()) say("{} was cut off\n", flags.b);
-  const bool has_all_ranks = a.ranks.size() == b.ranks.size() || (agrees(a) && agrees(b));
-  if (!has_all_ranks) {
+  const bool is_of_all_ranks = has_all_ranks(a, b);
+  if (!is_of_all_ranks) {
     say("{} has {} ranks and {} has {}: the last of them were not compared\n", flags.a,
         a.ranks.size(), flags.b, b.ranks.size());
   }
-  const bool is_whole = has_all_ranks && !a.is_cut_off() && !b.is_cut_off();
+  const bool is_whole = is_of_all_ranks && !a.is_cut_off() && !b.is_cut_off();
   say("{}\n", !holds ? "FAILS" : is_whole ? "holds" : "holds as far as both go");
   return holds && is_whole ? 0 : 1;
 }

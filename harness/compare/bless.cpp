@@ -156,7 +156,9 @@ std::vector<std::string> bless(const fs::path& golden_folder, const Case& c,
   std::vector<std::string> lines;
   for (const CaseArm& arm : c.arms) {
     if (is_contracted(arm)) continue;
-    lines.push_back(arm.name + ": not blessed, plain LibTorch kernels promise no bits");
+    lines.push_back(
+        arm.name + ": not blessed, " +
+        (arm.is_program() ? "it is another program" : "plain LibTorch kernels promise no bits"));
   }
   for (const std::vector<const CaseArm*>& group : groups_of(c)) {
     Golden golden;

@@ -12,6 +12,26 @@
 namespace samebits {
 namespace {
 
+// What another program did is known by what it observed alone.
+std::string missing_part_of_program(const CaseArm& arm, const ArmRecording& recording) {
+  if (!recording.finished) return "";
+  std::set<int64_t> observed;
+  for (const StreamContents& rank : recording.ranks) {
+    if (rank.observations.empty()) return "a stream of it has no observation";
+    for (const Observation& each : rank.observations) observed.insert(each.step);
+  }
+  const auto runs = static_cast<int64_t>(recording.repeats.size()) + 1;
+  if (runs != arm.program.repeat) {
+    return "it has " + std::to_string(runs) + " of " + std::to_string(arm.program.repeat) + " runs";
+  }
+  if (!arm.program.is_told(ProgramSettings::kSteps)) return "";
+  const bool has_all = static_cast<int64_t>(observed.size()) == arm.steps &&
+                       *observed.begin() == 0 && *observed.rbegin() == arm.steps - 1;
+  if (has_all) return "";
+  return "it observed " + std::to_string(observed.size()) + " steps, not the " +
+         std::to_string(arm.steps) + " that it was told";
+}
+
 // Why the steps that were recorded are not those that the arm had to run.
 std::string missing_step(const CaseArm& arm, const ArmRecording& recording) {
   if (!recording.finished) return "";
@@ -131,10 +151,20 @@ std::string first_repeat(const CaseArm& arm, const std::vector<Observation>& obs
   return "";
 }
 
+Evidence evidence_of_program(const CaseArm& arm, const ArmRecording& recording) {
+  Evidence evidence;
+  evidence.damage = recording.damage;
+  if (evidence.damage.empty()) evidence.damage = missing_part_of_program(arm, recording);
+  evidence.itself = self_difference(recording);
+  if (arm.nonfinite == Nonfinite::kRefuse) evidence.nonfinite = first_nonfinite(recording);
+  return evidence;
+}
+
 }  // namespace
 
 std::string Evidence::first() const {
-  for (const std::string* each : {&damage, &witness, &ranks, &nonfinite, &sync, &repeats}) {
+  for (const std::string* each :
+       {&damage, &witness, &ranks, &itself, &nonfinite, &sync, &repeats}) {
     if (!each->empty()) return *each;
   }
   return "";
@@ -156,13 +186,40 @@ std::string rank_difference(const ArmRecording& recording) {
   return "";
 }
 
+bool has_all_ranks(const ArmRecording& a, const ArmRecording& b) {
+  const auto agrees = [](const ArmRecording& each) {
+    return rank_difference(without_operators(each)).empty();
+  };
+  return a.ranks.size() == b.ranks.size() || (agrees(a) && agrees(b));
+}
+
 std::string place_text(const Observation& observation) {
   std::string text = "step " + std::to_string(observation.step) + ", " + observation.phase;
   if (observation.rank != 0) text += ", rank " + std::to_string(observation.rank);
   return text + ", " + observation.site;
 }
 
+std::string self_difference(const ArmRecording& recording) {
+  for (size_t run = 0; run < recording.repeats.size(); ++run) {
+    const std::string runs = "runs 1 and " + std::to_string(run + 2);
+    const std::vector<StreamContents>& again = recording.repeats[run];
+    if (again.size() != recording.ranks.size()) {
+      return runs + " have streams of " + std::to_string(recording.ranks.size()) + " and " +
+             std::to_string(again.size()) + " ranks";
+    }
+    for (size_t rank = 0; rank < again.size(); ++rank) {
+      const PairComparison comparison =
+          compare_streams(recording.ranks[rank].observations, again[rank].observations, Relation());
+      if (!comparison.differs()) continue;
+      return runs + (comparison.first ? " differ at " + comparison.first->text()
+                                      : " have no observation in common");
+    }
+  }
+  return "";
+}
+
 Evidence evidence_of(const CaseArm& arm, const ArmRecording& recording) {
+  if (arm.is_program()) return evidence_of_program(arm, recording);
   Evidence evidence;
   evidence.damage = recording.damage;
   if (evidence.damage.empty()) evidence.damage = missing_step(arm, recording);

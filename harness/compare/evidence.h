@@ -13,6 +13,7 @@ struct Evidence {
   std::string damage;     // its files are not those that the run wrote, or are not all of them
   std::string witness;    // nothing proves that it ran in its mode
   std::string ranks;      // a rank that is not there, or saw something else than rank 0
+  std::string itself;     // where another run of the same program saw something else
   std::string nonfinite;  // the first NaN or infinity of a loss, reward, logprob, norm or weight
   std::string sync;       // weights that its sync did not bring over, though it was to
   std::string repeats;    // a step that repeats the one before, though the case does not want it
@@ -26,11 +27,20 @@ struct Evidence {
 // arm every step of the case must have observations and a record, and every record must prove the
 // arm's mode; of one that was cut off, those that are there. Of a loop with a weight sync, the
 // weights on both sides of it must have been observed.
+// Another program has no modes: it must have observed something in each of its runs, the same in
+// all of them, and the steps that it was told, where it was told any. Its ranks may hold shards.
 Evidence evidence_of(const CaseArm& arm, const ArmRecording& recording);
+
+// Where the runs of a program differ; "" where they do not, or where there is one.
+std::string self_difference(const ArmRecording& recording);
 
 // How the ranks of a recording, each of which sees every value whole, differ: the first rank that
 // saw something else than rank 0, and where; "" for none.
 std::string rank_difference(const ArmRecording& recording);
+
+// Whether the ranks that only one of two recordings has are known by those that both have: ranks of
+// samebits see every value whole.
+bool has_all_ranks(const ArmRecording& a, const ArmRecording& b);
 
 // The place of an observation, for a person: "step 3, train, loss".
 std::string place_text(const Observation& observation);

@@ -104,6 +104,17 @@ GoldenCheck check_golden(const std::vector<Golden>& goldens, const Case& c, cons
   return check;
 }
 
+Json check_goldens(const std::vector<Golden>& goldens, const Case& c,
+                   const std::vector<ArmRecording>& recordings) {
+  Json checks = Json::array();
+  for (const ArmRecording& each : recordings) {
+    const CaseArm& arm = c.arm(each.arm);
+    if (arm.is_program()) continue;
+    checks.push_back(json_from_golden_check(check_golden(goldens, c, arm, each)));
+  }
+  return checks;
+}
+
 Json json_from_golden_check(const GoldenCheck& check) {
   std::string status;
   for (const auto& [name, value] : status_names()) {

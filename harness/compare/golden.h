@@ -33,6 +33,10 @@ struct GoldenCheck {
 GoldenCheck check_golden(const std::vector<Golden>& goldens, const Case& c, const CaseArm& arm,
                          const ArmRecording& recording);
 
+// The checks of all arms that are run here, for the manifest. No other program has a golden.
+Json check_goldens(const std::vector<Golden>& goldens, const Case& c,
+                   const std::vector<ArmRecording>& recordings);
+
 Json json_from_golden_check(const GoldenCheck& check);
 GoldenCheck golden_check_from_json(const JsonReader& json);
 

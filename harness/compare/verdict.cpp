@@ -5,6 +5,7 @@
 #include "harness/base/error.h"
 #include "harness/bits/ulp.h"
 #include "harness/case/case_relation.h"
+#include "harness/compare/evidence.h"
 
 namespace samebits {
 namespace {
@@ -19,7 +20,8 @@ Verdict::Pair judge_pair(const Relation& relation, const ArmRecording& first,
       rules.compares_operators
           ? compare_recordings(first, other, relation)
           : compare_recordings(without_operators(first), without_operators(other), relation);
-  pair.holds = does_hold(relation, pair.comparison, rules.nonfinite);
+  pair.has_all_ranks = has_all_ranks(first, other);
+  pair.holds = pair.has_all_ranks && does_hold(relation, pair.comparison, rules.nonfinite);
   return pair;
 }
 
@@ -36,6 +38,7 @@ std::string distance_text(const PairComparison& comparison) {
 std::string failure_text(const Relation& relation, const Verdict::Pair& pair) {
   const std::string both = pair.a + " and " + pair.b;
   if (pair.comparison.compared == 0) return both + " have no observation in common";
+  if (!pair.has_all_ranks) return both + " have streams of unequal numbers of ranks";
   if (relation.holds == Holds::kMustDiverge) {
     return both + " were to diverge, and their " + std::to_string(pair.comparison.compared) +
            " common observations are equal to the bit";

@@ -17,6 +17,7 @@ struct Verdict {
     PairComparison comparison;
     bool holds = false;
     bool compares_operators = true;  // false: the arms cut the work differently
+    bool has_all_ranks = true;       // false: one has ranks that nothing of the other answers to
   };
   Relation relation;
   bool holds = false;

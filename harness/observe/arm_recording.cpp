@@ -90,6 +90,12 @@ ArmRecording read_arm(const fs::path& arm_folder) {
   for (int64_t rank = 1; rank < static_cast<int64_t>(recording.ranks.size()); ++rank) {
     recording.steps_of_others.push_back(read_step_records(run_files::steps(arm_folder, rank)));
   }
+  for (int64_t run = 1; fs::exists(run_files::repeat(arm_folder, run, 0)); ++run) {
+    std::vector<StreamContents>& ranks = recording.repeats.emplace_back();
+    for (int64_t rank = 0; fs::exists(run_files::repeat(arm_folder, run, rank)); ++rank) {
+      ranks.push_back(read_stream(run_files::repeat(arm_folder, run, rank)));
+    }
+  }
   recording.guards = read_guards(arm_folder / run_files::kGuards);
   recording.finished = fs::exists(arm_folder / run_files::kFinished);
   recording.ends_with_marker =

@@ -18,6 +18,8 @@ struct ArmRecording {
   std::vector<StreamContents> ranks;                          // by rank, from 0
   std::vector<StepRecord> steps;                              // of rank 0
   std::vector<std::vector<StepRecord>> steps_of_others = {};  // of the ranks from 1 on
+  // Of a program that was run more than once: by run, from the second on, what its ranks saw.
+  std::vector<std::vector<StreamContents>> repeats = {};
   std::vector<GuardRecord> guards;
   bool finished = false;
   // Whether it ends with a marker: an arm of a run does, and what a recorder wrote; a stream that

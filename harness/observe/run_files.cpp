@@ -26,10 +26,18 @@ bool is_numbered(const std::string& name, const std::string& prefix, const std::
 constexpr char kCheckpoint[] = "checkpoint-";
 constexpr char kTensors[] = ".safetensors";
 
+// "repeat-1-rank-0.jsonl"
+bool is_repeat(const std::string& name) {
+  const size_t dash = name.find("-rank-");
+  return dash != std::string::npos && is_numbered(name.substr(0, dash), "repeat-", "") &&
+         is_numbered(name.substr(dash), "-rank-", ".jsonl");
+}
+
 bool is_file_of_arm(const std::string& name) {
   return name == kSteps || name == kGuards || name == kFinished ||
          is_numbered(name, "steps-", ".jsonl") || is_numbered(name, "rank-", ".jsonl") ||
-         is_numbered(name, "graph-", ".json") || is_numbered(name, kCheckpoint, kTensors);
+         is_numbered(name, "graph-", ".json") || is_numbered(name, kCheckpoint, kTensors) ||
+         is_numbered(name, "output-", ".txt") || is_repeat(name);
 }
 
 bool is_file_of_run(const std::string& name) {
@@ -50,9 +58,11 @@ bool is_folder(const fs::path& path) { return fs::is_directory(fs::symlink_statu
 
 void require_only_arm_files(const fs::path& folder) {
   for (const fs::path& entry : entries_of(folder)) {
-    if (!is_folder(entry) && (is_file_of_arm(entry.filename().string()) || is_litter(entry))) {
-      continue;
-    }
+    const std::string name = entry.filename().string();
+    if (is_folder(entry) && name == kProgram) continue;
+    const bool is_ours =
+        is_file_of_arm(name) || is_numbered(name, "sites-", ".json") || is_litter(entry);
+    if (!is_folder(entry) && is_ours) continue;
     throw InputError(entry.string(), "what no run writes", "a folder with a run and nothing else");
   }
 }
@@ -95,6 +105,15 @@ std::vector<int64_t> checkpoints(const fs::path& arm_folder) {
   return steps;
 }
 
+void remove_runs_of_program(const fs::path& arm_folder) {
+  for (const fs::path& entry : entries_of(arm_folder)) {
+    const std::string name = entry.filename().string();
+    const bool is_of_run = is_numbered(name, "output-", ".txt") || is_repeat(name) ||
+                           is_numbered(name, "sites-", ".json");
+    if (is_of_run) fs::remove(entry);
+  }
+}
+
 void remove_checkpoints(const fs::path& arm_folder, int64_t but_of_step) {
   for (const int64_t step : checkpoints(arm_folder)) {
     if (step != but_of_step) fs::remove(checkpoint(arm_folder, step));
@@ -107,6 +126,15 @@ fs::path steps(const fs::path& arm_folder, int64_t rank) {
 
 fs::path sites(const fs::path& arm_folder, int64_t rank) {
   return arm_folder / ("sites-" + std::to_string(rank) + ".json");
+}
+
+fs::path output(const fs::path& arm_folder, int64_t run) {
+  return arm_folder / ("output-" + std::to_string(run) + ".txt");
+}
+
+fs::path repeat(const fs::path& arm_folder, int64_t run, int64_t rank) {
+  return arm_folder /
+         ("repeat-" + std::to_string(run) + "-rank-" + std::to_string(rank) + ".jsonl");
 }
 
 fs::path graph(const fs::path& arm_folder, int64_t index) {
@@ -144,7 +172,9 @@ bool is_litter(const fs::path& file) {
 
 void remove_litter(const fs::path& run_folder) {
   for (const fs::path& entry : entries_of(run_folder)) {
-    if (is_folder(entry)) {
+    if (is_folder(entry) && entry.filename() == kProgram) {
+      fs::remove_all(entry);
+    } else if (is_folder(entry)) {
       remove_litter(entry);
     } else if (is_litter(entry)) {
       fs::remove(entry);

@@ -12,6 +12,10 @@
 //   ARM/steps.jsonl    costs and witness of each step, of rank 0; ARM/steps-R.jsonl of rank R
 //   ARM/checkpoint-S.safetensors  what an arm that has not ended goes on from at step S
 //   ARM/guards.json    the guard ledger, when the arm has ended
+//   ARM/output-N.txt   of an arm that is another program: what its run N printed
+//   ARM/repeat-N-rank-R.jsonl  likewise: what its run N observed, from the second (1) on
+//   ARM/sites-R.json   likewise: the line of the program behind each site; never compared
+//   ARM/program/       likewise: where it writes while it runs
 //   ARM/graph-N.json   the captured graphs, in the order of programs: the generator's, for an arm
 //                      to run from, the trainer's and the optimizer's
 //   ARM/finished.json  the marker: the arm has ended, and these are the digests of its files
@@ -29,6 +33,7 @@ inline constexpr char kSteps[] = "steps.jsonl";
 inline constexpr char kGuards[] = "guards.json";
 inline constexpr char kFinished[] = "finished.json";
 // Beside the stream of a program that is none of samebits's (recorder_file.h), with no case.
+inline constexpr char kProgram[] = "program";
 inline constexpr char kRecorder[] = "recorder.json";
 
 std::filesystem::path stream(const std::filesystem::path& arm_folder, int64_t rank);
@@ -36,9 +41,13 @@ std::filesystem::path stream(const std::filesystem::path& arm_folder, int64_t ra
 std::filesystem::path checkpoint(const std::filesystem::path& arm_folder, int64_t step);
 // The steps that there is one for, ascending.
 std::vector<int64_t> checkpoints(const std::filesystem::path& arm_folder);
+// What runs of a program left beside the streams (output, repeats, sites).
+void remove_runs_of_program(const std::filesystem::path& arm_folder);
 void remove_checkpoints(const std::filesystem::path& arm_folder, int64_t but_of_step = -1);
 std::filesystem::path steps(const std::filesystem::path& arm_folder, int64_t rank);
 std::filesystem::path sites(const std::filesystem::path& arm_folder, int64_t rank);
+std::filesystem::path output(const std::filesystem::path& arm_folder, int64_t run);
+std::filesystem::path repeat(const std::filesystem::path& arm_folder, int64_t run, int64_t rank);
 std::filesystem::path graph(const std::filesystem::path& arm_folder, int64_t index);
 
 // The folder for looking closer at two arms. An arm's name has no `+`, so no arm has this name and
@@ -49,7 +58,7 @@ std::string closer_folder(const std::string& a, const std::string& b);
 std::string digest_of_file(const std::filesystem::path& file);
 
 // What an arm's marker vouches for, by name: every file of its folder that it may have, in a fixed
-// order.
+// order. Not what only explains: sites-R.json, which a recorder does not vouch for either.
 std::vector<std::string> of_arm(const std::filesystem::path& arm_folder);
 
 // True for a file that an interrupted write left: NAME.XXXXXX, NAME being one of ours.

@@ -165,6 +165,7 @@ std::unique_ptr<ArmRecorder> RunFolder::start_arm(const std::string& arm, int64_
   // The marker of files that are not whole, and clocks of the run that was cut off: the arm starts
   // over.
   fs::remove(folder / run_files::kFinished);
+  run_files::remove_runs_of_program(folder);
   const int64_t first_step = resume_ ? step_to_go_on_from(folder) : 0;
   for (int64_t rank = 0; fs::exists(run_files::steps(folder, rank)); ++rank) {
     const fs::path file = run_files::steps(folder, rank);

@@ -72,7 +72,7 @@ std::string markdown_report(const ReportRecord& record) {
               golden_table(record));
   text += "\n## What this run could not see\n\n";
   for (const std::string& spot : record.blind_spots) text += "- " + markdown_text(spot) + "\n";
-  text += "\n## What this run did not exercise\n\n";
+  if (!record.unexercised.empty()) text += "\n## What this run did not exercise\n\n";
   for (const std::string& each : record.unexercised) text += "- " + markdown_text(each) + "\n";
   add_details(
       text, "Peak memory",

@@ -13,7 +13,15 @@
 namespace samebits {
 namespace {
 
+std::string program_text(const ProgramSettings& program) {
+  if (!program.recorded.empty()) return "recorded in " + program.recorded.string();
+  std::string text = "another program:";
+  for (const std::string& each : program.command) text += " " + each;
+  return text;
+}
+
 std::string workload_text(const CaseArm& arm) {
+  if (arm.is_program()) return program_text(arm.program);
   const WorkloadSettings& workload = arm.workload;
   if (!is_generated(workload.kind)) {
     return to_string(workload.kind) + ", " + std::to_string(workload.sequences) +
@@ -89,6 +97,18 @@ std::vector<std::string> blind_spots_of(const ReportRecord& record,
   return spots;
 }
 
+void add_blind_spots_of_programs(std::vector<std::string>& spots, const Case& c) {
+  for (const CaseArm& arm : c.arms) {
+    if (!arm.is_program()) continue;
+    spots.push_back(arm.name +
+                    " is another program: nothing proves in which mode it ran, and what it did not "
+                    "observe was not compared.");
+    if (arm.program.recorded.empty() && arm.program.repeat == 1) {
+      spots.push_back(arm.name + " ran once: that it gives the same bits again was not tried.");
+    }
+  }
+}
+
 // Whether an arm's own two sides were compared.
 bool has_policy(const std::vector<ReportRecord::ArmRecord>& arms) {
   return std::any_of(arms.begin(), arms.end(), [](const ReportRecord::ArmRecord& arm) {
@@ -124,11 +144,7 @@ void check_goldens_again(Manifest& manifest, const Case& c,
   if (std::filesystem::is_directory(manifest.golden_folder)) {
     goldens = read_goldens(manifest.golden_folder, c.name);
   }
-  manifest.golden = Json::array();
-  for (const ArmRecording& recording : recordings) {
-    manifest.golden.push_back(
-        json_from_golden_check(check_golden(goldens, c, c.arm(recording.arm), recording)));
-  }
+  manifest.golden = check_goldens(goldens, c, recordings);
 }
 
 }  // namespace
@@ -148,8 +164,10 @@ ReportRecord record_from(const RecordedRun& run) {
   record.is_complete = manifest.has_value();
   const CaseArm& first = c.arm(recordings.front().arm);
   record.workload = workload_text(first);
-  record.numerics = numerics_text(first.numerics);
-  record.device = to_string(first.device);
+  if (!first.is_program()) {
+    record.numerics = numerics_text(first.numerics);
+    record.device = to_string(first.device);
+  }
   record.verdicts = judge_case(recorded, recordings);
   for (const ArmRecording& recording : recordings) {
     record.arms.push_back(arm_record(c.arm(recording.arm), recording));
@@ -170,6 +188,7 @@ ReportRecord record_from(const RecordedRun& run) {
   record.has_comparison =
       !record.verdicts.empty() || has_equal_golden(record.golden) || has_policy(record.arms);
   record.blind_spots = blind_spots_of(record, recordings);
+  add_blind_spots_of_programs(record.blind_spots, recorded);
   record.unexercised = unexercised_by(c, recordings);
   record.failures = failures_of(record, run);
   record.holds = record.failures.empty();

@@ -45,8 +45,8 @@ struct ReportRecord {
   };
   struct ArmRecord {
     std::string name;
-    std::string mode;       // "TP 1, eager", "TP 2, captured, no guards"
-    std::string generator;  // "eager", "captured", "full_graph", ...
+    std::string mode;       // "TP 1, eager", "TP 2, captured, no guards", "another program"
+    std::string generator;  // "eager", "captured", "full_graph", ...; "" of another program
     std::string trainer;
     std::optional<OnPolicy> on_policy;  // absent where it does not train
     std::string sync;                   // what its weight syncs did, in one sentence; "" for none

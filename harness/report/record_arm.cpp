@@ -7,6 +7,11 @@ namespace samebits {
 namespace {
 
 std::string mode_of(const CaseArm& arm) {
+  if (arm.is_program()) {
+    if (!arm.program.recorded.empty()) return "recorded";
+    const std::string runs = std::to_string(arm.program.repeat);
+    return arm.program.repeat == 1 ? "another program" : "another program, " + runs + " runs";
+  }
   std::string mode = "TP " + std::to_string(arm.mesh.tp);
   if (arm.mesh.dp > 1) mode += ", DP " + std::to_string(arm.mesh.dp);
   if (arm.mesh.has_processes()) {
@@ -47,8 +52,10 @@ ReportRecord::ArmRecord arm_record(const CaseArm& arm, const ArmRecording& recor
   ReportRecord::ArmRecord record;
   record.name = arm.name;
   record.mode = mode_of(arm);
-  record.generator = to_string(arm.generator.execution);
-  record.trainer = to_string(arm.trainer.execution);
+  if (!arm.is_program()) {
+    record.generator = to_string(arm.generator.execution);
+    record.trainer = to_string(arm.trainer.execution);
+  }
   record.guards = recording.guards;
   if (!recording.ranks.empty()) {
     const std::vector<Observation>& observations = recording.ranks.front().observations;
@@ -63,7 +70,7 @@ ReportRecord::ArmRecord arm_record(const CaseArm& arm, const ArmRecording& recor
   for (const StepRecord& step : recording.steps) {
     const double before = record.wall_seconds;
     for (const PhaseCost& phase : step.phases) add_phase(record, phase);
-    step_seconds.push_back(record.wall_seconds - before);
+    if (!step.phases.empty()) step_seconds.push_back(record.wall_seconds - before);
     for (const auto& [name, count] : step.witness) add_count(record, name, count);
     record.completion = step.completion;
     if (step.is_resumed) record.resumed_at.push_back(step.step);

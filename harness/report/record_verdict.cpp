@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "harness/compare/sources.h"
 #include "harness/report/record_parts.h"
 
 namespace samebits {
@@ -34,9 +35,16 @@ std::string counts_text(const PairComparison& comparison) {
   return text;
 }
 
+void add_sources(Failure& failure, const Verdict::Pair& pair, const Divergence& divergence,
+                 const RecordedRun& run) {
+  const std::string sources = sources_of(recording_of(run.recordings, pair.a).folder,
+                                         recording_of(run.recordings, pair.b).folder, divergence);
+  if (!sources.empty()) failure.facts.emplace_back("in the program", sources);
+}
+
 // A pair that a relation does not hold of.
 Failure failure_of_pair(const ReportRecord& record, const Verdict& verdict,
-                        const Verdict::Pair& pair, const std::optional<Manifest>& manifest) {
+                        const Verdict::Pair& pair, const RecordedRun& run) {
   const PairComparison& comparison = pair.comparison;
   Failure failure;
   if (comparison.compared == 0) {
@@ -48,18 +56,26 @@ Failure failure_of_pair(const ReportRecord& record, const Verdict& verdict,
     failure.title = pair.a + " and " + pair.b + " diverge";
     failure.facts.emplace_back("where", comparison.first->place());
     failure.facts.emplace_back("values", comparison.first->values());
+    add_sources(failure, pair, *comparison.first, run);
+    const auto& value = comparison.first_value;
+    if (value && value->text() != comparison.first->text()) {
+      failure.facts.emplace_back("first value that differs", value->text());
+      add_sources(failure, pair, *value, run);
+    }
     failure.facts.emplace_back("compared", counts_text(comparison));
   } else {
     failure.title = pair.a + " and " + pair.b + " agree in nothing: NaN or infinite in both";
     failure.facts.emplace_back("where", place_text(*comparison.first_nonfinite));
   }
-  if (const Manifest::Closer* closer = closer_look(manifest, pair.a, pair.b)) {
+  if (const Manifest::Closer* closer = closer_look(run.manifest, pair.a, pair.b)) {
     failure.facts.emplace_back("operator", closer->text);
   } else if (!pair.compares_operators) {
     failure.facts.emplace_back("operator", "not compared: the arms cut the work differently");
   }
   failure.next.push_back("samebits report " + run_name(record));
-  if (verdict.relation.holds != Holds::kMustDiverge) {
+  const bool is_program =
+      run.settings.arm(pair.a).is_program() || run.settings.arm(pair.b).is_program();
+  if (verdict.relation.holds != Holds::kMustDiverge && !is_program) {
     failure.next.push_back("samebits repro new NAME --from " + run_name(record));
   }
   return failure;
@@ -124,6 +140,12 @@ void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record
     if (!arm.evidence.ranks.empty()) {
       failures.push_back(
           {"the ranks of " + arm.name + " do not agree", {{"seen", arm.evidence.ranks}}, {}});
+    }
+    if (!arm.evidence.itself.empty()) {
+      failures.push_back({arm.name + " parts from itself",
+                          {{"seen", arm.evidence.itself},
+                           {"meaning", "what it is compared with says nothing until it is stable"}},
+                          {}});
     }
     add_on_policy_failure(failures, record, arm);
     if (!arm.evidence.repeats.empty()) {
@@ -244,7 +266,7 @@ std::vector<Failure> failures_of(const ReportRecord& record, const RecordedRun& 
   add_arm_failures(failures, record, manifest);
   for (const Verdict& verdict : record.verdicts) {
     for (const Verdict::Pair& pair : verdict.pairs) {
-      if (!pair.holds) failures.push_back(failure_of_pair(record, verdict, pair, manifest));
+      if (!pair.holds) failures.push_back(failure_of_pair(record, verdict, pair, run));
     }
   }
   for (const GoldenCheck& check : record.golden) {

@@ -207,8 +207,8 @@ Table setup_table(const ReportRecord& record) {
                                        " layers of width " + std::to_string(model.hidden_size)});
   }
   table.rows.push_back({"workload", record.workload});
-  table.rows.push_back({"numerics", record.numerics});
-  table.rows.push_back({"device", record.device});
+  if (!record.numerics.empty()) table.rows.push_back({"numerics", record.numerics});
+  if (!record.device.empty()) table.rows.push_back({"device", record.device});
   return table;
 }
 

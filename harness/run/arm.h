@@ -8,6 +8,7 @@
 #include "harness/execution/program.h"
 #include "harness/observe/arm_recorder.h"
 #include "harness/observe/step_observer.h"
+#include "harness/run/progress.h"
 #include "harness/run/rank_pool.h"
 #include "harness/run/watchdog.h"
 
@@ -22,6 +23,9 @@ class Arm {
   // Makes everything that the steps need. Throws InputError for what its settings cannot do, and
   // RunError, in one line that names the arm, for what breaks.
   virtual void prepare() = 0;
+
+  // How many steps it has: the case's, or what another program turned out to do. After prepare().
+  virtual int64_t steps() const = 0;
 
   // Runs the next step: observations go to the recorder, costs and the witness into the record.
   // RunError in one line that names arm, step, rank and phase.
@@ -38,9 +42,10 @@ class Arm {
   virtual void stop() = 0;
 };
 
-// An arm of this process, or of ranks in processes of their own: those of `launch`, or new ones.
-// `recorder` and `activity`, which is told where the arm stands, are borrowed.
+// Every kind of arm: of this process, of ranks in processes of their own (those of `launched`, or
+// new ones), another program. `recorder`, `activity`, which is told where the arm stands, and
+// `progress` are borrowed.
 std::unique_ptr<Arm> make_arm(const CaseArm& settings, Level level, ArmRecorder& recorder,
-                              Activity& activity, RankPool* launched);
+                              Activity& activity, Progress& progress, RankPool* launched);
 
 }  // namespace samebits

@@ -24,6 +24,7 @@ class InProcessArm : public Arm {
                const Checkpoints& checkpoints, World* world = nullptr);
 
   void prepare() override;
+  int64_t steps() const override { return settings_.steps; }
   StepRecord step() override;
   void keep_checkpoint() override;
   std::vector<GuardRecord> guards() const override;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "harness/compare/evidence.h"
+#include "harness/compare/sources.h"
 #include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
 #include "harness/run/run_arm.h"
@@ -41,8 +42,9 @@ std::vector<ArmRecording> run_again(const Case& c, const std::vector<std::string
 // How an arm's second run differs from its first, at level `step`; "" where it does not.
 std::string parts_from_itself(const ArmRecording& before, const ArmRecording& again,
                               int64_t steps) {
-  const PairComparison comparison = compare_recordings(
-      first_steps(without_operators(before), steps), without_operators(again), Relation());
+  const PairComparison comparison =
+      compare_recordings(first_steps(without_operators(before), steps),
+                         first_steps(without_operators(again), steps), Relation());
   if (!comparison.differs()) return "";
   const std::string where = comparison.first ? comparison.first->text() : "nothing in common";
   return "another run of it differs at " + where;
@@ -68,6 +70,17 @@ Manifest::Closer look_at_pair(const Case& c, const std::vector<ArmRecording>& re
   two.arms = {pair.a, pair.b};
   const PairComparison seen = judge_relation(two, again, rules).pairs.front().comparison;
   closer.text = seen.first ? seen.first->text() : "no difference when run again";
+  if (!seen.first) return closer;
+  const auto add_sources = [&](const Divergence& divergence) {
+    const std::string sources = sources_of(recording_of(again, pair.a).folder,
+                                           recording_of(again, pair.b).folder, divergence);
+    if (!sources.empty()) closer.text += " (" + sources + ")";
+  };
+  add_sources(*seen.first);
+  if (seen.first_value && seen.first_value->text() != seen.first->text()) {
+    closer.text += "; first value that differs: " + seen.first_value->text();
+    add_sources(*seen.first_value);
+  }
   return closer;
 }
 
@@ -97,6 +110,11 @@ int64_t step_of_first_nonfinite(const ArmRecording& recording) {
   return 0;
 }
 
+// Whether the arm can be asked for its operators: another program only where it is told the level.
+bool shows_operators(const CaseArm& arm) {
+  return !arm.is_program() || arm.program.is_told(ProgramSettings::kLevel);
+}
+
 }  // namespace
 
 std::vector<Manifest::Closer> look_closer(const Case& c,
@@ -111,6 +129,7 @@ std::vector<Manifest::Closer> look_closer(const Case& c,
     for (const Verdict::Pair& pair : verdict.pairs) {
       const std::optional<Divergence>& first = pair.comparison.first;
       if (pair.holds || !first || is_operator_site(first->site)) continue;
+      if (!shows_operators(c.arm(pair.a)) || !shows_operators(c.arm(pair.b))) continue;
       if (!looked_at.emplace(pair.a, pair.b).second) continue;
       found.push_back(
           look_at_pair(c, recordings, pair, verdict.relation, origin, out, progress, launched));
@@ -118,7 +137,7 @@ std::vector<Manifest::Closer> look_closer(const Case& c,
   }
   for (const ArmRecording& recording : recordings) {
     const CaseArm& arm = c.arm(recording.arm);
-    if (evidence_of(arm, recording).nonfinite.empty()) continue;
+    if (!shows_operators(arm) || evidence_of(arm, recording).nonfinite.empty()) continue;
     found.push_back(look_at_nonfinite(c, recording, step_of_first_nonfinite(recording) + 1, origin,
                                       out, progress, launched));
   }

@@ -87,6 +87,22 @@ Json digests_of_model(const fs::path& folder) {
   return digests;
 }
 
+// The files that a command line names, and those of a recording. What a program reads besides is
+// its own affair: taken up, it must observe the same again.
+Json digests_of_program(const ProgramSettings& program) {
+  Json digests = Json::object();
+  const auto add = [&](const fs::path& file, const std::string& name) {
+    if (fs::is_regular_file(file)) digests[name] = run_files::digest_of_file(file);
+  };
+  for (const std::string& each : program.command) add(program.cwd / each, each);
+  if (program.recorded.empty()) return digests;
+  for (int64_t rank = 0; fs::exists(run_files::stream(program.recorded, rank)); ++rank) {
+    const fs::path stream = run_files::stream(program.recorded, rank);
+    add(stream, stream.filename().string());
+  }
+  return digests;
+}
+
 }  // namespace
 
 Json program_origin() {
@@ -98,7 +114,12 @@ Json origin_of(const Case& c, Level level) {
   Json graphs = Json::object();
   Json tokens = Json::object();
   Json packages = Json::object();
+  Json programs = Json::object();
   for (const CaseArm& arm : c.arms) {
+    if (arm.is_program()) {
+      programs[arm.name] = digests_of_program(arm.program);
+      continue;
+    }
     const std::string model = Json::parse(arm.canonical).at("model").get<std::string>();
     if (!models.contains(model)) models[model] = digests_of_model(arm.model);
     if (!arm.workload.tokens.empty()) {
@@ -119,7 +140,8 @@ Json origin_of(const Case& c, Level level) {
           {"models", std::move(models)},
           {"graphs", std::move(graphs)},
           {"tokens", std::move(tokens)},
-          {"packages", std::move(packages)}};
+          {"packages", std::move(packages)},
+          {"programs", std::move(programs)}};
 }
 
 }  // namespace samebits

@@ -13,6 +13,10 @@ void Progress::show(const std::string& line) {
   is_shown_ = true;
 }
 
+void Progress::show_briefly(const std::string& line) {
+  if (is_terminal_) show(line);
+}
+
 void Progress::clear() {
   if (is_terminal_ && is_shown_) rewrite_line("");
   is_shown_ = false;

@@ -12,6 +12,7 @@ class Progress {
   ~Progress() { clear(); }
 
   void show(const std::string& line);
+  void show_briefly(const std::string& line);  // on a terminal alone: the next line takes its place
   void clear();  // leaves the terminal's line empty, for what is printed next
 
  private:

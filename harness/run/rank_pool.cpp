@@ -16,6 +16,7 @@
 #include <thread>
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
+#include "harness/base/child_environment.h"
 #include "harness/base/error.h"
 #include "harness/base/json_difference.h"
 #include "harness/mesh/world.h"
@@ -44,23 +45,7 @@ std::vector<std::string> environment_of(const RankEnvironment& rank, int64_t on_
        std::to_string(std::max<int64_t>(1, at::get_num_threads() / on_this_machine))},
       // c10d warns of addresses that it tries; what fails is an error all the same.
       {"TORCH_CPP_LOG_LEVEL", "ERROR"}};
-  std::vector<std::string> variables;
-  for (char** variable = environ; *variable != nullptr; ++variable) {
-    const std::string text = *variable;
-    const std::string name = text.substr(0, text.find('='));
-    const bool is_own =
-        std::any_of(own.begin(), own.end(), [&](const auto& each) { return each.first == name; });
-    if (!is_own) variables.push_back(text);
-  }
-  for (const auto& [name, value] : own) variables.push_back(name + "=" + value);
-  return variables;
-}
-
-std::vector<char*> pointers_to(std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (std::string& text : texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
+  return environment_with(own);
 }
 
 // In the child of a fork, where other threads' locks may be held: system calls alone. From its first

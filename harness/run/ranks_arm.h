@@ -22,6 +22,7 @@ class RanksArm : public Arm {
   ~RanksArm() override;
 
   void prepare() override;
+  int64_t steps() const override { return settings_.steps; }
   StepRecord step() override;
   std::vector<GuardRecord> guards() const override { return guards_; }
   std::vector<std::string> saved_graphs() const override { return graphs_; }

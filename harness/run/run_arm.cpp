@@ -2,16 +2,22 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "harness/base/stopwatch.h"
 #include "harness/run/arm.h"
 #include "harness/run/in_process_arm.h"
+#include "harness/run/program_arm.h"
 #include "harness/run/ranks_arm.h"
 #include "harness/run/watchdog.h"
 
 namespace samebits {
 
 std::unique_ptr<Arm> make_arm(const CaseArm& settings, Level level, ArmRecorder& recorder,
-                              Activity& activity, RankPool* launched) {
+                              Activity& activity, Progress& progress, RankPool* launched) {
+  if (settings.is_program()) {
+    return std::make_unique<ProgramArm>(settings, level, recorder, activity, progress);
+  }
   if (settings.mesh.has_processes()) {
     return std::make_unique<RanksArm>(settings, level, recorder, activity, launched);
   }
@@ -24,15 +30,18 @@ void run_arm(const CaseArm& settings, Level level, ArmRecorder& recorder, Progre
   const Stopwatch clock;
   Activity activity;
   activity.enter(fmt::format("arm {}", settings.name));
-  const Watchdog watchdog(settings.timeout_s, activity);
-  const std::unique_ptr<Arm> arm = make_arm(settings, level, recorder, activity, launched);
+  std::optional<Watchdog> watchdog;  // another program is ended by itself (program_run.h)
+  if (!settings.is_program()) watchdog.emplace(settings.timeout_s, activity);
+  const std::unique_ptr<Arm> arm =
+      make_arm(settings, level, recorder, activity, progress, launched);
   progress.show(settings.name + ": building");
   arm->prepare();
-  for (int64_t step = recorder.first_step(); step < settings.steps; ++step) {
+  for (int64_t step = recorder.first_step(); step < arm->steps(); ++step) {
     recorder.record_step(arm->step());
     arm->keep_checkpoint();
-    progress.show(fmt::format("{}: step {} of {}, {:.1f} s", settings.name, step + 1,
-                              settings.steps, clock.seconds()));
+    if (settings.is_program()) continue;  // its steps are over
+    progress.show(fmt::format("{}: step {} of {}, {:.1f} s", settings.name, step + 1, arm->steps(),
+                              clock.seconds()));
   }
   recorder.record_guards(arm->guards());
   recorder.record_graphs(arm->saved_graphs());

@@ -18,6 +18,7 @@
 #include "harness/report/writers.h"
 #include "harness/run/localise.h"
 #include "harness/run/origin.h"
+#include "harness/run/program_arm.h"
 #include "harness/run/run_arm.h"
 #include "harness/workload/workload.h"
 
@@ -71,6 +72,7 @@ std::vector<Manifest::ModelEntry> models_of(const Case& c) {
   std::vector<Manifest::ModelEntry> models;
   std::set<std::string> seen;
   for (const CaseArm& arm : c.arms) {
+    if (arm.is_program()) continue;
     if (seen.insert(arm.model.string()).second) models.push_back(model_of(arm));
   }
   return models;
@@ -115,7 +117,7 @@ std::vector<std::pair<std::string, std::string>> environment_of(const Case& c) {
 }  // namespace
 
 ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progress) {
-  for (const CaseArm& arm : c.arms) check_arm(arm);
+  for (const CaseArm& arm : c.arms) arm.is_program() ? check_program(arm) : check_arm(arm);
   check_launched(c, options.launched);
   const std::vector<Golden> goldens = read_goldens(options.golden, c.name);
   const Json origin = origin_of(c, options.level);
@@ -153,10 +155,7 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
   } else {
     for (const ArmRecording& each : recordings) manifest.arms.push_back(entry_of(each));
   }
-  for (const ArmRecording& each : recordings) {
-    manifest.golden.push_back(
-        json_from_golden_check(check_golden(goldens, c, c.arm(each.arm), each)));
-  }
+  manifest.golden = check_goldens(goldens, c, recordings);
   const std::vector<Verdict> verdicts = judge_case(c, recordings);
   for (const Verdict& verdict : verdicts) manifest.verdicts.push_back(json_from_verdict(verdict));
   manifest.closer =

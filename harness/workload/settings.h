@@ -18,7 +18,8 @@
 // What is run, and how: plain values with their defaults in place.
 namespace samebits {
 
-enum class WorkloadKind { kGrpo, kPrefill, kDecode, kTrain };
+// kProgram is another program's own, and no word of a case.
+enum class WorkloadKind { kGrpo, kPrefill, kDecode, kTrain, kProgram };
 
 inline const Names<WorkloadKind>& names_of(WorkloadKind) {
   static const Names<WorkloadKind> names = {{"grpo", WorkloadKind::kGrpo},
@@ -32,7 +33,9 @@ inline const Names<WorkloadKind>& names_of(WorkloadKind) {
 constexpr bool is_trained(WorkloadKind kind) {
   return kind == WorkloadKind::kGrpo || kind == WorkloadKind::kTrain;
 }
-constexpr bool is_generated(WorkloadKind kind) { return kind != WorkloadKind::kTrain; }
+constexpr bool is_generated(WorkloadKind kind) {
+  return kind != WorkloadKind::kTrain && kind != WorkloadKind::kProgram;
+}
 
 enum class Baseline { kMeanExp, kGroupMean };  // of the advantages
 
@@ -188,7 +191,8 @@ inline bool is_contracted(const ArmSettings& arm) {
     return numerics.batch_invariant && numerics.attention == AttentionKernel::kFlash &&
            side.execution != Execution::kAotInductor;
   };
-  return (!is_generated(arm.workload.kind) || is_contract(arm.generator)) &&
+  return arm.workload.kind != WorkloadKind::kProgram &&
+         (!is_generated(arm.workload.kind) || is_contract(arm.generator)) &&
          (!is_trained(arm.workload.kind) || is_contract(arm.trainer));
 }
 

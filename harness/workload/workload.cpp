@@ -190,6 +190,8 @@ std::unique_ptr<Workload> make_workload(const ArmSettings& arm, World* world) {
       return std::make_unique<Score>(arm, world);
     case WorkloadKind::kTrain:
       return std::make_unique<TokenTraining>(arm, world);
+    case WorkloadKind::kProgram:
+      break;  // runs elsewhere
   }
   throw std::logic_error("unreachable");
 }

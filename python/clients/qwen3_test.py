@@ -47,7 +47,8 @@ class Parting(NamedTuple):
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
@@ -116,6 +117,16 @@ class Qwen3Test(unittest.TestCase):
             self.assertNotIn("only in", parting.counts)
             if parting.code != 0:  # which kernel serves which number of rows is the processor's affair
                 self.assertRegex(parting.value, r"/aten\.(mm|bmm|_scaled_dot_product)")
+
+    def test_programs_are_arms_of_a_case(self) -> None:
+        out = f"{self.folder.name}/attention"
+        done = run(SAMEBITS, "run", str(HERE / "attention.json"), "--out", out)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"sdpa = again +holds")
+        self.assertNotIn("parts from itself", done.stdout)
+        said = " ".join(done.stdout.split())
+        self.assertIn("first value that differs: step 0, forward, model.layers.0.self_attn.o_proj#in0", said)
+        self.assertIn("transformers/masking_utils.py", said)
 
     @classmethod
     def tearDownClass(cls) -> None:

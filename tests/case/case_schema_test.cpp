@@ -173,7 +173,13 @@ TEST_F(CaseSchema, BothRefuseEveryMutant) {
       R"(arms={"a":{"generator":{"mode":"captured","more":1}}})",
       R"(arms={"a":{"trainer":{"mode":"full_graph"}}})",
       R"(arms={"a":{"trainer":{"mode":"captured","buckets":[1]}}})",
-      "arms={\"a\":{\"command\":[\"x\"]}}",
+      R"(arms={"a":{"command":[]}})",
+      R"(arms={"a":{"command":"x"}})",
+      R"(arms={"a":{"command":["{out}",""]}})",
+      R"(arms={"a":{"command":["{out}"],"env":{"A":1}}})",
+      R"(arms={"a":{"command":["{out}"],"env":{"A=B":"x"}}})",
+      R"(arms={"a":{"command":["{out}"],"repeat":0}})",
+      R"(arms={"a":{"recorded":""}})",
       "arms={\"a\":{\"mesh\":{\"tp\":0}}}",
       "relations={}",
       "relations.0.arms=[\"a\"]",
@@ -210,6 +216,7 @@ TEST_F(CaseSchema, BothRefuseEveryMutant) {
 
 TEST_F(CaseSchema, BothRefuseUnknownAndMissingTopKeys) {
   for (const char* text : {R"({"name": "a", "model": "m"})", R"({"name": "a", "arms": {"a": {}}})",
+                           R"({"name": "a", "arms": {"a": {"recorded": "x"}, "b": {}}})",
                            R"({"model": "m", "arms": {"a": {}}})", R"([])",
                            R"({"name": "a", "model": "m", "arms": {"a": {}}, "level": "op"})"}) {
     EXPECT_FALSE(schema_accepts(text)) << text;

@@ -108,7 +108,6 @@ TEST(ParseCase, WhatIsNotThereYetIsRefusedByName) {
   EXPECT_THAT(error_of({"workload.name=ops"}), HasSubstr("ops is not there yet"));
   EXPECT_THAT(error_of({"eager.trainer=full_graph"}), HasSubstr("not there yet"));
   EXPECT_THAT(error_of({"eager.trainer=persistent"}), HasSubstr("not there yet"));
-  EXPECT_THAT(error_of({"eager.command=[\"x\"]"}), HasSubstr("not there yet"));
   EXPECT_THAT(error_of({"numerics.platform=sm80"}), HasSubstr("expected \"sm90\""));
 }
 

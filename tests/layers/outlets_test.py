@@ -15,7 +15,8 @@ PRINTERS = {"harness/base/output.cpp"}
 OPENERS = {"harness/base/file.cpp", "harness/base/memory.cpp", "harness/base/environment.cpp",
            "harness/base/stopwatch.cpp", "harness/base/output.cpp", "bench/ledger_bench.cpp",
            "bench/trace_bench.cpp",
-           "harness/run/rank_pool.cpp",  # /dev/null, between fork and exec
+           "harness/run/rank_pool.cpp", "harness/run/program_run.cpp",  # /dev/null, between fork and exec
+           "harness/run/supervise.cpp",  # /proc
            "harness/mesh/shared_memory_transport.cpp"}  # memory of another rank
 
 

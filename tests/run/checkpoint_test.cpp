@@ -30,7 +30,9 @@ class Checkpoint : public testing::Run {
     RunFolder folder = RunFolder::create(options().out, c, origin_of(c, Level::kStep));
     const std::unique_ptr<ArmRecorder> recorder = folder.start_arm("a");
     Activity activity;
-    const auto arm = make_arm(c.arm("a"), Level::kStep, *recorder, activity, /*launched=*/nullptr);
+    Progress progress(/*is_terminal=*/false);
+    const auto arm = make_arm(c.arm("a"), Level::kStep, *recorder, activity, progress,
+                              /*launched=*/nullptr);
     arm->prepare();
     for (int64_t step = 0; step < steps; ++step) {
       recorder->record_step(arm->step());

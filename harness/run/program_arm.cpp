@@ -1,0 +1,170 @@
+#include "harness/run/program_arm.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "harness/base/error.h"
+#include "harness/base/stopwatch.h"
+#include "harness/observe/run_files.h"
+
+namespace samebits {
+namespace {
+
+namespace fs = std::filesystem;
+
+void replace_all(std::string& text, const std::string& word, const std::string& value) {
+  for (size_t at = 0; (at = text.find(word, at)) != std::string::npos; at += value.size()) {
+    text.replace(at, word.size(), value);
+  }
+}
+
+// The PATH in which the arm's program is looked for: its own, where it is given one.
+std::string path_of(const ProgramSettings& program) {
+  if (const auto own = program.env.find("PATH"); own != program.env.end()) return own->second;
+  const char* path = std::getenv("PATH");
+  return path == nullptr ? "/usr/bin:/bin" : path;
+}
+
+int64_t last_step(const ArmRecording& recording) {
+  int64_t last = -1;
+  for (const StreamContents& rank : recording.ranks) {
+    for (const Observation& each : rank.observations) last = std::max(last, each.step);
+  }
+  return last;
+}
+
+}  // namespace
+
+void check_program(const CaseArm& arm) {
+  const ProgramSettings& program = arm.program;
+  if (!program.recorded.empty()) {
+    const ArmRecording recording = read_whole_arm(program.recorded);
+    if (!recording.is_cut_off()) return;
+    throw InputError(fmt::format("arm {}: recorded", arm.name),
+                     program.recorded.string() + ", which was cut off", "a finished recording");
+  }
+  if (!fs::is_directory(program.cwd)) {
+    throw InputError(fmt::format("arm {}: cwd", arm.name), quoted(program.cwd.string()),
+                     "a folder");
+  }
+  if (find_program(program.command.front(), program.cwd, path_of(program)).empty()) {
+    throw InputError(fmt::format("arm {}: command", arm.name), quoted(program.command.front()),
+                     "a program: a file that may be executed, in PATH or relative to cwd");
+  }
+}
+
+ProgramArm::ProgramArm(CaseArm settings, Level level, ArmRecorder& recorder, Activity& activity,
+                       Progress& progress)
+    : settings_(std::move(settings)),
+      level_(level),
+      recorder_(recorder),
+      activity_(activity),
+      progress_(progress) {}
+
+fs::path ProgramArm::working_folder() const {
+  return fs::absolute(recorder_.folder() / run_files::kProgram);
+}
+
+ProgramCall ProgramArm::call_of(int64_t run) const {
+  const auto told = [&](std::string text) {
+    replace_all(text, ProgramSettings::kOut, working_folder().string());
+    replace_all(text, ProgramSettings::kLevel, level_ == Level::kOp ? "op" : "step");
+    replace_all(text, ProgramSettings::kSteps, std::to_string(settings_.steps));
+    replace_all(text, ProgramSettings::kSeed, std::to_string(settings_.seed));
+    return text;
+  };
+  ProgramCall call;
+  for (const std::string& each : settings_.program.command) call.command.push_back(told(each));
+  for (const auto& [name, value] : settings_.program.env) call.env.emplace_back(name, told(value));
+  call.cwd = settings_.program.cwd;
+  call.output = run_files::output(recorder_.folder(), run);
+  call.timeout_s = settings_.timeout_s;
+  return call;
+}
+
+void ProgramArm::run(int64_t run) {
+  fs::remove_all(working_folder());
+  const ProgramCall call = call_of(run);
+  fs::remove(call.output);
+  std::string name = settings_.name;
+  if (settings_.program.repeat > 1) {
+    name += fmt::format(", run {} of {}", run + 1, settings_.program.repeat);
+  }
+  activity_.enter("arm " + name);
+  const Stopwatch clock;
+  const ProgramEnd end = run_program(
+      call, [&] { progress_.show_briefly(fmt::format("{}: {:.0f} s", name, clock.seconds())); });
+  const auto fail = [&](const std::string& what) {
+    const std::string last = last_lines(call.output);
+    throw RunError(fmt::format("arm {}: {} {}; {}", name, call.command.front(), what,
+                               last.empty()
+                                   ? "it printed nothing"
+                                   : fmt::format("the end of {}: {}", call.output.string(), last)));
+  };
+  if (!end.is_good()) fail(end.text());
+  if (!fs::exists(run_files::stream(working_folder(), 0))) {
+    fail("ended without a stream in {out}, " + working_folder().string());
+  }
+  progress_.show(fmt::format("{}: {:.1f} s, {:.1f} s of processor time", name, end.seconds,
+                             end.processor_seconds));
+  if (run == 0) {
+    cost_ = {
+        .phase = "program", .seconds = end.seconds, .processor_seconds = end.processor_seconds};
+  }
+  ArmRecording recording = read_whole_arm(working_folder());
+  if (recording.is_cut_off()) fail("ended before its recording did");
+  if (run == 0) recording_ = std::move(recording);
+}
+
+// The stream of a later run, to be compared with the first one's when the arm is judged.
+void ProgramArm::keep_repeat(int64_t run) {
+  for (int64_t rank = 0; fs::exists(run_files::stream(working_folder(), rank)); ++rank) {
+    fs::rename(run_files::stream(working_folder(), rank),
+               run_files::repeat(recorder_.folder(), run, rank));
+  }
+}
+
+void ProgramArm::prepare() {
+  const ProgramSettings& program = settings_.program;
+  if (!program.recorded.empty()) {
+    recording_ = read_whole_arm(program.recorded);
+  } else {
+    for (int64_t each = 0; each < program.repeat; ++each) {
+      run(each);
+      if (each > 0) {
+        keep_repeat(each);
+        continue;
+      }
+      for (size_t rank = 0; rank < recording_.ranks.size(); ++rank) {
+        const fs::path sites = run_files::sites(working_folder(), static_cast<int64_t>(rank));
+        if (!fs::exists(sites)) continue;
+        fs::rename(sites, recorder_.folder() / sites.filename());
+      }
+    }
+    fs::remove_all(working_folder());
+  }
+  taken_.assign(recording_.ranks.size(), 0);
+}
+
+int64_t ProgramArm::steps() const { return last_step(recording_) + 1; }
+
+StepRecord ProgramArm::step() {
+  StepRecord record{.step = next_step_, .witness = {}};
+  if (next_step_ == 0 && cost_) record.phases = {*cost_};
+  for (size_t rank = 0; rank < recording_.ranks.size(); ++rank) {
+    const std::vector<Observation>& all = recording_.ranks[rank].observations;
+    ObservationSink& sink = recorder_.sink(static_cast<int64_t>(rank));
+    for (size_t& i = taken_[rank]; i < all.size() && all[i].step <= next_step_; ++i) {
+      sink.record(all[i]);
+    }
+  }
+  ++next_step_;
+  return record;
+}
+
+void ProgramArm::stop() { recording_ = {}; }
+
+}  // namespace samebits

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/observe/arm_recording.h"
+#include "harness/run/arm.h"
+#include "harness/run/program_run.h"
+#include "harness/run/progress.h"
+
+namespace samebits {
+
+// What of an arm that is another program can be refused before anything runs: a program or a
+// folder that is not there. Throws InputError.
+void check_program(const CaseArm& arm);
+
+// An arm that is another program. It is run to its end, as often as the case says, and writes a
+// stream into a folder (docs/stream.md); or it had been recorded. Its steps are then those of the
+// stream. What it wrote to stdout and stderr stays in ARM/output-N.txt, of run N; the streams of
+// later runs in ARM/repeat-N-rank-R.jsonl.
+class ProgramArm : public Arm {
+ public:
+  // `recorder`, `activity` and `progress` are borrowed.
+  ProgramArm(CaseArm settings, Level level, ArmRecorder& recorder, Activity& activity,
+             Progress& progress);
+
+  // Runs the program. RunError where it fails, is late, or leaves no whole stream: with its last
+  // lines, and where the rest of what it printed is.
+  void prepare() override;
+  int64_t steps() const override;
+  StepRecord step() override;
+  std::vector<GuardRecord> guards() const override { return {}; }
+  std::vector<std::string> saved_graphs() const override { return {}; }
+  void stop() override;
+
+ private:
+  std::filesystem::path working_folder() const;
+  ProgramCall call_of(int64_t run) const;
+  void run(int64_t run);
+  void keep_repeat(int64_t run);
+
+  CaseArm settings_;
+  Level level_;
+  ArmRecorder& recorder_;
+  Activity& activity_;
+  Progress& progress_;
+  ArmRecording recording_;         // of the first run
+  std::optional<PhaseCost> cost_;  // likewise: of the whole run, told of step 0
+  std::vector<size_t> taken_;      // by rank: observations of the steps so far
+  int64_t next_step_ = 0;
+};
+
+}  // namespace samebits

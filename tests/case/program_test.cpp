@@ -1,0 +1,93 @@
+#include <gmock/gmock.h>
+
+#include "harness/base/error.h"
+#include "harness/base/json.h"
+#include "harness/case/case.h"
+#include "tests/support/scratch.h"
+
+namespace samebits {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::message_of;
+using ::testing::Not;
+
+const char* const kPrograms = R"({
+  "name": "c", "seed": 7, "steps": 3,
+  "arms": {"a": {"command": ["python3", "train.py", "--out", "{out}", "--steps", "{steps}"],
+                 "env": {"LEVEL": "{level}"}, "cwd": "../work", "repeat": 2, "timeout_s": 9},
+           "b": {"recorded": "../runs/b"}}})";
+
+Case read_programs(const std::vector<std::string>& overrides = {}) {
+  return parse_case(kPrograms, "cases/c.json", overrides);
+}
+
+std::string program_error(const std::vector<std::string>& overrides) {
+  return message_of<InputError>([&] { read_programs(overrides); });
+}
+
+TEST(ProgramArms, HaveTheirKeysAndWhatTheyInherit) {
+  const Case c = read_programs();
+  EXPECT_EQ(c.model, "");
+  const CaseArm& a = c.arm("a");
+  EXPECT_TRUE(a.is_program());
+  EXPECT_FALSE(is_contracted(a));
+  EXPECT_TRUE(programs_of(a).empty());
+  EXPECT_EQ(a.seed, 7);
+  EXPECT_EQ(a.steps, 3);
+  EXPECT_EQ(a.timeout_s, 9);
+  EXPECT_EQ(a.program.command.size(), 6u);
+  EXPECT_EQ(a.program.env.at("LEVEL"), "{level}");
+  EXPECT_EQ(a.program.cwd, "work");
+  EXPECT_EQ(a.program.repeat, 2);
+  EXPECT_EQ(c.arm("b").program.recorded, "runs/b");
+}
+
+TEST(ProgramArms, AreStartedInTheFolderOfTheCaseByDefault) {
+  const char* text = R"({"name": "c", "arms": {"a": {"command": ["x", "{out}"]}}})";
+  EXPECT_EQ(parse_case(text, "cases/c.json").arms[0].program.cwd, "cases");
+  EXPECT_EQ(parse_case(text, "c.json").arms[0].program.cwd, ".");
+}
+
+TEST(ProgramArms, AreToldWhatTheirWordsSay) {
+  const ProgramSettings program = read_programs().arm("a").program;
+  EXPECT_TRUE(program.is_told(ProgramSettings::kOut));
+  EXPECT_TRUE(program.is_told(ProgramSettings::kSteps));
+  EXPECT_TRUE(program.is_told(ProgramSettings::kLevel));  // in the environment
+  EXPECT_FALSE(program.is_told(ProgramSettings::kSeed));
+}
+
+TEST(ProgramArms, AreWrittenWithoutWhatSaysNothingToThem) {
+  const std::string canonical = canonical_json(read_programs());
+  EXPECT_THAT(canonical, Not(HasSubstr("workload")));
+  EXPECT_THAT(canonical, Not(HasSubstr("\"model\"")));
+  const Case again = parse_case(canonical, "cases/c.json");
+  EXPECT_EQ(canonical_json(again), canonical);
+  EXPECT_EQ(again.arm("a").program.command, read_programs().arm("a").program.command);
+  EXPECT_EQ(again.arm("a").program.env, read_programs().arm("a").program.env);
+}
+
+TEST(ProgramArms, StandBesideArmsThatAreRunHere) {
+  const Case c = read_programs({"model=m", "arms.c={}", "mesh.tp=2"});
+  EXPECT_FALSE(c.arm("c").is_program());
+  EXPECT_EQ(c.arm("c").mesh.tp, 2);
+  EXPECT_TRUE(c.arm("a").is_program());
+}
+
+TEST(ProgramArms, WhatSaysNothingToThemIsRefused) {
+  EXPECT_THAT(program_error({"a.mesh={\"tp\":2}"}),
+              HasSubstr("arms.a: found mesh in an arm that is"));
+  EXPECT_THAT(program_error({"b.repeat=2"}),
+              HasSubstr("arms.b.repeat: found repeat beside recorded"));
+  EXPECT_THAT(program_error({"a.command=[\"x\"]", "a.env={}"}),
+              HasSubstr("nothing would be observed"));
+  EXPECT_THAT(program_error({"a.env={\"A=B\":\"\"}"}), HasSubstr("a variable named \"A=B\""));
+  EXPECT_THAT(program_error({R"(a.command=["{out}","\u0000"])"}), HasSubstr("without a NUL"));
+  EXPECT_THAT(program_error({"arms.c={}"}), HasSubstr("model"));
+  EXPECT_THAT(program_error({"model=m", "arms.c={\"cwd\":\".\"}"}),
+              HasSubstr("cwd without a command"));
+}
+
+}  // namespace
+}  // namespace samebits

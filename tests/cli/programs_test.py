@@ -1,0 +1,222 @@
+"""Arms that are other programs, by the command line.
+
+programs_test.py [TEST...] SAMEBITS"""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+PROGRAM = pathlib.Path(sys.argv.pop()).resolve()
+SMALL = HERE / "programs" / "small_program.py"
+
+
+def processes_with(variable):
+    """Those whose environment has it."""
+    found = []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if variable.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def wait_for(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError("nothing happened in time")
+
+
+class Programs(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(self.temporary.cleanup)
+        self.folder = pathlib.Path(self.temporary.name)
+        self.out = self.folder / "run"
+
+    def command(self, *flags):
+        return [sys.executable, str(SMALL), "{out}", "--steps", "{steps}", "--seed", "{seed}", *map(str, flags)]
+
+    def case(self, arms, holds="bit_exact", **more):
+        names = list(arms)
+        relations = [{"arms": names, "holds": holds}] if len(names) > 1 else []
+        file = self.folder / "programs.json"
+        file.write_text(json.dumps({"name": "programs", "seed": 7, "steps": 3, "arms": arms, "relations": relations,
+                                    **more}))
+        return file
+
+    def start(self, *arguments):
+        return subprocess.Popen([str(PROGRAM), *map(str, arguments)], cwd=self.folder, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def run_case(self, arms, *flags, **more):
+        process = self.start("run", self.case(arms, **more), "--out", self.out, *flags)
+        out, error = process.communicate(timeout=120)
+        return process.returncode, out, error
+
+    def test_two_programs_that_agree_hold(self):
+        code, out, error = self.run_case({"a": {"command": self.command(), "repeat": 2},
+                                          "b": {"command": self.command()}})
+        self.assertEqual(code, 0, out + error)
+        self.assertIn("a and b are equal to the bit", out)
+        report = (self.out / "report.md").read_text()
+        self.assertIn("another program, 2 runs", report)
+        self.assertIn("b ran once", report)
+        self.assertTrue((self.out / "a" / "repeat-1-rank-0.jsonl").exists())
+        self.assertEqual((self.out / "a" / "output-0.txt").read_text(), "a program begins\n")
+        self.assertFalse((self.out / "a" / "program").exists())
+        again = subprocess.run([PROGRAM, "report", self.out], capture_output=True, text=True)
+        self.assertEqual(again.returncode, 0, again.stdout + again.stderr)
+
+    def test_what_differs_is_named(self):
+        code, out, _ = self.run_case({"a": {"command": self.command()},
+                                      "b": {"command": self.command("--scale", 1.25)}})
+        self.assertEqual(code, 1)
+        self.assertIn("step 0, train, loss", out)
+        self.assertIn("8 against 10", out)
+
+    def test_a_closer_look_asks_for_operators(self):
+        told = ("--level", "{level}")
+        code, out, _ = self.run_case({"a": {"command": self.command(*told)},
+                                      "b": {"command": self.command(*told, "--scale", 1.25)}})
+        self.assertEqual(code, 1)
+        self.assertIn("step 0, train, layer#0", out)
+
+    def test_a_closer_look_at_programs_of_their_own_length(self):
+        free = [sys.executable, str(SMALL), "{out}", "--level", "{level}"]
+        code, out, _ = self.run_case({"a": {"command": free}, "b": {"command": [*free, "--scale", "1.25"]}})
+        self.assertEqual(code, 1)
+        self.assertNotIn("parts from itself", out)
+
+    def test_a_program_that_parts_from_itself_is_said_to(self):
+        drift = self.command("--then", "drift", "--marks", self.folder / "marks")
+        code, out, _ = self.run_case({"a": {"command": drift, "repeat": 3}})
+        self.assertEqual(code, 1)
+        self.assertIn("a parts from itself", out)
+        self.assertIn("runs 1 and 2 differ at step 1, train, loss", out)
+
+    def test_fewer_steps_than_it_was_told_are_no_evidence(self):
+        short = [sys.executable, str(SMALL), "{out}", "--steps", "2", "--scale", "1", "--level", "x{steps}"]
+        code, out, _ = self.run_case({"a": {"command": short}})
+        self.assertEqual(code, 1)
+        self.assertIn("it observed 2 steps, not the 3 that it was told", out)
+
+    def test_a_recording_is_an_arm(self):
+        self.assertEqual(self.run_case({"a": {"command": self.command()}})[0], 0)
+        recorded = self.out / "a"
+        self.out = self.folder / "second"
+        code, out, error = self.run_case({"old": {"recorded": str(recorded)}, "new": {"command": self.command()}})
+        self.assertEqual(code, 0, out + error)
+        self.assertIn("old and new are equal to the bit", out)
+        self.out = self.folder / "third"
+        code, out, _ = self.run_case({"old": {"recorded": str(recorded)},
+                                      "new": {"command": self.command("--scale", 2)}})
+        self.assertEqual(code, 1, out)
+
+    def test_what_breaks_is_told_with_its_last_lines(self):
+        for then, expected in [("fail", r"exited with code 1; .*output-0\.txt: .*loading the data / FileNotFound"),
+                               ("die", r"was ended by signal 9 \(SIGKILL\)"),
+                               ("nothing", r"ended without a stream in \{out\}")]:
+            with self.subTest(then):
+                self.out = self.folder / then
+                code, _, error = self.run_case({"a": {"command": self.command("--then", then)}})
+                self.assertEqual(code, 3, error)
+                self.assertRegex(error, expected)
+                self.assertEqual(len(error.splitlines()), 1)
+                self.assertNotIn("\x1b", error)
+
+    def test_a_stream_that_is_none_is_bad_input(self):
+        code, _, error = self.run_case({"a": {"command": self.command("--then", "garbage")}})
+        self.assertEqual(code, 2)
+        self.assertIn("rank-0.jsonl", error)
+
+    def test_a_late_program_is_ended_with_what_it_started(self):
+        arm = {"command": self.command("--then", "hang"), "timeout_s": 1.5, "env": {"MARK": "{out}"}}
+        began = time.monotonic()
+        code, _, error = self.run_case({"a": arm})
+        self.assertEqual(code, 3)
+        self.assertIn("was still running after timeout_s", error)
+        self.assertLess(time.monotonic() - began, 30)
+        self.assertEqual(processes_with(f"MARK={self.out / 'a' / 'program'}"), [])
+
+    def test_a_daemon_ends_with_its_program(self):
+        code, _, error = self.run_case({"a": {"command": self.command("--then", "daemon")}})
+        self.assertEqual(code, 0, error)
+        self.assertEqual(processes_with(f"LEFT={self.out / 'a' / 'program'}"), [])
+
+    def test_nothing_outlives_a_killed_run(self):
+        arm = {"command": self.command("--then", "hang"), "env": {"MARK": "{out}"}}
+        run = self.start("run", self.case({"a": arm}), "--out", self.out)
+        mark = f"MARK={self.out / 'a' / 'program'}"
+        stream = self.out / "a" / "program" / "rank-0.jsonl"
+        wait_for(lambda: stream.exists() and len(stream.read_text().splitlines()) == 3)
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+        wait_for(lambda: not processes_with(mark))
+
+    def test_a_run_that_was_killed_is_taken_up(self):
+        arms = {"a": {"command": self.command()}, "b": {"command": self.command("--then", "hang")}}
+        case = self.case(arms)
+        run = self.start("run", case, "--out", self.out)
+        wait_for(lambda: (self.out / "b" / "program").exists())
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+        self.assertTrue((self.out / "a" / "finished.json").exists())
+        other = self.case({**arms, "b": {"command": self.command()}})
+        refused = self.start("run", other, "--out", self.out, "--resume")
+        _, error = refused.communicate()
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("a run of another case", error)
+        code, out, error = self.run_case({"a": {"command": self.command()}, "b": {"command": self.command()}}, "--force")
+        self.assertEqual(code, 0, out + error)
+
+    def test_bad_arms_are_refused_in_one_line(self):
+        good = self.command()
+        for arm, expected in [
+                ({"command": ["nosuch-program", "{out}"]}, r"arm a: command: found \"nosuch-program\", expected a program"),
+                ({"command": good, "cwd": "nowhere"}, r"arm a: cwd: found \".*nowhere\", expected a folder"),
+                ({"command": ["true"]}, r"arms\.a\.command: found .*, expected \{out\}"),
+                ({"command": []}, r"arms\.a\.command"),
+                ({"command": good, "mesh": {"tp": 2}}, r"arms\.a: found mesh in an arm that is another program"),
+                ({"command": good, "recorded": "x"}, r"found command beside recorded"),
+                ({"command": good, "env": {"A=B": "x"}}, r"a variable named \"A=B\""),
+                ({"command": [*good, "\0"]}, r"without a NUL"),
+                ({"recorded": "nowhere"}, r"nowhere: found no rank-0\.jsonl"),
+                ({}, r"model")]:
+            with self.subTest(str(arm)):
+                code, _, error = self.run_case({"a": arm})
+                self.assertEqual(code, 2, error)
+                self.assertRegex(error, expected)
+                self.assertEqual(len(error.splitlines()), 1)
+                self.assertFalse(self.out.exists())
+
+    def test_an_edited_output_or_repeat_is_seen(self):
+        arms = {"a": {"command": self.command(), "repeat": 2}, "b": {"command": self.command()}}
+        self.assertEqual(self.run_case(arms)[0], 0)
+        repeat = self.out / "a" / "repeat-1-rank-0.jsonl"
+        repeat.write_text(repeat.read_text().replace('"step":2', '"step":3'))
+        again = subprocess.run([PROGRAM, "report", self.out], capture_output=True, text=True)
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("repeat-1-rank-0.jsonl is not the file that the run wrote", again.stdout)
+
+    def test_check_looks_at_no_other_program(self):
+        checked = subprocess.run([PROGRAM, "check", self.case({"a": {"command": self.command()}})],
+                                 capture_output=True, text=True)
+        self.assertEqual(checked.returncode, 2)
+        self.assertIn("another program", checked.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
