@@ -22,15 +22,27 @@ Json json_from_arm_entry(const Manifest::ArmEntry& arm) {
 Json json_from_closer(const Manifest::Closer& closer) {
   Json unstable = Json::object();
   for (const auto& [arm, text] : closer.unstable) unstable[arm] = text;
-  return {{"a", closer.a}, {"b", closer.b}, {"text", closer.text}, {"unstable", unstable}};
+  Json facts = Json::array();
+  for (const auto& [fact, text] : closer.facts) facts.push_back(Json::array({fact, text}));
+  return {{"a", closer.a},
+          {"b", closer.b},
+          {"text", closer.text},
+          {"facts", std::move(facts)},
+          {"unstable", std::move(unstable)}};
 }
 
 Manifest::Closer closer_from_json(const JsonReader& json) {
-  json.object({"a", "b", "text", "unstable"});
+  json.object({"a", "b", "text", "facts", "unstable"});
   Manifest::Closer closer;
   closer.a = json.required("a").string();
   closer.b = json.required("b").string();
   closer.text = json.required("text").string();
+  if (auto facts = json.optional("facts")) {  // absent in a run of an earlier version
+    for (const JsonReader& each : facts->array()) {
+      const std::vector<JsonReader> pair = each.array(2);
+      closer.facts.emplace_back(pair[0].string(), pair[1].string());
+    }
+  }
   const JsonReader unstable = json.required("unstable");
   for (const std::string& arm : unstable.keys()) {
     closer.unstable.emplace_back(arm, unstable.required(arm).string());

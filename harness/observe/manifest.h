@@ -35,6 +35,8 @@ struct Manifest {
     std::string a = {};
     std::string b = {};     // "" for a look at `a` alone
     std::string text = {};  // the first operator
+    // How its two tensors differ, where both could be kept (compare/tensor_difference.h).
+    std::vector<std::pair<std::string, std::string>> facts = {};
     // Arms that observed other values when they ran again, and where first.
     std::vector<std::pair<std::string, std::string>> unstable = {};
   };

@@ -20,6 +20,7 @@
 //                      to run from, the trainer's and the optimizer's
 //   ARM/finished.json  the marker: the arm has ended, and these are the digests of its files
 //   op-A+B/            a run of two arms that diverged, at level `op`
+//   op-A+B/difference.safetensors  `a` and `b`: what both have where they first differ
 //   report.md
 //   manifest.json      written last (manifest.h)
 namespace samebits::run_files {
@@ -28,6 +29,7 @@ inline constexpr char kLock[] = ".lock";
 inline constexpr char kOrigin[] = "run.json";
 inline constexpr char kCase[] = "case.json";
 inline constexpr char kManifest[] = "manifest.json";
+inline constexpr char kDifference[] = "difference.safetensors";
 inline constexpr char kReport[] = "report.md";
 inline constexpr char kSteps[] = "steps.jsonl";
 inline constexpr char kGuards[] = "guards.json";

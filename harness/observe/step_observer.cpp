@@ -57,6 +57,7 @@ const std::string& StepObserver::phase(const std::string& what) const {
 }
 
 void StepObserver::observe(const std::string& site, const at::Tensor& value) {
+  if (keeper_ != nullptr) keeper_->see(record_.step, phase(site), site, value);
   unread_.emplace_back(begin_observation(record_.step, phase(site), rank_, site, value));
 }
 

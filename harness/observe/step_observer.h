@@ -13,6 +13,7 @@
 #include "harness/kernels/device_kind.h"
 #include "harness/observe/step_record.h"
 #include "harness/observe/stream.h"
+#include "harness/observe/tensor_keeper.h"
 #include "harness/observe/tensor_memory.h"
 #include "harness/observe/tensor_observation.h"
 #include "harness/workload/observer.h"
@@ -36,6 +37,9 @@ class StepObserver : public Observer, private DispatchMode {
   StepObserver(ObservationSink& sink, Level level, DeviceKind device = DeviceKind::kCpu,
                OnPhase on_phase = {}, int64_t rank = 0)
       : sink_(sink), level_(level), device_(device), on_phase_(std::move(on_phase)), rank_(rank) {}
+
+  // Is told of every tensor that is observed from here on; borrowed.
+  void keep_with(TensorKeeper& keeper) { keeper_ = &keeper; }
 
   // Everything from here on belongs to this step.
   void begin_step(int64_t step);
@@ -69,6 +73,7 @@ class StepObserver : public Observer, private DispatchMode {
   DeviceKind device_;
   OnPhase on_phase_;
   int64_t rank_;
+  TensorKeeper* keeper_ = nullptr;
   TensorMemory memory_;
   StepRecord record_;
   std::optional<Stopwatch> stopwatch_;  // of the current phase

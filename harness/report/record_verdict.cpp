@@ -69,6 +69,7 @@ Failure failure_of_pair(const ReportRecord& record, const Verdict& verdict,
   }
   if (const Manifest::Closer* closer = closer_look(run.manifest, pair.a, pair.b)) {
     failure.facts.emplace_back("operator", closer->text);
+    failure.facts.insert(failure.facts.end(), closer->facts.begin(), closer->facts.end());
   } else if (!pair.compares_operators) {
     failure.facts.emplace_back("operator", "not compared: the arms cut the work differently");
   }

@@ -23,6 +23,7 @@ class InProcessArm : public Arm {
   InProcessArm(const CaseArm& settings, Level level, ObservationSink& sink, Activity& activity,
                const Checkpoints& checkpoints, World* world = nullptr);
 
+  void keep_with(TensorKeeper& keeper) { observer_.keep_with(keeper); }
   void prepare() override;
   int64_t steps() const override { return settings_.steps; }
   StepRecord step() override;

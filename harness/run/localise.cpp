@@ -5,10 +5,13 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/bits/digest.h"
 #include "harness/compare/evidence.h"
 #include "harness/compare/sources.h"
+#include "harness/compare/tensor_difference.h"
 #include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
+#include "harness/run/keep_tensor.h"
 #include "harness/run/run_arm.h"
 
 namespace samebits {
@@ -50,6 +53,47 @@ std::string parts_from_itself(const ArmRecording& before, const ArmRecording& ag
   return "another run of it differs at " + where;
 }
 
+// What an arm observed at a place, undefined where it cannot be had. What a replay computes is had
+// from its graph, run node by node; it is taken only where its digest is the replay's.
+at::Tensor tensor_of(const CaseArm& arm, const ObservationPlace& place, const Observation& seen) {
+  at::Tensor kept = keep_tensor(arm, place);
+  if (!kept.defined() && arm.generator.is_replayed()) {
+    CaseArm by_node = arm;
+    by_node.generator.execution = Execution::kCaptured;
+    kept = keep_tensor(by_node, place);
+  }
+  if (!kept.defined()) return {};
+  const Digest digest = digest_of(seen.dtype, seen.shape, kept.const_data_ptr());
+  return digest == seen.digest ? kept : at::Tensor();
+}
+
+// How the tensors of two arms differ where they first part; nothing where they cannot be had, or
+// say no more than the observations do. They are left beside the streams.
+std::vector<std::pair<std::string, std::string>> tensors_differ(const CaseArm& a, const CaseArm& b,
+                                                                const Divergence& first,
+                                                                const fs::path& folder,
+                                                                Progress& progress) {
+  const bool is_comparable = first.a && first.b && first.a->dtype == first.b->dtype &&
+                             first.a->shape == first.b->shape && !first.a->bits;
+  if (!is_comparable) return {};
+  progress.show(fmt::format("{} and {}: keeping {}", a.name, b.name, first.site));
+  const ObservationPlace place{first.step, first.phase, first.site, first.occurrence};
+  const at::Tensor of_a = tensor_of(a, place, *first.a);
+  const at::Tensor of_b = of_a.defined() ? tensor_of(b, place, *first.b) : at::Tensor();
+  if (!of_b.defined()) {
+    return {{"elements", "not seen: " + (of_a.defined() ? b : a).name +
+                             " does not give that value outside of its replays or ranks"}};
+  }
+  const auto view = [&](const char* name, const at::Tensor& tensor) {
+    const auto* bytes = static_cast<const std::byte*>(tensor.const_data_ptr());
+    return TensorView{name, first.a->dtype, first.a->shape, {bytes, tensor.nbytes()}};
+  };
+  const std::vector<TensorView> views = {view("a", of_a), view("b", of_b)};
+  write_safetensors((folder / run_files::kDifference).string(), views,
+                    {{"a", a.name}, {"b", b.name}, {"place", first.place()}});
+  return difference_of(views[0], views[1]).facts();
+}
+
 Manifest::Closer look_at_pair(const Case& c, const std::vector<ArmRecording>& recordings,
                               const Verdict::Pair& pair, const Relation& relation,
                               const Json& origin, const fs::path& out, Progress& progress,
@@ -71,6 +115,10 @@ Manifest::Closer look_at_pair(const Case& c, const std::vector<ArmRecording>& re
   const PairComparison seen = judge_relation(two, again, rules).pairs.front().comparison;
   closer.text = seen.first ? seen.first->text() : "no difference when run again";
   if (!seen.first) return closer;
+  if (seen.first_value) {
+    closer.facts = tensors_differ(c.arm(pair.a), c.arm(pair.b), *seen.first_value,
+                                  out / run_files::closer_folder(pair.a, pair.b), progress);
+  }
   const auto add_sources = [&](const Divergence& divergence) {
     const std::string sources = sources_of(recording_of(again, pair.a).folder,
                                            recording_of(again, pair.b).folder, divergence);

@@ -18,7 +18,8 @@ Manifest example() {
   manifest.environment = {{"cpu", "x"}, {"commit", "y"}};
   manifest.settings = {{"name", "c"}};
   manifest.arms = {{"a", true, 1, 7, 1.5, "0123"}, {"b", false, 2, 3, 0.5, ""}};
-  manifest.closer = {{"a", "b", "layers.0.wo#0", {{"b", "differs at step 1"}}}};
+  manifest.closer = {
+      {"a", "b", "layers.0.wo#0", {{"elements", "1 of 2 differ"}}, {{"b", "differs at step 1"}}}};
   manifest.models = {{"m", 100, 2, 8}};
   manifest.load_before = 0.5;
   manifest.verdicts.push_back({{"holds", true}});
@@ -33,6 +34,7 @@ TEST_F(ManifestFile, ReadsBackAsWritten) {
   EXPECT_EQ(manifest->environment, example().environment);
   EXPECT_EQ(manifest->arms[0].marker, "0123");
   EXPECT_EQ(manifest->closer[0].unstable[0].second, "differs at step 1");
+  EXPECT_EQ(manifest->closer[0].facts, example().closer[0].facts);
   EXPECT_EQ(manifest->models[0].parameters, 100);
   EXPECT_EQ(manifest->verdicts, example().verdicts);
   write_manifest(folder_, *manifest);

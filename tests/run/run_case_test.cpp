@@ -5,6 +5,7 @@
 #include <map>
 
 #include "harness/base/error.h"
+#include "harness/bits/safetensors.h"
 #include "harness/compare/bless.h"
 #include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
@@ -86,6 +87,35 @@ TEST_F(RunCase, ArmsThatDivergeAreRunAgainAndTheOperatorIsNamed) {
   }
   EXPECT_THAT(op, HasSubstr("layers.0.attention_norm#0"));
   EXPECT_TRUE(fs::exists(options().out / "op-a+b" / "a" / "rank-0.jsonl"));
+}
+
+// The tensors that are kept are those that were observed: inside of a replay too, where the same
+// graph gives them node by node.
+TEST_F(RunCase, WhereArmsDivergeBothTensorsAreKeptAndCompared) {
+  for (const std::string mode : {"eager", "piecewise"}) {
+    const ReportRecord record =
+        run(small_case({kFusedB[0], "a.generator=" + mode}), options(Existing::kReplace));
+    ASSERT_FALSE(record.failures.empty());
+    const auto& facts = record.failures.back().facts;
+    const auto has = [&](const std::string& fact, const std::string& text) {
+      return std::any_of(facts.begin(), facts.end(), [&](const auto& each) {
+        return each.first == fact && each.second.find(text) != std::string::npos;
+      });
+    };
+    EXPECT_TRUE(has("elements", " differ")) << mode;
+    EXPECT_TRUE(has("largest", " ULP")) << mode;
+    const fs::path folder = options().out / "op-a+b";
+    const SafetensorsFile kept((folder / run_files::kDifference).string());
+    for (const std::string arm : {"a", "b"}) {
+      const ArmRecording recorded = read_arm(folder / arm);
+      const TensorView& tensor = kept.at(arm);
+      const Digest digest = digest_of(tensor.dtype, tensor.shape, tensor.data.data());
+      const auto& seen = recorded.ranks[0].observations;
+      EXPECT_TRUE(std::any_of(seen.begin(), seen.end(), [&](const Observation& each) {
+        return each.digest == digest && is_operator_site(each.site);
+      })) << mode;
+    }
+  }
 }
 
 TEST_F(RunCase, NanInBothArmsIsNoAgreementAndItsOperatorIsNamed) {

@@ -1,0 +1,34 @@
+#include "harness/run/keep_tensor.h"
+
+#include <fmt/format.h>
+
+#include "harness/run/in_process_arm.h"
+#include "harness/run/watchdog.h"
+
+namespace samebits {
+namespace {
+
+class NoSink : public ObservationSink {
+ public:
+  void record(const Observation&) override {}
+  void flush() override {}
+};
+
+}  // namespace
+
+at::Tensor keep_tensor(const CaseArm& arm, const ObservationPlace& place) {
+  if (arm.is_program() || arm.mesh.has_processes()) return {};
+  Activity activity;
+  activity.enter(fmt::format("arm {}, keeping {}", arm.name, place.site));
+  const Watchdog watchdog(arm.timeout_s, activity);
+  NoSink nowhere;
+  TensorKeeper keeper(place);
+  InProcessArm again(arm, Level::kOp, nowhere, activity, Checkpoints());
+  again.keep_with(keeper);
+  again.prepare();
+  for (int64_t step = 0; step <= place.step; ++step) again.step();
+  again.stop();
+  return keeper.kept();
+}
+
+}  // namespace samebits
