@@ -27,9 +27,9 @@ endif()
 target_include_directories(samebits_flags INTERFACE ${PROJECT_SOURCE_DIR})
 if(SAMEBITS_SANITIZE)
   # vptr needs libtorch itself to be built with UBSan.
-  samebits_cxx_options(samebits_flags -fsanitize=address,undefined -fno-sanitize=vptr
+  samebits_cxx_options(samebits_flags -fsanitize=${SAMEBITS_SANITIZE} -fno-sanitize=vptr
                        -fno-omit-frame-pointer -fno-sanitize-recover=all)
-  target_link_options(samebits_flags INTERFACE -fsanitize=address,undefined)
+  target_link_options(samebits_flags INTERFACE -fsanitize=${SAMEBITS_SANITIZE})
 endif()
 
 # Headers made at build time: harness/base/build_info.h.
