@@ -6,7 +6,7 @@ namespace samebits {
 
 std::string sources_of(const std::filesystem::path& folder_a, const std::filesystem::path& folder_b,
                        const Divergence& divergence) {
-  const std::string a = source_of(folder_a, divergence.rank, divergence.site);
+  std::string a = source_of(folder_a, divergence.rank, divergence.site);
   const std::string b = source_of(folder_b, divergence.rank, divergence.site);
   if (b.empty() || a == b) return a;
   return (a.empty() ? "" : a + "; ") + "of the second " + b;
