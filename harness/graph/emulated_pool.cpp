@@ -38,6 +38,14 @@ void EmulatedPool::copy(const std::vector<BufferCopy>& copies) {
   }
 }
 
+std::vector<at::Tensor> EmulatedPool::read(const std::vector<at::Tensor>& values) {
+  std::vector<at::Tensor> copies;
+  for (const at::Tensor& value : values) {
+    copies.push_back(at::empty(value.sizes(), value.options()).copy_(value));
+  }
+  return copies;
+}
+
 std::unique_ptr<ReplayGraph> EmulatedPool::capture(std::string name, const Program& program,
                                                    const std::vector<at::Tensor>& inputs) {
   return std::make_unique<EmulatedGraph>(std::move(name), arena_, program, inputs);

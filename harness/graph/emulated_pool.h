@@ -19,6 +19,7 @@ class EmulatedPool final : public ReplayPool {
   StaticBuffer make_buffer(std::string name, at::IntArrayRef sizes, at::ScalarType dtype) override;
   using ReplayPool::copy;
   void copy(const std::vector<BufferCopy>& copies) override;
+  std::vector<at::Tensor> read(const std::vector<at::Tensor>& values) override;
   std::unique_ptr<ReplayGraph> capture(std::string name, const Program& program,
                                        const std::vector<at::Tensor>& inputs) override;
   size_t bytes_used() const override { return arena_->bytes_used(); }

@@ -86,6 +86,9 @@ class ReplayPool {
     copy({{to, value, padding}});
   }
 
+  // Plain values on the pool's device, copied to the CPU when what makes them has ended: waits once.
+  virtual std::vector<at::Tensor> read(const std::vector<at::Tensor>& values) = 0;
+
   // Captures `program` on inputs of the pool, plain or DTensors, whose values are not read. Memory
   // that the program's outputs have is theirs as long as somebody holds these very tensors.
   virtual std::unique_ptr<ReplayGraph> capture(std::string name, const Program& program,

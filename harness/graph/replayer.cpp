@@ -1,10 +1,8 @@
 #include "harness/graph/replayer.h"
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 
 #include <utility>
@@ -19,20 +17,6 @@ std::vector<int64_t> symbols_of(const ir::Graph& graph, const std::vector<at::Te
     symbols[binding.symbol] = inputs[binding.input].size(binding.dim);
   }
   return symbols;
-}
-
-// Of one device; waits once for all of them.
-std::vector<at::Tensor> copied_to_cpu(const std::vector<at::Tensor>& values) {
-  std::vector<at::Tensor> copies;
-  for (const at::Tensor& value : values) {
-    const auto options = value.options().device(at::kCPU).pinned_memory(value.is_cuda());
-    copies.push_back(at::empty(value.sizes(), options).copy_(value, /*non_blocking=*/true));
-  }
-  if (!values.empty() && !values[0].is_cpu()) {
-    const c10::Device device = values[0].device();
-    c10::impl::VirtualGuardImpl(device.type()).getStream(device).synchronize();
-  }
-  return copies;
 }
 
 }  // namespace
@@ -124,7 +108,7 @@ std::vector<at::Tensor> Replayer::run(const std::vector<at::Tensor>& inputs, int
     outputs.erase(sums, outputs.end());
   }
   for (at::Tensor& output : outputs) output = output.narrow(0, 0, rows);
-  return copied_to_cpu(outputs);
+  return pool_->read(outputs);
 }
 
 int64_t Replayer::captures() const {

@@ -164,7 +164,9 @@ StepOutputs StepRunner::run(const StepInputs& inputs, const Selection& selection
   std::vector<at::Tensor> outputs =
       executed_for(selection).run(list_from_inputs(inputs), is_observed ? &digests : nullptr);
   if (digests.marks) observer->observe_replay(digests);
-  for (at::Tensor& output : outputs) output = output.cpu();
+  for (at::Tensor& output : outputs) {
+    if (!output.is_cpu()) output = output.cpu();
+  }
   throw_device_fault();
   return {outputs[0], outputs[1]};
 }

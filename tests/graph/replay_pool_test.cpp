@@ -367,6 +367,29 @@ TEST_P(PoolTest, SeveralCopiesAtOnceAreThoseOneByOne) {
   }
 }
 
+TEST_P(PoolTest, ValuesAreReadTogether) {
+  const at::Tensor matrix = random_tensor({70, 90}, at::kFloat, 3);
+  const Tensors values{at::arange(3),
+                       matrix,
+                       matrix.narrow(0, 1, 2),
+                       matrix.t(),
+                       matrix.narrow(1, 3, 5).to(at::kBFloat16),
+                       at::ones({0, 4}),
+                       at::full({1}, 7, at::kInt)};
+  Tensors here;
+  for (const at::Tensor& value : values) here.push_back(on_device(value));
+  for (size_t count = 0; count <= here.size(); ++count) {
+    const Tensors read = pool_->read({here.begin(), here.begin() + count});
+    ASSERT_EQ(read.size(), count);
+    for (size_t i = 0; i < count; ++i) {
+      EXPECT_TRUE(read[i].is_cpu() && same_bits(read[i], values[i])) << i;
+    }
+  }
+  const Tensors first = pool_->read({here[0]});
+  here[0].add_(1);
+  EXPECT_TRUE(same_bits(first[0], at::arange(3))) << "a copy";
+}
+
 TEST_P(PoolTest, WhatDoesNotFitABufferIsRefused) {
   const StaticBuffer buffer = pool_->make_buffer("b", {3, 2}, at::kInt);
   const auto refusal = [&](const at::Tensor& value) {
