@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "harness/kernels/cpu/math.h"
+#include "harness/kernels/log_softmax.h"
 
 // How a decode step that runs as one kernel is shared out among a card's processors. Plain
 // arithmetic, so that the kernel, the CPU that interprets the same stages, and tests agree.
@@ -15,6 +16,7 @@ namespace samebits {
 constexpr int kTileRows = 8;
 constexpr int kDecodeProcessors = 132;  // of an H100 or H200
 constexpr int kDecodeTokens = 8;        // that one launch takes
+constexpr int64_t kDrawnIds = 1 << 18;  // of a vocabulary that tokens are drawn from, at most
 
 // A processor's tiles of a product: first, first + stride, ..., `count` of them.
 struct TileShare {
@@ -73,11 +75,13 @@ struct DecodeWidths {
 };
 
 // What processors leave each other: 64-bit words of two bf16 and a tag, for two layers in turn,
-// after a head of counters.
+// after a head of counters; then words of a float or an id and a tag, three of each processor and
+// one of each lane of a sum for each token that is drawn.
 constexpr int64_t kExchangeHead = 64;
 SAMEBITS_MATH int64_t exchange_words(DecodeWidths widths) {
   const int64_t pairs = widths.hidden + (widths.qkv + widths.attention + widths.inner) / 2;
-  return kExchangeHead + 2 * kDecodeTokens * pairs;
+  const int64_t drawn = 3 * kDecodeProcessors + kSoftmaxLanes;
+  return kExchangeHead + kDecodeTokens * (2 * pairs + drawn);
 }
 
 }  // namespace samebits

@@ -9,10 +9,12 @@
 
 #include <cstdlib>
 #include <numeric>
+#include <optional>
 
 #include "harness/capture/captured_program.h"
 #include "harness/capture/persistent/lower.h"
 #include "harness/kernels/device.h"
+#include "harness/kernels/functional.h"
 #include "harness/model/qwen3.h"
 #include "harness/workload/engine.h"
 #include "tests/support/message_of.h"
@@ -39,11 +41,16 @@ Weights on_card(Weights weights) {
   return weights;
 }
 
+// How a step's tokens are drawn; none: its logits are all there is.
+using Temperature = std::optional<double>;
+
 // A model on the card, its cache full of random keys and values, and steps of it.
 class CardStep {
  public:
-  CardStep(const DecoderConfig& config, DecoderDraw& draw, int64_t tokens)
+  CardStep(const DecoderConfig& config, DecoderDraw& draw, int64_t tokens,
+           Temperature temperature = std::nullopt)
       : config_(config),
+        temperature_(temperature),
         page_rows_(draw.one_of<int64_t>({1, 4, 16, 24})),
         width_((config.max_position_embeddings + page_rows_ - 1) / page_rows_),
         model_(config, Numerics(), {}, on_card(testing::random_weights(config, draw.seed()))),
@@ -63,7 +70,7 @@ class CardStep {
     for (size_t i = pages.size(); i > 1; --i) {
       std::swap(pages[i - 1], pages[draw.between(0, static_cast<int64_t>(i) - 1)]);
     }
-    std::vector<int64_t> ids, positions, slots, rows;
+    std::vector<int64_t> ids, positions, slots, rows, keys_of_draws;
     std::vector<int32_t> table(tokens * width_, 0), starts{0}, lengths;
     for (int64_t t = 0; t < tokens; ++t) {
       const bool is_there = t < tokens - padding;
@@ -77,6 +84,7 @@ class CardStep {
                                      (keys - 1) % page_rows_
                                : -1);
       rows.push_back(is_there ? t : 0);
+      for (int i = 0; i < 2; ++i) keys_of_draws.push_back(draw.between(0, (int64_t{1} << 32) - 1));
       starts.push_back(static_cast<int32_t>(std::min(t + 1, tokens - padding)));
       lengths.push_back(static_cast<int32_t>(keys));
     }
@@ -86,7 +94,8 @@ class CardStep {
                 at::tensor(table, at::kInt).view({tokens, width_}),
                 at::tensor(starts, at::kInt),
                 at::tensor(lengths, at::kInt),
-                at::tensor(rows)};
+                at::tensor(rows),
+                at::tensor(keys_of_draws).view({tokens, 2})};
     for (at::Tensor& each : all) each = each.to(at::kCUDA);
     return all;
   }
@@ -95,7 +104,12 @@ class CardStep {
     const Program program = [this](const Tensors& in) -> Tensors {
       const PagedAttention attention(model_.numerics(), cache_, {in[2], in[3], in[4], in[5]},
                                      model_.attention_scale());
-      return {model_.forward(in[0], in[1], attention, in[6])};
+      const at::Tensor logits = model_.forward(in[0], in[1], attention, in[6]);
+      if (!temperature_) return {logits};
+      const auto [token, logprob] =
+          ops::sample(logits.view({in[7].size(0), -1}), in[7], config_.vocab_size, /*seed=*/5,
+                      *temperature_, /*top_k=*/0, /*top_p=*/1.0);
+      return {logits, token, logprob};
     };
     CapturedProgram captured(program, {}, GuardPolicy::kDrop);
     return *captured.serve(inputs).graph;
@@ -131,6 +145,7 @@ class CardStep {
   }
 
   DecoderConfig config_;
+  Temperature temperature_;
   int64_t page_rows_;
   int64_t width_;
   Qwen3 model_;
@@ -153,39 +168,57 @@ ir::Graph with_marked_values(ir::Graph graph, std::vector<std::string>& sites) {
 
 // The rows of the tokens that are no padding.
 at::Tensor real_rows(const at::Tensor& value, int64_t tokens, int64_t real) {
+  if (value.dim() == 1) return value.narrow(0, 0, real);
   return value.dim() >= 3 && value.size(0) == 1 && value.size(1) == tokens
              ? value.narrow(1, 0, real)
              : value;
 }
 
-std::string first_difference(const Tensors& a, const Tensors& b, int64_t tokens, int64_t real,
-                             const std::vector<std::string>& sites) {
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (same_bits(real_rows(a[i], tokens, real), real_rows(b[i], tokens, real))) continue;
-    if (i == 0) continue;  // told by what comes before it, if anything does
-    return i <= sites.size() ? sites[i - 1] : fmt::format("cache {}", i - 1 - sites.size());
+// `results`: how many a step gives; then marked values, then caches. "": all are equal. Results are
+// told last, since they come of the rest.
+std::string first_difference(const Tensors& a, const Tensors& b, size_t results, int64_t tokens,
+                             int64_t real, const std::vector<std::string>& sites) {
+  const auto differs = [&](size_t i) {
+    return !same_bits(real_rows(a[i], tokens, real), real_rows(b[i], tokens, real));
+  };
+  for (size_t i = results; i < a.size(); ++i) {
+    if (!differs(i)) continue;
+    const size_t at = i - results;
+    return at < sites.size() ? sites[at] : fmt::format("cache {}", at - sites.size());
   }
-  return same_bits(real_rows(a[0], tokens, real), real_rows(b[0], tokens, real)) ? "" : "logits";
+  for (size_t i = 0; i < results; ++i) {
+    if (differs(i)) return i == 0 ? "logits" : i == 1 ? "tokens" : "logprobs";
+  }
+  return "";
 }
 
 void expect_operators_bits(DecoderDraw& draw, const DecoderConfig& config, int64_t tokens,
                            int64_t padding, int64_t least, int64_t most) {
-  const CardStep step(config, draw, tokens);
+  const auto temperature = draw.one_of<Temperature>({std::nullopt, 0.0, 0.7, 1.0});
+  const CardStep step(config, draw, tokens, temperature);
   const Tensors inputs = step.inputs(draw, tokens, padding, least, most);
-  const ir::Graph graph = step.captured(inputs);
+  ir::Graph graph = step.captured(inputs);
+  const size_t results = graph.outputs.size();
   std::vector<std::string> sites;
   const ir::Graph marked = with_marked_values(graph, sites);
   const Tensors expected = step.run(marked, inputs);
   const at::Tensor progress = new_progress();
   const int64_t real = tokens - padding;
   const Tensors found = step.run(passes::lower_decode(marked, progress).graph, inputs);
-  EXPECT_EQ(first_difference(found, expected, tokens, real, sites), "") << "observed";
+  EXPECT_EQ(first_difference(found, expected, results, tokens, real, sites), "") << "observed";
+  if (temperature) graph.outputs.erase(graph.outputs.begin());  // as an engine wants it
   const ir::Graph lowered = passes::lower_decode(graph, progress).graph;
+  const auto is_same = [&](const at::Tensor& one, const at::Tensor& other) {
+    return same_bits(real_rows(one, tokens, real), real_rows(other, tokens, real));
+  };
   for (int again = 0; again < 3; ++again) {
     const Tensors plain = step.run(lowered, inputs);
-    EXPECT_TRUE(same_bits(real_rows(plain[0], tokens, real), real_rows(expected[0], tokens, real)));
+    for (size_t i = 0; i < graph.outputs.size(); ++i) {
+      EXPECT_TRUE(is_same(plain[i], expected[results - graph.outputs.size() + i]));
+    }
   }
-  const std::vector<int64_t> counted{4, 4 * (2 + 5 * config.num_hidden_layers)};
+  const int64_t stages = (temperature ? 3 : 2) + 5 * config.num_hidden_layers;
+  const std::vector<int64_t> counted{4, 4 * stages};
   EXPECT_TRUE(at::equal(progress.cpu(), at::tensor(counted)));
 }
 
@@ -274,6 +307,16 @@ TEST_F(PersistentCudaTest, ASlotThatItsSequenceDoesNotReadIsAFault) {
   inputs[2] = inputs[2].flip(0);
   EXPECT_THAT(message_of([&] { step.run(lowered, inputs); }),
               HasSubstr("where its sequence reads it"));
+}
+
+TEST_F(PersistentCudaTest, AKeyOutsideIsAFault) {
+  DecoderDraw draw(4);
+  const CardStep step(testing::random_decoder(draw, /*for_card=*/true), draw, 2, 1.0);
+  Tensors inputs = step.inputs(draw, 2, 0, 3, 9);
+  const ir::Graph lowered = passes::lower_decode(step.captured(inputs), new_progress()).graph;
+  inputs[7].select(0, 1).select(0, 0).fill_(-3);
+  EXPECT_THAT(message_of([&] { step.run(lowered, inputs); }),
+              HasSubstr("sample: row 1 has sequence -3"));
 }
 
 TEST_F(PersistentCudaTest, AWaitThatTakesTooLongIsAFaultThatNamesItsStage) {

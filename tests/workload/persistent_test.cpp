@@ -18,6 +18,7 @@
 #include "harness/capture/passes/fuse.h"
 #include "harness/capture/persistent/lower.h"
 #include "harness/capture/persistent/stages.h"
+#include "harness/kernels/functional.h"
 #include "harness/workload/engine.h"
 #include "tests/support/message_of.h"
 #include "tests/support/random_decoder.h"
@@ -79,7 +80,7 @@ TEST(PersistentTest, RandomModelsGiveEagersBits) {
     EXPECT_EQ(witness.eager_calls, 0);
     EXPECT_EQ(witness.replay_dispatcher_calls, 0);
     EXPECT_EQ(witness.persistent_steps, witness.replays);
-    EXPECT_EQ(witness.stages, witness.replays * (2 + 5 * config.num_hidden_layers));
+    EXPECT_EQ(witness.stages, witness.replays * (3 + 5 * config.num_hidden_layers));
     for (size_t i = 0; i < requests.size(); ++i) requests[i].forced = expected[i].tokens;
     EXPECT_TRUE(same(engine.generate(requests, {}), expected)) << "forced";
   }
@@ -170,7 +171,6 @@ class LoweredTest : public ::testing::Test {
       return {model.forward(in[0], in[1], attention, in[6])};
     };
   }
-
   ir::Graph captured(const Decoder& model) const {
     CapturedProgram captured(program(model),
                              {{0, 1, "tokens", 1},
@@ -199,6 +199,22 @@ class LoweredTest : public ::testing::Test {
       return std::get<T>(stages().stages.at(index));
     }
   };
+  // Tokens drawn from that, filtered by top_p; and log-probabilities.
+  Program drawing(double top_p) const {
+    return [this, top_p](const Tensors& in) -> Tensors {
+      const c10::NoGradGuard no_grad;
+      const at::Tensor logits = program(*model_)(in)[0];
+      const at::Tensor keys = at::stack({in[6], in[2]}, 1);
+      const auto [token, logprob] =
+          ops::sample(logits.view({keys.size(0), -1}), keys, model_->config().vocab_size,
+                      /*seed=*/5, /*temperature=*/1.0, /*top_k=*/0, top_p);
+      return {token, logprob};
+    };
+  }
+  Lowered lowered_drawing(double top_p) {
+    CapturedProgram captured(drawing(top_p), {}, GuardPolicy::kKeep);
+    return {passes::lower_decode(*captured.serve(inputs()).graph, progress_).graph};
+  }
   Lowered lowered() { return {passes::lower_decode(captured(*model_), progress_).graph}; }
   at::Tensor run(const Lowered& step, const Tensors& inputs) {
     return Executor(std::make_shared<const ir::Graph>(step.graph)).run(inputs)[0];
@@ -238,6 +254,27 @@ TEST_F(LoweredTest, NothingButStagesAndAViewIsLeft) {
   EXPECT_THAT(log[kQkv], HasSubstr("columns: "));
   EXPECT_THAT(log[kQkv], HasSubstr("; 32 tiles"));
   EXPECT_THAT(log[kWo], HasSubstr("in slices of 16; 4 tiles"));
+}
+
+TEST_F(LoweredTest, DrawingATokenIsAStage) {
+  const Lowered step = lowered_drawing(/*top_p=*/1.0);
+  ASSERT_EQ(step.stages().stages.size(), 13U);
+  const auto run_drawing = [&] {
+    return Executor(std::make_shared<const ir::Graph>(step.graph)).run(inputs());
+  };
+  const Tensors expected = drawing(/*top_p=*/1.0)(inputs());
+  const Tensors found = run_drawing();
+  EXPECT_TRUE(at::equal(found[0], expected[0]));
+  EXPECT_TRUE(same_bits(found[1], expected[1]));
+  step.stage<SampleStage>(12).seed = 6;
+  EXPECT_FALSE(at::equal(run_drawing()[0], expected[0])) << "another seed";
+}
+
+TEST_F(LoweredTest, AFilteredDrawStaysAnOperator) {
+  const Lowered step = lowered_drawing(/*top_p=*/0.5);
+  EXPECT_EQ(step.stages().stages.size(), 12U);
+  const Tensors found = Executor(std::make_shared<const ir::Graph>(step.graph)).run(inputs());
+  EXPECT_TRUE(at::equal(found[0], drawing(/*top_p=*/0.5)(inputs())[0]));
 }
 
 TEST_F(LoweredTest, AStaleScaleIsFound) {

@@ -69,16 +69,18 @@ class CardStep {
 
   void fill() {
     const auto& embed = stage<EmbedStage>(0, "an embedding");
+    const bool is_drawn = std::holds_alternative<SampleStage>(list_.stages.back());
     const size_t layers = (list_.stages.size() - 2) / 5;
     TORCH_CHECK_NOT_IMPLEMENTED(
-        list_.stages.size() == 2 + 5 * layers && layers >= 1 && layers <= cuda::kMaxDecodeLayers,
-        "decode_stages on a card: found ", list_.stages.size(), " stages, expected 2 and 5 for each ",
-        "of 1 to ", cuda::kMaxDecodeLayers, " layers");
+        list_.stages.size() == (is_drawn ? 3 : 2) + 5 * layers && layers >= 1 && layers <= cuda::kMaxDecodeLayers,
+        "decode_stages on a card: found ", list_.stages.size(), " stages, expected 2, or 3 with ",
+        "sampling, and 5 for each of 1 to ", cuda::kMaxDecodeLayers, " layers");
     step_.layers = static_cast<int>(layers);
     fill_inputs(embed, stage<AttentionStage>(2, "attention"));
     int x = embed.out;
     for (size_t l = 0; l < layers; ++l) x = fill_layer(static_cast<int>(l), x);
-    fill_head(x);
+    fill_head(1 + 5 * layers, x, is_drawn);
+    if (is_drawn) fill_sample(std::get<SampleStage>(list_.stages.back()));
     const char* reason = cuda::why_not_decode(step_);
     TORCH_CHECK_NOT_IMPLEMENTED(*reason == '\0', "decode_stages on a card: found ", reason);
   }
@@ -109,10 +111,13 @@ class CardStep {
     if (id == kNoValue || std::find(results.begin(), results.end(), id) == results.end()) {
       return nullptr;
     }
-    const auto options = value(list_.operands[1]).options().dtype(at::kBFloat16);
-    made_[id] = at::empty(sizes, options);
     step_.is_observed = true;
-    return static_cast<uint16_t*>(made_[id].mutable_data_ptr());
+    return static_cast<uint16_t*>(make(id, sizes, at::kBFloat16));
+  }
+  // Where a value goes.
+  void* make(int id, at::IntArrayRef sizes, at::ScalarType dtype) {
+    const auto options = value(list_.operands[1]).options().dtype(dtype);
+    return (made_[id] = at::empty(sizes, options)).mutable_data_ptr();
   }
 
   // Sizes, and what all layers share.
@@ -235,11 +240,11 @@ class CardStep {
     to.ffn_sum = wanted(down.sum, hidden);
   }
 
-  void fill_head(int x) {
-    const auto& head = stage<ColumnsStage>(list_.stages.size() - 1, "columns");
+  void fill_head(size_t place, int x, bool is_drawn) {
+    const auto& head = stage<ColumnsStage>(place, "columns");
     TORCH_CHECK_NOT_IMPLEMENTED(
         head.x == x && head.rows != kNoValue && head.projections.size() == 1,
-        "decode_stages on a card: the last stage is not a norm, rows of it and one product");
+        "decode_stages on a card: the head is not a norm, rows of it and one product");
     const int64_t tokens = step_.all_tokens;
     const int64_t rows = value(head.projections[0].weight).size(0);
     step_.head_rows = static_cast<int>(rows);
@@ -249,11 +254,26 @@ class CardStep {
     step_.rows = index<int64_t>(head.rows, {tokens});
     step_.final_value = wanted(head.normed, {1, tokens, step_.hidden});
     step_.final_taken = wanted(head.taken, {1, tokens, step_.hidden});
-    const bool is_observed = step_.is_observed;
-    step_.logits = wanted(head.projections[0].out, {1, tokens, rows});
-    step_.is_observed = is_observed;
-    TORCH_CHECK_NOT_IMPLEMENTED(step_.logits != nullptr,
-                                "decode_stages on a card: nobody wants the logits");
+    const int logits = head.projections[0].out;
+    const auto& results = list_.results;
+    TORCH_CHECK_NOT_IMPLEMENTED(
+        is_drawn || std::find(results.begin(), results.end(), logits) != results.end(),
+        "decode_stages on a card: nobody wants the logits");
+    step_.logits = static_cast<uint16_t*>(make(logits, {1, tokens, rows}, at::kBFloat16));
+  }
+
+  void fill_sample(const SampleStage& sample) {
+    const int64_t tokens = step_.all_tokens;
+    const auto& head = std::get<ColumnsStage>(list_.stages[list_.stages.size() - 2]);
+    TORCH_CHECK_NOT_IMPLEMENTED(
+        sample.x == head.projections[0].out && sample.vocab >= 1 && sample.vocab <= step_.head_rows,
+        "decode_stages on a card: tokens are not drawn from the head's logits");
+    step_.vocab = sample.vocab;
+    step_.keys = index<int64_t>(sample.keys, {tokens, 2});
+    step_.seed = static_cast<uint64_t>(sample.seed);
+    step_.temperature = static_cast<float>(sample.temperature);
+    step_.token = static_cast<int64_t*>(make(sample.token, {tokens}, at::kLong));
+    step_.logprob = static_cast<float*>(make(sample.logprob, {tokens}, at::kFloat));
   }
 
   static constexpr int64_t kSlices = 8;
@@ -274,6 +294,11 @@ PersistentStep group_of(const PersistentStep& whole, int first) {
     if (pointer != nullptr) pointer += first * width;
   };
   shift(step.logits, step.head_rows);
+  if (step.token != nullptr) {
+    step.keys += int64_t{2} * first;
+    step.token += first;
+    step.logprob += first;
+  }
   for (uint16_t** each : {&step.embedded, &step.final_value, &step.final_taken}) {
     shift(*each, step.hidden);
   }

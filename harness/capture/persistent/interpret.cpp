@@ -132,6 +132,14 @@ class Interpreter {
     put(stage.sum, ops::residual_add(residual, at(stage.rounded)));
   }
 
+  void run_stage(const SampleStage& stage) {
+    const at::Tensor& x = at(stage.x);
+    auto [token, logprob] = ops::sample(x.view({-1, x.size(-1)}), at(stage.keys), stage.vocab,
+                                        stage.seed, stage.temperature, /*top_k=*/0, /*top_p=*/1.0);
+    put(stage.token, std::move(token));
+    put(stage.logprob, std::move(logprob));
+  }
+
   const StageList& list_;
   int64_t* progress_;
   std::map<int, at::Tensor> values_;

@@ -32,6 +32,8 @@ void for_each_operand(const Stage& stage, F f) {
     for (const Projection& projection : columns->projections) f(projection.weight);
   } else if (const auto* rows = std::get_if<RowsStage>(&stage)) {
     for (const int id : {rows->x, rows->weight, rows->residual}) f(id);
+  } else if (const auto* sample = std::get_if<SampleStage>(&stage)) {
+    for (const int id : {sample->x, sample->keys}) f(id);
   } else {
     const auto& attention = std::get<AttentionStage>(stage);
     for (const int id :

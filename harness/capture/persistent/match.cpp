@@ -72,6 +72,7 @@ class Matcher {
     if (name == "samebits::rms_norm") return columns(node);
     if (name == "samebits::paged_attention") return attention(node);
     if (name == "samebits::residual_add") return rows(node);
+    if (name == "samebits::sample") return sample(node);
     return std::nullopt;
   }
 
@@ -239,6 +240,24 @@ class Matcher {
     return MatchedStage{stage, std::move(nodes)};
   }
 
+  // From the head's logits alone.
+  std::optional<MatchedStage> sample(size_t i) const {
+    const auto head = defined_by(argument(i, 0), "samebits::linear");
+    if (!head || !defined_by(argument(*head, 0), "aten::index_select")) return std::nullopt;
+    const auto constant = [&](size_t index) { return constant_of(node(i).args[index]); };
+    for (size_t index = 2; index < 7; ++index) {
+      if (constant(index) == nullptr) return std::nullopt;
+    }
+    const double temperature = constant(4)->toDouble();
+    const bool is_filtered = constant(5)->toInt() > 0 || constant(6)->toDouble() < 1.0;
+    if (is_filtered && temperature != 0.0) return std::nullopt;  // at 0 filters do not apply
+    if (constant(2)->toInt() > kDrawnIds) return std::nullopt;
+    return MatchedStage{
+        SampleStage{argument(i, 0), argument(i, 1), constant(2)->toInt(), constant(3)->toInt(),
+                    temperature, node(i).outputs[0], node(i).outputs[1]},
+        {i}};
+  }
+
   const ir::Graph& graph_;
   const Dataflow& flow_;
 };
@@ -311,11 +330,10 @@ DecodeWidths widths_of(const ir::Graph& graph, const std::vector<Stage>& stages)
       raise_to(widths.hidden, size(rows->weight, 0));
     } else if (const auto* attention = std::get_if<AttentionStage>(&stage)) {
       raise_to(widths.attention, size(attention->out, 2) * size(attention->out, 3));
-    } else {
-      const auto& columns = std::get<ColumnsStage>(stage);
-      if (columns.tiling.takes_all) continue;
-      raise_to(columns.product == kNoValue ? widths.qkv : widths.inner,
-               int64_t{columns.tiling.tiles} * kTileRows);
+    } else if (const auto* columns = std::get_if<ColumnsStage>(&stage)) {
+      if (columns->tiling.takes_all) continue;
+      raise_to(columns->product == kNoValue ? widths.qkv : widths.inner,
+               int64_t{columns->tiling.tiles} * kTileRows);
     }
   }
   return widths;

@@ -36,6 +36,10 @@ struct Describe {
     return fmt::format("rows: {} = {} + {} x {} in slices of {}; {}", stage.sum, stage.residual,
                        stage.x, stage.weight, stage.slice, text_of(stage.tiling));
   }
+  std::string operator()(const SampleStage& stage) const {
+    return fmt::format("sample: {} and {} = drawn from {} by keys {}, temperature {}", stage.token,
+                       stage.logprob, stage.x, stage.keys, stage.temperature);
+  }
 };
 
 }  // namespace

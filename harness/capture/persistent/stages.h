@@ -86,7 +86,18 @@ struct RowsStage {
   Tiling tiling = {};
 };
 
-using Stage = std::variant<EmbedStage, ColumnsStage, AttentionStage, RowsStage>;
+// samebits::sample without filters.
+struct SampleStage {
+  int x;     // logits, [1, T, N]
+  int keys;  // [T, 2]
+  int64_t vocab;
+  int64_t seed;
+  double temperature;
+  int token;  // [T]
+  int logprob;
+};
+
+using Stage = std::variant<EmbedStage, ColumnsStage, AttentionStage, RowsStage, SampleStage>;
 
 // Stages in the order in which they run, and what samebits::decode_stages takes and gives.
 struct StageList final : torch::CustomClassHolder {

@@ -49,6 +49,11 @@ constexpr int kSlotBytes = kTileRows * kSlotLine;
 constexpr int kMaxSlots = 13;
 constexpr int kMemoryBytes = 227 * 1024 - 1536;  // of a block, beside what is declared
 
+// Floats of a lane's terms of a sum over the vocabulary; a little more, for the banks.
+__host__ __device__ inline int terms_line(int64_t vocab) {
+  return static_cast<int>((vocab + kSoftmaxLanes * 4 - 1) / (kSoftmaxLanes * 4)) * 4 + 4;
+}
+
 // Where things are, in bytes from the beginning of the block's dynamic memory.
 struct DecodeMemory {
   int rope;   // floats [tokens, head_dim]: cosines, then sines

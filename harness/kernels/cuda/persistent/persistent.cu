@@ -3,17 +3,18 @@
 // wait for. The last blocks hold keys and values and do attention; the others have their tiles of
 // every product (decode_tiles.h). Stages of a layer, each ended by an exchange (words.cuh):
 //   x -> norm, q k v | attention | o, residual | norm, gate, up, silu | down, residual
+// Behind the last: norm, the head, and where they are wanted the tokens drawn from its logits.
 
 #include "harness/kernels/cuda/persistent/attention_block.cuh"
-#include "harness/kernels/cuda/persistent/products.cuh"
+#include "harness/kernels/cuda/persistent/sampling.cuh"
 #include "harness/kernels/cuda/runtime/launch.cuh"
 
 namespace samebits::cuda {
 namespace {
 
 template <int kMost, bool kObserved, typename Shape>
-struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
-  using Base = ProductThread<kMost, kObserved, Shape>;
+struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
+  using Base = SampleThread<kMost, kObserved, Shape>;
   using Base::at, Base::columns, Base::embedded, Base::exchanges, Base::first_tag, Base::has_token,
       Base::fetch_norm, Base::lane, Base::layer, Base::memory, Base::next, Base::norm_x,
       Base::observe, Base::p, Base::patience, Base::plan, Base::produce, Base::refresh, Base::rows,
@@ -64,7 +65,8 @@ struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
 
   // A slot is one warp's: were its uses shared out, a warp could come a use early, when the slot's
   // phase has the parity that it waits for.
-  __device__ void run_head() {
+  __device__ Drawn run_head() {
+    Drawn drawn;
     const uint32_t x =
         shared_address(this->x_at(shared.head_rows[min(lane % 8, tokens() - 1)], lane / 8 * 8));
     if (kObserved) observe_taken();
@@ -79,9 +81,12 @@ struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
       __syncwarp();
       if (lane < kDecodeWarps) arrive(&shared.empty[warp]);
       if (!has_token()) continue;
-      const int64_t to = int64_t{lane / 4} * p.head_rows + t * 8 + lane % 4 * 2;
-      *reinterpret_cast<uint32_t*>(p.logits + to) = pack_bf16(c[0], c[1]);
+      const int id = t * kTileRows + lane % 4 * 2;
+      const uint32_t two = pack_bf16(c[0], c[1]);
+      *reinterpret_cast<uint32_t*>(p.logits + int64_t{lane / 4} * p.head_rows + id) = two;
+      if (p.token != nullptr) this->see(drawn, id, two);
     }
+    return drawn;
   }
   // Every block has the final norm; one tells.
   __device__ uint16_t* first_only(uint16_t* to) const { return blockIdx.x == 0 ? to : nullptr; }
@@ -117,15 +122,16 @@ struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
     }
     shared.head_rows[tid] = is_there ? static_cast<int>(row) : 0;
   }
-  // What is read from here on without waiting for memory.
-  __device__ void read_tables() const {
+  // What is read from here on without waiting for memory; weights are on their way meanwhile.
+  __device__ void read_tables(bool is_attention) const {
     auto* table = reinterpret_cast<uint64_t*>(memory + at.table);
     const auto* layers = reinterpret_cast<const uint64_t*>(p.layer);
     const int words = p.layers * static_cast<int>(sizeof(DecodeLayer) / 8);
-    for (int i = tid; i < words; i += kDecodeThreads) table[i] = layers[i];
+    for (int i = tid; i < words; i += kDecodeComputing) table[i] = layers[i];
+    if (!is_attention) return;
     auto* rope = reinterpret_cast<float*>(memory + at.rope);
     const int half = head_dim() / 2;
-    for (int i = tid; i < tokens() * head_dim(); i += kDecodeThreads) {
+    for (int i = tid; i < tokens() * head_dim(); i += kDecodeComputing) {
       const int64_t position = p.positions[i / head_dim()];
       const int64_t turn = position >= 0 && position < p.turns ? position : 0;
       const int column = i % head_dim();
@@ -144,6 +150,9 @@ struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
       return produce(is_attention ? p.layers : 0);
     }
     take_registers<kComputingRegisters>();
+    read_tables(is_attention);
+    check_inputs();
+    sync();
     if (is_attention) {
       AttentionBlock<kMost, kObserved, Shape>(plan, shared, memory, first_tag, this->fault).run();
       refresh();
@@ -162,7 +171,11 @@ struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
       if (is_head) break;
       run_half(h, ready);
     }
-    run_head();
+    const Drawn drawn = run_head();
+    if (p.token != nullptr) {
+      set_place(p.layers, kSamplePlace);
+      this->draw(drawn, first_tag + p.layers - 1);
+    }
     sync();
     if (tid == 0) finish();
   }
@@ -179,7 +192,7 @@ struct DecodeBlock : ProductThread<kMost, kObserved, Shape> {
     *exchanges.epoch = *exchanges.epoch + 1;
     if (p.first > 0) return;  // a step is counted once
     p.progress[0] += 1;
-    p.progress[1] += 2 + 5 * p.layers;
+    p.progress[1] += (p.token == nullptr ? 2 : 3) + 5 * p.layers;
   }
 };
 
@@ -199,11 +212,9 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
     }
     publish_barriers();
   }
+  __syncthreads();
   const uint32_t first_tag = *plan.exchanges.epoch * static_cast<uint32_t>(p.layers) + 1;
   DecodeBlock<kMost, kObserved, Shape> block(plan, shared, memory, first_tag, fault);
-  block.read_tables();
-  block.check_inputs();
-  __syncthreads();
   block.run();
 }
 
@@ -256,6 +267,8 @@ const char* why_not_decode(const PersistentStep& step) {
   }
   // Whose pages fetch() finds in float32.
   if (step.table_width * step.page_rows > int64_t{1} << 21) return "more than 2097152 keys";
+  // Whose terms fit the ring's memory.
+  if (step.token != nullptr && step.vocab > kDrawnIds) return "more than 262144 ids to draw from";
   if (step.head_rows % kTileRows != 0) return "a vocabulary that is not padded to a multiple of 8";
   return "";
 }

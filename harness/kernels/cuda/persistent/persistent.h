@@ -79,6 +79,14 @@ struct PersistentStep {
   const uint16_t* final_norm;
   const uint16_t* head;  // [head_rows, hidden]
 
+  // sample.h without filters; token null: nobody wants it, and the rest is not there.
+  int64_t vocab;
+  const int64_t* keys;  // [tokens, 2]
+  uint64_t seed;
+  float temperature;
+  int64_t* token;  // [tokens]
+  float* logprob;  // [tokens]
+
   uint16_t* logits;       // [tokens, head_rows]
   uint16_t* embedded;     // [tokens, hidden], or null; so are the next two
   uint16_t* final_value;  // the final norm

@@ -24,7 +24,7 @@ struct RingCursor {
 template <int kMost, typename Shape>
 struct RingThread : DecodeThread<kMost, Shape> {
   using Base = DecodeThread<kMost, Shape>;
-  using Base::at, Base::lane, Base::layer, Base::memory, Base::p, Base::patience, Base::shared;
+  using Base::at, Base::lane, Base::memory, Base::p, Base::patience, Base::shared;
   using Base::Base;
   using Base::head_dim, Base::heads, Base::hidden, Base::inner, Base::kv_heads;
   RingCursor next;  // slot to be filled, or to be used
@@ -38,7 +38,7 @@ struct RingThread : DecodeThread<kMost, Shape> {
     int tile;
   };
   __device__ Projected projection_of(int l, int tile) const {
-    const DecodeLayer& weights = layer(l);
+    const DecodeLayer& weights = p.layer[l];
     const DecodeOutputs& outputs = p.outputs[l];
     const int q = heads() * head_dim();
     const int k = kv_heads() * head_dim();
@@ -75,7 +75,7 @@ struct RingThread : DecodeThread<kMost, Shape> {
   // The n-th of a layer, in the order of their use.
   __device__ Load load_of_layer(int l, int n) const {
     const Shares& own = shared.shares;
-    const DecodeLayer& weights = layer(l);
+    const DecodeLayer& weights = p.layer[l];  // the block's copy may not be there yet
     if (n < own.qkv.count) {
       const Projected to = projection_of(l, own.qkv.first + n * own.qkv.stride);
       return columns_of(to.weight, to.tile);

@@ -14,7 +14,8 @@ enum Place {
   kGateUpPlace,
   kDownPlace,
   kHeadPlace,
-  kRingPlace
+  kRingPlace,
+  kSamplePlace
 };
 
 // What the blocks of a step share of the work.

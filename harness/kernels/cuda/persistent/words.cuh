@@ -94,6 +94,7 @@ struct Exchanges {
   uint32_t* done;   // blocks that have ended
   uint64_t* words;
   int qkv, attention, inner, hidden;  // words of a token
+  uint64_t* drawn;                    // what is left to draw tokens with
 
   explicit Exchanges(const PersistentStep& p)
       : epoch(reinterpret_cast<uint32_t*>(p.exchanges)),
@@ -102,7 +103,8 @@ struct Exchanges {
         qkv((p.heads + 2 * p.kv_heads) * p.head_dim / 2),
         attention(p.heads * p.head_dim / 2),
         inner(p.inner / 2),
-        hidden(p.hidden / 2) {}
+        hidden(p.hidden / 2),
+        drawn(words + 2 * kDecodeTokens * (qkv + attention + inner + 2 * hidden)) {}
 
   // Of a layer; a token's words are `width` apart.
   __device__ uint64_t* of_qkv(int layer) const { return at(layer, 0, qkv); }
@@ -115,6 +117,13 @@ struct Exchanges {
   __device__ uint64_t* of_end(int layer) const {
     return at(layer, qkv + attention + inner + hidden, hidden);
   }
+
+  // Of a token's logits, by processor: the largest, the best score, its id.
+  __device__ uint64_t* of_largest() const { return drawn; }
+  __device__ uint64_t* of_scores() const { return drawn + kDecodeTokens * kDecodeProcessors; }
+  __device__ uint64_t* of_ids() const { return drawn + 2 * kDecodeTokens * kDecodeProcessors; }
+  // The lanes of a token's sum.
+  __device__ uint64_t* of_sums() const { return drawn + 3 * kDecodeTokens * kDecodeProcessors; }
 
  private:
   __device__ uint64_t* at(int layer, int before, int width) const {

@@ -1,10 +1,8 @@
-// sample.h on the card. The best of a row is looked for by many blocks: the largest score with the
-// lowest id is one and the same in whatever order it is looked for.
+// sample.h on the card.
 
-#include "harness/bits/philox.h"
+#include "harness/kernels/cuda/rows/sample.cuh"
 #include "harness/kernels/cuda/rows/softmax.cuh"
 #include "harness/kernels/cuda/runtime/launch.cuh"
-#include "harness/kernels/sample.h"
 
 namespace samebits::cuda {
 namespace {
@@ -14,30 +12,8 @@ constexpr int kThreads = kSoftmaxThreads;
 __device__ int lane() { return softmax_lane(); }
 
 // ---- Argmax ------------------------------------------------------------------------------------
-struct Best {
-  float value;
-  int64_t id;  // -1: nothing yet
-};
-
-// For ids in ascending order: among equals the first stays, and a NaN never gets in.
-__device__ void consider(float value, int64_t id, Best& best) {
-  if (best.id < 0 ? value == value : value > best.value) best = {value, id};
-}
-
-__device__ Best better(const Best& a, const Best& b) {
-  if (a.id < 0 || b.id < 0) return a.id < 0 ? b : a;
-  return b.value > a.value || (b.value == a.value && b.id < a.id) ? b : a;
-}
-
 // The best of the block's, to every thread. `shared`: a place for each warp.
 constexpr int kWarps = kThreads / 32;
-__device__ Best best_of_warp(Best best) {
-  for (int width = 16; width > 0; width /= 2) {
-    best = better(best, {__shfl_xor_sync(0xffffffffu, best.value, width),
-                         __shfl_xor_sync(0xffffffffu, best.id, width)});
-  }
-  return best;
-}
 __device__ Best best_of_block(const Best& mine, Best* shared /* [kWarps] */) {
   const Best own = best_of_warp(mine);
   __syncthreads();
@@ -47,11 +23,6 @@ __device__ Best best_of_block(const Best& mine, Best* shared /* [kWarps] */) {
 }
 
 // ---- Sample ------------------------------------------------------------------------------------
-__device__ float gumbel_score(float z, uint32_t word) {
-  const float u = (static_cast<float>(static_cast<int32_t>(word >> 9)) + 0.5f) * 0x1p-23f;
-  return z - log_f32(-log_f32(u));
-}
-
 // Of ids first ... end - 1.
 template <typename T>
 __device__ Best best_logit(const T* x, int64_t first, int64_t end, float& largest) {
@@ -91,10 +62,7 @@ __device__ Best best_score(const T* x, int64_t first, int64_t end, const int64_t
   Best best = {0.0f, -1};
   const float inverse = 1.0f / draw.temperature;
   for (int64_t four = first + 4 * lane(); four < end; four += 4 * kThreads) {
-    const auto words =
-        philox4x32_10({static_cast<uint32_t>(four / 4), static_cast<uint32_t>(key[1]),
-                       static_cast<uint32_t>(key[0]), kSampleDomain},
-                      {static_cast<uint32_t>(draw.seed), static_cast<uint32_t>(draw.seed >> 32)});
+    const auto words = words_of_four(four, key, draw.seed);
     const float reached = score_of(*static_cast<volatile int32_t*>(most));
     float logits[4];
     bool may_win[4];
@@ -116,14 +84,6 @@ __device__ Best best_score(const T* x, int64_t first, int64_t end, const int64_t
   return best;
 }
 
-// By the row's first thread; a key outside goes on with its low bits.
-__device__ void check_key(const int64_t* keys, int64_t row, Fault* fault) {
-  constexpr int64_t kLimit = int64_t{1} << 32;
-  for (int64_t i = 2 * row; i < 2 * row + 2; ++i) {
-    if (keys[i] < 0 || keys[i] >= kLimit) raise(fault, FaultKind::kSampleKey, i, keys[i], kLimit);
-  }
-}
-
 // What stands in the workspace: the best of each chunk beside what the sum needs.
 struct Candidates {
   RowSums sums;
@@ -142,7 +102,7 @@ __global__ void candidates_kernel(Logits size, const T* logits, Draw draw, Candi
   wait_for_earlier_kernels();
   __syncthreads();
   const int64_t row = blockIdx.x;
-  if (blockIdx.y == 0 && lane() == 0) check_key(draw.keys, row, fault);
+  if (blockIdx.y == 0 && lane() == 0) check_key(draw.keys + 2 * row, row, fault);
   const T* x = logits + row * size.width;
   const uint8_t* kept = draw.kept == nullptr ? nullptr : draw.kept + row * size.vocab;
   const int64_t first = blockIdx.y * to.sums.width;

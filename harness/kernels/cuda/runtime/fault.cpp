@@ -74,7 +74,7 @@ void throw_fault() {
     case FaultKind::kDecodeWait: {
       static constexpr const char* kStages[] = {"attention norm and q, k, v", "attention", "wo",
                                                 "ffn norm, gate and up",      "down",      "head",
-                                                "the ring of weights",        "?"};
+                                                "the ring of weights",        "sampling"};
       TORCH_CHECK(false, "decode_stages: layer ", i / 8, ", ", kStages[i % 8], ": processor ",
                   found, " waited for more than ", limit, " cycles");
     }
