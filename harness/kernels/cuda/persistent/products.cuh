@@ -10,17 +10,16 @@ namespace samebits::cuda {
 constexpr int kSliceBarriers = 3;  // named barriers from here on, one for each slice
 
 // A chain over `steps` steps of k: tokens are the rows of the step, rows of weights its columns.
-// Two steps of x are kXPair bytes further. Fragments of three pairs of steps are on their way;
-// behind the last it is read again. A short loop: code that does not fit the instruction cache
-// costs more than the loop.
+// Two steps of x are kXPair bytes further. Fragments of three pairs of steps are on their way, also
+// behind the last, where there is other memory of the block. A short loop: code that does not fit
+// the instruction cache costs more than the loop.
 template <int kXPair>
 __device__ void run_chain(float (&c)[4], uint32_t x, uint32_t w, int steps) {
   uint32_t a[4][4];
   uint32_t b[4][4];
-  const int last = (steps - 1) / 2;
   const auto read = [&](int to, int pair) {
-    load_matrices_at(a[to], x + min(pair, last) * kXPair);
-    load_matrices_at(b[to], w + min(pair, last) * 64);
+    load_matrices_at(a[to], x + pair * kXPair);
+    load_matrices_at(b[to], w + pair * 64);
   };
   const auto take = [&](int from, int half) {
     const uint32_t rows[4] = {a[from][2 * half], a[from][2 * half], a[from][2 * half + 1],
@@ -29,23 +28,23 @@ __device__ void run_chain(float (&c)[4], uint32_t x, uint32_t w, int steps) {
   };
 #pragma unroll
   for (int i = 0; i < 3; ++i) read(i, i);
-  int pair = 0;
 #pragma unroll 1
-  for (; pair + 4 <= steps / 2; pair += 4) {
+  for (; steps >= 8; steps -= 8) {
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      read((j + 3) % 4, pair + j + 3);
+      read((j + 3) % 4, j + 3);
       take(j, 0);
       take(j, 1);
     }
+    x += 4 * kXPair;
+    w += 4 * 64;
   }
-  const int left = steps - 2 * pair;
-  if (left == 0) return;
-  if (left > 6) read(3, pair + 3);
+  if (steps == 0) return;
+  if (steps > 6) read(3, 3);
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
-    if (2 * j < left) take(j, 0);
-    if (2 * j + 1 < left) take(j, 1);
+    if (2 * j < steps) take(j, 0);
+    if (2 * j + 1 < steps) take(j, 1);
   }
 }
 
@@ -56,6 +55,7 @@ __device__ void run_chain(float (&c)[4], uint32_t x, uint32_t w, int steps) {
 template <int kChunk, int kBatch, int kSteps>
 __device__ void run_warpgroup_chain(float (&c)[4], uint32_t x, uint32_t rows, int steps) {
   constexpr int kBuffers = 3;
+  x = uniform(x);  // not by the caller, from where it would come in registers of each thread
   constexpr int kUnrolled = kSteps == 0 ? 1 : (kSteps / kBatch + kBuffers - 1) / kBuffers;
   const int batches = (kSteps == 0 ? steps : kSteps) / kBatch;
   uint32_t a[kBuffers][kBatch][4];
@@ -63,8 +63,10 @@ __device__ void run_warpgroup_chain(float (&c)[4], uint32_t x, uint32_t rows, in
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) load_matrices_at(to[i], rows + (batch * kBatch + i) * 32);
   };
-  read(a[0], 0);
-  if (batches > 1) read(a[1], 1);
+#pragma unroll
+  for (int i = 0; i < kBuffers - 1; ++i) {
+    if (i < batches) read(a[i], i);
+  }
 #pragma unroll kUnrolled
   for (int first = 0; first < batches; first += kBuffers) {
 #pragma unroll
@@ -78,7 +80,9 @@ __device__ void run_warpgroup_chain(float (&c)[4], uint32_t x, uint32_t rows, in
       }
       commit_steps();
       wait_steps<1>();
-      if (batch + 2 < batches) read(a[(j + 2) % kBuffers], batch + 2);
+      if (batch + kBuffers - 1 < batches) {
+        read(a[(j + kBuffers - 1) % kBuffers], batch + kBuffers - 1);
+      }
     }
   }
   wait_steps<0>();

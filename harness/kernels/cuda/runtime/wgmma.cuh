@@ -11,6 +11,15 @@ namespace samebits::cuda {
 constexpr int kWarpgroup = 128;  // threads
 constexpr int kRowsOfWarpgroup = 64;
 
+// What all threads of a warp have alike, known as such to the compiler. Where a step's operand lies
+// is read from registers that a warp has once; what was found in each thread's would be brought
+// there step by step, and the step would wait for it.
+__device__ inline uint32_t uniform(uint32_t x) { return __shfl_sync(0xffffffffu, x, 0); }
+// Of the block's, this thread's.
+__device__ inline int warpgroup_of(int thread) {
+  return static_cast<int>(uniform(static_cast<uint32_t>(thread / kWarpgroup)));
+}
+
 // Where an operand lies: boxes as tma.cuh brings them, aligned to 1024 bytes. Of an operand whose k
 // is contiguous, a line of a box is a row (64 k), and the next rows follow; of one whose rows are,
 // a line is one k (64 rows), and the next 64 rows are the next box, `box_bytes` further.
