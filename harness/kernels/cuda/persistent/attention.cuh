@@ -170,13 +170,36 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
     const int elements = head_dim() / 16;
     const uint64_t* from =
         exchanges.of_qkv(layer) + token * exchanges.qkv + head * (head_dim() / 2) + own / 2;
+    const Constants constants = constants_of(layer, unit, elements, own, is_key);
     uint64_t words[8];
     wait_words(words, elements, tag, patience, [&](int j) { return from + 8 * j; });
     uint16_t x[8];
 #pragma unroll
     for (int j = 0; j < 8; ++j) x[j] = static_cast<uint16_t>(words[j] >> (own % 2 * 16));
     if (is_value) return keep_value(weights, unit, x, elements, own);
-    norm_and_rotate(layer, weights, unit, x, elements, own, is_key, head);
+    norm_and_rotate(layer, weights, unit, x, constants, elements, own, is_key, head);
+  }
+
+  // What a lane's elements of a row are normed and rotated by; read before the row is waited for.
+  struct Constants {
+    float norm[8], cos[8], sin[8];
+  };
+  __device__ Constants constants_of(int layer, const AttentionUnit& unit, int elements, int own,
+                                    bool is_key) const {
+    const uint16_t* norm = bf16s(at.norms) + (2 * layer + (is_key ? 1 : 0)) * head_dim() + own;
+    const float* turn = rope + unit.rows.token * head_dim();  // cosines, then sines
+    const int half = head_dim() / 2;
+    Constants constants;
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      if (j >= elements) continue;
+      const int i = own + 16 * j;
+      const int column = i < half ? i : i - half;
+      constants.norm[j] = bf16_to_f32(norm[16 * j]);
+      constants.cos[j] = turn[column];
+      constants.sin[j] = turn[half + column];
+    }
+    return constants;
   }
 
   __device__ void keep_value(const DecodeLayer& weights, const AttentionUnit& unit,
@@ -191,9 +214,8 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
   }
 
   __device__ void norm_and_rotate(int layer, const DecodeLayer& weights, const AttentionUnit& unit,
-                                  const uint16_t (&x)[8], int elements, int own, bool is_key,
-                                  int head) const {
-    const uint16_t* norm = bf16s(at.norms) + (2 * layer + (is_key ? 1 : 0)) * head_dim() + own;
+                                  const uint16_t (&x)[8], const Constants& constants, int elements,
+                                  int own, bool is_key, int head) const {
     float sum = 0.0f;
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
@@ -206,10 +228,10 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
       if (j >= elements) continue;
-      const float scaled = round_to_bf16(bf16_to_f32(x[j]) * r);
-      normed[j] = f32_to_bf16(bf16_to_f32(norm[16 * j]) * scaled);
+      const float scaled = bf16_to_f32(to_bf16(bf16_to_f32(x[j]) * r));
+      normed[j] = to_bf16(constants.norm[j] * scaled);
     }
-    rotate(layer, weights, unit, normed, elements, own, is_key, head);
+    rotate(layer, weights, unit, normed, constants, elements, own, is_key, head);
   }
 
   // Half a head further, or back.
@@ -221,11 +243,9 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
   }
 
   __device__ void rotate(int layer, const DecodeLayer& weights, const AttentionUnit& unit,
-                         const uint16_t (&normed)[8], int elements, int own, bool is_key,
-                         int head) const {
+                         const uint16_t (&normed)[8], const Constants& constants, int elements,
+                         int own, bool is_key, int head) const {
     const DecodeOutputs& outputs = p.outputs[layer];
-    const int half = head_dim() / 2;
-    const float* turn = rope + unit.rows.token * head_dim();  // cosines, then sines
     const auto row = static_cast<int>(unit.rows.keys - 1);
     auto* here = bf16s(is_key ? at.k + row * at.line : at.q + warp * at.line);
     const bool is_kept = !is_key || (unit.own >= 0 && row < at.segment);
@@ -238,13 +258,12 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
       if (j >= elements) continue;
-      const int i = own + 16 * j;
       const float mine = bf16_to_f32(normed[j]);
       const float other = bf16_to_f32(other_half(normed, j, elements));
-      const bool is_first = i < half;
-      const float c = turn[is_first ? i : i - half];
-      const float s = turn[is_first ? half + i : i];
-      turned[j] = f32_to_bf16(is_first ? mine * c - other * s : mine * c + other * s);
+      const bool is_first = own + 16 * j < head_dim() / 2;
+      const float c = constants.cos[j];
+      const float s = constants.sin[j];
+      turned[j] = to_bf16(is_first ? mine * c - other * s : mine * c + other * s);
     }
     if (lane >= 16) return;
     if (is_kept) put_row(here + own, turned, elements);
@@ -325,7 +344,7 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
       for (int i = 0; i < 2; ++i) {
         const int key = tile * kAttentionTile + i * 32 + lane;
         weights[i] = key < keys ? exp_f32(mine[i] - m) : 0.0f;
-        bf16s(at.p + head * at.p_line)[key] = f32_to_bf16(weights[i]);
+        bf16s(at.p + head * at.p_line)[key] = to_bf16(weights[i]);
       }
       const float alpha = exp_f32(before - m);
       const float sum = sum_of_tile(weights);

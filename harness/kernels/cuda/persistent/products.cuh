@@ -213,7 +213,7 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
   }
   // silu_mul.h, before it is rounded.
   __device__ static float silu_mul(float gate, float up) {
-    return round_to_bf16(gate / (1.0f + exp_f32(-gate))) * up;
+    return bf16_to_f32(to_bf16(gate / (1.0f + exp_f32(-gate)))) * up;
   }
 
   // A slice of all tokens' activations, by the two warps that use it. A thread has every 64th group

@@ -18,8 +18,13 @@ __device__ inline float load_past_cache(const float* x) { return __ldcg(x); }
 __device__ inline Bf16 load_past_cache(const Bf16* x) { return {__ldcg(&x->bits)}; }
 __device__ inline void store(float x, Bf16& out) { out.bits = f32_to_bf16(x); }
 __device__ inline void store(float x, float& out) { out = canonical_nan_f32(x); }
-// Two elements that lie side by side. The card's conversion rounds as f32_to_bf16() does, but has
-// other bits for a NaN.
+// f32_to_bf16() by the card's conversion, which rounds alike, but has other bits for a NaN.
+__device__ inline uint16_t to_bf16(float x) {
+  uint16_t bits = 0;
+  asm("cvt.rn.bf16.f32 %0, %1;\n" : "=h"(bits) : "f"(x));
+  return x == x ? bits : kNanBf16;
+}
+// The same of two elements that lie side by side.
 __device__ inline uint32_t pack_bf16(float low, float high) {
   uint32_t two = 0;
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;\n" : "=r"(two) : "f"(high), "f"(low));
