@@ -253,7 +253,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
   take_registers<232>();
   const int thread = static_cast<int>(threadIdx.x) - kWarpgroup;
-  const int warpgroup = thread / kWarpgroup;
+  const int warpgroup = warpgroup_of(thread);
   const Own own = own_of(thread);
   const int first = block.first + warpgroup * kAttentionTile;
   float lse[2] = {};
@@ -344,7 +344,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
   take_registers<232>();
   const int thread = static_cast<int>(threadIdx.x) - kWarpgroup;
-  const int warpgroup = thread / kWarpgroup;
+  const int warpgroup = warpgroup_of(thread);
   const Own own = own_of(thread);
   const int first = block.first + warpgroup * kAttentionTile;
   float dk[kDim / 2];

@@ -507,7 +507,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   __syncwarp();
   rows.least_position = __reduce_min_sync(0xffffffffu, min(rows.positions[0], rows.positions[1]));
   load_queries(rows, staged, q, head_dim);
-  const Turns turns{thread / kWarpgroup};
+  const Turns turns{warpgroup_of(thread)};
   if (turns.warpgroup == 1) turns.pass_on();  // the first to the other
   run_tiles(rows, rings, turns, size.scale, tiles, scratch);
   if (turns.warpgroup == 0) turns.wait();  // for the last that the other passes on

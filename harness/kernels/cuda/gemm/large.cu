@@ -427,7 +427,7 @@ __global__ void __launch_bounds__(P::kThreads, 1)
     return;
   }
   if constexpr (kSharesRegisters) take_registers<240>();
-  const int row_of_warpgroup = thread / kWarpgroup * kRowsOfWarpgroup;
+  const int row_of_warpgroup = warpgroup_of(thread) * kRowsOfWarpgroup;
   const int row_of_warp = thread / 32 * 16;
   int used = 0;
   if constexpr (P::kGoesOn) wait_for_earlier_kernels();
