@@ -12,6 +12,8 @@
 // token_*  milliseconds from one token of a sequence to its next, from the first token to the last
 //          of the same batch; the batches' mean
 // peak     bytes of tensors at once, on the card or on the CPU
+// reserved bytes that the card's allocator had at once, with what it kept of earlier benchmarks
+// pool     bytes of the graphs' pool, which is never given back
 
 #include "bench/generator_bench.h"
 
@@ -173,9 +175,13 @@ void generate(benchmark::State& state, const Subject& subject, const Mode& mode,
   count(state, "first", first);
   count(state, "token", token);
   state.counters["tokens"] = static_cast<double>(state.iterations() * batches * of_batch);
-  state.counters["peak"] =
-      benchmark::Counter(static_cast<double>(on_card ? peak_device_memory() : memory.peak()),
-                         benchmark::Counter::kDefaults, benchmark::Counter::kIs1024);
+  const auto count_bytes = [&](const char* name, int64_t bytes) {
+    state.counters[name] = benchmark::Counter(
+        static_cast<double>(bytes), benchmark::Counter::kDefaults, benchmark::Counter::kIs1024);
+  };
+  count_bytes("peak", on_card ? peak_device_memory() : memory.peak());
+  if (on_card) count_bytes("reserved", peak_reserved_device_memory());
+  count_bytes("pool", static_cast<int64_t>(engine.runner().pool_bytes()));
 }
 
 void add(const Subject& subject, const std::vector<Shape>& shapes, int64_t runs = kRuns) {

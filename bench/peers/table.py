@@ -12,8 +12,8 @@ NAME = re.compile(r"generator/(?P<model>[^/]+)/(?P<mode>\w+)/prompt:(?P<prompt>\
 PEERS = {"eager": "Transformers, eager", "compile": "Transformers, torch.compile"}
 FIGURES = "mean | sd | median | range"
 HEADER = f"""\
-| | tokens | runs | tokens/s: {FIGURES} | ms to first token: {FIGURES} | ms a token: {FIGURES} | peak, MiB | to eager |
-|---|{"---:|" * 16}"""
+| | tokens | runs | tokens/s: {FIGURES} | ms to first token: {FIGURES} | ms a token: {FIGURES} | peak, MiB | reserved | graphs | to eager |
+|---|{"---:|" * 18}"""
 
 
 def read_ours(text):
@@ -51,9 +51,14 @@ def figures_text(row, name, digits):
     return [text("mean"), text("sd"), text("median"), " to ".join(ends) if all(ends) else ""]
 
 
+def mebibytes(row, name):
+    return f"{row[name] / 2**20:,.1f}" if name in row else ""
+
+
 def row_text(row, eager):
     cells = [row["mode"], f"{row['tokens']:,.0f}", str(row["runs"]), *figures_text(row, "rate", 1),
-             *figures_text(row, "first", 2), *figures_text(row, "token", 3), f"{row['peak'] / 2**20:,.1f}",
+             *figures_text(row, "first", 2), *figures_text(row, "token", 3),
+             *(mebibytes(row, name) for name in ("peak", "reserved", "pool")),
              f"{row['rate_mean'] / eager['rate_mean']:.2f}" if eager else ""]
     return "| " + " | ".join(cells) + " |"
 

@@ -28,6 +28,8 @@ int64_t free_device_memory();
 // The most bytes that tensors took on the current card at once since the last reset, those of graph
 // pools included; 0 where there is no card, or nothing was ever on it.
 int64_t peak_device_memory();
+// Likewise, what the allocator had of the driver, whether tensors had it or not.
+int64_t peak_reserved_device_memory();
 void reset_peak_device_memory();
 
 // Throws c10::Error in one line if a kernel that has finished met a value that its operator refuses

@@ -15,6 +15,8 @@ int64_t free_device_memory() { return 0; }
 
 int64_t peak_device_memory() { return 0; }
 
+int64_t peak_reserved_device_memory() { return 0; }
+
 void reset_peak_device_memory() {}
 
 void throw_device_fault() {}

@@ -64,13 +64,18 @@ namespace allocator = c10::cuda::CUDACachingAllocator;
 
 bool is_in_use() { return allocator::get()->initialized(); }
 
-}  // namespace
-
-int64_t peak_device_memory() {
+// Since the last reset, on the current card.
+int64_t peak_of(c10::CachingAllocator::StatArray allocator::DeviceStats::*stat) {
   if (!is_in_use()) return 0;
   const auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
-  return allocator::getDeviceStats(c10::cuda::current_device()).allocated_bytes[all].peak;
+  return (allocator::getDeviceStats(c10::cuda::current_device()).*stat)[all].peak;
 }
+
+}  // namespace
+
+int64_t peak_device_memory() { return peak_of(&allocator::DeviceStats::allocated_bytes); }
+
+int64_t peak_reserved_device_memory() { return peak_of(&allocator::DeviceStats::reserved_bytes); }
 
 void reset_peak_device_memory() {
   if (is_in_use()) allocator::resetPeakStats(c10::cuda::current_device());
