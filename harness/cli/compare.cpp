@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/base/error.h"
 #include "harness/base/output.h"
 #include "harness/cli/commands.h"
@@ -7,6 +9,8 @@
 #include "harness/compare/evidence.h"
 #include "harness/compare/sources.h"
 #include "harness/compare/verdict.h"
+#include "harness/logs/readers.h"
+#include "harness/logs/recording.h"
 
 namespace samebits {
 namespace {
@@ -15,6 +19,7 @@ struct CompareFlags {
   std::string a;
   std::string b;
   std::string relation = "bit_exact";
+  LogSettings log;
   bool compares_tensors = true;
   bool accepts_nonfinite = false;
 };
@@ -49,16 +54,39 @@ void print_first(const CompareFlags& flags, const PairComparison& comparison) {
   }
 }
 
+// What of a log was not compared.
+void print_unread(const std::string& file, const ArmRecording& recording) {
+  if (!recording.log) return;
+  const LogSource& log = *recording.log;
+  if (!log.unread.empty()) say("not read of {}: {}\n", file, list_text(log.unread));
+  if (!log.drops.empty()) say("{}: {}\n", file, log.drops);
+}
+
+// Of two logs every site has a meaning of its own: losses that agree under norms that do not.
+void print_sites(const PairComparison& comparison) {
+  if (comparison.precision.empty() || comparison.different == 0) return;
+  std::vector<std::string> sites;
+  for (const auto& [site, count] : comparison.different_at) {
+    sites.push_back(fmt::format("{} in {} steps", site, count));
+  }
+  constexpr size_t kShown = 12;
+  const size_t more = sites.size() - std::min(sites.size(), kShown);
+  sites.resize(sites.size() - more);
+  if (more > 0) sites.push_back(fmt::format("{} more sites", more));
+  say("differ: {}\n", list_text(sites));
+}
+
 int run_compare(const CompareFlags& flags) {
   Relation relation = relation_from_text(flags.relation);
   if (!flags.compares_tensors) relation.tensors = TensorRule::kNotCompared;
-  const ArmRecording a = read_whole_arm(flags.a);
-  const ArmRecording b = read_whole_arm(flags.b);
+  const ArmRecording a = read_recording(flags.a, flags.log);
+  const ArmRecording b = read_recording(flags.b, flags.log);
   const PairComparison comparison = compare_recordings(a, b, relation);
   const Nonfinite nonfinite = flags.accepts_nonfinite ? Nonfinite::kAccept : Nonfinite::kRefuse;
   const bool holds = does_hold(relation, comparison, nonfinite);
   print_counts(flags, comparison);
   print_first(flags, comparison);
+  print_sites(comparison);
   if (comparison.compared == 0) say("nothing was compared, so nothing holds\n");
   if (comparison.nonfinite > 0 && !flags.accepts_nonfinite) {
     say("{} values are NaN or infinite in both, which is no agreement; first: {}\n",
@@ -72,8 +100,29 @@ int run_compare(const CompareFlags& flags) {
         a.ranks.size(), flags.b, b.ranks.size());
   }
   const bool is_whole = is_of_all_ranks && !a.is_cut_off() && !b.is_cut_off();
-  say("{}\n", !holds ? "FAILS" : is_whole ? "holds" : "holds as far as both go");
+  print_unread(flags.a, a);
+  print_unread(flags.b, b);
+  const std::string& precision = comparison.precision;
+  if (!precision.empty() && !holds) say("compared as the logs hold it: {}\n", precision);
+  say("{}{}\n",
+      !holds     ? "FAILS"
+      : is_whole ? "holds"
+                 : "holds as far as both go",
+      holds && !precision.empty() ? ", as the logs hold it: " + precision : "");
   return holds && is_whole ? 0 : 1;
+}
+
+void add_log_flags(CLI::App* command, LogSettings& log) {
+  std::vector<std::string> formats;
+  for (const LogFormat& format : log_formats()) formats.push_back(format.name);
+  command->add_option("--format", log.format, "of logs, where it is not found")
+      ->check(CLI::IsMember(formats));
+  command->add_option(
+      "--pattern", log.pattern,
+      "of logs that are text: what a line matches, with the groups (?<step>...) and "
+      "one a site");
+  command->add_option("--step", log.step, "of logs: the column or key that counts steps");
+  command->add_option("--only", log.only, "of logs: the sites that are read, a regular expression");
 }
 
 }  // namespace
@@ -82,7 +131,7 @@ void add_compare_command(CLI::App& app, Action& action) {
   CLI::App* command =
       app.add_subcommand("compare", "compare two recorded arms, finished or cut off");
   const auto flags = std::make_shared<CompareFlags>();
-  command->add_option("a", flags->a, "an arm's folder, such as out/demo/eager")
+  command->add_option("a", flags->a, "an arm's folder, such as out/demo/eager, or a log")
       ->required()
       ->check(not_empty());
   command->add_option("b", flags->b, "another one")->required()->check(not_empty());
@@ -92,6 +141,7 @@ void add_compare_command(CLI::App& app, Action& action) {
                     "under a bound, tensors whose digests differ are counted and not compared");
   command->add_flag("--accept-nonfinite", flags->accepts_nonfinite,
                     "let NaN agree with the same NaN");
+  add_log_flags(command, flags->log);
   command->callback([flags, &action] { action = [flags] { return run_compare(*flags); }; });
 }
 

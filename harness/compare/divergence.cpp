@@ -1,37 +1,80 @@
 #include "harness/compare/divergence.h"
 
 #include <algorithm>
-#include <set>
+#include <bit>
+#include <cmath>
+#include <functional>
+#include <string_view>
 #include <tuple>
 #include <unordered_map>
+
+#include "harness/base/json.h"
+#include "harness/bits/ulp.h"
+#include "harness/compare/common_precision.h"
 
 namespace samebits {
 namespace {
 
-// The occurrence of each observation among those of its (step, phase, rank, site), and a key that
-// holds all five. The maps are only looked up, never iterated.
-struct Keys {
-  explicit Keys(const std::vector<Observation>& observations) {
-    std::unordered_map<std::string, int64_t> seen;
-    for (const Observation& each : observations) {
-      std::string key = std::to_string(each.step) + '\n' + each.phase + '\n' +
-                        std::to_string(each.rank) + '\n' + each.site;
-      occurrence.push_back(seen[key]++);
-      key += '\n';
-      key += std::to_string(occurrence.back());
-      index.emplace(key, keys.size());
-      keys.push_back(std::move(key));
+bool is_same_place(const Observation& a, const Observation& b) {
+  return a.step == b.step && a.rank == b.rank && a.site == b.site && a.phase == b.phase;
+}
+
+struct PlaceHash {
+  size_t operator()(const Observation* seen) const {
+    size_t hash = std::hash<std::string_view>()(seen->site);
+    for (const size_t part : {std::hash<std::string_view>()(seen->phase),
+                              static_cast<size_t>(seen->step), static_cast<size_t>(seen->rank)}) {
+      hash = (hash ^ part) * 0x9e3779b97f4a7c15 + (hash >> 29);
     }
+    return hash;
   }
-  std::vector<std::string> keys;
-  std::vector<int64_t> occurrence;
-  std::unordered_map<std::string, size_t> index;
 };
 
+struct PlaceEqual {
+  bool operator()(const Observation* a, const Observation* b) const {
+    return is_same_place(*a, *b);
+  }
+};
+
+// How many observations of the same place stand before this one.
+int64_t occurrence_of(const std::vector<Observation>& observations, size_t index) {
+  const Observation& seen = observations[index];
+  return std::count_if(observations.begin(),
+                       observations.begin() + static_cast<std::ptrdiff_t>(index),
+                       [&](const Observation& each) { return is_same_place(each, seen); });
+}
+
+constexpr size_t kNone = static_cast<size_t>(-1);
+
+// For each of `b` from `begin` on, the one of `a` from there on that is at the same place and as
+// often seen there before; kNone for none. The map is only looked up, never iterated.
+std::vector<size_t> partners(const std::vector<Observation>& a, const std::vector<Observation>& b,
+                             size_t begin) {
+  std::unordered_map<const Observation*, size_t, PlaceHash, PlaceEqual> next;
+  std::vector<size_t> after(a.size(), kNone);  // the next one of the same place
+  for (size_t i = a.size(); i-- > begin;) {
+    const auto [at, is_last] = next.try_emplace(&a[i], i);
+    if (is_last) continue;
+    after[i] = at->second;
+    at->second = i;
+  }
+  std::vector<size_t> found(b.size(), kNone);
+  for (size_t i = begin; i < b.size(); ++i) {
+    const auto at = next.find(&b[i]);
+    if (at == next.end() || at->second == kNone) continue;
+    found[i] = at->second;
+    at->second = after[at->second];
+  }
+  return found;
+}
+
 int64_t count_steps(const std::vector<Observation>& observations) {
-  std::set<int64_t> steps;
-  for (const Observation& each : observations) steps.insert(each.step);
-  return static_cast<int64_t>(steps.size());
+  std::vector<int64_t> steps;
+  for (const Observation& each : observations) {
+    if (steps.empty() || steps.back() != each.step) steps.push_back(each.step);
+  }
+  std::sort(steps.begin(), steps.end());
+  return std::unique(steps.begin(), steps.end()) - steps.begin();
 }
 
 Divergence divergence_at(const Observation* a, const Observation* b, int64_t occurrence) {
@@ -90,8 +133,6 @@ Placed compare_placed(const std::vector<Observation>& a, const std::vector<Obser
   PairComparison& comparison = placed.comparison;
   comparison.steps_a = count_steps(a);
   comparison.steps_b = count_steps(b);
-  const Keys a_keys(a);
-  const Keys b_keys(b);
   size_t position = 0;
   size_t next_b = 0;  // what follows in `b`, were it in the order of `a`
   for (const auto& [a_index, b_index] : align(a, b)) {
@@ -108,8 +149,9 @@ Placed compare_placed(const std::vector<Observation>& a, const std::vector<Obser
       ++(agreement == Agreement::kUnknown ? comparison.unknown : comparison.compared);
       is_out_of_order = *b_index < next_b;
       is_divergence = agreement == Agreement::kFails || is_out_of_order;
+      if (agreement == Agreement::kFails) ++comparison.different_at[a_seen->site];
       if (agreement == Agreement::kFails && ++comparison.different == 1) {
-        comparison.first_value = divergence_at(a_seen, b_seen, a_keys.occurrence[*a_index]);
+        comparison.first_value = divergence_at(a_seen, b_seen, occurrence_of(a, *a_index));
         placed.value_position = position;
       }
       count_nonfinite(comparison, *a_seen, *b_seen);
@@ -117,8 +159,7 @@ Placed compare_placed(const std::vector<Observation>& a, const std::vector<Obser
     }
     if (b_index) next_b = *b_index + 1;
     if (is_divergence && !comparison.first) {
-      const int64_t occurrence =
-          a_index ? a_keys.occurrence[*a_index] : b_keys.occurrence[*b_index];
+      const int64_t occurrence = a_index ? occurrence_of(a, *a_index) : occurrence_of(b, *b_index);
       comparison.first = divergence_at(a_seen, b_seen, occurrence);
       comparison.first->is_out_of_order = is_out_of_order;
       placed.position = position;
@@ -152,6 +193,23 @@ std::string form_text(const Observation& observation) {
 std::string value_text(const Observation& observation) {
   return observation.bits ? scalar_text(observation)
                           : "digest " + observation.digest.hex().substr(0, 8);
+}
+
+// float64 that holds a value of float32, as most logs have it, is measured as that.
+std::string distance_text(const Observation& a, const Observation& b, uint64_t distance) {
+  const double x = scalar_value(a);
+  const double y = scalar_value(b);
+  if (a.dtype != Dtype::float64 || !std::isfinite(x) || !std::isfinite(y)) {
+    return ulp_text(distance);
+  }
+  const auto narrow_x = static_cast<float>(x);
+  const auto narrow_y = static_cast<float>(y);
+  if (narrow_x == x && narrow_y == y) {
+    const uint64_t narrow = ulp_distance(Dtype::float32, std::bit_cast<uint32_t>(narrow_x),
+                                         std::bit_cast<uint32_t>(narrow_y));
+    return ulp_text(narrow) + " of float32";
+  }
+  return ulp_text(distance) + ", apart by " + shortest_text(std::abs(x - y));
 }
 
 }  // namespace
@@ -188,37 +246,42 @@ std::string Divergence::values() const {
   std::string text;
   if (!a->bits) text += form_text(*a) + ", ";
   text += value_text(*a) + " against " + value_text(*b);
-  if (distance) text += ", " + ulp_text(*distance);
+  if (distance) text += ", " + distance_text(*a, *b, *distance);
   return text;
 }
 
 std::vector<AlignedPair> align(const std::vector<Observation>& a,
                                const std::vector<Observation>& b) {
-  const Keys a_keys(a);
-  const Keys b_keys(b);
-  // What only `b` has, by the observation of `a` that it follows; npos: at the very start.
-  constexpr size_t kStart = static_cast<size_t>(-1);
+  std::vector<AlignedPair> pairs;
+  pairs.reserve(std::max(a.size(), b.size()));
+  size_t same = 0;  // two runs of one program part late, if at all
+  while (same < std::min(a.size(), b.size()) && is_same_place(a[same], b[same])) {
+    pairs.emplace_back(same, same);
+    ++same;
+  }
+  if (same == a.size() && same == b.size()) return pairs;
+
+  const std::vector<size_t> of_b = partners(a, b, same);
+  std::vector<size_t> of_a(a.size(), kNone);
+  // What only `b` has, by the observation of `a` that it follows; kNone: at the very start.
   std::unordered_map<size_t, std::vector<size_t>> extras;
-  size_t follows = kStart;
-  for (size_t i = 0; i < b.size(); ++i) {
-    const auto found = a_keys.index.find(b_keys.keys[i]);
-    if (found == a_keys.index.end()) {
+  size_t follows = same == 0 ? kNone : same - 1;
+  for (size_t i = same; i < b.size(); ++i) {
+    if (of_b[i] == kNone) {
       extras[follows].push_back(i);
     } else {
-      follows = found->second;
+      follows = of_b[i];
+      of_a[follows] = i;
     }
   }
-  std::vector<AlignedPair> pairs;
   const auto add_extras = [&](size_t after) {
     const auto found = extras.find(after);
     if (found == extras.end()) return;
     for (const size_t i : found->second) pairs.emplace_back(std::nullopt, i);
   };
-  add_extras(kStart);
-  for (size_t i = 0; i < a.size(); ++i) {
-    const auto found = b_keys.index.find(a_keys.keys[i]);
-    pairs.emplace_back(
-        i, found == b_keys.index.end() ? std::nullopt : std::optional<size_t>(found->second));
+  add_extras(same == 0 ? kNone : same - 1);
+  for (size_t i = same; i < a.size(); ++i) {
+    pairs.emplace_back(i, of_a[i] == kNone ? std::nullopt : std::optional<size_t>(of_a[i]));
     add_extras(i);
   }
   return pairs;
@@ -231,7 +294,18 @@ PairComparison compare_streams(const std::vector<Observation>& a, const std::vec
 
 PairComparison compare_recordings(const ArmRecording& a, const ArmRecording& b,
                                   const Relation& relation) {
+  if (is_coarsened_by(a, b) || is_coarsened_by(b, a)) {
+    ArmRecording common_a = coarsened(a, *b.log);
+    ArmRecording common_b = coarsened(b, *a.log);
+    // Which precision that is, is said of the logs themselves.
+    common_a.log.reset();
+    common_b.log.reset();
+    PairComparison comparison = compare_recordings(common_a, common_b, relation);
+    comparison.precision = precision_text(a, b);
+    return comparison;
+  }
   PairComparison all;
+  all.precision = precision_text(a, b);
   Place first_place;
   Place value_place;
   for (size_t rank = 0; rank < std::min(a.ranks.size(), b.ranks.size()); ++rank) {
@@ -241,6 +315,7 @@ PairComparison compare_recordings(const ArmRecording& a, const ArmRecording& b,
     all.compared += one.compared;
     all.different += one.different;
     all.unknown += one.unknown;
+    for (const auto& [site, count] : one.different_at) all.different_at[site] += count;
     all.nonfinite += one.nonfinite;
     if (one.first_nonfinite &&
         (!all.first_nonfinite || one.first_nonfinite->step < all.first_nonfinite->step)) {

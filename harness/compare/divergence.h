@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -43,6 +44,8 @@ struct PairComparison {
   int64_t steps_b = 0;
   // Where values differ, whatever the relation: the first step, and the largest distance by kind.
   std::optional<int64_t> first_different_step;
+  std::map<std::string, int64_t> different_at;  // by site: how many of `different`
+  std::string precision;  // of recordings that were read from logs (common_precision.h); "": bits
   uint64_t max_loss_ulp = 0;
   uint64_t max_logprob_ulp = 0;
 
@@ -52,7 +55,8 @@ struct PairComparison {
 };
 
 // Aligns two recordings by (step, phase, rank, site, occurrence) and judges every pair. Ranks that
-// only one of them has belong to its larger mesh and are not compared.
+// only one of them has belong to its larger mesh and are not compared. Recordings of logs are
+// compared in their common precision.
 PairComparison compare_recordings(const ArmRecording& a, const ArmRecording& b,
                                   const Relation& relation);
 

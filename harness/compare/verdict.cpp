@@ -35,13 +35,18 @@ std::string distance_text(const PairComparison& comparison) {
   return text.empty() ? "in values without a distance" : text;
 }
 
+// How equal what is equal is: logs do not hold every bit.
+std::string equality_text(const PairComparison& comparison) {
+  return comparison.precision.empty() ? "to the bit" : comparison.precision;
+}
+
 std::string failure_text(const Relation& relation, const Verdict::Pair& pair) {
   const std::string both = pair.a + " and " + pair.b;
   if (pair.comparison.compared == 0) return both + " have no observation in common";
   if (!pair.has_all_ranks) return both + " have streams of unequal numbers of ranks";
   if (relation.holds == Holds::kMustDiverge) {
     return both + " were to diverge, and their " + std::to_string(pair.comparison.compared) +
-           " common observations are equal to the bit";
+           " common observations are equal " + equality_text(pair.comparison);
   }
   if (const auto& first = pair.comparison.first) {
     return both + " diverge at " + first->text() + " (" +
@@ -86,6 +91,7 @@ Json json_from_pair(const Verdict::Pair& pair) {
                {"only_b", comparison.only_b},
                {"max_loss_ulp", json_from_distance(comparison.max_loss_ulp)},
                {"max_logprob_ulp", json_from_distance(comparison.max_logprob_ulp)}};
+  if (!comparison.precision.empty()) json["precision"] = comparison.precision;
   if (comparison.first_different_step) {
     json["first_different_step"] = *comparison.first_different_step;
   }
@@ -109,6 +115,15 @@ std::string list_text(const std::vector<std::string>& names) {
   return text;
 }
 
+std::string Verdict::equality() const {
+  std::vector<std::string> texts;
+  for (const Pair& pair : pairs) {
+    const std::string text = equality_text(pair.comparison);
+    if (std::find(texts.begin(), texts.end(), text) == texts.end()) texts.push_back(text);
+  }
+  return list_text(texts);
+}
+
 std::string Verdict::text() const {
   if (!holds) {
     for (const Pair& pair : pairs) {
@@ -118,7 +133,7 @@ std::string Verdict::text() const {
   const std::string arms = list_text(relation.arms);
   switch (relation.holds) {
     case Holds::kBitExact:
-      return arms + " are equal to the bit";
+      return arms + " are equal " + equality();
     case Holds::kUlp:
       return arms + " are within " + std::to_string(relation.max_ulp) + " ULP" +
              unknown_text(pairs);

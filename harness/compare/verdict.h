@@ -23,6 +23,9 @@ struct Verdict {
   bool holds = false;
   std::vector<Pair> pairs;
 
+  // How equal what is equal is: "to the bit", or what logs hold (common_precision.h).
+  std::string equality() const;
+
   // One sentence: what held, or the first divergence.
   std::string text() const;
 };

@@ -96,6 +96,7 @@ ArmRecording read_arm(const fs::path& arm_folder) {
       ranks.push_back(read_stream(run_files::repeat(arm_folder, run, rank)));
     }
   }
+  recording.log = read_log_source(arm_folder);
   recording.guards = read_guards(arm_folder / run_files::kGuards);
   recording.finished = fs::exists(arm_folder / run_files::kFinished);
   recording.ends_with_marker =

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/capture/guard_record.h"
+#include "harness/observe/log_source.h"
 #include "harness/observe/manifest.h"
 #include "harness/observe/step_record.h"
 #include "harness/observe/stream.h"
@@ -20,7 +22,8 @@ struct ArmRecording {
   std::vector<std::vector<StepRecord>> steps_of_others = {};  // of the ranks from 1 on
   // Of a program that was run more than once: by run, from the second on, what its ranks saw.
   std::vector<std::vector<StreamContents>> repeats = {};
-  std::vector<GuardRecord> guards;
+  std::vector<GuardRecord> guards = {};
+  std::optional<LogSource> log = {};  // of a recording that was read from a log
   bool finished = false;
   // Whether it ends with a marker: an arm of a run does, and what a recorder wrote; a stream that
   // another program wrote by itself has none.

@@ -34,7 +34,7 @@ bool is_repeat(const std::string& name) {
 }
 
 bool is_file_of_arm(const std::string& name) {
-  return name == kSteps || name == kGuards || name == kFinished ||
+  return name == kSteps || name == kGuards || name == kFinished || name == kLog ||
          is_numbered(name, "steps-", ".jsonl") || is_numbered(name, "rank-", ".jsonl") ||
          is_numbered(name, "graph-", ".json") || is_numbered(name, kCheckpoint, kTensors) ||
          is_numbered(name, "output-", ".txt") || is_repeat(name);
@@ -110,7 +110,7 @@ void remove_runs_of_program(const fs::path& arm_folder) {
   for (const fs::path& entry : entries_of(arm_folder)) {
     const std::string name = entry.filename().string();
     const bool is_of_run = is_numbered(name, "output-", ".txt") || is_repeat(name) ||
-                           is_numbered(name, "sites-", ".json");
+                           is_numbered(name, "sites-", ".json") || name == kLog;
     if (is_of_run) fs::remove(entry);
   }
 }

@@ -15,6 +15,7 @@
 //   ARM/output-N.txt   of an arm that is another program: what its run N printed
 //   ARM/repeat-N-rank-R.jsonl  likewise: what its run N observed, from the second (1) on
 //   ARM/sites-R.json   likewise: the line of the program behind each site; never compared
+//   ARM/log.json       likewise: how exactly the log that was read holds its values
 //   ARM/program/       likewise: where it writes while it runs
 //   ARM/graph-N.json   the captured graphs, in the order of programs: the generator's, for an arm
 //                      to run from, the trainer's and the optimizer's
@@ -36,6 +37,8 @@ inline constexpr char kGuards[] = "guards.json";
 inline constexpr char kFinished[] = "finished.json";
 // Beside the stream of a program that is none of samebits's (recorder_file.h), with no case.
 inline constexpr char kProgram[] = "program";
+// Beside the stream of an arm that was made of a log (log_source.h).
+inline constexpr char kLog[] = "log.json";
 inline constexpr char kRecorder[] = "recorder.json";
 
 std::filesystem::path stream(const std::filesystem::path& arm_folder, int64_t rank);

@@ -1,0 +1,59 @@
+#include "harness/logs/wire.h"
+
+#include <cstring>
+
+#include "harness/base/error.h"
+
+namespace samebits {
+
+void WireReader::fail(const std::string& found, const std::string& expected) const {
+  throw InputError(where_ + ": byte " + std::to_string(offset_ + at_), found, expected);
+}
+
+uint64_t WireReader::varint() {
+  uint64_t value = 0;
+  for (int shift = 0; shift < 70; shift += 7) {
+    const auto byte = static_cast<unsigned char>(take(1).front());
+    if (shift == 63 && byte > 1) break;
+    value |= static_cast<uint64_t>(byte & 127) << shift;
+    if (byte < 128) return value;
+  }
+  fail("a number of more than 64 bits", "a varint of protobuf");
+}
+
+std::string_view WireReader::take(uint64_t size) {
+  if (size > message_.size() - at_) fail("the end of the message", "the rest of a field");
+  const std::string_view taken = message_.substr(at_, size);
+  at_ += size;
+  return taken;
+}
+
+bool WireReader::next(Field& field) {
+  if (at_ == message_.size()) return false;
+  const uint64_t key = varint();
+  field = {.number = key >> 3, .value = 0, .bytes = {}, .offset = 0};
+  const auto fixed = [&](size_t size) {
+    std::memcpy(&field.value, take(size).data(), size);  // little-endian, as the file is
+  };
+  switch (key & 7) {
+    case 0:
+      field.value = varint();
+      return true;
+    case 1:
+      fixed(8);
+      return true;
+    case 2: {
+      const uint64_t size = varint();
+      field.offset = offset_ + at_;
+      field.bytes = take(size);
+      return true;
+    }
+    case 5:
+      fixed(4);
+      return true;
+    default:
+      fail("a field of kind " + std::to_string(key & 7), "0, 1, 2 or 5");
+  }
+}
+
+}  // namespace samebits

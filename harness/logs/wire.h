@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace samebits {
+
+// The fields of a message in protobuf's wire format, one by one. LibTorch brings a protobuf of its
+// own along, whose symbols a second one would meet; five kinds of fields need none.
+class WireReader {
+ public:
+  // `where` and `offset` (of the message in its file) are for errors.
+  WireReader(std::string_view message, std::string where, size_t offset)
+      : message_(message), where_(std::move(where)), offset_(offset) {}
+
+  struct Field {
+    uint64_t number = 0;
+    uint64_t value = 0;      // of a varint, and the bits of 4 or 8 fixed bytes
+    std::string_view bytes;  // of what has a length: texts, messages, packed numbers
+    size_t offset = 0;       // of `bytes` in the file
+  };
+
+  // False at the end. InputError where the message is cut or has a field of a kind that is gone.
+  bool next(Field& field);
+
+ private:
+  uint64_t varint();
+  std::string_view take(uint64_t size);
+  [[noreturn]] void fail(const std::string& found, const std::string& expected) const;
+
+  std::string_view message_;
+  std::string where_;
+  size_t offset_;
+  size_t at_ = 0;
+};
+
+}  // namespace samebits

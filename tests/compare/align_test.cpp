@@ -1,0 +1,82 @@
+#include <gmock/gmock.h>
+
+#include <random>
+#include <set>
+
+#include "harness/compare/divergence.h"
+#include "tests/compare/streams.h"
+
+namespace samebits {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::Pair;
+using testing::scalar;
+
+constexpr auto kAbsent = std::nullopt;
+
+bool is_at_one_place(const Observation& a, const Observation& b) {
+  return a.step == b.step && a.phase == b.phase && a.rank == b.rank && a.site == b.site;
+}
+
+int64_t times_before(const std::vector<Observation>& stream, size_t index) {
+  int64_t times = 0;
+  for (size_t i = 0; i < index; ++i) times += is_at_one_place(stream[i], stream[index]);
+  return times;
+}
+
+// By looking at every pair.
+std::optional<size_t> partner_of(const std::vector<Observation>& a, size_t index,
+                                 const std::vector<Observation>& b) {
+  for (size_t i = 0; i < b.size(); ++i) {
+    if (is_at_one_place(a[index], b[i]) && times_before(a, index) == times_before(b, i)) return i;
+  }
+  return std::nullopt;
+}
+
+// Few places, so that they repeat.
+std::vector<Observation> random_stream(std::mt19937& random, size_t size) {
+  std::vector<Observation> stream;
+  for (size_t i = 0; i < size; ++i) {
+    stream.push_back(scalar(random() % 2, random() % 2 ? "train" : "log",
+                            random() % 2 ? "loss" : "norm", static_cast<float>(random() % 3)));
+  }
+  return stream;
+}
+
+TEST(Align, PairsByPlaceAndOccurrence) {
+  std::mt19937 random(11);
+  for (int round = 0; round < 400; ++round) {
+    const std::vector<Observation> a = random_stream(random, random() % 12);
+    std::vector<Observation> b = a;
+    if (round % 4 == 0) b = random_stream(random, random() % 12);
+    if (round % 4 == 1 && !b.empty()) b.erase(b.begin() + static_cast<int>(random() % b.size()));
+    if (round % 4 == 2)
+      b.insert(b.begin() + static_cast<int>(random() % (b.size() + 1)), scalar(9, "x", "y", 1));
+    size_t next_a = 0;
+    std::set<size_t> seen_b;
+    for (const auto& [in_a, in_b] : align(a, b)) {
+      if (in_b) EXPECT_TRUE(seen_b.insert(*in_b).second);
+      if (!in_a) {
+        EXPECT_EQ(partner_of(b, *in_b, a), std::nullopt);
+        continue;
+      }
+      EXPECT_EQ(*in_a, next_a++);
+      EXPECT_EQ(in_b, partner_of(a, *in_a, b));
+    }
+    EXPECT_EQ(next_a, a.size());
+    EXPECT_EQ(seen_b.size(), b.size());
+  }
+}
+
+TEST(Align, WhatOnlyTheSecondHasFollowsWhatItFollowedThere) {
+  const std::vector<Observation> a = {scalar(0, "log", "a", 1), scalar(0, "log", "b", 1)};
+  const std::vector<Observation> b = {scalar(0, "log", "x", 1), scalar(0, "log", "a", 1),
+                                      scalar(0, "log", "y", 1), scalar(0, "log", "b", 1)};
+  EXPECT_THAT(align(a, b), ElementsAre(Pair(kAbsent, 0), Pair(0, 1), Pair(kAbsent, 2), Pair(1, 3)));
+  const std::vector<Observation> c = {a[0], b[2], a[1]};  // they part behind the first
+  EXPECT_THAT(align(a, c), ElementsAre(Pair(0, 0), Pair(kAbsent, 1), Pair(1, 2)));
+}
+
+}  // namespace
+}  // namespace samebits
