@@ -281,12 +281,15 @@ void check_no_nul(const JsonReader& json, const std::string& text) {
 
 void check_program(const JsonReader& json, const ProgramSettings& program) {
   if (!program.recorded.empty()) {
-    for (const char* key : {"command", "env", "cwd", "repeat"}) {
+    for (const char* key : {"command", "env", "cwd", "repeat", "observations"}) {
       if (auto found = json.optional(key)) {
         found->fail(std::string(key) + " beside recorded", "one of the two");
       }
     }
     return;
+  }
+  if (auto log = json.optional("log"); log && !program.has_log()) {
+    log->fail("no log that it is of", "recorded or observations");
   }
   const JsonReader command = json.required("command");
   for (const JsonReader& each : command.array()) check_no_nul(each, each.string());
@@ -296,9 +299,10 @@ void check_program(const JsonReader& json, const ProgramSettings& program) {
       check_no_nul(*env, value);
     }
   }
-  if (!program.is_told(ProgramSettings::kOut)) {
+  const bool writes = program.observations != ProgramSettings::kPrinted;
+  if (writes && !program.is_told(ProgramSettings::kOut)) {
     command.fail(command.shown() + ", of which nothing would be observed",
-                 "{out}, the folder of its stream, in the command or in a value of env");
+                 "{out}, the folder that it writes to, in the command or in a value of env");
   }
 }
 

@@ -282,6 +282,21 @@ inline Side trainer_rule(const ArmSettings& arm) {
           arm.numerics};
 }
 
+template <class V>
+void visit_fields(V& v, LogSettings& s) {
+  v({"format", "Without the key: found by the log's name and first bytes.", kLater}, s.format,
+    Text{});
+  v({"pattern",
+     "Of a text: a regular expression of PCRE2 that its lines match, with the groups step and one "
+     "a site.",
+     kLater},
+    s.pattern, Text{});
+  v({"step", "The column or key that counts steps. Without the key: step, global_step, iteration.",
+     kLater},
+    s.step, Text{});
+  v({"only", "The sites that are read: a regular expression of PCRE2.", kLater}, s.only, Text{});
+}
+
 // Of an arm that is another program.
 template <class V>
 void visit_program(V& v, ProgramSettings& s) {
@@ -298,10 +313,16 @@ void visit_program(V& v, ProgramSettings& s) {
   v({"repeat", "How often it is run. All runs must observe the same.", kLater | kArmOnly}, s.repeat,
     Integer{1, 1000});
   v({"recorded",
-     "The arm is what another program recorded: a folder of streams, absolute, or relative to the "
-     "folder of this file.",
+     "The arm is what another program recorded: a folder of streams, or a log, absolute, or "
+     "relative to the folder of this file.",
      kLater | kArmOnly},
     s.recorded, Path{});
+  v({"observations",
+     "A log that the command writes, in place of a stream: relative to {out}, which is made, or - "
+     "for what it prints.",
+     kLater | kArmOnly},
+    s.observations, Path{});
+  v({"log", "How the log is read.", kLater | kArmOnly}, s.log, Object{});
 }
 
 // In the order in which settings are written, which is part of their digest.

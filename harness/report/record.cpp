@@ -6,6 +6,7 @@
 
 #include "harness/base/error.h"
 #include "harness/case/case_relation.h"
+#include "harness/compare/common_precision.h"
 #include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
 #include "harness/report/record_parts.h"
@@ -109,6 +110,20 @@ void add_blind_spots_of_programs(std::vector<std::string>& spots, const Case& c)
   }
 }
 
+// What was read from logs.
+void add_blind_spots_of_logs(std::vector<std::string>& spots,
+                             const std::vector<ArmRecording>& recordings) {
+  for (const ArmRecording& recording : recordings) {
+    if (!recording.log) continue;
+    const LogSource& log = *recording.log;
+    std::string text = recording.arm + " was read from " + log.file + " (" + log.format +
+                       "), which holds its values " + precision_text(recording, recording) + ".";
+    if (!log.unread.empty()) text += " Not read: " + list_text(log.unread) + ".";
+    if (!log.drops.empty()) text += " " + log.drops + ".";
+    spots.push_back(text);
+  }
+}
+
 // Whether an arm's own two sides were compared.
 bool has_policy(const std::vector<ReportRecord::ArmRecord>& arms) {
   return std::any_of(arms.begin(), arms.end(), [](const ReportRecord::ArmRecord& arm) {
@@ -189,6 +204,7 @@ ReportRecord record_from(const RecordedRun& run) {
       !record.verdicts.empty() || has_equal_golden(record.golden) || has_policy(record.arms);
   record.blind_spots = blind_spots_of(record, recordings);
   add_blind_spots_of_programs(record.blind_spots, recorded);
+  add_blind_spots_of_logs(record.blind_spots, recordings);
   record.unexercised = unexercised_by(c, recordings);
   record.failures = failures_of(record, run);
   record.holds = record.failures.empty();

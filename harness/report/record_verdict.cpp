@@ -246,7 +246,7 @@ std::vector<std::string> facts_of(const ReportRecord& record, const ArmRecording
   for (const Verdict& verdict : record.verdicts) {
     if (verdict.relation.holds == Holds::kBitExact) {
       facts.push_back("all " + quantities(first) + " of arms " + list_text(verdict.relation.arms) +
-                      " are equal to the bit");
+                      " are equal " + verdict.equality());
     } else {
       const bool is_control = verdict.relation.holds == Holds::kMustDiverge;
       facts.push_back((is_control ? "control " : "") + verdict.text());

@@ -96,6 +96,7 @@ Json digests_of_program(const ProgramSettings& program) {
   };
   for (const std::string& each : program.command) add(program.cwd / each, each);
   if (program.recorded.empty()) return digests;
+  add(program.recorded, program.recorded.filename().string());  // a log
   for (int64_t rank = 0; fs::exists(run_files::stream(program.recorded, rank)); ++rank) {
     const fs::path stream = run_files::stream(program.recorded, rank);
     add(stream, stream.filename().string());

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "harness/base/error.h"
+#include "harness/base/file.h"
 #include "harness/base/stopwatch.h"
+#include "harness/logs/recording.h"
 #include "harness/observe/run_files.h"
 
 namespace samebits {
@@ -36,12 +38,20 @@ int64_t last_step(const ArmRecording& recording) {
   return last;
 }
 
+// What a program that ended well has written.
+fs::path written_file(const ProgramSettings& program, const fs::path& out,
+                      const ProgramCall& call) {
+  if (!program.has_log()) return run_files::stream(out, 0);
+  return program.observations == ProgramSettings::kPrinted ? call.output
+                                                           : out / program.observations;
+}
+
 }  // namespace
 
 void check_program(const CaseArm& arm) {
   const ProgramSettings& program = arm.program;
   if (!program.recorded.empty()) {
-    const ArmRecording recording = read_whole_arm(program.recorded);
+    const ArmRecording recording = read_recording(program.recorded, program.log);
     if (!recording.is_cut_off()) return;
     throw InputError(fmt::format("arm {}: recorded", arm.name),
                      program.recorded.string() + ", which was cut off", "a finished recording");
@@ -89,6 +99,7 @@ void ProgramArm::run(int64_t run) {
   fs::remove_all(working_folder());
   const ProgramCall call = call_of(run);
   fs::remove(call.output);
+  if (settings_.program.has_log()) make_folder(working_folder());
   std::string name = settings_.name;
   if (settings_.program.repeat > 1) {
     name += fmt::format(", run {} of {}", run + 1, settings_.program.repeat);
@@ -105,8 +116,10 @@ void ProgramArm::run(int64_t run) {
                                    : fmt::format("the end of {}: {}", call.output.string(), last)));
   };
   if (!end.is_good()) fail(end.text());
-  if (!fs::exists(run_files::stream(working_folder(), 0))) {
-    fail("ended without a stream in {out}, " + working_folder().string());
+  const fs::path written = written_file(settings_.program, working_folder(), call);
+  if (!fs::exists(written)) {
+    fail("ended without " + written.filename().string() + " in {out}, " +
+         working_folder().string());
   }
   progress_.show(fmt::format("{}: {:.1f} s, {:.1f} s of processor time", name, end.seconds,
                              end.processor_seconds));
@@ -114,13 +127,34 @@ void ProgramArm::run(int64_t run) {
     cost_ = {
         .phase = "program", .seconds = end.seconds, .processor_seconds = end.processor_seconds};
   }
-  ArmRecording recording = read_whole_arm(working_folder());
+  ArmRecording recording = observed(call);
   if (recording.is_cut_off()) fail("ended before its recording did");
-  if (run == 0) recording_ = std::move(recording);
+  if (run == 0) {
+    recording_ = std::move(recording);
+  } else {
+    keep_repeat(run, recording);
+  }
+}
+
+ArmRecording ProgramArm::observed(const ProgramCall& call) const {
+  const ProgramSettings& program = settings_.program;
+  if (!program.has_log()) return read_whole_arm(working_folder());
+  ArmRecording recording =
+      read_recording(written_file(program, working_folder(), call), program.log);
+  if (recording.log) recording.log->file = program.observations.string();  // what it is called
+  return recording;
 }
 
 // The stream of a later run, to be compared with the first one's when the arm is judged.
-void ProgramArm::keep_repeat(int64_t run) {
+void ProgramArm::keep_repeat(int64_t run, const ArmRecording& recording) {
+  if (recording.log) {
+    const fs::path file = run_files::repeat(recorder_.folder(), run, 0);
+    fs::remove(file);
+    StreamWriter stream(file);
+    for (const Observation& each : recording.ranks.front().observations) stream.record(each);
+    stream.flush();
+    return;
+  }
   for (int64_t rank = 0; fs::exists(run_files::stream(working_folder(), rank)); ++rank) {
     fs::rename(run_files::stream(working_folder(), rank),
                run_files::repeat(recorder_.folder(), run, rank));
@@ -130,14 +164,11 @@ void ProgramArm::keep_repeat(int64_t run) {
 void ProgramArm::prepare() {
   const ProgramSettings& program = settings_.program;
   if (!program.recorded.empty()) {
-    recording_ = read_whole_arm(program.recorded);
+    recording_ = read_recording(program.recorded, program.log);
   } else {
     for (int64_t each = 0; each < program.repeat; ++each) {
       run(each);
-      if (each > 0) {
-        keep_repeat(each);
-        continue;
-      }
+      if (each > 0) continue;
       for (size_t rank = 0; rank < recording_.ranks.size(); ++rank) {
         const fs::path sites = run_files::sites(working_folder(), static_cast<int64_t>(rank));
         if (!fs::exists(sites)) continue;
@@ -146,6 +177,7 @@ void ProgramArm::prepare() {
     }
     fs::remove_all(working_folder());
   }
+  if (recording_.log) write_log_source(recorder_.folder(), *recording_.log);
   taken_.assign(recording_.ranks.size(), 0);
 }
 

@@ -38,7 +38,9 @@ class ProgramArm : public Arm {
   std::filesystem::path working_folder() const;
   ProgramCall call_of(int64_t run) const;
   void run(int64_t run);
-  void keep_repeat(int64_t run);
+  // What a run observed: the stream in {out}, or the log that it wrote.
+  ArmRecording observed(const ProgramCall& call) const;
+  void keep_repeat(int64_t run, const ArmRecording& recording);
 
   CaseArm settings_;
   Level level_;
