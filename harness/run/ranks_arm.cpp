@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <tuple>
 
 #include "harness/base/error.h"
 #include "harness/base/text.h"
@@ -17,6 +19,9 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kPoll{50};
+// A rank tells ten times a second where it is: one that has not for so long is stopped, or out of
+// reach.
+constexpr milliseconds kSilence{3000};
 // What a dead rank does to the others is told within it, so that the first one can be found.
 constexpr milliseconds kAftermath{1000};
 
@@ -157,12 +162,18 @@ void RanksArm::take_place(RankProcess& rank, const std::string& text) {
   activity_.enter(where_all_are());
 }
 
-// The rank that the others wait for: the one that has begun the fewest collectives, and among such
-// the one that has not told for longest.
+// The rank that the others wait for: one that is silent; or one that waits for nobody, with the
+// fewest collectives begun. Numbers alone say nothing between replicas, whose sequences differ.
 std::string RanksArm::where_all_are() const {
   const std::vector<RankProcess>& ranks = pool_->ranks();
-  const auto last = std::min_element(ranks.begin(), ranks.end(), [](const auto& a, const auto& b) {
-    return std::pair(a.place.begun, a.place.told) < std::pair(b.place.begun, b.place.told);
+  const auto now = std::chrono::steady_clock::now();
+  const auto order = [now](const RankProcess& each) {
+    const bool speaks = now - each.place.told < kSilence;
+    const bool waits = each.place.begun > each.place.ended;
+    return std::tuple(speaks, waits, each.place.begun, each.place.told);
+  };
+  const auto last = std::min_element(ranks.begin(), ranks.end(), [&](const auto& a, const auto& b) {
+    return order(a) < order(b);
   });
   return fmt::format("rank {}: {}{}", last->rank, last->place.text,
                      waiting_text(ranks, last->rank));

@@ -163,6 +163,16 @@ class Ranks(unittest.TestCase):
         self.assertIn("after timeout_s, 12 s", error)
         wait_for(lambda: not [pid for pid in ranks.values() if pathlib.Path(f"/proc/{pid}").exists()], 5)
 
+    def test_a_stopped_replica_is_named_though_it_has_begun_more_collectives(self):
+        process = start(self.flags("gloo-dp2", steps=1000) + ["--set", "timeout_s=15"])
+        ranks = wait_for(lambda: (found := ranks_of(process)) and len(found) == 2 and found)
+        wait_for(lambda: (self.out / "gloo-dp2" / "steps.jsonl").exists()
+                 and (self.out / "gloo-dp2" / "steps.jsonl").read_text())
+        os.kill(ranks[1], signal.SIGSTOP)
+        _, error = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 3)
+        self.assertRegex(error, r"^samebits: rank 1: arm gloo-dp2, step \d+, ")
+
     def test_a_run_that_is_killed_takes_its_ranks_along(self):
         process = start(self.flags("gloo-tp2", steps=1000))
         ranks = wait_for(lambda: (found := ranks_of(process)) and len(found) == 2 and found)
