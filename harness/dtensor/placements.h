@@ -13,8 +13,8 @@
 namespace samebits {
 
 // How a tensor lies over a mesh: one placement for each of the mesh's dimensions. Where several of
-// them shard one dimension of the tensor, the first cuts the whole, the next the chunks of that, and
-// so on. A value that is pending over several is the sum over all of their ranks, of the last
+// them shard one dimension of the tensor, the first cuts the whole, the next the chunks of that,
+// and so on. A value that is pending over several is the sum over all of their ranks, of the last
 // dimension first. Source of the semantics: torch/distributed/tensor/placement_types.py.
 class Placements {
  public:

@@ -119,7 +119,8 @@ std::vector<c10::SymInt> sizes_of_parts(at::TensorList locals, const DTensorSpec
   const std::vector<int64_t>& ranks = mesh.hosted_ranks();
   std::vector<c10::SymInt> sizes = locals[0].sym_sizes().vec();
   for (int64_t dim = 0; dim < locals[0].dim(); ++dim) {
-    // Parts along `dim`: of ranks that differ from the first in what shards it, and in nothing else.
+    // Parts along `dim`: of ranks that differ from the first in what shards it, and in nothing
+    // else.
     int64_t parts = 1;
     const auto is_part = [&](int64_t rank) {
       for (int64_t d = 0; d < mesh.dims(); ++d) {

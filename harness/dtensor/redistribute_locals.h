@@ -8,15 +8,15 @@
 
 namespace samebits {
 
-// The locals of the hosted ranks, brought from one placement to another by the mesh's communicators.
-// `sizes` are the whole's. Equal placements give the same tensors back; otherwise the results share
-// no storage with the arguments. From Shard or Replicate to Partial throws c10::Error. The path
-// below autograd, for the operator redistribute and for the handler.
+// The locals of the hosted ranks, brought from one placement to another by the mesh's
+// communicators. `sizes` are the whole's. Equal placements give the same tensors back; otherwise
+// the results share no storage with the arguments. From Shard or Replicate to Partial throws
+// c10::Error. The path below autograd, for the operator redistribute and for the handler.
 //
 // One dimension of the mesh after the other, as upstream (generate_greedy_transform_infos in
-// torch/distributed/tensor/_redistribute.py): from the last to the first, where what is cut again by
-// a later dimension is gathered there before; then from the first to the last, to cut what is left.
-// So pending sums are ended in one order whatever comes after them.
+// torch/distributed/tensor/_redistribute.py): from the last to the first, where what is cut again
+// by a later dimension is gathered there before; then from the first to the last, to cut what is
+// left. So pending sums are ended in one order whatever comes after them.
 std::vector<at::Tensor> redistribute_locals(const std::vector<at::Tensor>& locals,
                                             const DeviceMesh& mesh, at::IntArrayRef sizes,
                                             const Placements& from, const Placements& to);

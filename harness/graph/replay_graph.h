@@ -86,7 +86,8 @@ class ReplayPool {
     copy({{to, value, padding}});
   }
 
-  // Plain values on the pool's device, copied to the CPU when what makes them has ended: waits once.
+  // Plain values on the pool's device, copied to the CPU when what makes them has ended: waits
+  // once.
   virtual std::vector<at::Tensor> read(const std::vector<at::Tensor>& values) = 0;
 
   // Captures `program` on inputs of the pool, plain or DTensors, whose values are not read. Memory

@@ -19,9 +19,10 @@ struct MeshDim {
   std::unique_ptr<Communicator> communicator;
 };
 
-// Ranks in a grid of one dimension or more, of which some live in this process. Ranks that differ in
-// the last dimension alone are neighbours, as in torch's init_device_mesh. Const after construction.
-// Shared by the tensors laid over it; two meshes are the same only if they are the same object.
+// Ranks in a grid of one dimension or more, of which some live in this process. Ranks that differ
+// in the last dimension alone are neighbours, as in torch's init_device_mesh. Const after
+// construction. Shared by the tensors laid over it; two meshes are the same only if they are the
+// same object.
 //
 // A TorchScript class, "__torch__.torch.classes.samebits.DeviceMesh", so that it can be an argument
 // of an operator.

@@ -28,7 +28,8 @@ inline const Names<MeshKind>& names_of(MeshKind) {
   return names;
 }
 
-// What replicas in processes keep of master weights and moments: each all of them, or each its share.
+// What replicas in processes keep of master weights and moments: each all of them, or each its
+// share.
 enum class OptimizerState { kWhole, kSharded };
 
 inline const Names<OptimizerState>& names_of(OptimizerState) {

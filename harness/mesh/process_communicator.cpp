@@ -10,8 +10,8 @@
 namespace samebits {
 namespace {
 
-// Below, one exchange costs more than the bytes that slices save. Two ranks move as many bytes either
-// way: slices save them half of the additions, which counts once a sum stays in no cache.
+// Below, one exchange costs more than the bytes that slices save. Two ranks move as many bytes
+// either way: slices save them half of the additions, which counts once a sum stays in no cache.
 constexpr int64_t kSlicedBytes = 64 * 1024;
 constexpr int64_t kSlicedBytesOfTwo = 4 * 1024 * 1024;
 

@@ -61,8 +61,8 @@ bool lies_in_shards(const at::Tensor& value) {
 }
 
 // Each rank digests its own shards, keyed by the whole's indices: the sums of all shards are the
-// whole's (bits/digest.h), so that no tensor moves. Where ranks are elsewhere, theirs are added when
-// the observation is read.
+// whole's (bits/digest.h), so that no tensor moves. Where ranks are elsewhere, theirs are added
+// when the observation is read.
 UnreadObservation observe_shards(Observation observation, const at::Tensor& value) {
   const DTensorSpec& spec = spec_of(value);
   const int64_t dim = spec.placement().dim();

@@ -150,8 +150,8 @@ std::string missing_arm(const Case& c, const std::vector<ArmRecording>& recordin
   return "";
 }
 
-// The manifest's word for the goldens is replaced by what they say today; where they are gone, there
-// are none. One from before the folder was named keeps its word.
+// The manifest's word for the goldens is replaced by what they say today; where they are gone,
+// there are none. One from before the folder was named keeps its word.
 void check_goldens_again(Manifest& manifest, const Case& c,
                          const std::vector<ArmRecording>& recordings) {
   if (manifest.golden_folder.empty()) return;

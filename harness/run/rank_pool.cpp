@@ -48,8 +48,8 @@ std::vector<std::string> environment_of(const RankEnvironment& rank, int64_t on_
   return environment_with(own);
 }
 
-// In the child of a fork, where other threads' locks may be held: system calls alone. From its first
-// moment on it ends with its judge, stopped or not.
+// In the child of a fork, where other threads' locks may be held: system calls alone. From its
+// first moment on it ends with its judge, stopped or not.
 [[noreturn]] void become_rank(pid_t judge, char* const* argv, char* const* envp) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -1,5 +1,5 @@
-// copies_apart: a rank that holds another copy than the others is named, and copies that are one are
-// not.
+// copies_apart: a rank that holds another copy than the others is named, and copies that are one
+// are not.
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>

@@ -25,8 +25,8 @@ inline std::unique_ptr<Transport> by_gloo(const c10::intrusive_ptr<c10d::Store>&
 }
 
 // Runs `rank` once for each rank of a grid of these sizes, each on a thread of its own: to a
-// transport they are as good as processes. It gets a transport for each dimension, between the ranks that differ in
-// it alone. What a rank throws is thrown here, the lowest rank's first.
+// transport they are as good as processes. It gets a transport for each dimension, between the
+// ranks that differ in it alone. What a rank throws is thrown here, the lowest rank's first.
 inline void run_grid(const std::vector<int64_t>& sizes,
                      const std::function<void(std::vector<std::unique_ptr<Transport>>)>& rank,
                      std::chrono::milliseconds timeout = std::chrono::seconds(60),

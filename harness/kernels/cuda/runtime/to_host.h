@@ -16,8 +16,8 @@ struct ToHost {
   int64_t bytes;
 };
 
-// Copies by a kernel: a few bytes are there sooner than by the copy engine, which begins late behind
-// kernels (9 us on an H200). Those without bytes are passed over.
+// Copies by a kernel: a few bytes are there sooner than by the copy engine, which begins late
+// behind kernels (9 us on an H200). Those without bytes are passed over.
 void copy_to_host(const std::array<ToHost, kMostToHost>& values, cudaStream_t stream);
 
 }  // namespace samebits::cuda
