@@ -291,6 +291,13 @@ void check_program(const JsonReader& json, const ProgramSettings& program) {
   if (auto log = json.optional("log"); log && !program.has_log()) {
     log->fail("no log that it is of", "recorded or observations");
   }
+  if (auto log = json.optional("observations")) {
+    // What lies elsewhere may be of an earlier run.
+    const std::filesystem::path normal = program.observations.lexically_normal();
+    if (normal.is_absolute() || *normal.begin() == "..") {
+      log->fail(log->shown(), "a file in {out}, or -");
+    }
+  }
   const JsonReader command = json.required("command");
   for (const JsonReader& each : command.array()) check_no_nul(each, each.string());
   if (auto env = json.optional("env")) {

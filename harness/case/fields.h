@@ -32,7 +32,8 @@ struct Number {
 struct Text {
   bool is_lower_case = false;
 };
-struct Path {};  // of a file or folder: absolute, or relative to the case's file
+struct Path {};              // of a file or folder: absolute, or relative to the case's file
+struct InnerPath : Path {};  // of a file in a folder that a run makes
 template <class T>
 struct Choice {
   Names<T> names;
@@ -321,7 +322,7 @@ void visit_program(V& v, ProgramSettings& s) {
      "A log that the command writes, in place of a stream: relative to {out}, which is made, or - "
      "for what it prints.",
      kLater | kArmOnly},
-    s.observations, Path{});
+    s.observations, InnerPath{});
   v({"log", "How the log is read.", kLater | kArmOnly}, s.log, Object{});
 }
 

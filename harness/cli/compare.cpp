@@ -67,7 +67,7 @@ void print_sites(const PairComparison& comparison) {
   if (comparison.precision.empty() || comparison.different == 0) return;
   std::vector<std::string> sites;
   for (const auto& [site, count] : comparison.different_at) {
-    sites.push_back(fmt::format("{} in {} steps", site, count));
+    sites.push_back(fmt::format("{} in {} step{}", site, count, count == 1 ? "" : "s"));
   }
   constexpr size_t kShown = 12;
   const size_t more = sites.size() - std::min(sites.size(), kShown);

@@ -75,6 +75,26 @@ TEST(ProgramArms, StandBesideArmsThatAreRunHere) {
   EXPECT_TRUE(c.arm("a").is_program());
 }
 
+TEST(ProgramArms, MayWriteOrPrintALog) {
+  const Case c = read_programs({"a.observations=logs/metrics.csv", R"(a.log={"step": "it"})",
+                                R"(b.log={"pattern": "x", "only": "loss", "format": "text"})"});
+  EXPECT_EQ(c.arm("a").program.observations, "logs/metrics.csv");  // of no folder but {out}
+  EXPECT_EQ(c.arm("a").program.log.step, "it");
+  EXPECT_EQ(c.arm("b").program.log.only, "loss");
+  EXPECT_EQ(canonical_json(parse_case(canonical_json(c), "cases/c.json")), canonical_json(c));
+  const Case printed = read_programs({"a.observations=-", R"(a.command=["x"])", "a.env={}"});
+  EXPECT_EQ(printed.arm("a").program.observations, "-");
+}
+
+TEST(ProgramArms, ALogIsWhereTheRunWritesIt) {
+  EXPECT_THAT(program_error({"a.observations=/tmp/metrics.csv"}), HasSubstr("a file in {out}"));
+  EXPECT_THAT(program_error({"a.observations=a/../../metrics.csv"}), HasSubstr("a file in {out}"));
+  EXPECT_THAT(program_error({R"(a.log={"step": "it"})"}), HasSubstr("recorded or observations"));
+  EXPECT_THAT(program_error({"b.observations=m.csv"}), HasSubstr("observations beside recorded"));
+  EXPECT_THAT(program_error({R"(a.observations=m.csv)", R"(a.log={"stpe": "it"})"}),
+              HasSubstr("did you mean \"step\"?"));
+}
+
 TEST(ProgramArms, WhatSaysNothingToThemIsRefused) {
   EXPECT_THAT(program_error({"a.mesh={\"tp\":2}"}),
               HasSubstr("arms.a: found mesh in an arm that is"));

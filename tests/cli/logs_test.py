@@ -52,6 +52,7 @@ class Logs(unittest.TestCase):
         code, out, _ = self.samebits("compare", a, b)
         self.assertEqual(code, 1)
         self.assertIn("step 1, log, loss: 17.318632125854492 against 17.318628311157227, 2 ULP of float32", out)
+        self.assertIn("differ: loss in 1 step\n", out)
         self.assertEqual(self.samebits("compare", a, b, "--relation", "allclose:1e-6,0")[0], 0)
 
     def test_sites_are_chosen_and_steps_named(self):
