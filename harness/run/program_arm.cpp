@@ -118,8 +118,8 @@ void ProgramArm::run(int64_t run) {
   if (!end.is_good()) fail(end.text());
   const fs::path written = written_file(settings_.program, working_folder(), call);
   if (!fs::exists(written)) {
-    fail("ended without " + written.filename().string() + " in {out}, " +
-         working_folder().string());
+    const std::string what = settings_.program.has_log() ? written.filename().string() : "a stream";
+    fail("ended without " + what + " in {out}, " + working_folder().string());
   }
   progress_.show(fmt::format("{}: {:.1f} s, {:.1f} s of processor time", name, end.seconds,
                              end.processor_seconds));
