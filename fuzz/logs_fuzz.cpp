@@ -1,8 +1,10 @@
 // Any bytes are a log or an InputError, for every reader: the first byte chooses it, "a" the first
-// of the registry. What was read is in order, and each site of it has a precision.
+// of the registry. The one behind the last is an event under checksums that are right, which no
+// fuzzer would find. What was read is in order, and each site of it has a precision.
 
 #include "fuzz/property.h"
 #include "harness/logs/readers.h"
+#include "tests/logs/event_file.h"
 
 namespace {
 
@@ -14,12 +16,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return samebits::fuzz::reads_or_refuses(data, size, [](const std::string& text) {
     if (text.empty()) return;
     const auto& formats = samebits::log_formats();
-    const size_t index = static_cast<unsigned char>(text[0] - 'a') % formats.size();
+    const size_t index = static_cast<unsigned char>(text[0] - 'a') % (formats.size() + 1);
+    const bool is_event = index == formats.size();
     samebits::LogSettings settings;
-    settings.format = formats[index].name;
+    settings.format = is_event ? "tensorboard" : formats[index].name;
     if (settings.format == "text") settings.pattern = kPattern;
-    const samebits::Log log =
-        samebits::read_log({std::string_view(text).substr(1), "fuzz.log", settings});
+    std::string bytes = text.substr(1);
+    if (is_event) bytes = samebits::testing::record(bytes);
+    const samebits::Log log = samebits::read_log({bytes, "fuzz.log", settings});
     const samebits::Observation* before = nullptr;
     for (const samebits::Observation& each : log.stream.observations) {
       samebits::fuzz::require(log.source.precision.contains(each.site));
