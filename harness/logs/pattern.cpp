@@ -44,7 +44,7 @@ Pattern::Pattern(std::string_view pattern, std::string where) : where_(std::move
   PCRE2_SPTR table = nullptr;
   pcre2_pattern_info(code, PCRE2_INFO_NAMECOUNT, &count);
   pcre2_pattern_info(code, PCRE2_INFO_NAMEENTRYSIZE, &entry_size);
-  pcre2_pattern_info(code, PCRE2_INFO_NAMETABLE, &table);
+  pcre2_pattern_info(code, PCRE2_INFO_NAMETABLE, static_cast<void*>(&table));
   std::vector<std::pair<size_t, std::string>> groups;
   for (uint32_t i = 0; i < count; ++i) {
     const PCRE2_SPTR entry = table + static_cast<size_t>(i) * entry_size;
