@@ -9,7 +9,7 @@ std::string sources_of(const std::filesystem::path& folder_a, const std::filesys
   std::string a = source_of(folder_a, divergence.rank, divergence.site);
   const std::string b = source_of(folder_b, divergence.rank, divergence.site);
   if (b.empty() || a == b) return a;
-  return (a.empty() ? "" : a + "; ") + "of the second " + b;
+  return a.empty() ? b : a + "; of the second " + b;
 }
 
 }  // namespace samebits

@@ -49,6 +49,9 @@ Failure failure_of_pair(const ReportRecord& record, const Verdict& verdict,
   Failure failure;
   if (comparison.compared == 0) {
     failure.title = pair.a + " and " + pair.b + " have no observation in common";
+  } else if (!pair.has_all_ranks) {
+    failure.title = pair.a + " and " + pair.b + " have streams of unequal numbers of ranks";
+    failure.facts.emplace_back("meaning", "nothing answers to those that only one of them has");
   } else if (verdict.relation.holds == Holds::kMustDiverge) {
     failure.title = pair.b + " was to differ from " + pair.a + " and does not";
     failure.facts.emplace_back("compared", counts_text(comparison));

@@ -118,6 +118,23 @@ TEST_F(Record, NanInEqualArmsFails) {
               StartsWith("FAILED: eager has a NaN or an infinity (step 1, train, loss is nan)"));
 }
 
+TEST_F(Record, RanksThatNothingAnswersToAreAFailureOfTheirOwn) {
+  RecordedRun run;
+  run.settings = parse_case(
+      R"({"name": "c", "arms": {"a": {"recorded": "x"}, "b": {"recorded": "y"}},
+          "relations": [{"arms": ["a", "b"], "holds": "bit_exact"}]})",
+      "c.json");
+  run.recordings = {testing::recording("a", grpo_stream(1)),
+                    testing::recording("b", grpo_stream(1))};
+  EXPECT_TRUE(record_from(run).holds);
+  std::vector<Observation> other = nudged(grpo_stream(1), 0, "loss");
+  for (Observation& each : other) each.rank = 1;
+  run.recordings[1].ranks.push_back({other, 0, 0});
+  const ReportRecord record = record_from(run);
+  EXPECT_FALSE(record.holds);
+  EXPECT_THAT(record.headline, HasSubstr("a and b have streams of unequal numbers of ranks"));
+}
+
 TEST_F(Record, PiecewiseArmSaysThatItsGuardsWereDropped) {
   const Case c = parse_case(
       R"({"name": "c", "model": "m", "arms": {"p": {"generator": "piecewise", "guards": "drop"}}})",
