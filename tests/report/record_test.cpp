@@ -126,7 +126,7 @@ TEST_F(Record, RanksThatNothingAnswersToAreAFailureOfTheirOwn) {
       "c.json");
   run.recordings = {testing::recording("a", grpo_stream(1)),
                     testing::recording("b", grpo_stream(1))};
-  EXPECT_TRUE(record_from(run).holds);
+  EXPECT_TRUE(record_from(run).verdicts[0].holds);
   std::vector<Observation> other = nudged(grpo_stream(1), 0, "loss");
   for (Observation& each : other) each.rank = 1;
   run.recordings[1].ranks.push_back({other, 0, 0});
