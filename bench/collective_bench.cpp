@@ -74,6 +74,7 @@ void all_reduce(benchmark::State& state) {
   Medians of_rank_0;
   for (auto _ : state) {
     const auto store = c10::make_intrusive<c10d::HashStore>();
+    keep_out_of_flight_recorder();
     std::vector<std::thread> ranks;
     for (int rank = 0; rank < size; ++rank) {
       ranks.emplace_back([&, rank] {

@@ -7,6 +7,7 @@
 #include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include "harness/base/error.h"
@@ -82,5 +83,7 @@ std::unique_ptr<Transport> make_gloo_transport(const c10::intrusive_ptr<c10d::St
                                first_line(error.what())));
   }
 }
+
+void keep_out_of_flight_recorder() { setenv("TORCH_FR_BUFFER_SIZE", "0", /*overwrite=*/1); }
 
 }  // namespace samebits

@@ -23,4 +23,9 @@ std::unique_ptr<Transport> make_gloo_transport(const c10::intrusive_ptr<c10d::St
                                                std::chrono::milliseconds timeout,
                                                CollectiveLog& log);
 
+// To be called before groups are made on several threads of one process. c10d's flight recorder, one
+// for the process, writes to a map of groups outside of its lock (2.11.0,
+// FlightRecorder::recordWithResetEnabled), and such groups crash in it.
+void keep_out_of_flight_recorder();
+
 }  // namespace samebits

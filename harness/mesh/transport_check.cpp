@@ -30,6 +30,7 @@ std::string why_no_transport(MeshKind kind) {
   const int64_t size = kind == MeshKind::kGloo ? 2 : 1;
   const auto store = c10::make_intrusive<c10d::HashStore>();
   std::vector<std::string> reasons(static_cast<size_t>(size));
+  keep_out_of_flight_recorder();
   std::vector<std::thread> ranks;
   for (int64_t rank = 0; rank < size; ++rank) {
     ranks.emplace_back([&, rank] {

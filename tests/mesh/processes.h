@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <functional>
 #include <string>
 #include <thread>
@@ -32,9 +31,7 @@ inline void run_grid(const std::vector<int64_t>& sizes,
                      const std::function<void(std::vector<std::unique_ptr<Transport>>)>& rank,
                      std::chrono::milliseconds timeout = std::chrono::seconds(60),
                      const Connect& connect = by_gloo) {
-  // c10d's flight recorder, one for the process, writes to a map of groups without its lock
-  // (2.11.0, FlightRecorder::recordWithResetEnabled): groups of several threads crash in it.
-  setenv("TORCH_FR_BUFFER_SIZE", "0", /*overwrite=*/1);
+  keep_out_of_flight_recorder();
   const auto store = c10::make_intrusive<c10d::HashStore>();
   int64_t n = 1;
   for (const int64_t size : sizes) n *= size;
