@@ -48,8 +48,7 @@ void print_place(const CompareFlags& flags, const char* what, const Divergence& 
 void print_first(const CompareFlags& flags, const PairComparison& comparison) {
   if (!comparison.first) return;
   print_place(flags, "first", *comparison.first);
-  const auto& value = comparison.first_value;
-  if (value && value->text() != comparison.first->text()) {
+  if (const Divergence* value = comparison.later_value()) {
     print_place(flags, "first value that differs", *value);
   }
 }

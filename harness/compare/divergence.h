@@ -52,6 +52,12 @@ struct PairComparison {
   // Two NaNs agree in nothing: whoever accepts them (Nonfinite) asks differs() instead.
   bool agrees() const { return !differs() && nonfinite == 0; }
   bool differs() const { return first || compared == 0; }
+
+  // The first value that differs, where the first divergence is another one; else null.
+  const Divergence* later_value() const {
+    const bool is_later = first && first_value && first_value->text() != first->text();
+    return is_later ? &*first_value : nullptr;
+  }
 };
 
 // Aligns two recordings by (step, phase, rank, site, occurrence) and judges every pair. Ranks that

@@ -60,8 +60,7 @@ Failure failure_of_pair(const ReportRecord& record, const Verdict& verdict,
     failure.facts.emplace_back("where", comparison.first->place());
     failure.facts.emplace_back("values", comparison.first->values());
     add_sources(failure, pair, *comparison.first, run);
-    const auto& value = comparison.first_value;
-    if (value && value->text() != comparison.first->text()) {
+    if (const Divergence* value = comparison.later_value()) {
       failure.facts.emplace_back("first value that differs", value->text());
       add_sources(failure, pair, *value, run);
     }
@@ -85,16 +84,19 @@ Failure failure_of_pair(const ReportRecord& record, const Verdict& verdict,
   return failure;
 }
 
+Failure failure_of_unstable(const std::string& arm, const std::string& seen) {
+  return {arm + " parts from itself",
+          {{"seen", seen}, {"meaning", "what it is compared with says nothing until it is stable"}},
+          {}};
+}
+
 void add_unstable(std::vector<Failure>& failures, const std::optional<Manifest>& manifest) {
   if (!manifest) return;
   std::set<std::string> seen;
   for (const Manifest::Closer& closer : manifest->closer) {
     for (const auto& [arm, text] : closer.unstable) {
       if (!seen.insert(arm).second) continue;
-      failures.push_back({arm + " parts from itself",
-                          {{"seen", text},
-                           {"meaning", "what it is compared with says nothing until it is stable"}},
-                          {}});
+      failures.push_back(failure_of_unstable(arm, text));
     }
   }
 }
@@ -146,10 +148,7 @@ void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record
           {"the ranks of " + arm.name + " do not agree", {{"seen", arm.evidence.ranks}}, {}});
     }
     if (!arm.evidence.itself.empty()) {
-      failures.push_back({arm.name + " parts from itself",
-                          {{"seen", arm.evidence.itself},
-                           {"meaning", "what it is compared with says nothing until it is stable"}},
-                          {}});
+      failures.push_back(failure_of_unstable(arm.name, arm.evidence.itself));
     }
     add_on_policy_failure(failures, record, arm);
     if (!arm.evidence.repeats.empty()) {

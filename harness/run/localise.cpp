@@ -125,9 +125,9 @@ Manifest::Closer look_at_pair(const Case& c, const std::vector<ArmRecording>& re
     if (!sources.empty()) closer.text += " (" + sources + ")";
   };
   add_sources(*seen.first);
-  if (seen.first_value && seen.first_value->text() != seen.first->text()) {
-    closer.text += "; first value that differs: " + seen.first_value->text();
-    add_sources(*seen.first_value);
+  if (const Divergence* value = seen.later_value()) {
+    closer.text += "; first value that differs: " + value->text();
+    add_sources(*value);
   }
   return closer;
 }
