@@ -3,12 +3,12 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
-#include <cstring>
 #include <set>
 #include <utility>
 
 #include "harness/base/text.h"
 #include "harness/capture/ir/graph.h"
+#include "harness/detect/compare_outputs.h"
 #include "harness/detect/eager_calls.h"
 #include "harness/detect/findings.h"
 #include "harness/detect/handed_on.h"
@@ -22,21 +22,14 @@ namespace {
 
 using Tensors = std::vector<at::Tensor>;
 
-bool same_bits(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor left = a.cpu().contiguous();
-  const at::Tensor right = b.cpu().contiguous();
-  return left.sizes() == right.sizes() &&
-         (left.nbytes() == 0 ||
-          std::memcmp(left.const_data_ptr(), right.const_data_ptr(), left.nbytes()) == 0);
-}
-
 // "ranks 1 and 3 differ from rank 0"; "" where all copies are one, or there are none.
 std::string difference_of_copies(const at::Tensor& tensor) {
   if (!is_dtensor(tensor) || !spec_of(tensor).placements.is_replicate()) return "";
   const Tensors& locals = locals_of(tensor);  // of an abstract one, none
   std::vector<int64_t> apart;
   for (size_t i = 1; i < locals.size(); ++i) {
-    if (!same_bits(locals[0], locals[i])) apart.push_back(spec_of(tensor).mesh->hosted_ranks()[i]);
+    const bool is_same = locals[i].sizes() == locals[0].sizes() && same_bits(locals[i], locals[0]);
+    if (!is_same) apart.push_back(spec_of(tensor).mesh->hosted_ranks()[i]);
   }
   if (apart.empty()) return "";
   return ranks_text(apart) + (apart.size() == 1 ? " differs" : " differ") + " from rank 0";
