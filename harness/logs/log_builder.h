@@ -8,9 +8,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "harness/base/pattern.h"
 #include "harness/case/program_settings.h"
 #include "harness/logs/number.h"
-#include "harness/logs/pattern.h"
 #include "harness/observe/log_source.h"
 #include "harness/observe/stream.h"
 

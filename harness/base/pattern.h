@@ -8,6 +8,7 @@
 #include <vector>
 
 struct pcre2_real_code_8;
+struct pcre2_real_match_data_8;
 
 namespace samebits {
 
@@ -35,7 +36,7 @@ class Pattern {
 
   std::string where_;
   std::shared_ptr<pcre2_real_code_8> code_;
-  std::shared_ptr<void> data_;  // of a match, of which there is one at a time
+  std::shared_ptr<pcre2_real_match_data_8> data_;  // of a match, of which there is one at a time
   std::vector<std::string> names_;
   std::vector<size_t> numbers_;
 };

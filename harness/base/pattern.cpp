@@ -1,50 +1,30 @@
-#include "harness/logs/pattern.h"
-
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
+#include "harness/base/pattern.h"
 
 #include <algorithm>
-#include <new>
 #include <utility>
 
 #include "harness/base/error.h"
+#include "harness/base/pcre2.h"
+#include "harness/base/text.h"
 
 namespace samebits {
-namespace {
-
-std::string pcre2_message(int code) {
-  PCRE2_UCHAR buffer[256];
-  pcre2_get_error_message(code, buffer, sizeof(buffer));
-  return reinterpret_cast<const char*>(buffer);
-}
-
-PCRE2_SPTR subject_of(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
-
-}  // namespace
 
 Pattern::Pattern(std::string_view pattern, std::string where) : where_(std::move(where)) {
-  int error = 0;
-  PCRE2_SIZE offset = 0;
-  pcre2_code* code = pcre2_compile(subject_of(pattern), pattern.size(),
-                                   PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C,
-                                   &error, &offset, nullptr);
-  if (code == nullptr) {
-    throw InputError(where_ + ": byte " + std::to_string(offset),
-                     quoted(pattern) + " (" + pcre2_message(error) + ")",
+  try {
+    code_ = compile_pcre2(pattern, PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C);
+  } catch (const Pcre2Refusal& refusal) {
+    throw InputError(where_ + ": byte " + std::to_string(refusal.offset),
+                     quoted(pattern) + " (" + refusal.what() + ")",
                      "a regular expression of PCRE2");
   }
-  code_ = std::shared_ptr<pcre2_code>(code, pcre2_code_free);
-  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where it is not to be had: slower, same matches
-  data_ = std::shared_ptr<pcre2_match_data>(pcre2_match_data_create_from_pattern(code, nullptr),
-                                            pcre2_match_data_free);
-  if (data_ == nullptr) throw std::bad_alloc();
+  data_ = make_match_data(*code_);
 
   uint32_t count = 0;
   uint32_t entry_size = 0;
   PCRE2_SPTR table = nullptr;
-  pcre2_pattern_info(code, PCRE2_INFO_NAMECOUNT, &count);
-  pcre2_pattern_info(code, PCRE2_INFO_NAMEENTRYSIZE, &entry_size);
-  pcre2_pattern_info(code, PCRE2_INFO_NAMETABLE, static_cast<void*>(&table));
+  pcre2_pattern_info(code_.get(), PCRE2_INFO_NAMECOUNT, &count);
+  pcre2_pattern_info(code_.get(), PCRE2_INFO_NAMEENTRYSIZE, &entry_size);
+  pcre2_pattern_info(code_.get(), PCRE2_INFO_NAMETABLE, static_cast<void*>(&table));
   std::vector<std::pair<size_t, std::string>> groups;
   for (uint32_t i = 0; i < count; ++i) {
     const PCRE2_SPTR entry = table + static_cast<size_t>(i) * entry_size;
@@ -58,19 +38,14 @@ Pattern::Pattern(std::string_view pattern, std::string where) : where_(std::move
 }
 
 size_t Pattern::match_from(std::string_view text, size_t offset, Groups* groups) const {
-  auto* data = static_cast<pcre2_match_data*>(data_.get());
-  const auto match = [&](uint32_t options) {
-    return pcre2_match(code_.get(), subject_of(text), text.size(), offset, options, data, nullptr);
-  };
-  int result = match(0);
-  if (result == PCRE2_ERROR_JIT_STACKLIMIT) result = match(PCRE2_NO_JIT);
+  const int result = match_pcre2(*code_, text, offset, 0, *data_);
   if (result == PCRE2_ERROR_NOMATCH) return std::string_view::npos;
   if (result < 0) {
     throw InputError(where_,
                      quoted(text) + ", which it gives up on (" + pcre2_message(result) + ")",
                      "a pattern that a line can be matched with");
   }
-  const PCRE2_SIZE* range = pcre2_get_ovector_pointer(data);
+  const PCRE2_SIZE* range = pcre2_get_ovector_pointer(data_.get());
   if (groups != nullptr) {
     groups->clear();
     for (const size_t number : numbers_) {

@@ -1,15 +1,15 @@
-#include "harness/logs/pattern.h"
+#include "harness/base/pattern.h"
 
 #include <gmock/gmock.h>
 
-#include "tests/logs/logs.h"
+#include "harness/base/error.h"
+#include "tests/base/message_of.h"
 
 namespace samebits {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using testing::refusal_of;
 
 TEST(Pattern, NamesItsGroupsInTheirOrder) {
   const Pattern pattern(R"((?<step>\d+) (x)? (?<a>\S+))", "pattern");
@@ -41,12 +41,14 @@ TEST(Pattern, PassesOverBytesThatAreNoUtf8) {
 }
 
 TEST(Pattern, SaysWhereAnExpressionIsBroken) {
-  EXPECT_THAT(refusal_of([] { Pattern("a(b", "--pattern"); }), HasSubstr("--pattern: byte 3"));
+  EXPECT_THAT(message_of<InputError>([] { Pattern("a(b", "--pattern"); }),
+              HasSubstr("--pattern: byte 3"));
 }
 
 TEST(Pattern, GivesUpInsteadOfSearchingForever) {
   const std::string text(40, 'a');
-  EXPECT_THAT(refusal_of([&] { Pattern("(*NO_JIT)^(a+)+$", "only").matches(text + "b" + text); }),
+  EXPECT_THAT(message_of<InputError>(
+                  [&] { Pattern("(*NO_JIT)^(a+)+$", "only").matches(text + "b" + text); }),
               HasSubstr("gives up"));
 }
 
