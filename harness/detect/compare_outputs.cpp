@@ -53,11 +53,4 @@ bool same_kinds(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>&
   });
 }
 
-bool same_bits(const at::Tensor& a, const at::Tensor& b) {
-  const auto bytes_of = [](const at::Tensor& x) {
-    return x.contiguous().view({-1}).view(at::kByte);
-  };
-  return at::equal(bytes_of(a), bytes_of(b));
-}
-
 }  // namespace samebits

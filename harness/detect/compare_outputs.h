@@ -21,8 +21,4 @@ std::optional<std::string> difference(const std::vector<at::Tensor>& got,
 // Whether the tensors have, each, the same sizes and dtype.
 bool same_kinds(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b);
 
-// Whether two tensors of the same sizes have the same bits: zeros of both signs differ, equal NaNs
-// do not.
-bool same_bits(const at::Tensor& a, const at::Tensor& b);
-
 }  // namespace samebits

@@ -8,13 +8,12 @@
 
 #include "harness/base/text.h"
 #include "harness/capture/ir/graph.h"
-#include "harness/detect/compare_outputs.h"
 #include "harness/detect/eager_calls.h"
 #include "harness/detect/findings.h"
 #include "harness/detect/handed_on.h"
 #include "harness/dispatch/dispatch_mode.h"
 #include "harness/dispatch/schema.h"
-#include "harness/dtensor/dtensor.h"
+#include "harness/dtensor/copies.h"
 #include "harness/dtensor/propagate.h"
 
 namespace samebits {
@@ -24,13 +23,7 @@ using Tensors = std::vector<at::Tensor>;
 
 // "ranks 1 and 3 differ from rank 0"; "" where all copies are one, or there are none.
 std::string difference_of_copies(const at::Tensor& tensor) {
-  if (!is_dtensor(tensor) || !spec_of(tensor).placements.is_replicate()) return "";
-  const Tensors& locals = locals_of(tensor);  // of an abstract one, none
-  std::vector<int64_t> apart;
-  for (size_t i = 1; i < locals.size(); ++i) {
-    const bool is_same = locals[i].sizes() == locals[0].sizes() && same_bits(locals[i], locals[0]);
-    if (!is_same) apart.push_back(spec_of(tensor).mesh->hosted_ranks()[i]);
-  }
+  const std::vector<int64_t> apart = ranks_apart(tensor);
   if (apart.empty()) return "";
   return ranks_text(apart) + (apart.size() == 1 ? " differs" : " differ") + " from rank 0";
 }

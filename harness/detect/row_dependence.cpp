@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
-#include "harness/detect/compare_outputs.h"
 #include "harness/detect/findings.h"
+#include "harness/dtensor/copies.h"
 
 namespace samebits {
 

@@ -14,6 +14,7 @@
 #include "harness/capture/passes/common_subexpressions.h"
 #include "harness/capture/passes/split.h"
 #include "harness/detect/compare_outputs.h"
+#include "harness/dtensor/copies.h"
 #include "harness/graph/make_pool.h"
 #include "harness/graph/static_graph.h"
 

@@ -7,8 +7,8 @@
 
 #include <set>
 
-#include "harness/detect/compare_outputs.h"
 #include "harness/detect/findings.h"
+#include "harness/dtensor/copies.h"
 
 namespace samebits {
 namespace {

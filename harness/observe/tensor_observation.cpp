@@ -4,9 +4,9 @@
 #include <c10/core/GradMode.h>
 #include <c10/util/strides.h>
 
-#include <cstring>
 #include <utility>
 
+#include "harness/dtensor/copies.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/kernels/functional.h"
 #include "harness/mesh/shard.h"
@@ -89,24 +89,6 @@ UnreadObservation observe_shards(Observation observation, const at::Tensor& valu
           spec.mesh};
 }
 
-// Which ranks of a local mesh hold another copy than its first one of what all of them hold. Of a
-// card this would wait for it.
-std::vector<int64_t> ranks_apart(const at::Tensor& value) {
-  std::vector<int64_t> apart;
-  if (!is_dtensor(value) || !value.is_cpu() || !spec_of(value).placements.is_replicate()) {
-    return apart;
-  }
-  const at::Tensor first = locals_of(value)[0].contiguous();
-  for (size_t i = 1; i < locals_of(value).size(); ++i) {
-    const at::Tensor other = locals_of(value)[i].contiguous();
-    const bool is_same =
-        first.nbytes() == 0 ||
-        std::memcmp(first.const_data_ptr(), other.const_data_ptr(), first.nbytes()) == 0;
-    if (!is_same) apart.push_back(spec_of(value).mesh->hosted_ranks()[i]);
-  }
-  return apart;
-}
-
 // Adds the sums of other processes to the rows of this one's shards, all of them in one exchange.
 void add_ranks_elsewhere(at::Tensor& rows, const std::vector<int64_t>& of_shards,
                          const DeviceMesh& mesh) {
@@ -147,7 +129,7 @@ UnreadObservation begin_observation(int64_t step, std::string phase, int64_t ran
   whole = whole.cpu();
   Observation observation = observe_tensor(step, std::move(phase), rank, std::move(site), dtype,
                                            whole.sizes().vec(), whole.const_data_ptr());
-  observation.apart = ranks_apart(value);
+  if (value.is_cpu()) observation.apart = ranks_apart(value);  // a card would be waited for
   return {std::move(observation), {}, {}, {}};
 }
 
