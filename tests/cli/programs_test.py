@@ -13,6 +13,8 @@ import tempfile
 import time
 import unittest
 
+from waiting import wait_for
+
 HERE = pathlib.Path(__file__).resolve().parent
 PROGRAM = pathlib.Path(sys.argv.pop()).resolve()
 SMALL = HERE / "programs" / "small_program.py"
@@ -28,15 +30,6 @@ def processes_with(variable):
         except OSError:
             continue
     return found
-
-
-def wait_for(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError("nothing happened in time")
 
 
 class Programs(unittest.TestCase):
