@@ -19,6 +19,7 @@
 #include "harness/base/child_environment.h"
 #include "harness/base/error.h"
 #include "harness/base/json_difference.h"
+#include "harness/base/text.h"
 #include "harness/mesh/world.h"
 #include "harness/run/rank.h"
 #include "harness/run/rank_message.h"
@@ -90,7 +91,8 @@ void announce(c10d::Store& store, const std::string& host, int port) {
 
 }  // namespace
 
-std::unique_ptr<RankPool> RankPool::start(int64_t size) {
+std::unique_ptr<RankPool> RankPool::start(int64_t size,
+                                          const std::function<void(const Absent&)>& on_wait) {
   std::unique_ptr<RankPool> pool(new RankPool);
   Rendezvous here{"127.0.0.1", 0};
   pool->store_ = serve_store(here, kMeetingTime);
@@ -106,7 +108,7 @@ std::unique_ptr<RankPool> RankPool::start(int64_t size) {
                  .is_store_served = true},
                 /*on_this_machine=*/size);
   }
-  pool->accept_ranks(listener, rank_hello({}, nullptr));
+  pool->accept_ranks(listener, rank_hello({}, nullptr), on_wait);
   return pool;
 }
 
@@ -119,7 +121,7 @@ std::unique_ptr<RankPool> RankPool::meet(const RankEnvironment& environment, con
   announce(*pool->store_, address_towards(environment.host), listener.port());
   for (int64_t rank = 0; rank < environment.size; ++rank) pool->ranks_.emplace_back().rank = rank;
   pool->spawn(environment, /*on_this_machine=*/1);
-  pool->accept_ranks(listener, rank_hello(environment, &whole));
+  pool->accept_ranks(listener, rank_hello(environment, &whole), [](const Absent&) {});
   return pool;
 }
 
@@ -137,9 +139,19 @@ void RankPool::spawn(const RankEnvironment& environment, int64_t on_this_machine
   ranks_[static_cast<size_t>(environment.rank)].process = process;
 }
 
-void RankPool::accept_ranks(const Listener& listener, const Json& expected) {
+RankPool::Absent RankPool::absent() const {
+  Absent absent;
+  for (const RankProcess& each : ranks_) {
+    if (!each.channel) absent.push_back(each.rank);
+  }
+  return absent;
+}
+
+void RankPool::accept_ranks(const Listener& listener, const Json& expected,
+                            const std::function<void(const Absent&)>& on_wait) {
   const auto deadline = Clock::now() + kMeetingTime;
-  for (size_t missing = ranks_.size(); missing > 0;) {
+  on_wait(absent());
+  while (!absent().empty()) {
     pollfd waiting = {listener.descriptor(), POLLIN, 0};
     if (poll(&waiting, 1, /*ms=*/100) > 0) {
       LineChannel channel = listener.accept();
@@ -161,7 +173,7 @@ void RankPool::accept_ranks(const Listener& listener, const Json& expected) {
         }
       }
       ranks_[rank].channel = std::move(channel);
-      --missing;
+      on_wait(absent());
       continue;
     }
     for (RankProcess& each : ranks_) {
@@ -171,12 +183,8 @@ void RankPool::accept_ranks(const Listener& listener, const Json& expected) {
       }
     }
     if (Clock::now() > deadline) {
-      std::string absent;
-      for (const RankProcess& each : ranks_) {
-        if (!each.channel) absent += (absent.empty() ? "" : ", ") + std::to_string(each.rank);
-      }
-      throw RunError(fmt::format("ranks that did not come within {} s: {} of {}",
-                                 kMeetingTime.count() / 1000, absent, ranks_.size()));
+      throw RunError(fmt::format("{} of {} did not come within {} s", ranks_text(absent()),
+                                 ranks_.size(), kMeetingTime.count() / 1000));
     }
   }
   is_whole_ = true;

@@ -50,8 +50,12 @@ struct RankProcess {
 // that has this. All are ended with it.
 class RankPool {
  public:
-  // Starts `size` processes of this program on this machine. RunError for what breaks.
-  static std::unique_ptr<RankPool> start(int64_t size);
+  using Absent = std::vector<int64_t>;  // ranks that have not said who they are
+
+  // Starts `size` processes of this program on this machine. `on_wait` is told whom it waits for,
+  // whenever that changes. RunError for what breaks.
+  static std::unique_ptr<RankPool> start(
+      int64_t size, const std::function<void(const Absent&)>& on_wait = [](const Absent&) {});
 
   // Meets those that a launcher started (environment.rank is 0: this process judges, and starts a
   // process for its own rank). InputError where one of them has another case, program or library.
@@ -88,7 +92,9 @@ class RankPool {
  private:
   RankPool() = default;
   void spawn(const RankEnvironment& environment, int64_t on_this_machine);
-  void accept_ranks(const Listener& listener, const Json& expected);
+  void accept_ranks(const Listener& listener, const Json& expected,
+                    const std::function<void(const Absent&)>& on_wait);
+  Absent absent() const;
 
   c10::intrusive_ptr<c10d::Store> store_;
   std::vector<RankProcess> ranks_;  // by rank

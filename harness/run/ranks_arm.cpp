@@ -83,7 +83,11 @@ void RanksArm::wait_until(const IsThere& is_there) {
 void RanksArm::prepare() {
   activity_.enter(fmt::format("arm {}, starting {} ranks", settings_.name, settings_.mesh.ranks()));
   if (pool_ == nullptr) {
-    own_ = RankPool::start(settings_.mesh.ranks());
+    own_ = RankPool::start(settings_.mesh.ranks(), [this](const RankPool::Absent& absent) {
+      if (absent.empty()) return;
+      activity_.enter(fmt::format("arm {}, waiting for {} of {}", settings_.name,
+                                  ranks_text(absent), settings_.mesh.ranks()));
+    });
     pool_ = own_.get();
   }
   states_.assign(static_cast<size_t>(pool_->size()), {});

@@ -13,6 +13,8 @@ import tempfile
 import time
 import unittest
 
+from waiting import wait_for
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = pathlib.Path(sys.argv.pop()).resolve()
 ARM = ["run", "cases/ranks.json", "--arm"]
@@ -58,15 +60,6 @@ def ranks_of(process):
             if variable.startswith(b"RANK="):
                 ranks[int(variable[5:])] = int(folder.name)
     return ranks
-
-
-def wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError("nothing happened in time")
 
 
 class Ranks(unittest.TestCase):
@@ -187,6 +180,13 @@ class Ranks(unittest.TestCase):
         process.kill()
         process.communicate(timeout=20)  # nobody holds its stderr any more
         wait_for(lambda: not [pid for pid in ranks.values() if pathlib.Path(f"/proc/{pid}").exists()], 5)
+
+    def test_a_rank_that_is_stopped_as_it_starts_is_named(self):
+        process = start(self.flags("gloo-tp2", steps=1000) + ["--set", "timeout_s=10"])
+        os.kill(wait_for(lambda: ranks_of(process).get(1)), signal.SIGSTOP)
+        _, error = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 3)
+        self.assertRegex(error, r"^samebits: arm gloo-tp2, waiting for rank 1 of 2")
 
     def launched(self, size, flags_of, **more):
         """As torchrun starts them, without a store of its own."""
