@@ -5,10 +5,12 @@
 #include <filesystem>
 
 #include "harness/base/error.h"
+#include "harness/base/json.h"
 #include "harness/base/output.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/validators.h"
 #include "harness/observe/manifest.h"
+#include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
 
 namespace samebits {
@@ -31,7 +33,10 @@ int run_bless(const BlessFlags& flags) {
   std::vector<ArmRecording> recordings;
   for (const CaseArm& arm : c.arms) recordings.push_back(read_arm(folder / arm.name));
   check_markers(recordings, *manifest);
-  const Provenance provenance{manifest->command, flags.reason, manifest->environment};
+  const Json origin = read_json_file(folder / run_files::kOrigin);
+  const Provenance provenance{
+      manifest->command, flags.reason, manifest->environment,
+      JsonReader(origin, (folder / run_files::kOrigin).string()).required("models").value()};
   for (const std::string& line : bless(flags.golden, c, recordings, provenance)) {
     say("{}\n", line);
   }

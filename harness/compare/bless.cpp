@@ -132,6 +132,14 @@ std::string line_of(const Golden& now, const Existing& existing, const std::stri
   return line + (is_new ? ": new" : ": unchanged");
 }
 
+std::vector<std::pair<std::string, std::string>> files_of(const CaseArm& arm, const Json& models) {
+  std::vector<std::pair<std::string, std::string>> files;
+  const auto model = models.find(Json::parse(arm.canonical).at("model").get<std::string>());
+  if (model == models.end()) return files;
+  for (const auto& [file, digest] : model->items()) files.emplace_back(file, digest);
+  return files;
+}
+
 // An arm has one golden: what the new ones hold leaves the old ones that stay.
 void take_out_of_others(const fs::path& folder, const std::string& case_name,
                         const std::vector<Golden>& now, std::vector<Golden> existing) {
@@ -167,11 +175,17 @@ std::vector<std::string> bless(const fs::path& golden_folder, const Case& c,
     golden.steps = group.front()->steps;
     golden.observations = condense(recording_of(recordings, golden.name));
     golden.provenance = provenance;
+    golden.files = files_of(*group.front(), provenance.models);
     for (const CaseArm* arm : group) {
       check_recording(*arm, recording_of(recordings, arm->name));
       golden.settings.emplace_back(arm->name, Json::parse(arm->canonical));
     }
     lines.push_back(line_of(golden, existing, provenance.reason));
+    // Without a reason nothing has changed, and what the last change was for is still so.
+    const Golden* old = golden_of(existing.goldens, golden.name);
+    if (provenance.reason.empty() && old != nullptr) {
+      golden.provenance.reason = old->provenance.reason;
+    }
     goldens.push_back(std::move(golden));
   }
   for (const Golden& golden : goldens) write_golden(golden_folder, c.name, golden);

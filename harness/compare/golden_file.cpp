@@ -40,7 +40,7 @@ void add_settings(Golden& golden, const std::string& arm, const JsonReader& sett
 
 void read_settings(Golden& golden, const JsonReader& json, const std::string& made_by) {
   json.object({"format", "case", "arm", "platform", "seed", "steps", "settings_digest",
-               "stream_digest", "command", "reason", "environment", "settings", "tied"});
+               "stream_digest", "command", "reason", "environment", "files", "settings", "tied"});
   add_settings(golden, json.required("arm").string(), json.required("settings"),
                json.required("settings_digest"), made_by);
   const std::optional<JsonReader> tied = json.optional("tied");
@@ -125,6 +125,12 @@ Golden read_golden(const fs::path& folder, const std::string& case_name, const s
     golden.provenance.environment.emplace_back(key, environment.required(key).string());
   }
 
+  if (const std::optional<JsonReader> files = json.optional("files")) {
+    for (const std::string& key : files->keys()) {
+      golden.files.emplace_back(key, files->required(key).string());
+    }
+  }
+
   const fs::path stream = stream_file(folder, case_name, name);
   StreamContents contents = read_stream(stream);
   if (contents.torn_bytes > 0) {
@@ -172,6 +178,8 @@ void write_golden(const fs::path& folder, const std::string& case_name, const Go
   for (const Observation& each : golden.observations) stream += line_from_observation(each) + "\n";
   Json environment = Json::object();
   for (const auto& [key, value] : golden.provenance.environment) environment[key] = value;
+  Json files = Json::object();
+  for (const auto& [file, digest] : golden.files) files[file] = digest;
   const auto& [first, first_settings] = golden.settings.front();
   Json tied = Json::object();
   for (const auto& [arm, settings] : golden.settings) {
@@ -188,6 +196,7 @@ void write_golden(const fs::path& folder, const std::string& case_name, const Go
                      {"command", golden.provenance.command},
                      {"reason", golden.provenance.reason},
                      {"environment", std::move(environment)},
+                     {"files", std::move(files)},
                      {"settings", first_settings},
                      {"tied", std::move(tied)}};
   make_folder(folder);

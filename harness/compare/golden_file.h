@@ -17,6 +17,7 @@ struct Provenance {
   std::string command;
   std::string reason;  // why the golden changed; required when it does
   std::vector<std::pair<std::string, std::string>> environment;
+  Json models = Json::object();  // by folder as a case names it: each file's digest (run.json)
 };
 
 struct Golden {
@@ -27,6 +28,9 @@ struct Golden {
   int64_t steps = 0;
   // By arm, at least one: its canonical settings.
   std::vector<std::pair<std::string, Json>> settings;
+  // Of the model's folder: each file that was read, and its digest. None in a golden from before
+  // they were kept.
+  std::vector<std::pair<std::string, std::string>> files;
   std::vector<Observation> observations;  // condensed (condense.h)
   Provenance provenance;
 

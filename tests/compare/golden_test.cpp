@@ -18,6 +18,7 @@ using testing::grpo_stream;
 using ::testing::HasSubstr;
 using testing::message_of;
 using testing::nudged;
+using ::testing::Pair;
 using testing::recording;
 using testing::scalar;
 using testing::tokens;
@@ -63,6 +64,28 @@ TEST_F(Golden, BlessedRunChecksEqualAndAChangedBitDoesNot) {
     EXPECT_TRUE(changed.fails());
     EXPECT_THAT(changed.text, HasSubstr("step 1"));
   }
+}
+
+TEST_F(Golden, SaysTheFirstNumberToo) {
+  bless_stream(grpo_stream(3));
+  const GoldenCheck changed = check(nudged(nudged(grpo_stream(3), 1, "logprob[1,1]"), 1, "loss"));
+  EXPECT_THAT(changed.text, HasSubstr("golden against run: step 1, rollout, logprob[*]"));
+  EXPECT_THAT(changed.text, HasSubstr("; step 1, train, loss: "));
+}
+
+TEST_F(Golden, BlessedAgainUnchangedKeepsItsReason) {
+  bless_stream(grpo_stream(3), "the first");
+  bless_stream(nudged(grpo_stream(3), 1, "loss"), "the loss moved");
+  EXPECT_THAT(bless_stream(nudged(grpo_stream(3), 1, "loss")), ElementsAre("a = b: unchanged"));
+  EXPECT_EQ(read_golden(folder_, "c", "a").provenance.reason, "the loss moved");
+}
+
+TEST_F(Golden, KeepsWhatTheModelWasReadFrom) {
+  const Json models = {{"m", {{"config.json", "c0"}, {"model.safetensors", "c1"}}},
+                       {"other", {{"config.json", "c2"}}}};
+  bless(folder_, example_case(), both(grpo_stream(3)), {"samebits run c.json", "", {}, models});
+  EXPECT_THAT(read_golden(folder_, "c", "a").files,
+              ElementsAre(Pair("config.json", "c0"), Pair("model.safetensors", "c1")));
 }
 
 TEST_F(Golden, ShorterRunIsComparedAsFarAsItWent) {
