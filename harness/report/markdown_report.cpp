@@ -52,6 +52,10 @@ std::string markdown_report(const ReportRecord& record) {
               "Values of the first arm, and what each relation says of each step: a distance is "
               "the largest between the arms' values.",
               step_table(record));
+  add_section(text, "Losses that differ",
+              "Arms with the same losses, to the bit, are one row. A bar is a step, or of a long "
+              "run the largest of several; distances are ULP by powers of two.",
+              loss_curve_table(record));
   add_details(text, "Losses of each arm", "Each step's loss as each arm has it.",
               loss_table(record));
   add_section(text, "On policy",

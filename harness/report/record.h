@@ -36,6 +36,12 @@ struct ReportRecord {
     std::string on_policy;            // of the arms that are judged; "" where none is
     std::vector<std::string> losses;  // of each arm; "" where it has none
   };
+  // Losses by step, of the arms that have the same ones to the bit.
+  struct LossSeries {
+    std::vector<std::string> arms;
+    std::vector<std::optional<double>> values;      // one a step; nullopt where it has none
+    std::vector<std::optional<uint64_t>> distance;  // in ULP from the first series'
+  };
   struct PhaseTotal {
     std::string phase;
     double seconds = 0;
@@ -90,6 +96,7 @@ struct ReportRecord {
   std::vector<std::pair<std::string, std::string>> environment;
   std::vector<Metric> metrics;  // those that the first arm has
   std::vector<Step> steps;
+  std::vector<LossSeries> losses;  // the first arm's first
   std::vector<Verdict> verdicts;
   std::vector<ArmRecord> arms;
   std::vector<GoldenCheck> golden;

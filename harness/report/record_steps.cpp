@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "harness/report/record_parts.h"
@@ -115,6 +116,29 @@ std::string on_policy_text(const std::vector<ReportRecord::ArmRecord>& arms, int
   return std::to_string(different.size()) + " arms differ";
 }
 
+using Losses = std::vector<std::optional<Observation>>;  // one a step
+
+Losses losses_of(const BySteps& steps, const std::set<int64_t>& numbers) {
+  Losses losses;
+  for (const int64_t number : numbers) {
+    const auto found = steps.find(number);
+    const Observation* loss = found == steps.end() ? nullptr : find_site(found->second, "loss");
+    losses.push_back(loss == nullptr ? std::nullopt : std::optional(*loss));
+  }
+  return losses;
+}
+
+ReportRecord::LossSeries series_of(const std::string& arm, const Losses& losses,
+                                   const Losses& first) {
+  ReportRecord::LossSeries series{{arm}, {}, {}};
+  for (size_t i = 0; i < losses.size(); ++i) {
+    series.values.push_back(losses[i] ? std::optional(scalar_value(*losses[i])) : std::nullopt);
+    series.distance.push_back(losses[i] && first[i] ? scalar_ulp(*first[i], *losses[i])
+                                                    : std::nullopt);
+  }
+  return series;
+}
+
 }  // namespace
 
 void add_steps(ReportRecord& record, const std::vector<ArmRecording>& recordings) {
@@ -129,6 +153,17 @@ void add_steps(ReportRecord& record, const std::vector<ArmRecording>& recordings
   std::set<int64_t> numbers;
   for (const auto& [name, steps] : arms) {
     for (const auto& [number, unused] : steps) numbers.insert(number);
+  }
+  std::vector<Losses> distinct;
+  for (const ArmRecording& recording : recordings) {
+    const Losses losses = losses_of(arms[recording.arm], numbers);
+    const auto same = std::find(distinct.begin(), distinct.end(), losses);
+    if (same != distinct.end()) {
+      record.losses[static_cast<size_t>(same - distinct.begin())].arms.push_back(recording.arm);
+      continue;
+    }
+    distinct.push_back(losses);
+    record.losses.push_back(series_of(recording.arm, losses, distinct.front()));
   }
   const BySteps& reference = arms[recordings.front().arm];
   for (const ReportRecord::Metric& metric : kMetrics) {

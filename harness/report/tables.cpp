@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "harness/report/curve.h"
+
 namespace samebits {
 namespace {
 
@@ -84,6 +86,33 @@ Table loss_table(const ReportRecord& record) {
     std::vector<std::string> row = {std::to_string(step.step)};
     row.insert(row.end(), step.losses.begin(), step.losses.end());
     table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+Table loss_curve_table(const ReportRecord& record) {
+  constexpr size_t kMostBars = 60;
+  Table table{{{"arms", false}, {"loss by step", false}, {"distance by step", false}, {"", false}},
+              {}};
+  std::vector<Curve> losses;
+  std::vector<Curve> distances;
+  for (const ReportRecord::LossSeries& series : record.losses) {
+    losses.push_back(thinned(series.values, kMostBars));
+    distances.push_back(thinned(powers_of(series.distance), kMostBars));
+  }
+  const std::optional<CurveRange> of_losses = range_of(losses);
+  const std::optional<CurveRange> of_distances = range_of(distances);
+  if (record.losses.size() < 2 || !of_losses || !of_distances) return table;
+  for (size_t i = 0; i < losses.size(); ++i) {
+    const ReportRecord::LossSeries& series = record.losses[i];
+    uint64_t farthest = 0;
+    for (const std::optional<uint64_t>& ulp : series.distance) {
+      farthest = std::max(farthest, ulp.value_or(0));
+    }
+    table.rows.push_back(
+        {list_text(series.arms), sparkline(losses[i], *of_losses),
+         i == 0 ? "" : sparkline(distances[i], {0, of_distances->high}),
+         i == 0 ? "the others are measured from it" : "at most " + ulp_text(farthest)});
   }
   return table;
 }

@@ -8,6 +8,8 @@ namespace samebits {
 
 Table step_table(const ReportRecord& record);
 Table loss_table(const ReportRecord& record);  // of several arms; no rows where there is one
+// The curves of losses that differ, as bars; no rows where all arms have the same.
+Table loss_curve_table(const ReportRecord& record);
 Table relation_table(const ReportRecord& record);
 Table time_table(const ReportRecord& record);
 Table on_policy_table(const ReportRecord& record);  // of the arms that roll out and train

@@ -11,6 +11,7 @@
 namespace samebits {
 namespace {
 
+using ::testing::ElementsAre;
 using testing::grpo_stream;
 using ::testing::HasSubstr;
 using testing::message_of;
@@ -41,6 +42,16 @@ TEST_F(Record, GoodRunSaysWhatIsEqualAndHowFarTheControlIs) {
   EXPECT_EQ(record.steps[1].cells[0].text, "equal");
   EXPECT_EQ(record.steps[0].cells[1].text, "equal");
   EXPECT_EQ(record.steps[1].cells[1].text, "loss 7 ULP");
+}
+
+TEST_F(Record, ArmsWithTheSameLossesAreOneSeries) {
+  const ReportRecord record = record_of({});
+  ASSERT_EQ(record.losses.size(), 2u);
+  EXPECT_THAT(record.losses[0].arms, ElementsAre("eager", "captured-tp2"));
+  EXPECT_THAT(record.losses[0].distance, ElementsAre(0u, 0u, 0u));
+  EXPECT_THAT(record.losses[1].arms, ElementsAre("fused"));
+  EXPECT_THAT(record.losses[1].distance, ElementsAre(0u, 7u, 0u));
+  EXPECT_EQ(record.losses[1].values[0], 7.4252f / 0.5f);
 }
 
 TEST_F(Record, SaysWhatLevelStepDoesNotSee) {

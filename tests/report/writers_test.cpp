@@ -61,6 +61,21 @@ TEST_F(Writers, MarkdownHasTheTableAndEscapesCells) {
   EXPECT_THAT(text, HasSubstr("`samebits run cases/grpo-tiny.json`"));
 }
 
+TEST_F(Writers, MarkdownDrawsTheLossesWhereTheyDiffer) {
+  EXPECT_THAT(
+      markdown_report(record_of({})),
+      HasSubstr("## Losses that differ\nArms with the same losses, to the bit, are one row. "
+                "A bar is a step, or of a long run the largest of several; distances are "
+                "ULP by powers of two.\n\n"
+                "| arms | loss by step | distance by step |  |\n|---|---|---|---|\n"
+                "| eager and captured-tp2 | █▃▁ |  | the others are measured from it |\n"
+                "| fused | █▃▁ | ▁█▁ | at most 7 ULP |\n"));
+  std::filesystem::remove_all(folder_ / "run");
+  RunOptions options;
+  options.fused = grpo_stream(3);
+  EXPECT_THAT(markdown_report(record_of(options)), Not(HasSubstr("Losses that differ")));
+}
+
 TEST_F(Writers, JsonSaysTheSame) {
   const Json good = parse_json(json_report(record_of({})), "report");
   EXPECT_EQ(good.at("holds"), true);
