@@ -212,7 +212,7 @@ ReportRecord record_from(const RecordedRun& run) {
   return record;
 }
 
-ReportRecord record_from_folder(const std::filesystem::path& run_folder) {
+RecordedRun read_run(const std::filesystem::path& run_folder) {
   RecordedRun run;
   run.settings = case_of_run(run_folder);
   run.folder = run_folder;
@@ -234,7 +234,11 @@ ReportRecord record_from_folder(const std::filesystem::path& run_folder) {
     check_markers(recordings, *run.manifest);
     check_goldens_again(*run.manifest, c, recordings);
   }
-  return record_from(run);
+  return run;
+}
+
+ReportRecord record_from_folder(const std::filesystem::path& run_folder) {
+  return record_from(read_run(run_folder));
 }
 
 }  // namespace samebits

@@ -42,12 +42,20 @@ struct ReportRecord {
     std::vector<std::optional<double>> values;      // one a step; nullopt where it has none
     std::vector<std::optional<uint64_t>> distance;  // in ULP from the first series'
   };
+  // Seconds of a phase in the steps from the second on, or in the only one.
+  struct Spread {
+    double low = 0;
+    double median = 0;
+    double high = 0;
+  };
   struct PhaseTotal {
     std::string phase;
     double seconds = 0;
     double processor_seconds = 0;
     double share = 0;  // of the arm's phases
     int64_t peak_bytes = 0;
+    Spread wall;
+    Spread processor;
   };
   struct ArmRecord {
     std::string name;
@@ -102,11 +110,7 @@ struct ReportRecord {
   std::vector<GoldenCheck> golden;
 };
 
-// From a run folder, finished or cut off. What the manifest says is checked against the files where
-// they tell it. Throws InputError where it is no run folder.
-ReportRecord record_from_folder(const std::filesystem::path& run_folder);
-
-// The same from what has been read already.
+// A run as it was read.
 struct RecordedRun {
   Case settings;
   std::vector<ArmRecording> recordings;  // at least one
@@ -114,6 +118,12 @@ struct RecordedRun {
   std::filesystem::path folder;          // named in the commands that go on from a failure
   std::string damage;                    // why it is not the run that was recorded; "" where it is
 };
+
+// From a run folder, finished or cut off. What the manifest says is checked against the files where
+// they tell it. Throws InputError where it is no run folder.
+RecordedRun read_run(const std::filesystem::path& run_folder);
+
 ReportRecord record_from(const RecordedRun& run);
+ReportRecord record_from_folder(const std::filesystem::path& run_folder);
 
 }  // namespace samebits

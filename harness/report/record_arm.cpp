@@ -39,6 +39,31 @@ void add_phase(ReportRecord::ArmRecord& record, const PhaseCost& phase) {
   record.processor_seconds += phase.processor_seconds;
 }
 
+// Of some seconds, at least one.
+ReportRecord::Spread spread_of(std::vector<double> seconds) {
+  std::sort(seconds.begin(), seconds.end());
+  const size_t middle = seconds.size() / 2;
+  const bool is_even = seconds.size() % 2 == 0;
+  const double median = is_even ? (seconds[middle - 1] + seconds[middle]) / 2 : seconds[middle];
+  return {seconds.front(), median, seconds.back()};
+}
+
+// The first step also traces and captures, so it counts only where there is no other.
+void add_spread(ReportRecord::PhaseTotal& total, const std::vector<StepRecord>& steps) {
+  std::vector<double> wall;
+  std::vector<double> processor;
+  for (size_t i = steps.size() > 1 ? 1 : 0; i < steps.size(); ++i) {
+    for (const PhaseCost& phase : steps[i].phases) {
+      if (phase.phase != total.phase) continue;
+      wall.push_back(phase.seconds);
+      processor.push_back(phase.processor_seconds);
+    }
+  }
+  if (wall.empty()) return;
+  total.wall = spread_of(std::move(wall));
+  total.processor = spread_of(std::move(processor));
+}
+
 void add_count(ReportRecord::ArmRecord& record, const std::string& name, int64_t count) {
   auto at = std::find_if(record.witness.begin(), record.witness.end(),
                          [&](const auto& each) { return each.first == name; });
@@ -78,6 +103,7 @@ ReportRecord::ArmRecord arm_record(const CaseArm& arm, const ArmRecording& recor
   record.pace = pace_of(step_seconds);
   for (ReportRecord::PhaseTotal& phase : record.phases) {
     phase.share = record.wall_seconds > 0 ? phase.seconds / record.wall_seconds : 0;
+    add_spread(phase, recording.steps);
   }
   return record;
 }

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "harness/report/pictures.h"
 #include "harness/report/record.h"
 
 // One writer per format, a file each. They lay out what the record says and compute nothing.
@@ -14,11 +15,14 @@ std::string console_report(const ReportRecord& record);   // both, the summary l
 std::string markdown_report(const ReportRecord& record);  // as it is into a pull request
 std::string json_report(const ReportRecord& record);
 std::string junit_report(const ReportRecord& record);  // one test case a relation, arm, golden
-
+// One page that needs nothing else and in which nothing runs.
+std::string html_report(const ReportRecord& record, const Pictures& pictures);
 // The case, and whether its run was cut off.
 std::string title_of(const ReportRecord& record);
 
-// By name: "console", "md", "json", "junit". Throws InputError for another.
-std::string report_in_format(const ReportRecord& record, const std::string& format);
+// By name: "console", "md", "json", "junit", "html". Throws InputError for another.
+// `run`: of which the record is.
+std::string report_in_format(const ReportRecord& record, const RecordedRun& run,
+                             const std::string& format);
 
 }  // namespace samebits

@@ -110,8 +110,9 @@ TEST_F(Writers, JunitEscapes) {
 
 TEST_F(Writers, UnknownFormatIsRefusedWithTheNearest) {
   const ReportRecord record = record_of({});
-  EXPECT_EQ(report_in_format(record, "md"), markdown_report(record));
-  EXPECT_THAT(message_of<InputError>([&] { report_in_format(record, "junitt"); }),
+  const RecordedRun run = read_run(folder_ / "run");
+  EXPECT_EQ(report_in_format(record, run, "md"), markdown_report(record));
+  EXPECT_THAT(message_of<InputError>([&] { report_in_format(record, run, "junitt"); }),
               HasSubstr("did you mean \"junit\"?"));
 }
 

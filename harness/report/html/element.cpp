@@ -1,0 +1,72 @@
+#include "harness/report/html/element.h"
+
+#include "harness/base/text.h"
+
+namespace samebits {
+namespace {
+
+// As text and in double quotes alike.
+std::string html_escaped(std::string_view text) {
+  std::string escaped;
+  for (const char c : printable(text)) {
+    switch (c) {
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      default:
+        escaped += c;
+    }
+  }
+  return escaped;
+}
+
+}  // namespace
+
+Html::Html(std::string_view text) : bytes_(html_escaped(text)) {}
+
+Html Html::void_element(HtmlName name, std::initializer_list<HtmlAttribute> attributes) {
+  Html html;
+  html.bytes_ = '<';
+  html.bytes_ += name.text;
+  for (const HtmlAttribute& each : attributes) {
+    html.bytes_ += ' ';
+    html.bytes_ += each.name.text;
+    html.bytes_ += "=\"" + html_escaped(each.value) + '"';
+  }
+  html.bytes_ += '>';
+  return html;
+}
+
+Html Html::element(HtmlName name, std::initializer_list<HtmlAttribute> attributes,
+                   const Html& content) {
+  Html html = void_element(name, attributes);
+  html.bytes_ += content.bytes_;
+  html.bytes_ += "</";
+  html.bytes_ += name.text;
+  html.bytes_ += '>';
+  return html;
+}
+
+Html Html::style(HtmlName sheet) {
+  Html html;
+  html.bytes_ = "<style>";
+  html.bytes_ += sheet.text;
+  html.bytes_ += "</style>";
+  return html;
+}
+
+Html& Html::operator+=(const Html& more) {
+  bytes_ += more.bytes_;
+  return *this;
+}
+
+}  // namespace samebits
