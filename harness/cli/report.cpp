@@ -33,7 +33,7 @@ void add_report_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("report", "render a recorded run again");
   const auto flags = std::make_shared<ReportFlags>();
   command->add_option("run", flags->folder, "the run's folder")->required()->check(not_empty());
-  command->add_option("--format", flags->format, "console, md, json, junit or html");
+  command->add_option("--format", flags->format, "console, md, json, junit, html or trace");
   command->add_option("--out", flags->out, "the file to write")->check(not_empty());
   command->add_flag("--brief", flags->is_brief, "the verdict and what failed, on the console");
   command->callback([flags, &action] { action = [flags] { return report(*flags); }; });

@@ -15,8 +15,10 @@ std::string report_in_format(const ReportRecord& record, const RecordedRun& run,
   if (format == "json") return json_report(record);
   if (format == "junit") return junit_report(record);
   if (format == "html") return html_report(record, pictures_of(run, record));
-  throw InputError("--format", quoted(format),
-                   JsonReader::one_of_text({"console", "md", "json", "junit", "html"}, format));
+  if (format == "trace") return trace_report(record, run);
+  throw InputError(
+      "--format", quoted(format),
+      JsonReader::one_of_text({"console", "md", "json", "junit", "html", "trace"}, format));
 }
 
 }  // namespace samebits

@@ -17,10 +17,13 @@ std::string json_report(const ReportRecord& record);
 std::string junit_report(const ReportRecord& record);  // one test case a relation, arm, golden
 // One page that needs nothing else and in which nothing runs.
 std::string html_report(const ReportRecord& record, const Pictures& pictures);
+// Phases and steps of every rank as spans, for Perfetto.
+std::string trace_report(const ReportRecord& record, const RecordedRun& run);
+
 // The case, and whether its run was cut off.
 std::string title_of(const ReportRecord& record);
 
-// By name: "console", "md", "json", "junit", "html". Throws InputError for another.
+// By name: "console", "md", "json", "junit", "html", "trace". Throws InputError for another.
 // `run`: of which the record is.
 std::string report_in_format(const ReportRecord& record, const RecordedRun& run,
                              const std::string& format);

@@ -195,7 +195,7 @@ class CliTest(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         self.assertEqual(samebits("compare", out / "eager", out / "captured-tp2").returncode, 0)
         self.assertEqual(samebits("compare", out / "eager", out / "fused").returncode, 1)
-        for form in ("console", "md", "json", "junit", "html"):
+        for form in ("console", "md", "json", "junit", "html", "trace"):
             self.assertEqual(samebits("report", out, "--format", form).returncode, 0)
         # A control is compared as what it is.
         self.assertEqual(samebits("compare", out / "eager", out / "fused", "--relation", "must_diverge").returncode, 0)

@@ -199,7 +199,7 @@ class GatesTest(unittest.TestCase):
             run = self.run_copy()
             edit(run)
             for arguments in (("compare", run / "eager", run / "fused"), *(("report", run, "--format", form)
-                              for form in ("console", "md", "json", "junit", "html"))):
+                              for form in ("console", "md", "json", "junit", "html", "trace"))):
                 result = samebits(*arguments)
                 printed = result.stdout + result.stderr
                 self.assertNotRegex(printed, "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u202e]", (name, arguments))
