@@ -56,4 +56,34 @@ bool WireReader::next(Field& field) {
   }
 }
 
+void WireWriter::raw_varint(uint64_t value) {
+  for (; value >= 128; value >>= 7) message_ += static_cast<char>(value | 128);
+  message_ += static_cast<char>(value);
+}
+
+void WireWriter::little_endian(uint64_t bits, int size) {
+  for (int i = 0; i < size; ++i) message_ += static_cast<char>(bits >> 8 * i & 255);
+}
+
+void WireWriter::varint(uint64_t number, uint64_t value) {
+  raw_varint(number << 3);
+  raw_varint(value);
+}
+
+void WireWriter::fixed32(uint64_t number, uint32_t bits) {
+  raw_varint(number << 3 | 5);
+  little_endian(bits, 4);
+}
+
+void WireWriter::fixed64(uint64_t number, uint64_t bits) {
+  raw_varint(number << 3 | 1);
+  little_endian(bits, 8);
+}
+
+void WireWriter::bytes(uint64_t number, std::string_view bytes) {
+  raw_varint(number << 3 | 2);
+  raw_varint(bytes.size());
+  message_ += bytes;
+}
+
 }  // namespace samebits

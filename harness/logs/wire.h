@@ -35,4 +35,21 @@ class WireReader {
   size_t at_ = 0;
 };
 
+// The same fields, written in the order of the calls.
+class WireWriter {
+ public:
+  void varint(uint64_t number, uint64_t value);
+  void fixed32(uint64_t number, uint32_t bits);
+  void fixed64(uint64_t number, uint64_t bits);
+  void bytes(uint64_t number, std::string_view bytes);
+
+  const std::string& message() const { return message_; }
+
+ private:
+  void raw_varint(uint64_t value);
+  void little_endian(uint64_t bits, int size);
+
+  std::string message_;
+};
+
 }  // namespace samebits

@@ -16,9 +16,9 @@ std::string report_in_format(const ReportRecord& record, const RecordedRun& run,
   if (format == "junit") return junit_report(record);
   if (format == "html") return html_report(record, pictures_of(run, record));
   if (format == "trace") return trace_report(record, run);
-  throw InputError(
-      "--format", quoted(format),
-      JsonReader::one_of_text({"console", "md", "json", "junit", "html", "trace"}, format));
+  throw InputError("--format", quoted(format),
+                   JsonReader::one_of_text(
+                       {"console", "md", "json", "junit", "html", "trace", "tensorboard"}, format));
 }
 
 }  // namespace samebits

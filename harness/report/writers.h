@@ -20,6 +20,13 @@ std::string html_report(const ReportRecord& record, const Pictures& pictures);
 // Phases and steps of every rank as spans, for Perfetto.
 std::string trace_report(const ReportRecord& record, const RecordedRun& run);
 
+// The scalars of each arm's steps as TensorBoard reads them: the bytes of an event file.
+struct EventFile {
+  std::string arm;
+  std::string bytes;
+};
+std::vector<EventFile> tensorboard_files(const RecordedRun& run);
+
 // The case, and whether its run was cut off.
 std::string title_of(const ReportRecord& record);
 
