@@ -63,6 +63,7 @@ int run(const RunFlags& flags) {
   if (flags.is_verbose) print_text("\n" + console_details(record));
   print_text("\n" + console_summary(record));
   say("\nreport: {}\n", (options.out / run_files::kReport).string());
+  say("  page: {}\n", (options.out / run_files::kPage).string());
   return record.holds ? 0 : 1;
 }
 

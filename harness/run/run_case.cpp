@@ -164,6 +164,8 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
   run.manifest = manifest;
   const ReportRecord record = record_from(run);
   write_text_file((options.out / run_files::kReport).string(), markdown_report(record));
+  write_text_file((options.out / run_files::kPage).string(),
+                  html_report(record, pictures_of(run, record)));
   write_manifest(options.out, manifest);
   return record;
 }

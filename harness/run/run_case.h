@@ -26,7 +26,7 @@ struct RunOptions {
 };
 
 // Runs the arms of a case, compares them with each other and with their goldens, looks closer at
-// what failed, and leaves report.md and the manifest in the run's folder. What can be refused
+// what failed, and leaves its reports and the manifest in the run's folder. What can be refused
 // (InputError) is refused before the first arm runs and before anything is written.
 ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progress);
 

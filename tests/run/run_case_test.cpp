@@ -26,6 +26,7 @@ TEST_F(RunCase, EqualArmsHoldAndLeaveAReportAndAManifest) {
   const ReportRecord record = run(small_case(), options());
   EXPECT_TRUE(record.holds) << record.headline;
   EXPECT_TRUE(fs::exists(options().out / "report.md"));
+  EXPECT_TRUE(fs::exists(options().out / "report.html"));
   EXPECT_TRUE(read_manifest(options().out));
   ASSERT_EQ(record.models.size(), 1u);
   EXPECT_GT(record.models[0].parameters, 100'000);

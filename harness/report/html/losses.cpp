@@ -72,7 +72,10 @@ Table single_losses(const ReportRecord& record) {
   for (const ReportRecord::LossSeries& series : record.losses) {
     if (!series.values.front()) continue;
     const std::optional<uint64_t>& ulp = series.distance.front();
-    table.rows.push_back({arms_of(series), shortest_text(*series.values.front()),
+    const bool is_float = static_cast<float>(*series.values.front()) == *series.values.front();
+    table.rows.push_back({arms_of(series),
+                          is_float ? shortest_text(static_cast<float>(*series.values.front()))
+                                   : shortest_text(*series.values.front()),
                           !ulp        ? ""
                           : *ulp == 0 ? "equal"
                                       : ulp_text(*ulp)});

@@ -17,7 +17,7 @@ Html page_style();
 // many more there are. `caption`: what it is, for who hears it read.
 Html table_html(const Table& table, const std::string& caption);
 
-// Folded away.
+// Folded away, but on paper.
 Html details_html(const std::string& summary, const Html& content);
 
 // The losses of the arms by step and how far they are apart; empty where no arm has one.

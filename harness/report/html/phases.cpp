@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "harness/report/html/parts.h"
 #include "harness/report/html/picture.h"
@@ -19,19 +20,21 @@ Html bar(const ReportRecord::Spread& spread, double longest, const char* css, do
   return stroke(css, 0, y, x(spread.median)) + stroke("range", x(spread.low), y, x(spread.high));
 }
 
-std::string time_text(double seconds) {
-  if (seconds >= 1) return seconds_text(seconds);
-  return drawn(1000 * seconds) + " ms";
-}
-
-// "12.5 ms (11.9 ms to 14.2 ms)"
+// "12.5 (11.9 to 14.2) ms": as many digits as clocks of a run are worth.
 std::string spread_text(const ReportRecord::Spread& spread) {
-  const std::string middle = time_text(spread.median);
-  if (spread.low == spread.high) return middle;
-  return middle + " (" + time_text(spread.low) + " to " + time_text(spread.high) + ")";
+  const bool is_short = spread.median < 1;
+  const auto number = [&](double seconds) {
+    const double shown = is_short ? 1000 * seconds : seconds;
+    return drawn(shown < 100 ? shown : std::round(shown));
+  };
+  std::string text = number(spread.median);
+  if (spread.low != spread.high) {
+    text += " (" + number(spread.low) + " to " + number(spread.high) + ")";
+  }
+  return text + (is_short ? " ms" : " s");
 }
 
-Html cell(const Html& content) { return Html::element("td", content); }
+Html name_cell(const std::string& text) { return Html::element("td", {{"class", "name"}}, text); }
 
 Html number_cell(const std::string& text) {
   return Html::element("td", {{"class", "number"}}, text);
@@ -49,7 +52,7 @@ Html row_html(const ReportRecord::ArmRecord& arm, const ReportRecord::PhaseTotal
                      {"aria-label", title}},
                     Html::element("title", {}, title) + bar(phase.wall, longest, "wall", 5) +
                         bar(phase.processor, longest, "processor", 15));
-  return Html::element("tr", cell(Html(arm.name)) + cell(Html(phase.phase)) +
+  return Html::element("tr", name_cell(arm.name) + name_cell(phase.phase) +
                                  Html::element("td", {{"class", "bars"}}, bars) +
                                  number_cell(spread_text(phase.wall)) +
                                  number_cell(spread_text(phase.processor)));

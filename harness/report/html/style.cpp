@@ -82,7 +82,7 @@ svg { display: block; width: 100%; height: 100%; }
 .line.s1 { stroke-dasharray: 7 4; } .line.s2 { stroke-dasharray: 2 5; }
 .line.s3 { stroke-dasharray: 10 4 2 4; } .line.s4 { stroke-dasharray: 14 5; }
 .line.s5 { stroke-dasharray: 5 3 2 3 2 3; }
-.plot { display: grid; grid-template-columns: max-content 1fr; gap: .2rem .6rem;
+.plot { display: grid; grid-template-columns: minmax(6.5rem, max-content) 1fr; gap: .2rem .6rem;
   font-size: .82rem; color: var(--soft); }
 .plot .y { display: flex; flex-direction: column; justify-content: space-between;
   text-align: right; font-variant-numeric: tabular-nums; }
@@ -107,7 +107,7 @@ svg { display: block; width: 100%; height: 100%; }
 .strips { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .3rem .8rem;
   align-items: center; font-size: .82rem; }
 .strips .canvas { height: 1.1rem; border: 1px solid var(--line); }
-.bars { width: 40%; min-width: 10rem; } .bars svg { height: 1.3rem; }
+.bars { width: 40%; min-width: 10rem; } .name { white-space: nowrap; } .bars svg { height: 1.3rem; }
 .bars path { stroke: var(--c); stroke-width: 7; } .bars .range { --c: var(--ink); stroke-width: 1.5; }
 @media (max-width: 34rem) {
   main { padding: .5rem .75rem 3rem; }
@@ -117,7 +117,9 @@ svg { display: block; width: 100%; height: 100%; }
 @media print {
   main { max-width: none; padding: 0; } body { font-size: 10pt; }
   figure, .failure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
-  .scroll { overflow: visible; } td, th { white-space: normal; overflow-wrap: anywhere; }
+  .scroll { overflow: visible; } table { font-size: 7.5pt; } .bars { width: 25%; }
+  td, th { white-space: normal; overflow-wrap: break-word; padding-right: .5rem; }
+  details::details-content { content-visibility: visible; }
 }
 )css");
 }
