@@ -79,7 +79,9 @@ class Recording:
         self._model, self._optimizer = model, optimizer
         self._frames = Frames()
         self._steps_by_hand = False
-        self._optimizer_frame: Frame | None = None
+        # An optimizer may be a container of others, whose steps run inside of its own.
+        self._optimizer_frames: list[Frame] = []
+        self._has_seen_gradient: set[int] = set()  # of this step of the outermost, by the parameter's id
         self._has_gradients = False  # of this step
         self._is_step_done = False
         self._mode: OperatorMode | None = None
@@ -103,6 +105,7 @@ class Recording:
             stack.enter_context(_replaced(torch.autograd, "grad", self._grad))
             for module in (torch.nn.utils, torch.nn.utils.clip_grad):
                 stack.enter_context(_replaced(module, "clip_grad_norm_", self._clip))
+            stack.enter_context(_replaced(torch.nn.utils, "clip_grads_with_norm_", self._clip_with))
             stack.enter_context(_replaced(torch.nn.Module, "compile", self._compile))
             stack.enter_context(graphs.taps(self.recorder))
             if self._model is not None:
@@ -145,10 +148,12 @@ class Recording:
         if self._has_gradients:
             self.modules.see_weights()
         self._has_gradients = self._is_step_done = False
+        self._optimizer_frames.clear()  # whatever an exception left, likewise below
+        self._has_seen_gradient.clear()
         self.recorder.end_step()
         self._frames.end_step()
         if self._mode is not None:
-            self._mode.compiled_depth = 0  # whatever an exception left
+            self._mode.compiled_depth = 0
 
     def _begin_work(self) -> None:
         """Called where a model or a backward begins: what follows an optimizer's step is the next step."""
@@ -161,17 +166,20 @@ class Recording:
         number = 0
         for group in optimizer.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is not None:
+                if parameter.grad is not None and id(parameter) not in self._has_seen_gradient:
+                    self._has_seen_gradient.add(id(parameter))
                     name = names.get(id(parameter), f"{kind}.{number}")
                     self.recorder.see("optimizer", f"{name}.grad", parameter.grad)
                 number += 1
         self._has_gradients = True
-        self._optimizer_frame = self._frames.enter_optimizer(kind)
+        self._optimizer_frames.append(self._frames.enter_optimizer(kind))
 
     def _after_optimizer(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        if self._optimizer_frame is not None:
-            self._frames.leave(self._optimizer_frame)
-        self._is_step_done = self._optimizer is None or optimizer is self._optimizer
+        if self._optimizer_frames:
+            self._frames.leave(self._optimizer_frames.pop())
+        if not self._optimizer_frames:
+            self._has_seen_gradient.clear()
+        self._is_step_done = self._is_step_done or self._optimizer is None or optimizer is self._optimizer
 
     def _backward(self, original: Callable[..., None], tensors: Any, *args: Any, **kwargs: Any) -> None:
         self._begin_work()
@@ -196,6 +204,13 @@ class Recording:
         norm = original(*args, **kwargs)
         self.recorder.see("optimizer", "grad_norm", norm)
         return norm
+
+    def _clip_with(
+        self, original: Callable[..., None], parameters: Any, max_norm: float, total_norm: torch.Tensor, *rest: Any
+    ) -> None:
+        """Of a program that has found the norm by itself, over more than one mesh."""
+        self.recorder.see("optimizer", "grad_norm", total_norm)
+        original(parameters, max_norm, total_norm, *rest)
 
     def _compile(self, original: Callable[..., None], module: torch.nn.Module, *args: Any, **kwargs: Any) -> None:
         """Module.compile() puts the module's own hooks inside of the compiled program, so it is named before."""

@@ -54,6 +54,31 @@ class RecorderTest(unittest.TestCase):
             self.assertEqual((a / "rank-0.jsonl").read_bytes(), (b / "rank-0.jsonl").read_bytes())
             self.assertGreater(len(read(a)), 20)
 
+    def test_an_optimizer_of_optimizers_and_a_norm_of_the_programs_own(self) -> None:
+        """As torchtitan has them: a container's step runs that of others, and the norm is handed to the clipping."""
+        model, adam = make()
+
+        class Container(torch.optim.Optimizer):
+            def step(self, closure: None = None) -> None:
+                adam.step()
+
+        container = Container(model.parameters(), {})
+        clip = torch.nn.utils.clip_grads_with_norm_
+        with record(self.root / "a", level="op"):
+            for _ in range(3):
+                model(torch.zeros(2, 4, dtype=torch.int64)).sum().backward()
+                norm = torch.nn.utils.get_total_norm([each.grad for each in model.parameters()])
+                torch.nn.utils.clip_grads_with_norm_(model.parameters(), 1.0, norm)
+                container.step()
+                model.zero_grad()
+        self.assertIs(torch.nn.utils.clip_grads_with_norm_, clip)
+        places = by_place(read(self.root / "a"))
+        for step in range(3):  # each of them has its own forward, one norm, and each gradient once
+            names = [site for at, _, site, _ in places if at == step]
+            for site in ("embed/aten.embedding[0]#0", "grad_norm", "embed.weight.grad", "AdamW/aten.addcdiv_[0]#0"):
+                self.assertEqual(names.count(site), 1, (step, site))
+            self.assertIn((step, "program", "program/aten.stack[0]#0", 0), places)
+
     def test_a_fault_of_one_ulp_is_named_to_its_module_and_operator(self) -> None:
         clean = self.recorded("clean")
         places = [
