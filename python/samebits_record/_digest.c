@@ -152,8 +152,12 @@ static void copy_apart(void* to, const void* from, int64_t count, int64_t stride
   }
 }
 
-static void pack_row(Pack* pack, const char* data, int64_t size, int64_t stride) {
+static void pack_row(Pack* pack, const char* data, uint64_t index, int64_t size, int64_t stride) {
   const int64_t width = pack->element_size;
+  if (pack->first + (uint64_t)pack->count != index) { /* a row of the whole has more than this */
+    flush(pack);
+    pack->first = index;
+  }
   for (int64_t done = 0; done < size;) {
     const int64_t room = BLOCK - pack->count, left = size - done;
     const int64_t count = left < room ? left : room;
@@ -170,15 +174,16 @@ static void pack_row(Pack* pack, const char* data, int64_t size, int64_t stride)
   }
 }
 
-static void pack_view(Pack* pack, const char* data, int64_t dimensions, const int64_t* sizes,
-                      const int64_t* strides) {
+static void pack_view(Pack* pack, const char* data, uint64_t index, int64_t dimensions,
+                      const int64_t* sizes, const int64_t* strides, const int64_t* index_strides) {
   if (dimensions == 1) {
-    pack_row(pack, data, sizes[0], strides[0]);
+    pack_row(pack, data, index, sizes[0], strides[0]);
     return;
   }
   for (int64_t i = 0; i < sizes[0]; ++i) {
-    pack_view(pack, data + i * strides[0] * pack->element_size, dimensions - 1, sizes + 1,
-              strides + 1);
+    pack_view(pack, data + i * strides[0] * pack->element_size,
+              index + (uint64_t)(i * index_strides[0]), dimensions - 1, sizes + 1, strides + 1,
+              index_strides + 1);
   }
 }
 
@@ -193,19 +198,21 @@ void samebits_digest(const void* data, int64_t element_size, int64_t count, uint
   slot->fired = 1;
 }
 
-/* The same for any strides, which are in elements. `dimensions` is at least 1. */
+/* The same for any strides, which are in elements, and for a part of a larger tensor: `first` and
+ * `index_strides` are row-major indices in the whole, whose last dimension has stride 1.
+ * `dimensions` is at least 1. */
 void samebits_digest_strided(const void* data, int64_t element_size, int64_t dimensions,
-                             const int64_t* sizes, const int64_t* strides, uint64_t exponent,
-                             Slot* slot) {
+                             const int64_t* sizes, const int64_t* strides, int64_t first,
+                             const int64_t* index_strides, uint64_t exponent, Slot* slot) {
   if (level < 0) level = find_level();
   memset(slot, 0, sizeof(*slot));
   Pack pack; /* its data is written before it is read */
   pack.element_size = element_size;
   pack.count = 0;
-  pack.first = 0;
+  pack.first = (uint64_t)first;
   pack.exponent = exponent;
   pack.slot = slot;
-  pack_view(&pack, (const char*)data, dimensions, sizes, strides);
+  pack_view(&pack, (const char*)data, pack.first, dimensions, sizes, strides, index_strides);
   flush(&pack);
   slot->fired = 1;
 }

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 
 from .dtypes import DTYPES
+from .shards import Part
 
 SLOT_WORDS = 4
 FIRED = 3  # the word of a slot that says that it was written
@@ -89,7 +90,15 @@ def _buffers(device: torch.device, count: int) -> tuple[torch.Tensor, ...]:
     return words[:count], x[: 2 * count].view(2, count), scratch[: 2 * count].view(2, count)
 
 
-def write_slot(slot: torch.Tensor, tensor: torch.Tensor) -> None:
+def _indices_of(tensor: torch.Tensor, part: Part) -> torch.Tensor:
+    """The row-major index in the whole of each element of `tensor`, which is `part` of it: int64, flat."""
+    found = torch.full((), part.first, dtype=torch.int64, device=tensor.device)
+    for size, stride in zip(tensor.shape, part.strides, strict=True):
+        found = found[..., None] + torch.arange(size, dtype=torch.int64, device=tensor.device) * stride
+    return found.reshape(-1)
+
+
+def write_slot(slot: torch.Tensor, tensor: torch.Tensor, part: Part | None = None) -> None:
     """Writes `slot`, on the device of `tensor`, without reading anything back to the host."""
     kind = DTYPES[tensor.dtype]
     flat = tensor.detach().contiguous().view(-1).view(kind.word)
@@ -98,13 +107,17 @@ def write_slot(slot: torch.Tensor, tensor: torch.Tensor) -> None:
     chunk = _CHUNK if is_cpu else _DEVICE_CHUNK
     # On an accelerator whole at the first use, as a CUDA graph may be captured at a later one.
     constants = _constants_on(flat.device, min(flat.numel(), chunk) if is_cpu else chunk)
+    indices = None if part is None else _indices_of(tensor, part)
     for first in range(0, flat.numel(), chunk):
-        part = flat[first : first + chunk]
-        words, x, scratch = _buffers(flat.device, part.numel())
-        words.copy_(part)
+        piece = flat[first : first + chunk]
+        words, x, scratch = _buffers(flat.device, piece.numel())
+        words.copy_(piece)
         if kind.size in (2, 4):  # zero-extended, where torch's integers are signed
             words.bitwise_and_((1 << 8 * kind.size) - 1)
-        torch.add(constants.by_index[:, : part.numel()], constants.stride, alpha=first, out=x)
+        if indices is None:
+            torch.add(constants.by_index[:, : piece.numel()], constants.stride, alpha=first, out=x)
+        else:
+            torch.mul(indices[first : first + chunk] + 1, constants.stride, out=x)
         x[0].add_(words)
         x[1].bitwise_xor_(words)
         slot[:2] += _mix(x, constants, scratch).sum(1)

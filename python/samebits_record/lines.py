@@ -6,6 +6,7 @@ import json
 import math
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -16,12 +17,21 @@ from .dtypes import DTYPES
 class Site:
     """What is known of an observation before its bits are, and the part of its line that this decides."""
 
-    __slots__ = ("dtype", "fixed", "is_scalar", "place", "seal")
+    __slots__ = ("dtype", "fixed", "groups", "is_scalar", "place", "seal")
 
     def __init__(
-        self, phase: str, site: str, rank: int, dtype: torch.dtype, shape: Sequence[int], seals: Seals
+        self,
+        phase: str,
+        site: str,
+        rank: int,
+        dtype: torch.dtype,
+        shape: Sequence[int],
+        seals: Seals,
+        groups: tuple[Any, ...] = (),
     ) -> None:
+        """`groups`: the process groups that have a part each of the tensor, whose `shape` is that of the whole."""
         self.dtype = dtype
+        self.groups = groups
         self.is_scalar = not shape
         self.seal = seals.row_of(dtype, shape)
         self.place = f"{phase}, {site}"  # for messages

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 _Address = ctypes.c_void_p
 Contiguous = Callable[[int, int, int, int, int, int], None]
-Strided = Callable[[int, int, int, object, object, int, int], None]
+Strided = Callable[[int, int, int, object, object, int, object, int, int], None]
 
 
 def load() -> tuple[Contiguous, Strided] | None:
@@ -21,7 +21,7 @@ def load() -> tuple[Contiguous, Strided] | None:
         whole, strided = library.samebits_digest, library.samebits_digest_strided
         i64, u64 = ctypes.c_int64, ctypes.c_uint64
         whole.argtypes = [_Address, i64, i64, u64, i64, _Address]
-        strided.argtypes = [_Address, i64, i64, _Address, _Address, u64, _Address]
+        strided.argtypes = [_Address, i64, i64, _Address, _Address, i64, _Address, u64, _Address]
         whole.restype = strided.restype = None
         return whole, strided
     return None

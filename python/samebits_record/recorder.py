@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
@@ -16,6 +18,7 @@ from .dtypes import DTYPES
 from .errors import RecordError
 from .folder import ArmFolder
 from .lines import Site
+from .shards import Part, is_dtensor, part_of
 from .slots import Slots
 
 is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
@@ -49,6 +52,8 @@ def plain_tensor(value: torch.Tensor) -> torch.Tensor | None:
         local = getattr(value, "_local_tensor", None)
         if local is not None:
             return plain_tensor(local)
+        if hasattr(value, "trigger_wait"):  # of a collective that has not been waited for yet
+            return plain_tensor(value.trigger_wait())
         if not isinstance(value, torch.nn.Parameter | torch.nn.Buffer) or hasattr(kind, "__tensor_flatten__"):
             return None
         value = value.data
@@ -82,7 +87,7 @@ class Recorder:
         self.captured: CapturedSlots | None = None  # set while a CUDA graph is being captured
         self._part, self._parts = part
         self._seals = digest.Seals()
-        self._sites: dict[tuple[str, str, torch.dtype, torch.Size], Site] = {}
+        self._sites: dict[tuple[Any, ...], Site] = {}  # by phase, name, dtype, shape and groups
         self._seen: list[tuple[Site, torch.device]] = []  # whose bits wait in slots
         self._slots: dict[torch.device, Slots] = {}
         self._began = time.monotonic()
@@ -102,26 +107,45 @@ class Recorder:
             is_plain = type(value) is torch.Tensor and value.dtype in DTYPES and value.layout is torch.strided
             is_plain = is_plain and not value.is_neg() and not is_wrapped(value)
             tensor = value if is_plain and value.device in self._slots else plain_tensor(value)
+            part = None
+            if not is_plain and tensor is not None and is_dtensor(value):
+                tensor, part = self._with_part(value, tensor, phase)
             if tensor is None:
                 self._note_unobserved(value)
                 return
             if self._parts > 1 and phase == "forward":
                 tensor = self._part_of(tensor)
-            dtype, shape, device = tensor.dtype, tensor.shape, tensor.device
-            key = (phase, site, dtype, shape)
+            dtype, device = tensor.dtype, tensor.device
+            shape, groups = (tensor.shape, ()) if part is None else (part.shape, part.groups)
+            key = (phase, site, dtype, shape, groups)
             found = self._sites.get(key)
             if found is None:
-                found = self._sites[key] = Site(phase, site, self.folder.rank, dtype, shape, self._seals)
+                found = self._sites[key] = Site(phase, site, self.folder.rank, dtype, shape, self._seals, groups)
             if self.captured is not None and device == self.captured.slots.words.device:
-                self.captured.write(found, tensor)
+                self.captured.write(found, tensor, part)
                 return
             slots = self._slots.get(device)
             if slots is None or slots.used == slots.capacity:
                 slots = self.slots(device)
-            slots.write(tensor)
+            slots.write(tensor, part)
             self._seen.append((found, device))
         finally:
             self.is_busy = False
+
+    def _with_part(
+        self, value: torch.Tensor, local: torch.Tensor, phase: str
+    ) -> tuple[torch.Tensor | None, Part | None]:
+        """What of the DTensor `value` lies on this rank, and where in the whole; None twice where it has no digest."""
+        part = part_of(value)
+        if part is None:
+            return None, None
+        if not part.groups:
+            return local, None
+        if self._parts > 1 and phase == "forward":
+            return None, None
+        if local.dim() > len(part.shape):  # of complex numbers both parts
+            part = Part((*part.shape, 2), 2 * part.first, part.groups)
+        return local, part
 
     def _part_of(self, tensor: torch.Tensor) -> torch.Tensor:
         if tensor.dim() == 0 or tensor.size(0) == 0 or tensor.size(0) % self._parts:
@@ -151,33 +175,59 @@ class Recorder:
         finally:
             self.is_busy = False
 
-    def read(self) -> None:
-        """Reads the slots and writes their lines. Throws RecordError where one was never written."""
-        found: dict[torch.device, Iterator[tuple[str, int]]] = {}
-        for device, slots in self._slots.items():
-            words = slots.read()
-            sites = [site for site, on in self._seen if on == device]
-            silent = (words[:, digest.FIRED] != 1).nonzero().flatten().tolist()
-            if silent:
-                raise RecordError(f"step {self.step}, {sites[silent[0]].place}: its tap never fired")
-            digests = self._seals.seal(words[:, :2], [site.seal for site in sites])
-            found[device] = zip(digests, words[:, 2].tolist(), strict=True)
-        step = self.step
-        self.folder.write([site.line(step, *next(found[device])) for site, device in self._seen])
-        self._seen.clear()
+    def read(self, is_whole: bool = True) -> None:
+        """Reads the slots and writes their lines. Throws RecordError where one was never written.
+
+        Ranks that have parts of a tensor must all read: their sums are added here. Unless not `is_whole`: then what
+        is known in part is left out.
+        """
+        was_busy, self.is_busy = self.is_busy, True
+        try:
+            found: dict[torch.device, Iterator[tuple[str, int]]] = {}
+            for device, slots in self._slots.items():
+                words = slots.read()
+                sites = [site for site, on in self._seen if on == device]
+                silent = (words[:, digest.FIRED] != 1).nonzero().flatten().tolist()
+                if silent:
+                    raise RecordError(f"step {self.step}, {sites[silent[0]].place}: its tap never fired")
+                if is_whole:
+                    self._add_parts(words, sites, device)
+                digests = self._seals.seal(words[:, :2], [site.seal for site in sites])
+                found[device] = zip(digests, words[:, 2].tolist(), strict=True)
+            step = self.step
+            lines = [(site, site.line(step, *next(found[device]))) for site, device in self._seen]
+            self.folder.write([line for site, line in lines if is_whole or not site.groups])
+        finally:
+            self._seen.clear()
+            self.is_busy = was_busy
+
+    def _add_parts(self, words: torch.Tensor, sites: list[Site], device: torch.device) -> None:
+        """Of DTensors, adds the sums of all ranks' parts. Throws RecordError where ranks have seen different ones."""
+        rows_of: dict[tuple[Any, ...], list[int]] = {}
+        for row, site in enumerate(sites):
+            if site.groups:
+                rows_of.setdefault(site.groups, []).append(row)
+        for groups, rows in rows_of.items():
+            names = zlib.crc32("\n".join(sites[row].place for row in rows).encode())
+            for group in groups:
+                same = torch.tensor([len(rows), names, -len(rows), -names], device=device)
+                torch.distributed.all_reduce(same, torch.distributed.ReduceOp.MAX, group)
+                if (same[:2] != -same[2:]).any():
+                    place = sites[rows[0]].place
+                    raise RecordError(f"step {self.step}, from {place} on: ranks observe other parts of DTensors")
+            sums = words[rows, : digest.FIRED].to(device)
+            for group in groups:
+                torch.distributed.all_reduce(sums, group=group)
+            words[rows, : digest.FIRED] = sums.to(words.device)
 
     def end_step(self) -> None:
         if self._is_fork:
             return
-        was_busy, self.is_busy = self.is_busy, True
-        try:
-            self.read()
-            now = time.monotonic()
-            self.folder.end_step(self.step, now - self._began)
-            self._began = now
-            self.step += 1
-        finally:
-            self.is_busy = was_busy
+        self.read()
+        now = time.monotonic()
+        self.folder.end_step(self.step, now - self._began)
+        self._began = now
+        self.step += 1
 
     def note_source(self, site: str, line: str) -> None:
         """The line of the program behind a site; the first that is told stays."""
@@ -198,7 +248,7 @@ class Recorder:
         """The program has failed: what it had seen stays, and nothing vouches for it."""
         if not self._is_fork:
             self.is_busy = True
-            self.read()
+            self.read(is_whole=False)  # the other ranks may not be there any more
             self.folder.abandon()
 
     def has_seen(self) -> bool:
@@ -221,8 +271,8 @@ class CapturedSlots:
         self.slots.warm_up()
         self.sites: list[Site] = []
 
-    def write(self, site: Site, tensor: torch.Tensor) -> None:
+    def write(self, site: Site, tensor: torch.Tensor, part: Part | None) -> None:
         if self.slots.is_full():
             raise RecordError(f"a CUDA graph with more than {len(self.sites)} observations")
-        self.slots.write(tensor)
+        self.slots.write(tensor, part)
         self.sites.append(site)

@@ -107,6 +107,8 @@ class Recording:
                 stack.enter_context(_replaced(module, "clip_grad_norm_", self._clip))
             stack.enter_context(_replaced(torch.nn.utils, "clip_grads_with_norm_", self._clip_with))
             stack.enter_context(_replaced(torch.nn.Module, "compile", self._compile))
+            if torch.distributed.is_available():
+                stack.enter_context(_replaced(torch.distributed, "destroy_process_group", self._destroy_groups))
             stack.enter_context(graphs.taps(self.recorder))
             if self._model is not None:
                 self.modules.add_root(self._model)
@@ -211,6 +213,14 @@ class Recording:
         """Of a program that has found the norm by itself, over more than one mesh."""
         self.recorder.see("optimizer", "grad_norm", total_norm)
         original(parameters, max_norm, total_norm, *rest)
+
+    def _destroy_groups(self, original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        """What ranks have in parts is added up while they can still talk."""
+        if self._is_step_done and not self._steps_by_hand:
+            self.end_step()
+        elif not self.recorder.is_busy:
+            self.recorder.read()
+        original(*args, **kwargs)
 
     def _compile(self, original: Callable[..., None], module: torch.nn.Module, *args: Any, **kwargs: Any) -> None:
         """Module.compile() puts the module's own hooks inside of the compiled program, so it is named before."""

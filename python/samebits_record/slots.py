@@ -10,6 +10,7 @@ import torch
 
 from . import digest, native
 from .dtypes import DTYPES
+from .shards import Part, row_major
 
 _NATIVE = native.load()
 _warm: set[torch.device] = set()  # devices whose kernels are loaded
@@ -39,24 +40,29 @@ class Slots:
     def is_full(self, more: int = 1) -> bool:
         return self.used + more > self.capacity
 
-    def write(self, tensor: torch.Tensor) -> int:
-        """Digests `tensor`, which lies on this device, into the next slot; returns the slot's row."""
+    def write(self, tensor: torch.Tensor, part: Part | None = None) -> int:
+        """Digests `tensor`, which lies on this device, into the next slot; returns the slot's row. Of a `part` the
+        sums are its share of the whole's."""
         row = self.used
         self.used += 1
         if self._address == 0:
             with torch.no_grad():
-                self._write(self.words[row], tensor)
+                if part is None:
+                    self._write(self.words[row], tensor)
+                else:
+                    digest.write_slot(self.words[row], tensor, part)
             return row
         assert _NATIVE is not None
         kind = DTYPES[tensor.dtype]
         slot = self._address + row * digest.SLOT_WORDS * 8
-        if tensor.is_contiguous():
+        if part is None and tensor.is_contiguous():
             _NATIVE[0](tensor.data_ptr(), kind.size, tensor.numel(), kind.exponent, tensor.dim() == 0, slot)
         else:
             axes = tensor.dim()
             row_of = ctypes.c_int64 * axes
             sizes, strides = row_of(*tensor.shape), row_of(*tensor.stride())
-            _NATIVE[1](tensor.data_ptr(), kind.size, axes, sizes, strides, kind.exponent, slot)
+            first, indices = (part.first, part.strides) if part is not None else (0, row_major(tuple(tensor.shape)))
+            _NATIVE[1](tensor.data_ptr(), kind.size, axes, sizes, strides, first, row_of(*indices), kind.exponent, slot)
         return row
 
     def warm_up(self) -> None:

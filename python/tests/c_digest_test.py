@@ -93,10 +93,30 @@ class CDigestTest(unittest.TestCase):
         slot = (ctypes.c_uint64 * 4)()
         pair, i64 = ctypes.c_int64 * 2, ctypes.c_int64
         exponent = ctypes.c_uint64(EXPONENT["float32"])
-        sizes, strides = pair(columns, rows), pair(1, columns)
-        self.library.samebits_digest_strided(data, i64(4), i64(2), sizes, strides, exponent, slot)
+        sizes, strides, indices = pair(columns, rows), pair(1, columns), pair(rows, 1)
+        self.library.samebits_digest_strided(data, i64(4), i64(2), sizes, strides, i64(0), indices, exponent, slot)
         self.assertEqual(list(slot), self.slot("float32", turned))
         self.assertNotEqual(list(slot), self.slot("float32", data))
+
+    def test_parts_of_rows_add_up_to_the_whole(self) -> None:
+        rows, columns, width = 5, 700, 300
+        values = [float(value) for value in range(rows * columns)]
+        values[10] = values[columns + width] = float("nan")  # one in either part
+        whole = self.slot("float32", struct.pack(f"<{rows * columns}f", *values))
+        pair, i64 = ctypes.c_int64 * 2, ctypes.c_int64
+        exponent = ctypes.c_uint64(EXPONENT["float32"])
+        sums = [0, 0, 0]
+        for begin, end in ((0, width), (width, columns)):
+            own = [values[r * columns + c] for r in range(rows) for c in range(begin, end)]
+            slot = (ctypes.c_uint64 * 4)()
+            sizes, strides, indices = pair(rows, end - begin), pair(end - begin, 1), pair(columns, 1)
+            data = struct.pack(f"<{len(own)}f", *own)
+            self.library.samebits_digest_strided(
+                data, i64(4), i64(2), sizes, strides, i64(begin), indices, exponent, slot
+            )
+            self.assertNotEqual(list(slot), whole)
+            sums = [(a + b) % (1 << 64) for a, b in zip(sums, slot[:3], strict=True)]
+        self.assertEqual(sums, whole[:3])
 
 
 if __name__ == "__main__":

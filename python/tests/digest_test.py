@@ -15,6 +15,7 @@ import torch
 
 from samebits_record import digest, slots
 from samebits_record.dtypes import DTYPES
+from samebits_record.shards import Part
 
 STREAM = pathlib.Path(__file__).resolve().parents[2] / "docs/stream.md"
 
@@ -101,6 +102,31 @@ class DigestTest(unittest.TestCase):
                 board = slots.Slots(torch.device("cpu"), 1)
                 board.write(tensor)
                 self.assertEqual(board.read()[0].tolist(), sums_in_torch(tensor).tolist())
+
+    def test_the_sums_of_parts_add_up_to_those_of_the_whole(self) -> None:
+        generator = torch.Generator().manual_seed(5)
+        for dtype in (torch.float32, torch.bfloat16, torch.uint8):
+            whole = torch.randn(70, 6, 41, generator=generator).mul(50).to(dtype)
+            for axis in range(3):
+                # Unequal parts, an empty one, and views in no memory order.
+                for cut in ([*whole.split([1, 3, 0, whole.size(axis) - 4], axis)], [*whole.chunk(2, axis)]):
+                    sums = {"c": torch.zeros(2, dtype=torch.int64), "torch": torch.zeros(2, dtype=torch.int64)}
+                    begin = 0
+                    for each in cut:
+                        part = Part(tuple(whole.shape), begin * whole.stride(axis), ())
+                        begin += each.size(axis)
+                        slot = torch.zeros(digest.SLOT_WORDS, dtype=torch.int64)
+                        digest.write_slot(slot, each, part)
+                        sums["torch"] += slot[:2]
+                        board = slots.Slots(torch.device("cpu"), 1)
+                        board.write(each, part)
+                        sums["c"] += board.read()[0, :2]
+                    for name, found in sums.items():
+                        with self.subTest(f"{name}: {dtype}, axis {axis}, {len(cut)} parts"):
+                            self.assertEqual(found.tolist(), sums_in_torch(whole)[:2].tolist())
+        board = slots.Slots(torch.device("cpu"), 1)
+        board.write(whole, Part(tuple(whole.shape), 1, ()))  # a part that lies elsewhere
+        self.assertNotEqual(board.read()[0, :2].tolist(), sums_in_torch(whole)[:2].tolist())
 
     def test_nan_and_infinity_are_counted(self) -> None:
         tensor = torch.tensor([1.0, float("nan"), -float("inf"), 0.0])

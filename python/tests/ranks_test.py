@@ -10,7 +10,7 @@ import sys
 import tempfile
 import unittest
 
-from streams import by_place, read
+from streams import Place, by_place, read
 
 import samebits_record
 
@@ -37,6 +37,10 @@ else:
     for each in model.modules():
         if hasattr(each, "set_force_sum_reduction_for_comms"):
             each.set_force_sum_reduction_for_comms(True)  # Gloo has no other
+if sys.argv[1] == "fault" and dist.get_rank() == 1:
+    with torch.no_grad():
+        own = model.blocks[2].down.weight.to_local().view(-1)[3:4]
+        own.copy_(own.nextafter(torch.tensor(9.0)))
 found = train(model, torch.optim.SGD(model.parameters(), lr=0.1))
 print(f"rank {dist.get_rank()}: {[each.item() for each in found[:2]]}\\n", end="", flush=True)
 dist.destroy_process_group()
@@ -58,26 +62,40 @@ class RanksTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return sorted(done.stdout.split("\n"))
 
-    def recorded(self, kind: str) -> pathlib.Path:
+    def recorded(self, kind: str) -> list[dict[Place, str]]:
+        """Both ranks' streams. The recorded program printed what it prints unrecorded."""
         recorder = ("-m", "samebits_record", "--out", kind, "--level", "op", "--")
         self.assertEqual(self.torchrun(*recorder, "program.py", kind), self.torchrun("program.py", kind))
         marker = json.loads((self.root / kind / "finished.json").read_text())
         self.assertEqual(marker["observations"], [len(read(self.root / kind, rank)) for rank in (0, 1)])
-        return self.root / kind
+        return [by_place(read(self.root / kind, rank)) for rank in (0, 1)]
 
-    def test_ddp_and_fsdp_have_the_names_of_the_model_and_nothing_that_has_not_ended(self) -> None:
-        for kind in ("ddp", "fsdp"):
+    def test_ranks_have_the_names_of_the_model_and_shards_the_digests_of_the_whole(self) -> None:
+        found = {kind: self.recorded(kind) for kind in ("ddp", "fsdp", "fault")}
+        for kind, streams in found.items():
             with self.subTest(kind):
-                out = self.recorded(kind)
-                streams = [by_place(read(out, rank)) for rank in (0, 1)]
                 sites = {site for _, _, site, _ in streams[0]}
                 self.assertLessEqual({"Model#0", "blocks.2.down/aten.addmm[0]#0", "blocks.2.down.weight"}, sites)
                 self.assertFalse([site for site in sites if "/c10d." in site])
-                weights = [{k: v for k, v in each.items() if k[1] == "weights"} for each in streams]
-                losses = [each["value"] for rank in (0, 1) for each in read(out, rank) if each["site"] == "loss"]
+                losses = [digest for each in streams for place, digest in each.items() if place[2] == "loss"]
                 self.assertEqual(len(set(losses)), 4)
-                # Of FSDP's weights each rank has its own half.
-                self.assertEqual(weights[0] == weights[1], kind == "ddp")
+                self.assertEqual(whole(streams[0]), whole(streams[1]))
+        # Each rank of DDP has every weight and gradient, each of FSDP the half of them.
+        ddp, fsdp, fault = (whole(found[kind][0]) for kind in ("ddp", "fsdp", "fault"))
+        self.assertGreater(len(ddp), 60)
+        self.assertEqual(ddp, fsdp)
+        moved = {place for place in fsdp if place[0] == 0 and place[1] == "weights" and fsdp[place] != fault[place]}
+        self.assertIn((0, "weights", "blocks.2.down.weight", 0), moved)
+        self.assertEqual({place for place in moved if place[3] == 0}, {(0, "weights", "blocks.2.down.weight", 0)})
+
+
+def whole(stream: dict[Place, str]) -> dict[Place, str]:
+    """Weights, and gradients as the optimizer gets them."""
+    return {
+        place: digest
+        for place, digest in stream.items()
+        if place[1] == "weights" or (place[1] == "optimizer" and place[2].endswith(".grad"))
+    }
 
 
 if __name__ == "__main__":
