@@ -27,6 +27,7 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", required=True, metavar="DIR", help="the folder to write: new or empty")
     parser.add_argument("--level", default="module", metavar="LEVEL", help="step, module (the default) or op")
     parser.add_argument("--part", default="0/1", metavar="I/N", help="of a batch of N, observe sequence I alone")
+    parser.add_argument("--begin", default="start", metavar="WHERE", help="start (the default), or forward: a model's")
     parser.add_argument("program", nargs="+", metavar="-- PROGRAM.py ARGS", help="as python would be given it")
     if "--" not in arguments and not {"-h", "--help"} & set(arguments):
         parser.error("no program: -- PROGRAM.py ARGS is missing")
@@ -73,7 +74,8 @@ def main(arguments: list[str]) -> int:
     program = parsed.program
     try:
         _check(program)
-        recording = Recording(parsed.out, None, None, parsed.level, _part_from(parsed.part), command=program)
+        part = _part_from(parsed.part)
+        recording = Recording(parsed.out, None, None, parsed.level, part, command=program, begin=parsed.begin)
     except InputError as error:
         print(f"samebits_record: {error}", file=sys.stderr)
         return _BAD_INPUT

@@ -107,6 +107,7 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, recorder: Recorder, frames: Frames) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._recorder = recorder
+        self._local_parts = recorder.local_parts
         self._frames = frames
         self._stack = frames.stack
         self._plans: dict[object, _Plan] = {}
@@ -124,6 +125,8 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **kwargs) if kwargs else func(*args)
         if self._recorder.is_busy or self.compiled_depth:
             return result
+        if self._local_parts:
+            self._local_parts.follow(func, tensors_in([args, kwargs or {}]), tensors_in(result))
         plan = self._plans.get(func)
         if plan is None:
             plan = self._plans[func] = _Plan(func)

@@ -18,6 +18,7 @@ from .dtypes import DTYPES
 from .errors import RecordError
 from .folder import ArmFolder
 from .lines import Site
+from .local_parts import LocalParts
 from .shards import Part, is_dtensor, part_of
 from .slots import Slots
 
@@ -80,10 +81,11 @@ class Recorder:
         So a sequence in a batch is compared with the same sequence alone."""
         self.folder = folder
         self.step = 0
-        # True while the recorder itself computes: what it then runs is none of the program's.
+        # True while the recorder itself computes, which is none of the program's, and until a recording begins.
         self.is_busy = False
         self.sources: dict[str, str] = {}
         self.unobserved: dict[str, int] = {}
+        self.local_parts = LocalParts()
         self.captured: CapturedSlots | None = None  # set while a CUDA graph is being captured
         self._part, self._parts = part
         self._seals = digest.Seals()
@@ -113,6 +115,10 @@ class Recorder:
             if tensor is None:
                 self._note_unobserved(value)
                 return
+            if self.local_parts and not is_dtensor(value) and self.local_parts.has(tensor):
+                part = self.local_parts.part_of(tensor)
+                if part is None:
+                    site += ".local"
             if self._parts > 1 and phase == "forward":
                 tensor = self._part_of(tensor)
             dtype, device = tensor.dtype, tensor.device
@@ -224,6 +230,7 @@ class Recorder:
         if self._is_fork:
             return
         self.read()
+        self.local_parts.forget_freed()
         now = time.monotonic()
         self.folder.end_step(self.step, now - self._began)
         self._began = now

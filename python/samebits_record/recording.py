@@ -21,6 +21,7 @@ from .frames import Frame, Frames
 from .modules import Modules
 from .operators import OperatorMode, tensors_in
 from .recorder import Recorder
+from .shards import part_of
 
 VERSION = "0.1.0"
 
@@ -60,7 +61,11 @@ class Recording:
         level: str | Level,
         part: tuple[int, int] = (0, 1),
         command: list[str] | None = None,
+        begin: str = "start",
     ) -> None:
+        """`begin`: observes from the start on, or from the first call of a module on: "forward"."""
+        if begin not in ("start", "forward"):
+            raise InputError("begin", repr(begin), "start or forward")
         self.level = level_from(level)
         index, parts = part
         if not 0 <= index < parts:
@@ -76,6 +81,8 @@ class Recording:
             "environment": {"python": platform.python_version(), "torch": torch.__version__},
         }
         self.recorder = Recorder(ArmFolder(out, about, rank, ranks), part)
+        self.recorder.is_busy = begin == "forward"
+        self._has_begun = begin == "start"
         self._model, self._optimizer = model, optimizer
         self._frames = Frames()
         self._steps_by_hand = False
@@ -109,6 +116,9 @@ class Recording:
             stack.enter_context(_replaced(torch.nn.Module, "compile", self._compile))
             if torch.distributed.is_available():
                 stack.enter_context(_replaced(torch.distributed, "destroy_process_group", self._destroy_groups))
+                from torch.distributed.tensor import DTensor
+
+                stack.enter_context(_replaced(DTensor, "to_local", self._to_local))
             stack.enter_context(graphs.taps(self.recorder))
             if self._model is not None:
                 self.modules.add_root(self._model)
@@ -159,6 +169,9 @@ class Recording:
 
     def _begin_work(self) -> None:
         """Called where a model or a backward begins: what follows an optimizer's step is the next step."""
+        if not self._has_begun:
+            self._has_begun, self.recorder.is_busy = True, False
+            self.modules.see_weights(with_buffers=True)
         if self._is_step_done and not self._steps_by_hand:
             self.end_step()
 
@@ -221,6 +234,14 @@ class Recording:
         elif not self.recorder.is_busy:
             self.recorder.read()
         original(*args, **kwargs)
+
+    def _to_local(self, original: Callable[..., torch.Tensor], value: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        local = original(value, *args, **kwargs)
+        if not torch.compiler.is_compiling():
+            part = part_of(value)
+            if part is None or part.groups:
+                self.recorder.local_parts.note(local, part)
+        return local
 
     def _compile(self, original: Callable[..., None], module: torch.nn.Module, *args: Any, **kwargs: Any) -> None:
         """Module.compile() puts the module's own hooks inside of the compiled program, so it is named before."""

@@ -47,6 +47,24 @@ class CommandTest(unittest.TestCase):
     def recorded(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.run_python("-m", "samebits_record", *arguments)
 
+    def test_what_is_set_up_before_the_first_forward_can_be_left_out(self) -> None:
+        found = {}
+        for begin in ("start", "forward"):
+            done = self.recorded("--out", begin, "--level", "op", "--begin", begin, "--", "train.py")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            found[begin] = read(self.root / begin)
+        draws = [each["site"] for each in found["start"] if each["site"].startswith("program/aten.uniform_")]
+        self.assertEqual(len(draws), 4)
+        begun = [each["site"] for each in found["start"]].index("0.weight")
+        self.assertGreater(begun, 4)
+        self.assertEqual(len(found["forward"]), len(found["start"]) - begun)
+        # The operators of the program itself are counted from there on.
+        kept = [[each for each in found["forward"] if each["phase"] != "program"]]
+        self.assertEqual(kept, [[each for each in found["start"][begun:] if each["phase"] != "program"]])
+        done = self.recorded("--out", "c", "--begin", "middle", "--", "train.py")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertEqual(done.stderr.count("\n"), 1)
+
     def test_the_program_runs_as_without_the_recorder(self) -> None:
         plain = self.run_python("train.py", "--lr", "3")
         for level in ("step", "module", "op"):

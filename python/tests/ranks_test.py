@@ -46,6 +46,42 @@ print(f"rank {dist.get_rank()}: {[each.item() for each in found[:2]]}\\n", end="
 dist.destroy_process_group()
 """
 
+# Small whole numbers, so that no order of a sum can change it: two ranks compute what one does, to the bit.
+WHOLE_NUMBERS = """
+import sys
+import torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+dist.init_process_group("gloo")
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = torch.nn.Linear(8, 32), torch.nn.Linear(32, 8)
+
+    def forward(self, x):
+        hidden = self.up(x).relu() * 2
+        hidden.cumsum(-1)  # of the local part alone
+        return self.down(hidden)
+
+torch.manual_seed(0)
+model = Model()
+with torch.no_grad():
+    for each in model.parameters():
+        each.copy_(torch.randint(-3, 4, each.shape))
+mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+if dist.get_world_size() > 1:
+    parallelize_module(model, mesh, {"up": ColwiseParallel(), "down": RowwiseParallel()})
+for _ in range(2):
+    loss = model(torch.randint(-3, 4, (4, 6, 8)).float()).sum()
+    loss.backward()
+    torch.optim.SGD(model.parameters(), lr=1.0).step()
+    model.zero_grad()
+print(loss.item(), flush=True)
+dist.destroy_process_group()
+"""
+
 
 class RanksTest(unittest.TestCase):
     def setUp(self) -> None:
@@ -53,9 +89,10 @@ class RanksTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.root = pathlib.Path(folder.name)
         (self.root / "program.py").write_text(PROGRAM)
+        (self.root / "whole_numbers.py").write_text(WHOLE_NUMBERS)
 
-    def torchrun(self, *arguments: str) -> list[str]:
-        launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    def torchrun(self, *arguments: str, ranks: int = 2) -> list[str]:
+        launcher = ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}")
         env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE), RECORDER])}
         command = [sys.executable, *launcher, *arguments]
         done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False)
@@ -87,6 +124,25 @@ class RanksTest(unittest.TestCase):
         moved = {place for place in fsdp if place[0] == 0 and place[1] == "weights" and fsdp[place] != fault[place]}
         self.assertIn((0, "weights", "blocks.2.down.weight", 0), moved)
         self.assertEqual({place for place in moved if place[3] == 0}, {(0, "weights", "blocks.2.down.weight", 0)})
+
+    def test_two_ranks_of_tensor_parallelism_have_the_digests_of_one(self) -> None:
+        found = []
+        for ranks in (1, 2):
+            recorder = ("-m", "samebits_record", "--out", f"tp{ranks}", "--level", "op", "--begin", "forward", "--")
+            printed = self.torchrun(*recorder, "whole_numbers.py", ranks=ranks)
+            self.assertEqual(len(set(printed) - {""}), 1, printed)
+            found += [by_place(read(self.root / f"tp{ranks}", rank)) for rank in range(ranks)]
+        one, first, second = found
+        self.assertEqual(first, {**second, **{k: v for k, v in first.items() if k[2].endswith(".local")}})
+        # What a rank does with its part alone, operator by operator, is known as a part of the whole.
+        for site in ("up#0", "Model/aten.relu[0]#0", "Model/aten.mul.Tensor[0]#0", "down#0", "Model#0"):
+            self.assertEqual(one[1, "forward", site, 0], first[1, "forward", site, 0], site)
+        for site in ("up.weight", "up.bias", "down.weight"):
+            self.assertEqual(one[1, "weights", site, 0], first[1, "weights", site, 0], site)
+            self.assertEqual(one[1, "optimizer", f"{site}.grad", 0], first[1, "optimizer", f"{site}.grad", 0], site)
+        self.assertEqual([place for place in one if place in first and one[place] != first[place]], [])
+        self.assertIn((1, "forward", "Model/aten.cumsum[0]#0.local", 0), first)
+        self.assertFalse([place for place in one if place[2].endswith(".local")])
 
 
 def whole(stream: dict[Place, str]) -> dict[Place, str]:
