@@ -15,16 +15,50 @@
 namespace samebits {
 namespace {
 
-bool is_same_place(const Observation& a, const Observation& b) {
+// A site around the number of a recorder's operator: "mlp/aten.mul.Tensor" and "#0" of
+// "mlp/aten.mul.Tensor[1]#0". The whole site and nothing for any other.
+struct SiteParts {
+  std::string_view before;
+  std::string_view behind;
+
+  bool is_numbered() const { return !behind.empty(); }
+  bool operator==(const SiteParts&) const = default;
+};
+
+SiteParts parts_of(std::string_view site) {
+  const size_t output = site.rfind('#');
+  const size_t slash = output == site.npos ? site.npos : site.rfind('/', output);
+  if (slash == site.npos) return {site, {}};
+  const size_t open = site.find('[', slash);
+  const size_t close = open == site.npos ? site.npos : site.find(']', open);
+  if (close == site.npos || close > output) return {site, {}};
+  return {site.substr(0, open), site.substr(close + 1)};
+}
+
+bool is_same_site(const Observation& a, const Observation& b) {
   return a.step == b.step && a.rank == b.rank && a.site == b.site && a.phase == b.phase;
+}
+
+// A module's operators of one kind are matched by shape and order, not by their numbers: a program
+// that has one more of them counts otherwise from there on.
+bool is_same_place(const Observation& a, const Observation& b) {
+  if (a.step != b.step || a.rank != b.rank || a.phase != b.phase) return false;
+  const SiteParts parts = parts_of(a.site);
+  if (!parts.is_numbered()) return a.site == b.site;
+  return parts == parts_of(b.site) && a.shape == b.shape;
 }
 
 struct PlaceHash {
   size_t operator()(const Observation* seen) const {
-    size_t hash = std::hash<std::string_view>()(seen->site);
-    for (const size_t part : {std::hash<std::string_view>()(seen->phase),
-                              static_cast<size_t>(seen->step), static_cast<size_t>(seen->rank)}) {
-      hash = (hash ^ part) * 0x9e3779b97f4a7c15 + (hash >> 29);
+    const SiteParts parts = parts_of(seen->site);
+    size_t hash = std::hash<std::string_view>()(parts.before);
+    const auto add = [&](size_t part) { hash = (hash ^ part) * 0x9e3779b97f4a7c15 + (hash >> 29); };
+    add(std::hash<std::string_view>()(seen->phase));
+    add(static_cast<size_t>(seen->step));
+    add(static_cast<size_t>(seen->rank));
+    if (parts.is_numbered()) {
+      add(std::hash<std::string_view>()(parts.behind));
+      for (const int64_t size : seen->shape) add(static_cast<size_t>(size));
     }
     return hash;
   }
@@ -36,12 +70,12 @@ struct PlaceEqual {
   }
 };
 
-// How many observations of the same place stand before this one.
+// How many observations of the same site stand before this one.
 int64_t occurrence_of(const std::vector<Observation>& observations, size_t index) {
   const Observation& seen = observations[index];
   return std::count_if(observations.begin(),
                        observations.begin() + static_cast<std::ptrdiff_t>(index),
-                       [&](const Observation& each) { return is_same_place(each, seen); });
+                       [&](const Observation& each) { return is_same_site(each, seen); });
 }
 
 constexpr size_t kNone = static_cast<size_t>(-1);

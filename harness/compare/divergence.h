@@ -71,7 +71,8 @@ PairComparison compare_streams(const std::vector<Observation>& a, const std::vec
                                const Relation& relation);
 
 // Pairs of indices into `a` and `b`, in program order; nullopt on the side that lacks it. An
-// observation that only `b` has comes right after what it followed there.
+// observation that only `b` has comes right after what it followed there. The operators of a
+// recorded program, "mlp/aten.mul.Tensor[1]#0", are paired by shape and order instead of number.
 using AlignedPair = std::pair<std::optional<size_t>, std::optional<size_t>>;
 std::vector<AlignedPair> align(const std::vector<Observation>& a,
                                const std::vector<Observation>& b);

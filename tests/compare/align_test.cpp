@@ -78,5 +78,44 @@ TEST(Align, WhatOnlyTheSecondHasFollowsWhatItFollowedThere) {
   EXPECT_THAT(align(a, c), ElementsAre(Pair(0, 0), Pair(kAbsent, 1), Pair(1, 2)));
 }
 
+Observation tensor(const std::string& site, int64_t size, float value = 0) {
+  const std::vector<float> values(static_cast<size_t>(size), value);
+  return observe_tensor(0, "forward", 0, site, Dtype::float32, {size}, values.data());
+}
+
+TEST(Align, OperatorsOfAModuleArePairedByShapeAndOrder) {
+  const std::vector<Observation> a = {tensor("mlp/aten.mul.Tensor[0]#0", 2),
+                                      tensor("mlp/aten.mul.Tensor[1]#0", 3),
+                                      tensor("mlp/aten.mul.Tensor[2]#0", 3)};
+  // One more of another shape before them: all numbers move.
+  const std::vector<Observation> b = {
+      tensor("mlp/aten.mul.Tensor[0]#0", 9), tensor("mlp/aten.mul.Tensor[1]#0", 2),
+      tensor("mlp/aten.mul.Tensor[2]#0", 3), tensor("mlp/aten.mul.Tensor[3]#0", 3)};
+  EXPECT_THAT(align(a, b), ElementsAre(Pair(kAbsent, 0), Pair(0, 1), Pair(1, 2), Pair(2, 3)));
+  const PairComparison equal = compare_streams(a, b, {});
+  EXPECT_EQ(equal.compared, 3);
+  EXPECT_EQ(equal.different, 0);
+  std::vector<Observation> other = b;
+  other[3] = tensor("mlp/aten.mul.Tensor[3]#0", 3, 1);
+  const PairComparison comparison = compare_streams(a, other, {});
+  ASSERT_TRUE(comparison.first_value);
+  EXPECT_EQ(comparison.first_value->place(), "step 0, forward, mlp/aten.mul.Tensor[2]#0");
+}
+
+TEST(Align, OtherOperatorsModulesOutputsAndShapesAreNoPair) {
+  const std::vector<Observation> a = {tensor("mlp/aten.mul.Tensor[0]#0", 2)};
+  for (const char* site : {"mlp/aten.mul.Scalar[0]#0", "up/aten.mul.Tensor[0]#0",
+                           "mlp/aten.mul.Tensor[0]#1", "mlp/aten.mul.Tensor[0]:part0#0"}) {
+    EXPECT_EQ(compare_streams(a, {tensor(site, 2)}, {}).compared, 0) << site;
+  }
+  EXPECT_EQ(compare_streams(a, {tensor("mlp/aten.mul.Tensor[0]#0", 3)}, {}).compared, 0);
+  // A module's output of another shape is a difference of two values, and so is an engine's.
+  for (const char* site : {"mlp#0", "layers[3].wo#0", "loss/mean[1]"}) {
+    EXPECT_EQ(compare_streams({tensor(site, 2)}, {tensor(site, 3)}, {}).different, 1) << site;
+    EXPECT_EQ(compare_streams({tensor(site, 2)}, {tensor(std::string(site) + "x", 2)}, {}).compared,
+              0);
+  }
+}
+
 }  // namespace
 }  // namespace samebits
