@@ -112,6 +112,12 @@ class Modules:
                     seen.add(id(tensor))
                     self._recorder.see("weights", clean_name(prefix + name), tensor)
 
+    def see_gradients(self) -> None:
+        """As a backward leaves them: summed over ranks, and not clipped yet."""
+        for name, parameter in self.parameters():
+            if parameter.grad is not None:
+                self._recorder.see("backward", f"{name}.grad", parameter.grad)
+
     def _name_wrappers(self, module: torch.nn.Module, root: torch.nn.Module, label: str) -> None:
         """What is around the root has its name. Of a compiled one the calls are seen, as they hide the root's."""
         while module is not root:

@@ -202,6 +202,7 @@ class Recording:
             self.recorder.see("backward", "loss" if i == 0 else f"loss[{i}]", tensor)
         with self._running_backward():
             original(tensors, *args, **kwargs)
+        self.modules.see_gradients()
 
     def _grad(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         with self._running_backward():
