@@ -41,8 +41,8 @@ struct KeptTensors {
   DistanceMap map;
 };
 
-// From a closer look's folder (observe/run_files.h); nullopt where it kept none. InputError where
-// the file is broken, or does not hold two tensors of one dtype and shape.
+// From a closer look's folder (observe/run_files.h); nullopt where it kept none, or two of unlike
+// dtype or shape, which have no elements to compare. InputError where the file is broken.
 std::optional<KeptTensors> read_kept_tensors(const std::filesystem::path& closer_folder);
 
 }  // namespace samebits

@@ -197,6 +197,16 @@ class CliTest(unittest.TestCase):
         self.assertEqual(samebits("compare", out / "eager", out / "fused").returncode, 1)
         for form in ("console", "md", "json", "junit", "html", "trace"):
             self.assertEqual(samebits("report", out, "--format", form).returncode, 0)
+        self.refused("report", out, "--format", "tensorboard", naming=["--out"])
+        self.refused("report", out, "--format", "html", "--out", out / "page.html", naming=["reads"])
+        page, curves = self.folder / "page.html", self.folder / "curves"
+        self.assertEqual(samebits("report", out, "--format", "html", "--out", page).returncode, 0)
+        self.assertEqual(page.read_text(), (out / "report.html").read_text())
+        self.assertEqual(samebits("report", out, "--format", "tensorboard", "--out", curves).returncode, 0)
+        self.assertEqual(samebits("compare", curves / "eager/events.out.tfevents.0.samebits",
+                                  curves / "captured-tp2/events.out.tfevents.0.samebits").returncode, 0)
+        self.assertEqual(samebits("compare", curves / "eager/events.out.tfevents.0.samebits",
+                                  curves / "fused/events.out.tfevents.0.samebits").returncode, 1)
         # A control is compared as what it is.
         self.assertEqual(samebits("compare", out / "eager", out / "fused", "--relation", "must_diverge").returncode, 0)
         self.assertEqual(samebits("compare", out / "eager", out / "piecewise", "--relation", "must_diverge").returncode, 1)

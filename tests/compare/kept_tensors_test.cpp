@@ -70,11 +70,14 @@ TEST_F(KeptTensorsFile, IsReadBack) {
 
 TEST_F(KeptTensorsFile, NoneIsNone) { EXPECT_FALSE(read_kept_tensors(folder_)); }
 
-TEST_F(KeptTensorsFile, TensorsThatNobodyComparedAreRefused) {
+TEST_F(KeptTensorsFile, TensorsOfUnlikeShapeHaveNoElementsToCompare) {
   const std::vector<float> a = {1, 2};
   keep({tensor_of("a", a, {2}), tensor_of("b", a, {1, 2})});
-  EXPECT_THAT(message_of<InputError>([&] { read_kept_tensors(folder_); }),
-              HasSubstr("tensors of unequal dtype or shape"));
+  EXPECT_FALSE(read_kept_tensors(folder_));
+}
+
+TEST_F(KeptTensorsFile, WithoutOneOfThemIsRefused) {
+  const std::vector<float> a = {1, 2};
   keep({tensor_of("a", a, {2})});
   EXPECT_THAT(message_of<InputError>([&] { read_kept_tensors(folder_); }), HasSubstr("\"b\""));
 }

@@ -139,10 +139,11 @@ Html spread_html(const Pictures::Spread& spread) {
                     grid_svg(grid_of(between), kSpreadShades, caption));
   Html html = Html::element("figcaption", {}, caption) + legend_html(kSpreadShades, 1) +
               Html::element("div", {{"class", "spread"}}, picture);
-  html += Html::element("p", {{"class", "note"}},
-                        "Rows are sites in program order, from top to bottom; columns are calls, "
-                        "from left to right (" +
-                            columns_text(between) + "). The frame is where it was born.");
+  html +=
+      Html::element("p", {{"class", "note"}},
+                    "Rows are sites in program order, from top to bottom; columns are calls, "
+                    "from left to right (" +
+                        columns_text(between) + "). The frame is the first value that differs.");
   html += details_html("The rows that differ", table_html(rows_table(between), "Rows that differ"));
   const Table ranks = ranks_table(between);
   if (!ranks.rows.empty()) html += table_html(ranks, "What differs on each rank");

@@ -81,16 +81,13 @@ Html facts_html(const TensorDifference& difference) {
   return Html::element("dl", {}, facts);
 }
 
-}  // namespace
-
-Html tensor_html(const KeptTensors& kept) {
-  const DistanceMap& map = kept.map;
+// The elements themselves; nothing of a scalar.
+Html map_html(const DistanceMap& map, const std::string& caption) {
+  if (map.farthest.size() < 2) return {};
   CellGrid grid;
   grid.width = map.width;
   grid.height = map.height;
   for (const uint64_t ulp : map.farthest) grid.shades.push_back(shade_of_distance(ulp));
-  const std::string caption =
-      kept.place + ": " + kept.a + " against " + kept.b + ", element by element";
   std::string note = "Right: the last dimension, " + std::to_string(map.columns) +
                      " wide. Down: all others, " + std::to_string(map.rows) + ".";
   const bool is_coarse =
@@ -101,13 +98,20 @@ Html tensor_html(const KeptTensors& kept) {
   }
   const std::string shape =
       "--columns:" + std::to_string(map.width) + ";--rows:" + std::to_string(map.height);
-  return Html::element("figure", {},
-                       Html::element("figcaption", {}, caption) + facts_html(kept.difference) +
-                           legend_html(kDistanceShades, 1) +
-                           Html::element("div", {{"class", "map"}, {"style", shape}},
-                                         grid_svg(grid, kDistanceShades, caption)) +
-                           Html::element("p", {{"class", "note"}}, note) +
-                           strips_html(kept.difference));
+  return legend_html(kDistanceShades, 1) +
+         Html::element("div", {{"class", "map"}, {"style", shape}},
+                       grid_svg(grid, kDistanceShades, caption)) +
+         Html::element("p", {{"class", "note"}}, note);
+}
+
+}  // namespace
+
+Html tensor_html(const KeptTensors& kept) {
+  const std::string caption =
+      kept.place + ": " + kept.a + " against " + kept.b + ", element by element";
+  return Html::element("figure", Html::element("figcaption", {}, caption) +
+                                     facts_html(kept.difference) + map_html(kept.map, caption) +
+                                     strips_html(kept.difference));
 }
 
 }  // namespace samebits
