@@ -100,14 +100,13 @@ Html kept_html(const Pictures& pictures) {
 }
 
 Html losses_section(const ReportRecord& record) {
-  const Html losses = losses_html(record);
+  Html losses = losses_html(record);
   if (losses.empty()) return {};
   const Table table = loss_table(record);
-  return section_html(
-      "Losses", "",
-      losses + (table.rows.empty()
-                    ? Html()
-                    : details_html("The same numbers", table_html(table, "Losses of each arm"))));
+  if (table.rows.size() > 1) {
+    losses += details_html("The same numbers", table_html(table, "Losses of each arm"));
+  }
+  return section_html("Losses", "", losses);
 }
 
 Html time_section(const ReportRecord& record) {
@@ -177,7 +176,9 @@ Html body_html(const ReportRecord& record, const Pictures& pictures) {
 Html table_html(const Table& table, const std::string& caption) {
   Html head;
   for (const Table::Column& column : table.columns) {
-    head += Html::element("th", {{"scope", "col"}}, column.title);
+    head += column.is_number
+                ? Html::element("th", {{"scope", "col"}, {"class", "number"}}, column.title)
+                : Html::element("th", {{"scope", "col"}}, column.title);
   }
   Html rows;
   for (size_t i = 0; i < table.rows.size() && i < kMostRows; ++i) {

@@ -81,8 +81,11 @@ Html phases_html(const ReportRecord& record) {
   }
   if (rows.empty()) return {};
   Html head;
-  for (const char* title : {"arm", "phase", "a step", "wall clock", "processor time"}) {
+  for (const char* title : {"arm", "phase", "a step"}) {
     head += Html::element("th", {{"scope", "col"}}, title);
+  }
+  for (const char* title : {"wall clock", "processor time"}) {
+    head += Html::element("th", {{"scope", "col"}, {"class", "number"}}, title);
   }
   const std::vector<Shade> key = {{"wall", "wall clock"}, {"processor", "processor time"}};
   return legend_html(key) +
