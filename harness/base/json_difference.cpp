@@ -9,27 +9,38 @@ std::string joined(const std::string& path, const std::string& key) {
   return path.empty() ? key : path + "." + key;
 }
 
-std::optional<JsonDifference> difference_at(const Json& first, const Json& second,
-                                            const std::string& path) {
-  if (first == second) return std::nullopt;
+void add_differences(const Json& first, const Json& second, const std::string& path,
+                     std::vector<JsonDifference>& found) {
+  if (first == second) return;
   if (!first.is_object() || !second.is_object()) {
-    return JsonDifference{path, text_of(first), text_of(second)};
+    found.push_back({path, text_of(first), text_of(second)});
+    return;
   }
   for (const auto& [key, value] : first.items()) {
     const std::string inner = joined(path, key);
-    if (!second.contains(key)) return JsonDifference{inner, text_of(value), "nothing"};
-    if (auto found = difference_at(value, second.at(key), inner)) return found;
+    if (second.contains(key)) {
+      add_differences(value, second.at(key), inner, found);
+    } else {
+      found.push_back({inner, text_of(value), "nothing"});
+    }
   }
   for (const auto& [key, value] : second.items()) {
-    if (!first.contains(key)) return JsonDifference{joined(path, key), "nothing", text_of(value)};
+    if (!first.contains(key)) found.push_back({joined(path, key), "nothing", text_of(value)});
   }
-  return std::nullopt;  // the same keys and values, in another order
 }
 
 }  // namespace
 
+std::vector<JsonDifference> differences(const Json& first, const Json& second) {
+  std::vector<JsonDifference> found;
+  add_differences(first, second, "", found);
+  return found;
+}
+
 std::optional<JsonDifference> first_difference(const Json& first, const Json& second) {
-  return difference_at(first, second, "");
+  const std::vector<JsonDifference> all = differences(first, second);
+  if (all.empty()) return std::nullopt;
+  return all.front();
 }
 
 }  // namespace samebits
