@@ -63,6 +63,8 @@ std::string double_text(double value) {
   return text;
 }
 
+}  // namespace
+
 std::string constant_text(const c10::IValue& value, const c10::TypePtr& type) {
   if (value.isNone()) return "none";
   if (value.isBool()) return value.toBool() ? "true" : "false";
@@ -86,6 +88,8 @@ std::string constant_text(const c10::IValue& value, const c10::TypePtr& type) {
   }
   return value.tagKind();
 }
+
+namespace {
 
 std::string arg_text(const ir::Graph& graph, const Arg& arg, const c10::TypePtr& type) {
   if (const auto* ref = std::get_if<Arg::Ref>(&arg.data)) return graph.values[ref->value].name;

@@ -21,4 +21,7 @@ namespace samebits {
 std::string to_string(const ir::Graph& graph);
 std::string to_string(const ir::Graph& graph, const ir::Node& node);
 
+// An argument that holds no tensor, of the type that its operator declares: "1e-06", "bf16", "[0]".
+std::string constant_text(const c10::IValue& value, const c10::TypePtr& type);
+
 }  // namespace samebits
