@@ -38,9 +38,11 @@ std::string wrapped(const std::string& from, size_t indent) {
 
 void add_failure(std::string& text, const ReportRecord::Failure& failure) {
   constexpr size_t kLabel = 12;
-  const auto add_line = [&](std::string label, const std::string& value) {
-    label.resize(kLabel - 2, ' ');
-    text += "  " + label + value + "\n";
+  const auto add_line = [&](const std::string& key, const std::string& value) {
+    const std::string label = printable(key);
+    const size_t width = display_width(label);
+    const size_t spaces = width + 4 > kLabel ? 2 : kLabel - 2 - width;
+    text += "  " + label + std::string(spaces, ' ') + value + "\n";
   };
   text += "\n" + wrapped(failure.title, 0) + "\n";
   for (const auto& [key, value] : failure.facts) add_line(key, wrapped(value, kLabel));

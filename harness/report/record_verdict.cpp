@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "harness/base/json_difference.h"
 #include "harness/compare/sources.h"
 #include "harness/report/record_parts.h"
 
@@ -42,6 +43,19 @@ void add_sources(Failure& failure, const Verdict::Pair& pair, const Divergence& 
   if (!sources.empty()) failure.facts.emplace_back("in the program", sources);
 }
 
+// "numerics.dtype: \"bfloat16\" against \"float32\"; ...": what the case has in which two arms
+// differ, apart from how long they may run.
+std::string settings_that_differ(const CaseArm& a, const CaseArm& b) {
+  static const std::set<std::string> kLimits = {"steps", "timeout_s", "checkpoint_every"};
+  std::string text;
+  for (const JsonDifference& each :
+       differences(Json::parse(a.canonical), Json::parse(b.canonical))) {
+    if (kLimits.contains(each.key)) continue;
+    text += (text.empty() ? "" : "; ") + each.key + ": " + each.first + " against " + each.second;
+  }
+  return text.empty() ? "none that differ" : text;
+}
+
 // A pair that a relation does not hold of.
 Failure failure_of_pair(const ReportRecord& record, const Verdict& verdict,
                         const Verdict::Pair& pair, const RecordedRun& run) {
@@ -74,6 +88,10 @@ Failure failure_of_pair(const ReportRecord& record, const Verdict& verdict,
     failure.facts.insert(failure.facts.end(), closer->facts.begin(), closer->facts.end());
   } else if (!pair.compares_operators) {
     failure.facts.emplace_back("operator", "not compared: the arms cut the work differently");
+  }
+  if (verdict.relation.holds != Holds::kMustDiverge) {
+    failure.facts.emplace_back(
+        "settings", settings_that_differ(run.settings.arm(pair.a), run.settings.arm(pair.b)));
   }
   failure.next.push_back("samebits report " + run_name(record));
   const bool is_program =
