@@ -117,6 +117,12 @@ std::vector<std::pair<std::string, std::string>> TensorDifference::facts() const
   return facts;
 }
 
+std::string TensorDifference::brief() const {
+  std::string text = std::to_string(different) + " of " + std::to_string(elements) + " differ";
+  if (first) text += ", first " + element_text(*first);
+  return text;
+}
+
 TensorDifference difference_of(const TensorView& a, const TensorView& b) {
   if (a.dtype != b.dtype || a.shape != b.shape) {
     throw std::invalid_argument("tensors of unequal dtype or shape have no elements to compare");

@@ -35,6 +35,9 @@ struct TensorDifference {
   // "by ULP", and where they lie: "dim 1", for each dimension of more than one index, has how many
   // of its indices have a difference, and a strip of them.
   std::vector<std::pair<std::string, std::string>> facts() const;
+
+  // How many and the first, in one line.
+  std::string brief() const;
 };
 
 // Throws std::invalid_argument where dtype or shape differ.

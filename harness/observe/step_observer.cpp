@@ -84,7 +84,7 @@ void StepObserver::call(const c10::OperatorHandle& op, torch::jit::Stack* stack)
   static const c10::OperatorName mark("samebits::mark", "");
   // A tracer below autograd wants the marks of what it traces; there is no value to see yet.
   if (op.operator_name() != mark || is_abstract(torch::jit::peek(*stack, 0, 2).toTensor())) {
-    op.callBoxed(stack);
+    keeper_ == nullptr ? op.callBoxed(stack) : keeper_->call(record_.step, op, stack);
     return;
   }
   const std::string site = torch::jit::pop(*stack).toStringRef();

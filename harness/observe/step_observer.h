@@ -38,7 +38,8 @@ class StepObserver : public Observer, private DispatchMode {
                OnPhase on_phase = {}, int64_t rank = 0)
       : sink_(sink), level_(level), device_(device), on_phase_(std::move(on_phase)), rank_(rank) {}
 
-  // Is told of every tensor that is observed from here on; borrowed.
+  // Is told of every tensor that is observed from here on and, at level `op`, runs every call;
+  // borrowed. Not for an arm that captures launches.
   void keep_with(TensorKeeper& keeper) { keeper_ = &keeper; }
 
   // Everything from here on belongs to this step.

@@ -2,14 +2,23 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "harness/case/case.h"
 #include "harness/observe/tensor_keeper.h"
 
 namespace samebits {
 
-// Runs an arm of this process again at level `op`, up to the step of `place`, and returns the
-// tensor that it observed there, on the CPU. Undefined where it cannot be had: of arms in other
-// processes, and inside of replays. Throws as Arm does.
-at::Tensor keep_tensor(const CaseArm& arm, const ObservationPlace& place);
+// What is kept of one place of a run, and of its step.
+struct Kept {
+  Computation computation;
+  std::vector<at::Tensor> completions;  // int64 [tokens], in order
+};
+
+// Runs an arm of this process again at level `op`, up to the step of `place`, and returns what it
+// observed there and how that was computed. What a replay computes is had from its graph, run node
+// by node, which the caller is to compare with what the replay gave. Not known where it cannot be
+// had: of arms in other processes. Throws as Arm does.
+Kept keep_tensor(const CaseArm& arm, const ObservationPlace& place);
 
 }  // namespace samebits

@@ -11,8 +11,10 @@
 #include "harness/compare/tensor_difference.h"
 #include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
+#include "harness/run/cause.h"
 #include "harness/run/keep_tensor.h"
 #include "harness/run/run_arm.h"
+#include "harness/run/tensor_view.h"
 
 namespace samebits {
 namespace {
@@ -53,45 +55,57 @@ std::string parts_from_itself(const ArmRecording& before, const ArmRecording& ag
   return "another run of it differs at " + where;
 }
 
-// What an arm observed at a place, undefined where it cannot be had. What a replay computes is had
-// from its graph, run node by node; it is taken only where its digest is the replay's.
-at::Tensor tensor_of(const CaseArm& arm, const ObservationPlace& place, const Observation& seen) {
-  at::Tensor kept = keep_tensor(arm, place);
-  if (!kept.defined() && arm.generator.is_replayed()) {
-    CaseArm by_node = arm;
-    by_node.generator.execution = Execution::kCaptured;
-    kept = keep_tensor(by_node, place);
-  }
-  if (!kept.defined()) return {};
-  const Digest digest = digest_of(seen.dtype, seen.shape, kept.const_data_ptr());
-  return digest == seen.digest ? kept : at::Tensor();
+using Facts = std::vector<std::pair<std::string, std::string>>;
+
+// What an arm observed at a place and how it came to be; not known where that cannot be had, or
+// gives another digest than what was observed.
+Kept kept_at(const CaseArm& arm, const ObservationPlace& place, const Observation& seen) {
+  Kept kept = keep_tensor(arm, place);
+  if (!kept.computation.is_known()) return {};
+  const TensorView value = view_of(arm.name, kept.computation.value());
+  const bool is_what_was_seen =
+      digest_of(value.dtype, value.shape, value.data.data()) == seen.digest;
+  return is_what_was_seen ? std::move(kept) : Kept();
 }
 
-// How the tensors of two arms differ where they first part; nothing where they cannot be had, or
-// say no more than the observations do. They are left beside the streams.
-std::vector<std::pair<std::string, std::string>> tensors_differ(const CaseArm& a, const CaseArm& b,
-                                                                const Divergence& first,
-                                                                const fs::path& folder,
-                                                                Progress& progress) {
-  const bool is_comparable = first.a && first.b && first.a->dtype == first.b->dtype &&
-                             first.a->shape == first.b->shape && !first.a->bits;
-  if (!is_comparable) return {};
+// What keys random numbers is made by no operator: it says itself what it is.
+std::string draw_text(const at::Tensor& a, const at::Tensor& b) {
+  const auto text = [](const at::Tensor& draw) {
+    const int64_t* key = draw.const_data_ptr<int64_t>();
+    return fmt::format("[{}, {}]", key[0], key[1]);
+  };
+  return "what keys the random numbers: seed and number " + text(a) + " against " + text(b);
+}
+
+// Why two arms first differ where they do, and how: what came into the operator, and the elements
+// of its two outputs, which are left beside the streams; and in which words that shows.
+Facts explain(const CaseArm& a, const CaseArm& b, const Divergence& first,
+              const std::vector<ArmRecording>& recordings, const fs::path& folder,
+              Progress& progress) {
+  if (!first.a || !first.b) return {};
   progress.show(fmt::format("{} and {}: keeping {}", a.name, b.name, first.site));
   const ObservationPlace place{first.step, first.phase, first.site, first.occurrence};
-  const at::Tensor of_a = tensor_of(a, place, *first.a);
-  const at::Tensor of_b = of_a.defined() ? tensor_of(b, place, *first.b) : at::Tensor();
-  if (!of_b.defined()) {
-    return {{"elements", "not seen: " + (of_a.defined() ? b : a).name +
+  const Kept of_a = kept_at(a, place, *first.a);
+  const Kept of_b = of_a.computation.is_known() ? kept_at(b, place, *first.b) : Kept();
+  if (!of_b.computation.is_known()) {
+    return {{"elements", "not seen: " + (of_a.computation.is_known() ? b : a).name +
                              " does not give that value outside of its replays or ranks"}};
   }
-  const auto view = [&](const char* name, const at::Tensor& tensor) {
-    const auto* bytes = static_cast<const std::byte*>(tensor.const_data_ptr());
-    return TensorView{name, first.a->dtype, first.a->shape, {bytes, tensor.nbytes()}};
-  };
-  const std::vector<TensorView> views = {view("a", of_a), view("b", of_b)};
+  const at::Tensor& value_a = of_a.computation.value();
+  const at::Tensor& value_b = of_b.computation.value();
+  Facts facts;
+  if (site_kind(first.site) == "draw") {
+    facts.emplace_back("cause", draw_text(value_a, value_b));
+  } else {
+    facts = cause_of(of_a.computation, of_b.computation, a.name, b.name, first.step).facts;
+  }
+  const std::vector<TensorView> views = {view_of("a", value_a), view_of("b", value_b)};
   write_safetensors((folder / run_files::kDifference).string(), views,
                     {{"a", a.name}, {"b", b.name}, {"place", first.place()}});
-  return difference_of(views[0], views[1]).facts();
+  const auto add = [&](const Facts& more) { facts.insert(facts.end(), more.begin(), more.end()); };
+  const bool is_comparable = first.a->dtype == first.b->dtype && first.a->shape == first.b->shape;
+  if (is_comparable && !first.a->bits) add(difference_of(views[0], views[1]).facts());
+  return facts;
 }
 
 Manifest::Closer look_at_pair(const Case& c, const std::vector<ArmRecording>& recordings,
@@ -116,8 +130,8 @@ Manifest::Closer look_at_pair(const Case& c, const std::vector<ArmRecording>& re
   closer.text = seen.first ? seen.first->text() : "no difference when run again";
   if (!seen.first) return closer;
   if (seen.first_value) {
-    closer.facts = tensors_differ(c.arm(pair.a), c.arm(pair.b), *seen.first_value,
-                                  out / run_files::closer_folder(pair.a, pair.b), progress);
+    closer.facts = explain(c.arm(pair.a), c.arm(pair.b), *seen.first_value, again,
+                           out / run_files::closer_folder(pair.a, pair.b), progress);
   }
   const auto add_sources = [&](const Divergence& divergence) {
     const std::string sources = sources_of(recording_of(again, pair.a).folder,

@@ -1,0 +1,303 @@
+#include "harness/run/cause.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "harness/compare/tensor_difference.h"
+#include "harness/compare/verdict.h"
+#include "harness/dispatch/schema.h"
+#include "harness/run/float64_reference.h"
+#include "harness/run/tensor_view.h"
+
+namespace samebits {
+namespace {
+
+using Call = Computation::Call;
+using Facts = std::vector<std::pair<std::string, std::string>>;
+
+constexpr int kRepeats = 5;
+
+struct Side {
+  const std::string& arm;
+  const Computation& computation;
+
+  const Computation::Value& value(size_t index) const { return computation.values[index]; }
+  const Call& call(size_t index) const { return computation.calls[index]; }
+  const at::Tensor* output(size_t call, size_t output) const {
+    for (const Computation::Value& value : computation.values) {
+      if (value.call == call && value.output == output) return &value.tensor;
+    }
+    return nullptr;
+  }
+};
+
+// "weight (layers.0.attention.wq.weight)"; the name alone where nothing else is known of it.
+std::string input_text(const Side& side, const Computation::Input& input) {
+  const std::string& site = side.value(input.value).site;
+  return site.empty() ? input.name : input.name + " (" + site + ")";
+}
+
+// Where a value that differs came from, as far as that can be known.
+std::string origin_text(const Computation::Value& value, int64_t step) {
+  if (value.site.ends_with(".weight")) {
+    return step == 0 ? value.site + ", as the run began with it"
+                     : value.site + ", as the step before left it";
+  }
+  if (!value.site.empty()) return value.site;
+  return "which came in from outside: no operator of this step made it";
+}
+
+// Names of the calls, views and copies of placement included; a long list is cut.
+std::string calls_text(const std::vector<Call>& calls) {
+  constexpr size_t kMost = 8;
+  std::string text;
+  for (size_t i = 0; i < std::min(calls.size(), kMost); ++i) {
+    text += (i > 0 ? ", " : "") + calls[i].name();
+  }
+  if (calls.size() > kMost) text += fmt::format(" and {} more", calls.size() - kMost);
+  return text;
+}
+
+// "eps 1e-06 against 1e-05"; "" where all are equal.
+std::string arguments_that_differ(const Call& a, const Call& b) {
+  std::string text;
+  for (size_t i = 0; i < std::min(a.arguments.size(), b.arguments.size()); ++i) {
+    if (a.arguments[i] == b.arguments[i]) continue;
+    text += fmt::format("{}{} {} against {}", text.empty() ? "" : ", ", a.arguments[i].first,
+                        a.arguments[i].second, b.arguments[i].second);
+  }
+  return text;
+}
+
+// A call of each arm, of the same operator.
+struct Pair {
+  size_t a;
+  size_t b;
+};
+
+std::vector<size_t> inputs_that_differ(const Side& a, const Side& b, const Pair& pair) {
+  std::vector<size_t> different;
+  const auto& of_a = a.call(pair.a).inputs;
+  const auto& of_b = b.call(pair.b).inputs;
+  for (size_t i = 0; i < std::max(of_a.size(), of_b.size()); ++i) {
+    const bool is_same =
+        i < std::min(of_a.size(), of_b.size()) &&
+        is_same_value(a.value(of_a[i].value).tensor, b.value(of_b[i].value).tensor);
+    if (!is_same) different.push_back(i);
+  }
+  return different;
+}
+
+// The call that made a value; of a view, that of what it shows.
+std::optional<size_t> maker_of(const Side& side, size_t value) {
+  std::optional<size_t> call = side.value(value).call;
+  while (call && is_view(side.call(*call).op.schema())) {
+    const std::vector<Computation::Input>& inputs = side.call(*call).inputs;
+    const std::optional<size_t> before = side.value(inputs.front().value).call;
+    if (!before) return call;
+    call = before;
+  }
+  return call;
+}
+
+// Where the ways to two values that differ part.
+struct Parting {
+  std::optional<Pair> calls;  // of the same operator; none: the values were made by others
+  size_t value_a;             // that differ, and what made them does not
+  size_t value_b;
+};
+
+// Follows inputs that differ, from the result back to calls of which none that differs was made by
+// a call, or to values that the arms made by other operators.
+Parting parting_of(const Side& a, const Side& b) {
+  Parting at{std::nullopt, a.computation.result, b.computation.result};
+  while (true) {
+    const auto call_a = maker_of(a, at.value_a);
+    const auto call_b = maker_of(b, at.value_b);
+    if (!call_a || !call_b || a.call(*call_a).name() != b.call(*call_b).name()) {
+      at.calls.reset();
+      return at;
+    }
+    at.calls = Pair{*call_a, *call_b};
+    bool is_made = false;
+    for (const size_t i : inputs_that_differ(a, b, *at.calls)) {
+      const auto& of_a = a.call(at.calls->a).inputs;
+      const auto& of_b = b.call(at.calls->b).inputs;
+      if (i >= std::min(of_a.size(), of_b.size())) continue;
+      if (!a.value(of_a[i].value).call && !b.value(of_b[i].value).call) continue;
+      at.value_a = of_a[i].value;
+      at.value_b = of_b[i].value;
+      is_made = true;
+      break;
+    }
+    if (!is_made) return at;
+  }
+}
+
+// How often of kRepeats calls alone, on copies of the same inputs, the output is `wanted`.
+int times_that_give(const Call& call, size_t output, const at::Tensor& wanted) {
+  int times = 0;
+  for (int i = 0; i < kRepeats; ++i) {
+    const auto outputs = outputs_of(call);
+    if (outputs && output < outputs->size() && is_same_value((*outputs)[output], wanted)) ++times;
+  }
+  return times;
+}
+
+std::string times_text(int times) {
+  if (times == kRepeats) return fmt::format("always ({} of {})", times, kRepeats);
+  return times == 0 ? "never" : fmt::format("{} of {} times", times, kRepeats);
+}
+
+// Which of the two first results is nearer to what their calls mean without roundings.
+std::string nearer_text(const Side& a, const Side& b, const Pair& pair) {
+  const Call& of_a = a.call(pair.a);
+  const Call& of_b = b.call(pair.b);
+  const at::Tensor* x = a.output(pair.a, 0);
+  const at::Tensor* y = b.output(pair.b, 0);
+  const auto reference_a = float64_reference(of_a);
+  const auto reference_b = float64_reference(of_b);
+  if (!reference_a || !reference_b) return "not evaluated: no definition of " + of_a.name();
+  const bool is_comparable = x != nullptr && y != nullptr && x->is_floating_point() &&
+                             x->sizes() == reference_a->sizes() && y->sizes() == x->sizes() &&
+                             reference_b->sizes() == x->sizes();
+  if (!is_comparable) return "not evaluated: the results have no elements to compare with it";
+  const at::Tensor error_a = (x->to(at::kDouble) - *reference_a).abs();
+  const at::Tensor error_b = (y->to(at::kDouble) - *reference_b).abs();
+  const auto count = [](const at::Tensor& which) { return which.sum().item<int64_t>(); };
+  const int64_t different = count(x->to(at::kDouble) != y->to(at::kDouble));
+  std::string text = fmt::format(
+      "of {} elements that differ {} is nearer in {}, {} in {}; largest error {:.3g} against "
+      "{:.3g}",
+      different, a.arm, count(error_a < error_b), b.arm, count(error_b < error_a),
+      error_a.numel() == 0 ? 0.0 : error_a.max().item<double>(),
+      error_b.numel() == 0 ? 0.0 : error_b.max().item<double>());
+  if (!arguments_that_differ(of_a, of_b).empty()) text += " (each with its own arguments)";
+  return text;
+}
+
+// What the calls give when they run by themselves: whether the difference is theirs.
+void add_repeats(Facts& facts, const Side& a, const Side& b, const Pair& pair) {
+  const Call& of_a = a.call(pair.a);
+  const Call& of_b = b.call(pair.b);
+  for (const Computation::Value& value : a.computation.values) {
+    if (value.call != pair.a) continue;
+    const at::Tensor* other = b.output(pair.b, value.output);
+    if (other == nullptr || is_same_value(value.tensor, *other)) continue;
+    if (!of_a.is_repeatable || !of_b.is_repeatable) {
+      facts.emplace_back("alone", "not done: its tensors lie over a mesh");
+      return;
+    }
+    facts.emplace_back(
+        "alone", fmt::format("the call of {} gives its value {}, that of {} {}", a.arm,
+                             times_text(times_that_give(of_a, value.output, value.tensor)), b.arm,
+                             times_text(times_that_give(of_b, value.output, *other))));
+    return;
+  }
+}
+
+Cause cause_at(const Side& a, const Side& b, const Pair& pair, int64_t step) {
+  const Call& call = a.call(pair.a);
+  const Call& other = b.call(pair.b);
+  const std::vector<size_t> inputs = inputs_that_differ(a, b, pair);
+  const std::string arguments = arguments_that_differ(call, other);
+  Cause cause;
+  std::string text;
+  Facts details;
+  for (const size_t i : inputs) {
+    if (i >= std::min(call.inputs.size(), other.inputs.size())) continue;
+    const Computation::Value& of_a = a.value(call.inputs[i].value);
+    const Computation::Value& of_b = b.value(other.inputs[i].value);
+    text += fmt::format("{}input {} of {} differs: {}", text.empty() ? "" : "; ",
+                        call.inputs[i].name, call.name(), origin_text(of_a, step));
+    const TensorView view_a = view_of("a", of_a.tensor);
+    const TensorView view_b = view_of("b", of_b.tensor);
+    if (view_a.dtype != view_b.dtype || view_a.shape != view_b.shape) continue;
+    details.emplace_back(call.inputs[i].name, difference_of(view_a, view_b).brief());
+  }
+  if (!inputs.empty() && text.empty()) text = call.name() + " takes other inputs";
+  cause.kind = inputs.empty() ? Cause::Kind::kOperator : Cause::Kind::kInput;
+  if (!arguments.empty()) {
+    if (inputs.empty()) cause.kind = Cause::Kind::kArguments;
+    text += (text.empty() ? "" : "; and ") + call.name() + " has other arguments: " + arguments;
+  }
+  if (cause.kind == Cause::Kind::kOperator) {
+    text = call.name() + " itself: its inputs and arguments are equal, and its output is not";
+  }
+  cause.facts.emplace_back("cause", text);
+  cause.facts.insert(cause.facts.end(), details.begin(), details.end());
+  std::vector<std::string> equal;
+  for (size_t i = 0; i < call.inputs.size(); ++i) {
+    const bool differs = std::find(inputs.begin(), inputs.end(), i) != inputs.end();
+    if (!differs) equal.push_back(input_text(a, call.inputs[i]));
+  }
+  if (!equal.empty()) cause.facts.emplace_back("inputs", "equal: " + list_text(equal));
+  if (cause.kind == Cause::Kind::kOperator && !call.arguments.empty()) {
+    std::vector<std::string> same;
+    for (const auto& [name, value] : call.arguments) same.push_back(name + " " + value);
+    cause.facts.emplace_back("arguments", "equal: " + list_text(same));
+  }
+  if (inputs.empty()) cause.facts.emplace_back("float64", nearer_text(a, b, pair));
+  add_repeats(cause.facts, a, b, pair);
+  return cause;
+}
+
+// The arms made two values by other operators: what both start from, by site.
+Cause cause_of_other_calls(const Side& a, const Side& b, const Parting& at, int64_t step) {
+  Cause cause;
+  std::vector<std::string> equal;
+  for (const Computation::Value& value : a.computation.values) {
+    if (value.call || value.site.empty()) continue;
+    for (const Computation::Value& other : b.computation.values) {
+      if (other.call || other.site != value.site) continue;
+      if (!is_same_value(value.tensor, other.tensor)) {
+        cause.kind = Cause::Kind::kInput;
+        cause.facts.emplace_back("cause", "an input differs: " + origin_text(value, step));
+        return cause;
+      }
+      equal.push_back(value.site);
+    }
+  }
+  const auto maker_text = [](const Side& side, size_t value) {
+    const auto call = maker_of(side, value);
+    return call ? side.call(*call).name() : std::string("none that was seen");
+  };
+  cause.kind = Cause::Kind::kOtherOperators;
+  cause.facts.emplace_back(
+      "cause", fmt::format("the arms compute it by other operators: {} in {}, "
+                           "{} in {}",
+                           maker_text(a, at.value_a), a.arm, maker_text(b, at.value_b), b.arm));
+  cause.facts.emplace_back(
+      "calls", fmt::format("{}: {}; {}: {}", a.arm, calls_text(a.computation.calls), b.arm,
+                           calls_text(b.computation.calls)));
+  if (!equal.empty()) cause.facts.emplace_back("inputs", "equal: " + list_text(equal));
+  return cause;
+}
+
+}  // namespace
+
+bool is_same_value(const at::Tensor& a, const at::Tensor& b) {
+  if (a.scalar_type() != b.scalar_type() || a.sizes() != b.sizes()) return false;
+  return a.nbytes() == 0 || std::memcmp(a.const_data_ptr(), b.const_data_ptr(), a.nbytes()) == 0;
+}
+
+Cause cause_of(const Computation& a, const Computation& b, const std::string& arm_a,
+               const std::string& arm_b, int64_t step) {
+  const Side side_a{arm_a, a};
+  const Side side_b{arm_b, b};
+  if (a.calls.empty() || b.calls.empty()) {
+    Cause unknown;
+    unknown.facts.emplace_back("cause", "not known: no operator was seen to make it in " +
+                                            (a.calls.empty() ? arm_a : arm_b));
+    return unknown;
+  }
+  const Parting at = parting_of(side_a, side_b);
+  return at.calls ? cause_at(side_a, side_b, *at.calls, step)
+                  : cause_of_other_calls(side_a, side_b, at, step);
+}
+
+}  // namespace samebits
