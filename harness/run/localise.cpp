@@ -15,6 +15,7 @@
 #include "harness/run/keep_tensor.h"
 #include "harness/run/run_arm.h"
 #include "harness/run/tensor_view.h"
+#include "harness/run/token_difference.h"
 
 namespace samebits {
 namespace {
@@ -105,6 +106,8 @@ Facts explain(const CaseArm& a, const CaseArm& b, const Divergence& first,
   const auto add = [&](const Facts& more) { facts.insert(facts.end(), more.begin(), more.end()); };
   const bool is_comparable = first.a->dtype == first.b->dtype && first.a->shape == first.b->shape;
   if (is_comparable && !first.a->bits) add(difference_of(views[0], views[1]).facts());
+  add(first_token_difference(a, b, of_a, of_b, first.step, recording_of(recordings, a.name),
+                             recording_of(recordings, b.name)));
   return facts;
 }
 
