@@ -328,6 +328,7 @@ CaseArm read_program(const JsonReader& json, const std::string& name,
   program.steps = arm.steps;
   program.timeout_s = arm.timeout_s;
   program.nonfinite = arm.nonfinite;
+  program.on_policy = arm.on_policy;
   program.program = arm.program;
   program.canonical = json_from_arm(program).dump();
   resolve(program.program.recorded, file);

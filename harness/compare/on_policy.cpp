@@ -72,7 +72,8 @@ Relation on_policy_rule(const CaseArm& arm) {
 }
 
 std::optional<OnPolicy> on_policy_of(const CaseArm& arm, const ArmRecording& recording) {
-  if (arm.workload.kind != WorkloadKind::kGrpo) return std::nullopt;
+  const bool is_asked = arm.is_program() && arm.on_policy;  // what a program does, its case says
+  if (arm.workload.kind != WorkloadKind::kGrpo && !is_asked) return std::nullopt;
   OnPolicy on_policy;
   on_policy.rule = on_policy_rule(arm);
   const std::vector<Observation> reported = logprobs_of(recording, "rollout");

@@ -35,7 +35,8 @@ struct OnPolicy {
 Relation on_policy_rule(const CaseArm& arm);
 
 // Pairs logprob[sample,token] of the phases rollout and train, step by step; of a run that was cut
-// off, those of its whole steps. nullopt for a workload that does not train on what it rolled out.
+// off, those of its whole steps. nullopt for a workload that does not train on what it rolled out,
+// and for another program whose arm does not ask.
 // A recording without a token that both sides scored does not hold.
 std::optional<OnPolicy> on_policy_of(const CaseArm& arm, const ArmRecording& recording);
 

@@ -85,7 +85,8 @@ ReportRecord::ArmRecord arm_record(const CaseArm& arm, const ArmRecording& recor
   if (!recording.ranks.empty()) {
     const std::vector<Observation>& observations = recording.ranks.front().observations;
     record.on_policy = on_policy_of(arm, recording);
-    if (record.on_policy) record.sync = summary_text(sync_checks(observations));
+    if (record.on_policy && !arm.is_program())
+      record.sync = summary_text(sync_checks(observations));
     record.repeats = repeated_steps(arm, observations);
   }
   record.finished = recording.finished;

@@ -140,7 +140,8 @@ void add_on_policy_failure(std::vector<Failure>& failures, const ReportRecord& r
       failure.facts.emplace_back("values", first->values() + " (generator against trainer)");
     }
   }
-  failure.facts.emplace_back("sync", arm.sync.empty() ? arm.evidence.sync : arm.sync);
+  const std::string& sync = arm.sync.empty() ? arm.evidence.sync : arm.sync;
+  if (!sync.empty()) failure.facts.emplace_back("sync", sync);  // another program has none
   failure.next.push_back("samebits report " + run_name(record));
   failures.push_back(std::move(failure));
 }

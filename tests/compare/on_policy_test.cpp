@@ -57,6 +57,15 @@ TEST(OnPolicy, ControlMustDiffer) {
   EXPECT_FALSE(on_policy_of(arm, with_gap(0))->holds);
 }
 
+TEST(OnPolicy, AnotherProgramIsJudgedWhereItsArmAsks) {
+  const std::string program = R"("command": ["p", "{out}"])";
+  EXPECT_FALSE(on_policy_of(arm_of(program), with_gap(1)));
+  const CaseArm asks = arm_of(program + R"(, "on_policy": {"holds": "bit_exact"})");
+  EXPECT_TRUE(on_policy_of(asks, with_gap(0))->holds);
+  EXPECT_FALSE(on_policy_of(asks, with_gap(1))->holds);
+  EXPECT_FALSE(on_policy_of(asks, recording("a", {}))->holds);
+}
+
 TEST(OnPolicy, WithoutBatchInvariantNumericsNothingIsJudged) {
   for (const char* numerics :
        {R"("numerics": {"batch_invariant": false})", R"("numerics": {"attention": "sdpa"})"}) {
