@@ -221,20 +221,21 @@ __device__ void chain(float (&c)[P::kOwn], const Ring& ring, int count, int row,
   if (releases) arrive(&ring.empty[(used - 1) % P::kStages]);
 }
 
-// By the warps beside the one that fills the ring, a box each in turn: of both operands, what the
-// steps take past its sequence, and may be another's.
+// By the warps beside the one that fills the ring: of both operands, what the steps take past a
+// box's sequence, and may be another's. A slot of the ring is one warp's. Were boxes taken in turn,
+// a warp could come to a slot before its use of before is there, which comes later than boxes behind
+// it now and then: the barrier then has the parity that the warp waits for.
 constexpr int kClearingWarps = kWarpgroup / 32 - 1;
 
 template <typename P>
 __device__ void clear_ring(const Tiles& tiles, const Ring& ring, const Boxes& boxes, int count) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int warp = static_cast<int>(threadIdx.x / 32) - 1;
-  int first = warp;  // box of the tile
-  int cleared = warp;
+  int cleared = 0;
   for (int64_t tile = blockIdx.x; tile < tiles.count(); tile += gridDim.x) {
-    int box = first;
-    for (; box < count; box += kClearingWarps, cleared += kClearingWarps) {
+    for (int box = 0; box < count; ++box, ++cleared) {
       const int slot = cleared % P::kStages;
+      if (slot % kClearingWarps != warp) continue;
       const int lines = boxes.lines(box);
       wait_phase(&ring.full[slot], cleared / P::kStages);
       if (lines < kBoxDepth) {
@@ -247,11 +248,10 @@ __device__ void clear_ring(const Tiles& tiles, const Ring& ring, const Boxes& bo
           }
         }
         show_steps();
-        __syncwarp();
       }
+      __syncwarp();  // a lane that still waits must not fall a round behind, either
       if (lane == 0) arrive(&ring.cleared[slot]);
     }
-    first = box - count;
   }
 }
 
