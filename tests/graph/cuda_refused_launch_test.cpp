@@ -28,9 +28,9 @@ constexpr int64_t kTooMuch = 1 << 20;
 constexpr int64_t kTooMuchUnasked = 64 << 10;  // more than the 48 KiB that need no asking
 
 // filled(x, shared_bytes, overlaps, allows) -> [], float32: 7
-void filled(cuda::Call& call) {
-  const testing::FillLaunch how{static_cast<size_t>(call.integer(1)), call.flag(2), call.flag(3)};
-  testing::fill(call.result<float>(0), 7.0f, how, call.stream());
+void filled(cuda::Call& call, const at::Tensor&, int64_t shared_bytes, bool overlaps, bool allows) {
+  const testing::FillLaunch how{static_cast<size_t>(shared_bytes), overlaps, allows};
+  testing::fill(cuda::written<float>(call.result()), 7.0f, how, call.stream());
 }
 
 std::vector<TensorMeta> filled_shape(c10::ArrayRef<c10::IValue>) { return {{{}, c10::kFloat}}; }

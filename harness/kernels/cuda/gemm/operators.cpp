@@ -4,6 +4,9 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include <optional>
+#include <vector>
+
 #include "harness/kernels/cuda/gemm/certified_gemm.h"
 #include "harness/kernels/cuda/gemm/launchers.h"
 #include "harness/kernels/cuda/rows/arguments.h"
@@ -11,13 +14,14 @@
 namespace samebits::cuda {
 namespace {
 
-Operand by_rows(const at::Tensor& matrix) { return {matrix.const_data_ptr(), last(matrix), 1}; }
-Operand by_columns(const at::Tensor& matrix) { return {matrix.const_data_ptr(), 1, last(matrix)}; }
+Operand by_rows(const at::Tensor& matrix) { return {data_of(matrix), last(matrix), 1}; }
+Operand by_columns(const at::Tensor& matrix) { return {data_of(matrix), 1, last(matrix)}; }
 
-// Of an embedding's gradient: arguments dy, ids and first_row.
-Table table_of(const Call& call, const at::Tensor& sum) {
-  return {call.tensor(1).numel(), sum.size(0),           sum.size(1),
-          call.integer(2),        call.data<int64_t>(1), call.is_bf16(0)};
+// Of an embedding's gradient.
+Table table_of(const Call& call, const at::Tensor& dy, const at::Tensor& ids, int64_t first_row,
+               const at::Tensor& sum) {
+  return {ids.numel(), sum.size(0),           sum.size(1),
+          first_row,   data_of<int64_t>(ids), call.is_bf16(dy)};
 }
 
 void check_slice(const char* op, const char* name, int64_t slice) {
@@ -35,7 +39,7 @@ Gemm product(const Operand& a, const Operand& b, int64_t m, int64_t n, int64_t k
   Gemm gemm{};
   gemm.a = a;
   gemm.b = b;
-  gemm.out = out.mutable_data_ptr();
+  gemm.out = written(out);
   gemm.m = m;
   gemm.n = n;
   gemm.k = k;
@@ -60,54 +64,53 @@ void check_out_dtype(const Call& call, at::ScalarType dtype) {
               ": out_dtype is ", dtype, ", expected float32 or bfloat16");
 }
 
-void linear(Call& call) {
-  const at::Tensor& x = call.tensor(0);
-  const at::Tensor& weight = call.tensor(1);
-  call.expect_like(0, "x", 1);
-  check_slice("linear", "slice", call.integer(2));
-  check_slice("linear", "dgrad_slice", call.integer(3));
-  call.is_bf16(1);
-  check_out_dtype(call, call.result_tensor(0).scalar_type());
-  const Gemm gemm = linear_product(call, x, weight, call.integer(2), call.result_tensor(0));
+void linear(Call& call, const at::Tensor& x, const at::Tensor& weight, int64_t slice,
+            int64_t dgrad_slice, at::ScalarType out_dtype) {
+  call.expect_like(x, "x", weight);
+  check_slice("linear", "slice", slice);
+  check_slice("linear", "dgrad_slice", dgrad_slice);
+  call.is_bf16(weight);
+  check_out_dtype(call, out_dtype);
+  const Gemm gemm = linear_product(call, x, weight, slice, call.result());
   multiply(call, gemm);
   if (gemm.a_is_settled && gemm.b_is_settled) call.began_early();
 }
 
-void linear_residual_add(Call& call) {
-  const at::Tensor& y = call.result_tensor(0);
-  call.expect_like(0, "x", 1);
-  call.is_bf16(1);
-  check_slice("linear_residual_add", "slice", call.integer(2));
-  check_out_dtype(call, y.scalar_type());
-  call.expect(4, "residual", y.scalar_type());
-  Gemm gemm = linear_product(call, call.tensor(0), call.tensor(1), call.integer(2), y);
+void linear_residual_add(Call& call, const at::Tensor& x, const at::Tensor& weight, int64_t slice,
+                         at::ScalarType out_dtype, const at::Tensor& residual) {
+  const auto [y, sum] = call.results<2>();
+  call.expect_like(x, "x", weight);
+  call.is_bf16(weight);
+  check_slice("linear_residual_add", "slice", slice);
+  check_out_dtype(call, out_dtype);
+  call.expect(residual, "residual", out_dtype);
+  Gemm gemm = linear_product(call, x, weight, slice, y);
   if (gemm_adds(gemm)) {
-    gemm.residual = call.data(4);
-    gemm.sum = call.result(1);
+    gemm.residual = data_of(residual);
+    gemm.sum = written(sum);
     cuda::gemm(gemm, call.stream());
     if (gemm.a_is_settled && gemm.b_is_settled) call.began_early();
     return;
   }
   multiply(call, gemm);
-  cuda::residual_add(y.numel(), gemm.bf16_out, call.data(4), call.result(0), call.result(1),
+  cuda::residual_add(y.numel(), gemm.bf16_out, data_of(residual), data_of(y), written(sum),
                      call.stream());
 }
 
-void linear_dgrad(Call& call) {
-  const at::Tensor& weight = call.tensor(1);
-  call.is_bf16(0);
-  check_slice("linear_dgrad", "slice", call.integer(2));
-  const at::Tensor dy = call.tensor(0).to(weight.scalar_type());
-  multiply(call, product(by_rows(dy), by_columns(weight), rows_of(dy), weight.size(1),
-                         weight.size(0), call.integer(2), call.is_bf16(1), call.result_tensor(0)));
+void linear_dgrad(Call& call, const at::Tensor& dy, const at::Tensor& weight, int64_t slice) {
+  call.is_bf16(dy);
+  check_slice("linear_dgrad", "slice", slice);
+  const at::Tensor rounded = dy.to(weight.scalar_type());
+  multiply(call, product(by_rows(rounded), by_columns(weight), rows_of(dy), weight.size(1),
+                         weight.size(0), slice, call.is_bf16(weight), call.result()));
 }
 
 // x with the rows of each sequence from a multiple of 16 on.
 at::Tensor padded(const Call& call, const at::Tensor& x, const Sequences& sequences) {
   const int64_t rows = (sequences.tokens + 15 * sequences.groups * sequences.count + 15) / 16 * 16;
   const at::Tensor to = at::empty({rows, last(x)}, x.options());
-  pad_sequences(sequences, static_cast<const uint16_t*>(x.const_data_ptr()), last(x),
-                static_cast<uint16_t*>(to.mutable_data_ptr()), rows, call.stream());
+  pad_sequences(sequences, data_of<uint16_t>(x), last(x), written<uint16_t>(to), rows,
+                call.stream());
   return to;
 }
 
@@ -137,94 +140,103 @@ void weight_product(Call& call, at::Tensor dy, at::Tensor x, const Sequences& se
   cuda::gemm(gemm, call.stream());
 }
 
-void linear_wgrad_(Call& call) {
-  call.is_bf16(0);
-  call.is_bf16(1);
-  const at::Tensor& x = call.tensor(1);
-  weight_product(call, call.tensor(0), x, sequences_of(call, 2, rows_of(x)), {}, call.tensor(3));
+void linear_wgrad_(Call& call, const at::Tensor& dy, const at::Tensor& x,
+                   const std::optional<at::Tensor>& starts, const at::Tensor& sum) {
+  call.is_bf16(dy);
+  call.is_bf16(x);
+  weight_product(call, dy, x, sequences_of(call, starts, rows_of(x)), {}, sum);
 }
 
-void embedding_wgrad_(Call& call) {
-  call.is_bf16(0);
-  call.expect(1, "ids", at::kLong);
-  const at::Tensor& sum = call.tensor(4);
-  cuda::embedding_wgrad(table_of(call, sum), sequences_of(call, 3, call.tensor(1).numel()),
-                        call.data(0), call.data<float>(4), call.stream());
+void embedding_wgrad_(Call& call, const at::Tensor& dy, const at::Tensor& ids, int64_t first_row,
+                      const std::optional<at::Tensor>& starts, const at::Tensor& sum) {
+  call.is_bf16(dy);
+  call.expect(ids, "ids", at::kLong);
+  cuda::embedding_wgrad(table_of(call, dy, ids, first_row, sum),
+                        sequences_of(call, starts, ids.numel()), data_of(dy), written<float>(sum),
+                        call.stream());
 }
 
-void tied_wgrad_(Call& call) {
-  for (const size_t i : {0, 4, 5}) call.is_bf16(i);
-  call.expect(1, "ids", at::kLong);
-  const at::Tensor& h = call.tensor(5);
-  const at::Tensor& sum = call.tensor(7);
-  const Table table = table_of(call, sum);
-  const Sequences tokens = sequences_of(call, 3, table.tokens);
-  const Sequences rows = sequences_of(call, 6, rows_of(h));
+void tied_wgrad_(Call& call, const at::Tensor& dy, const at::Tensor& ids, int64_t first_row,
+                 const at::Tensor& starts, const at::Tensor& dlogits, const at::Tensor& h,
+                 const at::Tensor& row_starts, const at::Tensor& sum, const at::Tensor& head_sum) {
+  for (const at::Tensor* x : {&dy, &dlogits, &h}) call.is_bf16(*x);
+  call.expect(ids, "ids", at::kLong);
+  const Table table = table_of(call, dy, ids, first_row, sum);
+  const Sequences tokens = sequences_of(call, starts, table.tokens);
+  const Sequences rows = sequences_of(call, row_starts, rows_of(h));
   TORCH_CHECK(tokens.groups == rows.groups, "tied_wgrad_: found ", tokens.groups, " and ",
               rows.groups, " groups of tokens and of rows, expected as many");
   if (tokens.groups == 1) {
-    cuda::embedding_wgrad(table, tokens, call.data(0), call.data<float>(7), call.stream());
-    return weight_product(call, call.tensor(4), h, rows, {}, call.tensor(8));
+    cuda::embedding_wgrad(table, tokens, data_of(dy), written<float>(sum), call.stream());
+    return weight_product(call, dlogits, h, rows, {}, head_sum);
   }
   float* of_tokens = call.workspace(table.tokens * table.width);
   auto* slots = reinterpret_cast<int32_t*>(call.workspace(tokens.groups * table.rows));
-  cuda::embedding_wgrad_rows(table, tokens, call.data(0), of_tokens, slots, call.stream());
-  weight_product(call, call.tensor(4), h, rows, {slots, of_tokens}, sum);
+  cuda::embedding_wgrad_rows(table, tokens, data_of(dy), of_tokens, slots, call.stream());
+  weight_product(call, dlogits, h, rows, {slots, of_tokens}, sum);
 }
 
-// The norm of argument 0, and its products with `count` weights, arguments 3 and on, as results 1
-// and on; `gated`: of the first two, or undefined.
-void norm_linears(Call& call, int count, const at::Tensor& gated) {
-  const at::Tensor& normed = call.result_tensor(0);
+// A norm of x, and products of it.
+struct NormedProducts {
+  const at::Tensor &x, &norm_weight;
+  float eps;
+  std::vector<at::Tensor> weights;
+  at::ScalarType out_dtype;
+  at::Tensor normed;             // results from here on
+  std::vector<at::Tensor> outs;  // one a weight
+  at::Tensor gated;              // of the first two, or undefined
+};
+
+void norm_linears(Call& call, const NormedProducts& from) {
+  call.is_bf16(from.x);
+  for (const at::Tensor& weight : from.weights) call.expect_like(weight, "a weight", from.x);
+  call.expect_like(from.norm_weight, "norm_weight", from.x);
+  check_out_dtype(call, from.out_dtype);
   NormLinears all{};
-  all.size = rows(call, 0);
-  all.eps = call.real(2);
-  all.x = call.data(0);
-  all.norm_weight = call.data(1);
-  all.normed = call.result(0);
-  all.matrices = count;
-  all.weights_are_settled = call.is_settled(call.tensor(1));
-  bool is_bf16 = true;
-  for (int i = 0; i < count; ++i) {
-    const at::Tensor& weight = call.tensor(3 + i);
-    all.weights[i] = weight.const_data_ptr();
+  all.size = rows(call, from.x);
+  all.eps = from.eps;
+  all.x = data_of(from.x);
+  all.norm_weight = data_of(from.norm_weight);
+  all.normed = written(from.normed);
+  all.matrices = static_cast<int>(from.weights.size());
+  all.weights_are_settled = call.is_settled(from.norm_weight);
+  for (size_t i = 0; i < from.weights.size(); ++i) {
+    const at::Tensor& weight = from.weights[i];
+    all.weights[i] = data_of(weight);
     all.widths[i] = weight.size(0);
-    all.outs[i] = call.result(1 + i);
+    all.outs[i] = written(from.outs[i]);
     all.weights_are_settled = all.weights_are_settled && call.is_settled(weight);
-    is_bf16 = is_bf16 && call.result_tensor(1 + i).scalar_type() == at::kBFloat16;
   }
-  if (gated.defined()) all.gated = gated.mutable_data_ptr();
+  if (from.gated.defined()) all.gated = written(from.gated);
+  const bool is_bf16 = from.out_dtype == at::kBFloat16;
   if (is_bf16 && takes_norm_linears(all)) return cuda::norm_linears(all, call.stream());
   cuda::rms_norm(all.size, all.x, all.norm_weight, all.normed, all.eps, /*fused_rounding=*/false,
                  call.stream());
-  for (int i = 0; i < count; ++i) {
-    Gemm gemm =
-        linear_product(call, normed, call.tensor(3 + i), /*slice=*/0, call.result_tensor(1 + i));
+  for (size_t i = 0; i < from.weights.size(); ++i) {
+    Gemm gemm = linear_product(call, from.normed, from.weights[i], /*slice=*/0, from.outs[i]);
     // The norm's kernel has written what the products read; products let each other begin.
     gemm.a_is_settled = false;
     gemm.b_is_settled = all.weights_are_settled;
     multiply(call, gemm);
   }
-  if (!gated.defined()) return;
-  cuda::silu_mul(gated.numel(), gated.scalar_type() == at::kBFloat16, all.outs[0], all.outs[1],
-                 all.gated, /*fused_rounding=*/false, call.stream());
+  if (!from.gated.defined()) return;
+  cuda::silu_mul(from.gated.numel(), is_bf16, all.outs[0], all.outs[1], all.gated,
+                 /*fused_rounding=*/false, call.stream());
 }
 
-void check_norm_linears(const Call& call, size_t weights) {
-  call.is_bf16(0);
-  for (size_t i = 3; i < 3 + weights; ++i) call.expect_like(i, "a weight", 0);
-  call.expect_like(1, "norm_weight", 0);
-  check_out_dtype(call, call.result_tensor(1).scalar_type());
+void rms_norm_linear_qkv(Call& call, const at::Tensor& x, const at::Tensor& norm_weight, float eps,
+                         const at::Tensor& wq, const at::Tensor& wk, const at::Tensor& wv,
+                         at::ScalarType out_dtype) {
+  const auto [normed, q, k, v] = call.results<4>();
+  norm_linears(call, {x, norm_weight, eps, {wq, wk, wv}, out_dtype, normed, {q, k, v}, {}});
 }
 
-void rms_norm_linear_qkv(Call& call) {
-  check_norm_linears(call, 3);
-  norm_linears(call, 3, at::Tensor());
-}
-
-void rms_norm_linear_silu_mul(Call& call) {
-  check_norm_linears(call, 2);
-  norm_linears(call, 2, call.result_tensor(3));
+void rms_norm_linear_silu_mul(Call& call, const at::Tensor& x, const at::Tensor& norm_weight,
+                              float eps, const at::Tensor& gate_weight, const at::Tensor& up_weight,
+                              at::ScalarType out_dtype) {
+  const auto [normed, gate, up, y] = call.results<4>();
+  norm_linears(call,
+               {x, norm_weight, eps, {gate_weight, up_weight}, out_dtype, normed, {gate, up}, y});
 }
 
 TORCH_LIBRARY_IMPL(samebits, CUDA, m) {

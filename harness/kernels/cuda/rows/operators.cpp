@@ -7,7 +7,10 @@
 #include <torch/library.h>
 
 #include <limits>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "harness/kernels/cuda/rows/arguments.h"
 #include "harness/kernels/cuda/rows/launchers.h"
@@ -17,146 +20,152 @@ namespace samebits::cuda {
 namespace {
 
 // ---- rows --------------------------------------------------------------------------------------
-void rms_norm(Call& call) {
-  call.expect_like(1, "weight", 0);
-  cuda::rms_norm(rows(call, 0), call.data(0), call.data(1), call.result(0), call.real(2),
-                 call.flag(3), call.stream());
+void rms_norm(Call& call, const at::Tensor& x, const at::Tensor& weight, float eps,
+              bool fused_rounding) {
+  call.expect_like(weight, "weight", x);
+  cuda::rms_norm(rows(call, x), data_of(x), data_of(weight), written(call.result()), eps,
+                 fused_rounding, call.stream());
 }
 
-void rms_norm_dgrad(Call& call) {
-  call.expect_like(0, "dy", 1);
-  call.expect_like(2, "weight", 1);
-  cuda::rms_norm_dgrad(rows(call, 1), call.data(0), call.data(1), call.data(2), call.result(0),
-                       call.real(3), call.stream());
+void rms_norm_dgrad(Call& call, const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
+                    float eps) {
+  call.expect_like(dy, "dy", x);
+  call.expect_like(weight, "weight", x);
+  cuda::rms_norm_dgrad(rows(call, x), data_of(dy), data_of(x), data_of(weight),
+                       written(call.result()), eps, call.stream());
 }
 
-void rms_norm_wgrad_(Call& call) {
-  call.expect_like(0, "dy", 1);
-  const Rows size = rows(call, 1);
-  const at::Tensor& x = call.tensor(1);
-  Sequences sequences = sequences_of(call, 3, size.rows);
+void rms_norm_wgrad_(Call& call, const at::Tensor& dy, const at::Tensor& x, float eps,
+                     const std::optional<at::Tensor>& starts, const at::Tensor& sum) {
+  call.expect_like(dy, "dy", x);
+  const Rows size = rows(call, x);
+  Sequences sequences = sequences_of(call, starts, size.rows);
   if (sequences.starts != nullptr) {
     TORCH_CHECK(x.dim() >= 3, "rms_norm_wgrad_: x has shape ", x.sizes(),
                 ", expected [1, T, ...], as there is a starts");
     sequences.tokens = x.size(1);
   }
-  cuda::rms_norm_wgrad(size, sequences, call.data(0), call.data(1), call.data<float>(4),
-                       call.real(2), call.workspace(rms_norm_wgrad_workspace(size, sequences)),
-                       call.stream());
+  cuda::rms_norm_wgrad(size, sequences, data_of(dy), data_of(x), written<float>(sum), eps,
+                       call.workspace(rms_norm_wgrad_workspace(size, sequences)), call.stream());
 }
 
-void residual_rms_norm(Call& call) {
-  call.expect_like(1, "y", 0);
-  call.expect_like(2, "weight", 0);
-  cuda::residual_rms_norm(rows(call, 0), call.data(0), call.data(1), call.data(2), call.result(0),
-                          call.result(1), call.real(3), call.stream());
+void residual_rms_norm(Call& call, const at::Tensor& x, const at::Tensor& y,
+                       const at::Tensor& weight, float eps) {
+  call.expect_like(y, "y", x);
+  call.expect_like(weight, "weight", x);
+  const auto [sum, normed] = call.results<2>();
+  cuda::residual_rms_norm(rows(call, x), data_of(x), data_of(y), data_of(weight), written(sum),
+                          written(normed), eps, call.stream());
 }
 
-void rope(Call& call) {
-  cuda::rope(rotation_of(call, 1), call.data(0), call.result(0), call.flag(4), call.stream());
+void rope(Call& call, const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+          const at::Tensor& positions, bool inverse) {
+  cuda::rope(rotation_of(call, x, cos, sin, positions), data_of(x), written(call.result()), inverse,
+             call.stream());
 }
 
-void rms_norm_rope(Call& call) {
-  call.expect_like(1, "weight", 0);
-  Rotation rotation = rotation_of(call, 3);
-  rotation.tables_are_settled = rotation.tables_are_settled && call.settled({1});
-  cuda::rms_norm_rope(rotation, heads_of(call, /*x=*/0, /*result=*/0), /*second=*/nullptr,
-                      call.real(2), /*write=*/nullptr, call.stream());
+void rms_norm_rope(Call& call, const at::Tensor& x, const at::Tensor& weight, float eps,
+                   const at::Tensor& cos, const at::Tensor& sin, const at::Tensor& positions) {
+  call.expect_like(weight, "weight", x);
+  Rotation rotation = rotation_of(call, x, cos, sin, positions);
+  rotation.tables_are_settled = rotation.tables_are_settled && call.is_settled(weight);
+  const auto [normed, rotated] = call.results<2>();
+  cuda::rms_norm_rope(rotation, heads_of(x, weight, normed, rotated), /*second=*/nullptr, eps,
+                      /*write=*/nullptr, call.stream());
   if (rotation.is_settled) call.began_early();
 }
 
 // ---- element by element ------------------------------------------------------------------------
-void silu_mul(Call& call) {
-  call.expect_like(1, "up", 0);
-  cuda::silu_mul(call.tensor(0).numel(), call.is_bf16(0), call.data(0), call.data(1),
-                 call.result(0), call.flag(2), call.stream());
+void silu_mul(Call& call, const at::Tensor& gate, const at::Tensor& up, bool fused_rounding) {
+  call.expect_like(up, "up", gate);
+  cuda::silu_mul(gate.numel(), call.is_bf16(gate), data_of(gate), data_of(up),
+                 written(call.result()), fused_rounding, call.stream());
 }
 
-void silu_mul_backward(Call& call) {
-  call.expect_like(0, "dy", 1);
-  call.expect_like(2, "up", 1);
-  cuda::silu_mul_backward(call.tensor(1).numel(), call.is_bf16(1), call.data(0), call.data(1),
-                          call.data(2), call.result(0), call.result(1), call.stream());
+void silu_mul_backward(Call& call, const at::Tensor& dy, const at::Tensor& gate,
+                       const at::Tensor& up) {
+  call.expect_like(dy, "dy", gate);
+  call.expect_like(up, "up", gate);
+  const auto [dgate, dup] = call.results<2>();
+  cuda::silu_mul_backward(gate.numel(), call.is_bf16(gate), data_of(dy), data_of(gate), data_of(up),
+                          written(dgate), written(dup), call.stream());
 }
 
-void residual_add(Call& call) {
-  call.expect_like(1, "y", 0);
-  cuda::residual_add(call.tensor(0).numel(), call.is_bf16(0), call.data(0), call.data(1),
-                     call.result(0), call.stream());
+void residual_add(Call& call, const at::Tensor& x, const at::Tensor& y) {
+  call.expect_like(y, "y", x);
+  cuda::residual_add(x.numel(), call.is_bf16(x), data_of(x), data_of(y), written(call.result()),
+                     call.stream());
 }
 
 // ---- the vocabulary ----------------------------------------------------------------------------
-void embedding(Call& call) {
-  call.expect(0, "ids", at::kLong);
-  const at::Tensor& weight = call.tensor(1);
-  cuda::embedding({call.tensor(0).numel(), weight.size(0), weight.size(1), call.integer(2),
-                   call.data<int64_t>(0), call.is_bf16(1)},
-                  call.data(1), call.result(0), call.stream());
+void embedding(Call& call, const at::Tensor& ids, const at::Tensor& weight, int64_t first_row) {
+  call.expect(ids, "ids", at::kLong);
+  cuda::embedding({ids.numel(), weight.size(0), weight.size(1), first_row, data_of<int64_t>(ids),
+                   call.is_bf16(weight)},
+                  data_of(weight), written(call.result()), call.stream());
 }
 
-Logits logits(const Call& call, size_t x, int64_t vocab) {
-  const at::Tensor& tensor = call.tensor(x);
-  TORCH_CHECK(vocab >= 1 && vocab <= last(tensor), call.op(), ": found vocab ", vocab,
-              ", expected 1 to the ", last(tensor), " columns of logits");
-  return {rows_of(tensor), last(tensor), vocab, call.is_bf16(x)};
+Logits size_of(const Call& call, const at::Tensor& logits, int64_t vocab) {
+  TORCH_CHECK(vocab >= 1 && vocab <= last(logits), call.op(), ": found vocab ", vocab,
+              ", expected 1 to the ", last(logits), " columns of logits");
+  return {rows_of(logits), last(logits), vocab, call.is_bf16(logits)};
 }
 
-void log_softmax_gather(Call& call) {
-  call.expect(1, "targets", at::kLong);
-  const Logits size = logits(call, 0, call.integer(2));
-  cuda::log_softmax_gather(size, call.data(0), call.data<int64_t>(1),
-                           call.workspace(log_softmax_workspace(size)), call.result<float>(0),
-                           call.result<float>(1), call.stream());
+void log_softmax_gather(Call& call, const at::Tensor& logits, const at::Tensor& targets,
+                        int64_t vocab) {
+  call.expect(targets, "targets", at::kLong);
+  const Logits size = size_of(call, logits, vocab);
+  const auto [logprob, lse] = call.results<2>();
+  cuda::log_softmax_gather(size, data_of(logits), data_of<int64_t>(targets),
+                           call.workspace(log_softmax_workspace(size)), written<float>(logprob),
+                           written<float>(lse), call.stream());
 }
 
-void log_softmax_gather_backward(Call& call) {
-  call.expect(0, "dlogprob", at::kFloat);
-  call.expect(2, "targets", at::kLong);
-  call.expect(3, "lse", at::kFloat);
-  cuda::log_softmax_gather_backward(logits(call, 1, call.integer(4)), call.data<float>(0),
-                                    call.data(1), call.data<int64_t>(2), call.data<float>(3),
-                                    call.result(0), call.stream());
+void log_softmax_gather_backward(Call& call, const at::Tensor& dlogprob, const at::Tensor& logits,
+                                 const at::Tensor& targets, const at::Tensor& lse, int64_t vocab) {
+  call.expect(dlogprob, "dlogprob", at::kFloat);
+  call.expect(targets, "targets", at::kLong);
+  call.expect(lse, "lse", at::kFloat);
+  cuda::log_softmax_gather_backward(size_of(call, logits, vocab), data_of<float>(dlogprob),
+                                    data_of(logits), data_of<int64_t>(targets), data_of<float>(lse),
+                                    written(call.result()), call.stream());
 }
 
-void sample(Call& call) {
-  call.expect(1, "keys", at::kLong);
-  const Logits size = logits(call, 0, call.integer(2));
-  const float temperature = call.real(4);
-  const int64_t top_k = call.integer(5);
-  const float top_p = call.real(6);
+void sample(Call& call, const at::Tensor& logits, const at::Tensor& keys, int64_t vocab,
+            int64_t seed, float temperature, int64_t top_k, float top_p) {
+  call.expect(keys, "keys", at::kLong);
+  const Logits size = size_of(call, logits, vocab);
   TORCH_CHECK(temperature >= 0, "sample: found temperature ", temperature, ", expected 0 or more");
   TORCH_CHECK(top_k >= 0, "sample: found top_k ", top_k, ", expected 0 (off) or more");
   TORCH_CHECK(top_p > 0 && top_p <= 1, "sample: found top_p ", top_p,
               ", expected more than 0 and at most 1 (off)");
-  Draw draw{call.data<int64_t>(1), static_cast<uint64_t>(call.integer(3)), temperature, nullptr};
+  Draw draw{data_of<int64_t>(keys), static_cast<uint64_t>(seed), temperature, nullptr};
   at::Tensor kept;
   if (temperature > 0 && (top_k > 0 || top_p < 1.0f) && size.rows > 0) {
-    const auto options = call.tensor(0).options();
+    const auto options = logits.options();
     const at::Tensor order = at::empty({size.rows, size.vocab}, options.dtype(at::kInt));
-    cuda::sample_order(size, call.data(0), temperature, order.mutable_data_ptr<int32_t>(),
-                       call.stream());
+    cuda::sample_order(size, data_of(logits), temperature, written<int32_t>(order), call.stream());
     const at::Tensor ids =
         std::get<1>(at::sort(order, /*stable=*/true, /*dim=*/-1, /*descending=*/true));
     kept = at::empty({size.rows, size.vocab}, options.dtype(at::kByte));
-    cuda::sample_filter(size, call.data(0), temperature, ids.const_data_ptr<int64_t>(), top_k,
-                        top_p, call.workspace(size.rows * size.vocab),
-                        kept.mutable_data_ptr<uint8_t>(), call.stream());
-    draw.kept = kept.const_data_ptr<uint8_t>();
+    cuda::sample_filter(size, data_of(logits), temperature, data_of<int64_t>(ids), top_k, top_p,
+                        call.workspace(size.rows * size.vocab), written<uint8_t>(kept),
+                        call.stream());
+    draw.kept = data_of<uint8_t>(kept);
   }
-  cuda::sample(size, call.data(0), draw, call.workspace(sample_workspace(size)),
-               call.result<int64_t>(0), call.result<float>(1), call.stream());
+  const auto [token, logprob] = call.results<2>();
+  cuda::sample(size, data_of(logits), draw, call.workspace(sample_workspace(size)),
+               written<int64_t>(token), written<float>(logprob), call.stream());
 }
 
-void digest_sums(Call& call) {
-  const at::Tensor& x = call.tensor(0);
-  cuda::digest_sums(x.const_data_ptr(), x.numel(), x.element_size(), call.result<int64_t>(0),
+void digest_sums(Call& call, const at::Tensor& x) {
+  cuda::digest_sums(data_of(x), x.numel(), x.element_size(), written<int64_t>(call.result()),
                     call.stream());
 }
 
-void digest_rows(Call& call) {
-  const std::vector<at::Tensor> tensors = call.arg(0).toTensorVector();
-  const std::vector<int64_t> widths = call.arg(1).toIntVector();
-  const std::vector<int64_t> rows = call.arg(2).toIntVector();
+void digest_rows(Call& call, const std::vector<at::Tensor>& tensors,
+                 const std::vector<int64_t>& widths, const std::vector<int64_t>& rows,
+                 const at::Tensor& sizes) {
   std::vector<at::Tensor> contiguous;  // until the launch
   std::vector<DigestedValue> values;
   for (size_t k = 0; k < tensors.size(); ++k) {
@@ -164,16 +173,16 @@ void digest_rows(Call& call) {
     const at::Tensor& x = contiguous.emplace_back(tensors[k].contiguous());
     TORCH_CHECK(x.numel() <= kMost && widths[k] <= kMost, "digest_rows: value ", k, " has ",
                 x.numel(), " elements in rows of ", widths[k], ", expected at most ", kMost);
-    values.push_back({x.const_data_ptr(), static_cast<uint32_t>(x.numel()),
+    values.push_back({data_of(x), static_cast<uint32_t>(x.numel()),
                       static_cast<uint32_t>(widths[k]), /*first_block=*/0,
                       static_cast<int16_t>(rows[k]), static_cast<int16_t>(x.element_size())});
   }
   SideStream* side = SideStream::current();
-  cuda::digest_rows(values.data(), static_cast<int64_t>(values.size()), call.data<int64_t>(3),
-                    call.result<int64_t>(0), side ? side->fork(contiguous) : call.stream());
+  cuda::digest_rows(values.data(), static_cast<int64_t>(values.size()), data_of<int64_t>(sizes),
+                    written<int64_t>(call.result()), side ? side->fork(contiguous) : call.stream());
 }
 
-void mark(Call&) {}
+void mark(Call&, const at::Tensor&, const std::string&) {}
 
 TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
   m.impl("rms_norm", kernel<rms_norm>());

@@ -68,11 +68,6 @@ bool Call::all_settled() const {
   });
 }
 
-bool Call::settled(std::initializer_list<size_t> arguments) const {
-  return std::all_of(arguments.begin(), arguments.end(),
-                     [&](size_t i) { return is_settled(tensor(i)); });
-}
-
 void Call::finish(const c10::FunctionSchema& schema) const {
   if (begin_.capture == 0) return;
   const CapturePlace end = place_of(stream_);
@@ -111,24 +106,23 @@ Call::Call(std::string op, std::vector<c10::IValue> args)
   begin_ = place_of(stream_);
 }
 
-bool Call::is_bf16(size_t i) const {
-  const at::ScalarType dtype = tensor(i).scalar_type();
+bool Call::is_bf16(const at::Tensor& x) const {
+  const at::ScalarType dtype = x.scalar_type();
   TORCH_CHECK(dtype == at::kBFloat16 || dtype == at::kFloat, op_, ": found dtype ", dtype,
               ", expected BFloat16 or Float");
   return dtype == at::kBFloat16;
 }
 
-void Call::expect(size_t i, const char* name, at::ScalarType dtype) const {
-  TORCH_CHECK(tensor(i).scalar_type() == dtype, op_, ": ", name, " has dtype ",
-              tensor(i).scalar_type(), ", expected ", dtype);
+void Call::expect(const at::Tensor& x, const char* name, at::ScalarType dtype) const {
+  TORCH_CHECK(x.scalar_type() == dtype, op_, ": ", name, " has dtype ", x.scalar_type(),
+              ", expected ", dtype);
 }
 
-void Call::expect_like(size_t i, const char* name, size_t other) const {
-  expect(i, name, tensor(other).scalar_type());
+void Call::expect_like(const at::Tensor& x, const char* name, const at::Tensor& other) const {
+  expect(x, name, other.scalar_type());
 }
 
-at::Tensor Call::as_int32(size_t i, const char* name) const {
-  const at::Tensor& x = tensor(i);
+at::Tensor Call::as_int32(const at::Tensor& x, const char* name) const {
   TORCH_CHECK(x.scalar_type() == at::kInt || x.scalar_type() == at::kLong, op_, ": ", name,
               " has dtype ", x.scalar_type(), ", expected Int or Long");
   return x.to(at::kInt);

@@ -6,9 +6,11 @@
 #include <cuda_runtime_api.h>
 #include <torch/library.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
-#include <initializer_list>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -33,31 +35,27 @@ class Call {
   Call(std::string op, std::vector<c10::IValue> args);
 
   const std::string& op() const { return op_; }
-  const at::Tensor& tensor(size_t i) const { return args_[i].toTensor(); }
-  const c10::IValue& arg(size_t i) const { return args_[i]; }
-  int64_t integer(size_t i) const { return args_[i].toInt(); }
-  float real(size_t i) const { return static_cast<float>(args_[i].toDouble()); }
-  bool flag(size_t i) const { return args_[i].toBool(); }
-
-  // Elements of argument i. T is not checked here: the checks below come first.
-  template <typename T = void>
-  T* data(size_t i) const {
-    return static_cast<T*>(const_cast<void*>(tensor(i).const_data_ptr()));
-  }
-  template <typename T = void>
-  T* result(size_t i) const {
-    return static_cast<T*>(results_[i].mutable_data_ptr());
-  }
-  const at::Tensor& result_tensor(size_t i) const { return results_[i]; }
+  const std::vector<c10::IValue>& arguments() const { return args_; }
   const std::vector<at::Tensor>& results() const { return results_; }
+  // The results, to be named; throws c10::Error where the schema has another number of them.
+  template <size_t kCount>
+  std::array<at::Tensor, kCount> results() const {
+    TORCH_CHECK(results_.size() == kCount, op_, ": found ", results_.size(), " results, expected ",
+                kCount);
+    std::array<at::Tensor, kCount> all;
+    std::copy(results_.begin(), results_.end(), all.begin());
+    return all;
+  }
+  // Of an operator that has one.
+  at::Tensor result() const { return results<1>()[0]; }
 
-  // Whether argument i is bfloat16; throws c10::Error where it is not float32 either.
-  bool is_bf16(size_t i) const;
-  // Throws c10::Error in the words of the CPU's kernels where argument i has another dtype.
-  void expect(size_t i, const char* name, at::ScalarType dtype) const;
-  void expect_like(size_t i, const char* name, size_t other) const;
+  // Whether x is bfloat16; throws c10::Error where it is not float32 either.
+  bool is_bf16(const at::Tensor& x) const;
+  // Throws c10::Error in the words of the CPU's kernels where x has another dtype.
+  void expect(const at::Tensor& x, const char* name, at::ScalarType dtype) const;
+  void expect_like(const at::Tensor& x, const char* name, const at::Tensor& other) const;
   // An int32 copy of an index tensor of either width; itself where it is int32.
-  at::Tensor as_int32(size_t i, const char* name) const;
+  at::Tensor as_int32(const at::Tensor& x, const char* name) const;
 
   // float32 elements that live as long as the call's launches need them.
   float* workspace(int64_t elements);
@@ -68,7 +66,10 @@ class Call {
   // the host is slower than the card anyway.
   bool is_settled(const at::Tensor& x) const;
   bool all_settled() const;  // tensor arguments
-  bool settled(std::initializer_list<size_t> arguments) const;
+  template <typename... Tensors>
+  bool are_settled(const Tensors&... x) const {
+    return (is_settled(x) && ...);
+  }
   // The kernels were, or may have been, early ones.
   void began_early() { began_early_ = true; }
   // Notes what was written, for those after it.
@@ -84,10 +85,46 @@ class Call {
   CapturePlace begin_;
 };
 
+// Elements. T is not checked: the call's checks come first.
+template <typename T = void>
+const T* data_of(const at::Tensor& x) {
+  return static_cast<const T*>(x.const_data_ptr());
+}
+// Of a tensor that is written.
+template <typename T = void>
+T* written(const at::Tensor& x) {
+  return static_cast<T*>(x.mutable_data_ptr());
+}
+
+// A kernel's parameter from its argument. References are to the call's own.
+template <typename T>
+decltype(auto) parameter(const c10::IValue& argument) {
+  if constexpr (std::is_same_v<T, const at::Tensor&>) {
+    return argument.toTensor();
+  } else if constexpr (std::is_same_v<T, float>) {
+    return static_cast<float>(argument.toDouble());
+  } else {
+    return argument.to<std::remove_cvref_t<T>>();
+  }
+}
+
+// The operator's arguments get their names here, once: they are the parameters behind the call, in
+// the order of the schema.
+template <typename... Parameters, size_t... kPlaces>
+void run_named(void (*run)(Call&, Parameters...), Call& call, std::index_sequence<kPlaces...>) {
+  TORCH_CHECK(call.arguments().size() == sizeof...(Parameters), call.op(), ": found ",
+              call.arguments().size(), " arguments, expected ", sizeof...(Parameters));
+  run(call, parameter<Parameters>(call.arguments()[kPlaces])...);
+}
+template <typename... Parameters>
+void run_named(void (*run)(Call&, Parameters...), Call& call) {
+  run_named(run, call, std::index_sequence_for<Parameters...>());
+}
+
 // Takes the arguments off the stack and leaves the results. Arguments first ... first + kUncopied
 // are written, or too large to copy unnoticed: what is not contiguous among them is refused here,
 // before Call makes everything contiguous. An error of the card names the operator.
-template <void (*kRun)(Call&), size_t kFirst, size_t kUncopied>
+template <auto kRun, size_t kFirst, size_t kUncopied>
 void boxed(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const std::string name = op.schema().name().substr(op.schema().name().find("::") + 2);
   std::vector<c10::IValue> args = torch::jit::pop(*stack, op.schema().arguments().size());
@@ -99,12 +136,13 @@ void boxed(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   // Where the first tensor is the one that is not on a card, Call says so.
   if (const c10::Device device = device_of(args); device.is_cuda()) guard.set_device(device);
   Call call(name, std::move(args));
-  naming_operator(op, [&] { kRun(call); });
+  naming_operator(op, [&] { run_named(kRun, call); });
   call.finish(op.schema());
   for (const at::Tensor& result : call.results()) stack->emplace_back(result);
 }
 
-template <void (*kRun)(Call&), size_t kFirst = 0, size_t kUncopied = 0>
+// kRun: void(Call&, the operator's arguments).
+template <auto kRun, size_t kFirst = 0, size_t kUncopied = 0>
 torch::CppFunction kernel() {
   return torch::CppFunction::makeFromBoxedFunction<&boxed<kRun, kFirst, kUncopied>>();
 }
