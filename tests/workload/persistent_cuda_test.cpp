@@ -13,6 +13,7 @@
 
 #include "harness/capture/captured_program.h"
 #include "harness/capture/persistent/lower.h"
+#include "harness/kernels/decode_tiles.h"
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
 #include "harness/model/qwen3.h"
@@ -257,6 +258,27 @@ TEST_F(PersistentCudaTest, LayersOf600MillionGiveTheOperatorsBits) {
       expect_operators_bits(draw, layers_of_600_million(/*layers=*/3), tokens, 0,
                             std::max<int64_t>(keys - 9, 1), keys);
     }
+  }
+}
+
+TEST_F(PersistentCudaTest, FromMoreIdsThanItsMemoryHoldsTokensAreDrawnBehindIt) {
+  for (const int64_t vocab : {kDrawnIds, kDrawnIds + 8}) {
+    SCOPED_TRACE(fmt::format("{} ids", vocab));
+    DecoderDraw draw(11);
+    DecoderConfig config = testing::random_decoder(draw, /*for_card=*/true);
+    config.hidden_size = 64;
+    config.vocab_size = vocab;
+    const CardStep step(config, draw, 8, /*temperature=*/1.0);
+    const Tensors inputs = step.inputs(draw, 8, 0, 1, 9);
+    ir::Graph graph = step.captured(inputs);
+    graph.outputs.erase(graph.outputs.begin());  // the logits
+    const at::Tensor progress = new_progress();
+    const Tensors found = step.run(passes::lower_decode(graph, progress).graph, inputs);
+    const Tensors expected = step.run(graph, inputs);
+    EXPECT_TRUE(same_bits(found[0], expected[0])) << "tokens";
+    EXPECT_TRUE(same_bits(found[1], expected[1])) << "logprobs";
+    const int64_t stages = (vocab == kDrawnIds ? 3 : 2) + 5 * config.num_hidden_layers;
+    EXPECT_EQ(progress[1].item<int64_t>(), stages);
   }
 }
 
