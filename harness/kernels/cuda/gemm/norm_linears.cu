@@ -2,7 +2,8 @@
 // there are few rows. A block has a slab: some rows of one matrix, or the same rows of two, over
 // all of k. It asks for the slab before the kernels ahead of it have ended; then, where there are
 // very few rows, it norms all of them by itself while the slab is on its way, which takes less time
-// than another kernel would.
+// than another kernel would. Where there are more than a step of mma.cuh holds, a warpgroup's step
+// takes the slab: warps of eight rows each would read x from shared memory once each.
 
 #include <algorithm>
 
@@ -10,6 +11,7 @@
 #include "harness/kernels/cuda/rows/rms_norm.cuh"
 #include "harness/kernels/cuda/rows/silu_mul.cuh"
 #include "harness/kernels/cuda/runtime/launch.cuh"
+#include "harness/kernels/cuda/runtime/wgmma.cuh"
 
 namespace samebits::cuda {
 namespace {
@@ -168,7 +170,19 @@ __device__ void norm_rows(const Slabs& s, const Memory& memory, int threads) {
   sync_computing(threads);
 }
 
-// Gate and up, which lie in `results` [slab row][row of x], and what they make.
+// Products, which lie in `results` [slab row][row of x].
+__device__ void write_products(const Slabs& s, const Bf16* results, int matrix, int first_row,
+                               int threads) {
+  for (int i = static_cast<int>(threadIdx.x); i < s.part_rows * s.rows; i += threads) {
+    const int row = i % s.part_rows;
+    const int token = i / s.part_rows;
+    if (first_row + row >= s.widths[matrix]) continue;
+    const int64_t at = static_cast<int64_t>(token) * s.widths[matrix] + first_row + row;
+    s.outs[matrix][at] = results[row * kMostRows + token];
+  }
+}
+
+// Gate and up, likewise, and what they make.
 __device__ void write_gated(const Slabs& s, const Bf16* results, int first_row, int threads) {
   for (int i = static_cast<int>(threadIdx.x); i < s.part_rows * s.rows; i += threads) {
     const int row = i % s.part_rows;
@@ -183,7 +197,18 @@ __device__ void write_gated(const Slabs& s, const Bf16* results, int first_row, 
   }
 }
 
-template <int kShortTiles, bool kNorms>
+__device__ void begin_ring(const Slabs& s, const Memory& memory, int warps) {
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < s.stages; ++i) {
+      init_barrier(&memory.full[i], 1);
+      init_barrier(&memory.empty[i], warps);
+    }
+    publish_barriers();
+  }
+  __syncthreads();
+}
+
+template <bool kNorms>
 __global__ void __launch_bounds__(kSkinnyWarps * 32)
     norm_linears_kernel(const __grid_constant__ Slabs s, const __grid_constant__ Maps maps,
                         const __grid_constant__ CUtensorMap tokens) {
@@ -197,35 +222,28 @@ __global__ void __launch_bounds__(kSkinnyWarps * 32)
   const int warps = static_cast<int>(blockDim.x / 32) - 1;  // that compute
   const int matrix = s.matrix_of_block();
   const int first_row = (static_cast<int>(blockIdx.x) - s.first_block[matrix]) * s.part_rows;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < s.stages; ++i) {
-      init_barrier(&full[i], 1);
-      init_barrier(&empty[i], warps);
-    }
-    publish_barriers();
-  }
-  __syncthreads();
+  begin_ring(s, memory, warps);
   if (warp == warps) {
     if (lane == 0) fill_ring<kNorms>(s, memory, maps, tokens, matrix, first_row);
     return;
   }
   if (kNorms) norm_rows(s, memory, warps * 32);
 
-  const Lines<kShortTiles> lines(s.slab_rows(), s.rows, warp, /*slice=*/0, lane);
-  float c[kShortTiles][4] = {};
+  const Lines<1> lines(s.slab_rows(), s.rows, warp, /*slice=*/0, lane);
+  float c[1][4] = {};
   for (int stage = 0; stage < s.all_stages(); ++stage) {
     const int slot = stage % s.stages;
     wait_phase(&full[slot], stage / s.stages);
     char* const boxes = memory.ring + slot * s.stage_bytes(kNorms);
     char* const few =
         kNorms ? memory.normed + stage * kBoxes * s.short_bytes() : boxes + kBoxes * s.long_bytes();
-    chain<kShortTiles, kBoxes>(
+    chain<1, kBoxes>(
         lines, s.depth / 16 - stage * (kStageDepth / 16),
         [&](int box) { return boxes + box * s.long_bytes(); },
         [&](int box) { return few + box * s.short_bytes(); }, c);
     if (lane == 0) arrive(&empty[slot]);
   }
-  for_each_result<kShortTiles>(c, lane, [&](int token, int many, float value) {
+  for_each_result<1>(c, lane, [&](int token, int many, float value) {
     if (token >= s.rows) return;
     const int row = warp * kSkinnyTile + many;
     if (s.gated != nullptr) {
@@ -238,6 +256,60 @@ __global__ void __launch_bounds__(kSkinnyWarps * 32)
   if (s.gated == nullptr) return;
   sync_computing(warps * 32);
   write_gated(s, results, first_row, warps * 32);
+}
+
+// With up to kColumns rows of x. Lines behind a slab's, and behind x's, are any: what comes of them
+// is not written.
+template <int kColumns>
+__global__ void __launch_bounds__(kWarpgroup + 32)
+    wide_linears_kernel(const __grid_constant__ Slabs s, const __grid_constant__ Maps maps,
+                        const __grid_constant__ CUtensorMap tokens) {
+  extern __shared__ __align__(1024) char shared[];
+  __shared__ uint64_t full[kSkinnyStages];
+  __shared__ uint64_t empty[kSkinnyStages];
+  __shared__ Bf16 results[kRowsOfWarpgroup * kMostRows];
+  constexpr int kWarps = kWarpgroup / 32;
+  const Memory memory{shared, nullptr, full, empty};
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  const int warp = static_cast<int>(threadIdx.x / 32);
+  const int matrix = s.matrix_of_block();
+  const int first_row = (static_cast<int>(blockIdx.x) - s.first_block[matrix]) * s.part_rows;
+  begin_ring(s, memory, kWarps);
+  if (warp == kWarps) {
+    if (lane == 0) fill_ring<false>(s, memory, maps, tokens, matrix, first_row);
+    return;
+  }
+  float c[kColumns / 2] = {};
+#pragma unroll 1
+  for (int stage = 0; stage < s.all_stages(); ++stage) {
+    const int slot = stage % s.stages;
+    wait_phase(&full[slot], stage / s.stages);
+    const char* const boxes = shared + slot * s.stage_bytes(false);
+    begin_steps();
+#pragma unroll
+    for (int box = 0; box < kBoxes; ++box) {
+      const char* const many = boxes + box * s.long_bytes();
+      const char* const few = boxes + kBoxes * s.long_bytes() + box * s.short_bytes();
+#pragma unroll
+      for (int k = 0; k < kBoxDepth; k += 16) {
+        WarpgroupStep<kColumns>::template run<0, 0>(c, box_descriptor(many + k * 2, 0),
+                                                    box_descriptor(few + k * 2, 0));
+      }
+    }
+    commit_steps();
+    wait_steps<0>();
+    if (lane == 0) arrive(&empty[slot]);
+  }
+  settle(c);
+#pragma unroll
+  for (int i = 0; i < kColumns / 2; ++i) {
+    const int row = warp * 16 + lane / 4 + i / 2 % 2 * 8;
+    const int token = i / 4 * 8 + lane % 4 * 2 + i % 2;
+    if (row < s.slab_rows() && token < s.rows) store(c[i], results[row * kMostRows + token]);
+  }
+  sync_computing(kWarpgroup);
+  if (s.gated == nullptr) return write_products(s, results, matrix, first_row, kWarpgroup);
+  write_gated(s, results, first_row, kWarpgroup);
 }
 
 // Blocks for every processor, and no more rows in each than that takes.
@@ -283,11 +355,12 @@ int stages_of(const Slabs& s, bool norms) {
   return std::min({kSkinnyStages, s.all_stages(), left / s.stage_bytes(norms)});
 }
 
-template <int kShortTiles, bool kNorms>
-void run(Slabs s, const NormLinears& call, cudaStream_t stream) {
-  s.stages = stages_of(s, kNorms);
-  const auto bytes =
-      static_cast<size_t>(s.stages * s.stage_bytes(kNorms) + (kNorms ? s.normed_bytes() : 0));
+// `kernel` for `threads` threads, `beside` bytes of shared memory beside its ring.
+template <typename Kernel>
+void run(Kernel kernel, Slabs s, const NormLinears& call, bool norms, int threads, int beside,
+         cudaStream_t stream) {
+  s.stages = stages_of(s, norms);
+  const auto bytes = static_cast<size_t>(s.stages * s.stage_bytes(norms) + beside);
   const auto map = [&](const void* x, int64_t rows, int box_rows) {
     return map_boxes({x, s.depth, rows, /*slices=*/1, s.depth, 0}, box_rows, /*box_slices=*/1);
   };
@@ -297,10 +370,9 @@ void run(Slabs s, const NormLinears& call, cudaStream_t stream) {
   }
   const int last = s.parts == 2 ? 0 : s.matrices - 1;
   const int blocks = s.first_block[last] + (s.widths[last] + s.part_rows - 1) / s.part_rows;
-  const auto kernel = norm_linears_kernel<kShortTiles, kNorms>;
   allow_shared_memory(kernel, bytes);
-  launch(kernel, dim3(static_cast<unsigned>(blocks)), (s.slab_rows() / kSkinnyTile + 1) * 32, bytes,
-         stream, s, maps, map(call.normed, call.size.rows, s.rows));
+  launch(kernel, dim3(static_cast<unsigned>(blocks)), threads, bytes, stream, s, maps,
+         map(call.normed, call.size.rows, s.rows));
 }
 
 }  // namespace
@@ -322,11 +394,20 @@ bool takes_norm_linears(const NormLinears& call) {
 
 void norm_linears(const NormLinears& call, cudaStream_t stream) {
   const Slabs s = slabs_of(call);
-  if (norms_in_each_block(call)) return run<1, true>(s, call, stream);
+  const int warps = s.slab_rows() / kSkinnyTile + 1;
+  if (norms_in_each_block(call)) {
+    return run(norm_linears_kernel<true>, s, call, /*norms=*/true, warps * 32, s.normed_bytes(),
+               stream);
+  }
   rms_norm(call.size, call.x, call.norm_weight, call.normed, call.eps, /*fused_rounding=*/false,
            stream);
-  if (call.size.rows <= 16) return run<1, false>(s, call, stream);
-  call.size.rows <= 32 ? run<2, false>(s, call, stream) : run<3, false>(s, call, stream);
+  if (call.size.rows <= 16) {
+    return run(norm_linears_kernel<false>, s, call, /*norms=*/false, warps * 32, 0, stream);
+  }
+  // The lines behind the last box's.
+  constexpr int kBehind = (kMostRows - 32) * kBoxLine;
+  const auto wide = call.size.rows <= 32 ? wide_linears_kernel<32> : wide_linears_kernel<48>;
+  run(wide, s, call, /*norms=*/false, kWarpgroup + 32, kBehind, stream);
 }
 
 }  // namespace samebits::cuda

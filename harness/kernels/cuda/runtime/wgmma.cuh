@@ -92,6 +92,38 @@ struct WarpgroupStep<8> {
 };
 
 template <>
+struct WarpgroupStep<32> {
+  template <int kALines, int kBLines>
+  __device__ static void run(float (&c)[16], uint64_t a, uint64_t b) {
+    asm volatile(
+        "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "
+        "%16, %17, 1, 1, 1, %18, %19;\n"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]),
+          "+f"(c[7]), "+f"(c[8]), "+f"(c[9]), "+f"(c[10]), "+f"(c[11]), "+f"(c[12]), "+f"(c[13]),
+          "+f"(c[14]), "+f"(c[15])
+        : "l"(a), "l"(b), "n"(kALines), "n"(kBLines));
+  }
+};
+
+template <>
+struct WarpgroupStep<48> {
+  template <int kALines, int kBLines>
+  __device__ static void run(float (&c)[24], uint64_t a, uint64_t b) {
+    asm volatile(
+        "wgmma.mma_async.sync.aligned.m64n48k16.f32.bf16.bf16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, "
+        "%19, %20, %21, %22, %23}, "
+        "%24, %25, 1, 1, 1, %26, %27;\n"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]),
+          "+f"(c[7]), "+f"(c[8]), "+f"(c[9]), "+f"(c[10]), "+f"(c[11]), "+f"(c[12]), "+f"(c[13]),
+          "+f"(c[14]), "+f"(c[15]), "+f"(c[16]), "+f"(c[17]), "+f"(c[18]), "+f"(c[19]),
+          "+f"(c[20]), "+f"(c[21]), "+f"(c[22]), "+f"(c[23])
+        : "l"(a), "l"(b), "n"(kALines), "n"(kBLines));
+  }
+};
+
+template <>
 struct WarpgroupStep<64> {
   template <int kALines, int kBLines>
   __device__ static void run(float (&c)[32], uint64_t a, uint64_t b, bool from_zero) {
