@@ -194,10 +194,10 @@ TEST_F(CudaTest, GradientsOfGroupsAreTheirTree) {
   });
 }
 
-// Sequences that end with their boxes leave nothing to clear, and many boxes go through the ring
-// before anything else holds its warps together. Many times, since a warp that parts only sometimes
+// Sequences that end with their boxes leave nothing to clear, so the warps that would go on as fast
+// as boxes arrive. Many times, since boxes are out of order only now and then: a warp that is misled
 // hangs the card.
-TEST_F(CudaTest, GradientsOfLongSequencesKeepStep) {
+TEST_F(CudaTest, GradientsOfLongSequencesAtModelSizes) {
   constexpr int64_t kGroups = 8;
   constexpr int64_t kTokens = 4096;
   std::vector<int64_t> starts;  // of groups of one sequence, every other one empty
