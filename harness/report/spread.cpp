@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "harness/base/text.h"
 #include "harness/compare/evidence.h"
 
 namespace samebits {
@@ -147,11 +148,17 @@ Cell worse(Cell cell, const Seen& seen) {
   return Cell::kSomeDiffer;
 }
 
+constexpr size_t kLongestName = 200;
+
+std::string shown_place(const Observation& shown) {
+  return shortened(place_text(shown), kLongestName);
+}
+
 template <class Counts>
 void count(Counts& counts, const Seen& seen, const Observation& shown) {
   seen.is_only_one ? ++counts.only_one : ++counts.compared;
   if (seen.is_different) ++counts.different;
-  if (seen.differs() && counts.first.empty()) counts.first = place_text(shown);
+  if (seen.differs() && counts.first.empty()) counts.first = shown_place(shown);
 }
 
 // Everything that two recordings have, in program order, rank by rank.
@@ -244,7 +251,7 @@ std::vector<size_t> fewer_columns(const Alignment& alignment, OperatorSpread& sp
   for (const auto& [key, number] : alignment.columns()) {  // in program order
     if (column_of[number] < spread.columns.size()) continue;
     const auto& [step, phase, call] = key;
-    spread.columns.push_back({step, alignment.phases()[phase], call});
+    spread.columns.push_back({step, shortened(alignment.phases()[phase], kLongestName), call});
   }
   return column_of;
 }
@@ -278,7 +285,8 @@ OperatorSpread spread_between(const ArmRecording& a, const ArmRecording& b,
   const std::optional<size_t> born = birth_of(alignment);
   const std::string born_name = born ? alignment.rows()[alignment.seen()[*born].row] : "";
   const Rows rows = fewer_rows(alignment.rows(), alignment.is_operator(), born_name);
-  for (const std::string& name : rows.names) spread.rows.push_back({name, 0, 0, 0, ""});
+  for (const std::string& name : rows.names)
+    spread.rows.push_back({shortened(name, kLongestName), 0, 0, 0, ""});
   const std::vector<size_t> column_of = fewer_columns(alignment, spread);
   spread.cells.resize(spread.rows.size() * spread.columns.size(), Cell::kEmpty);
   spread.ranks.resize(std::min(a.ranks.size(), b.ranks.size()));
@@ -296,7 +304,7 @@ OperatorSpread spread_between(const ArmRecording& a, const ArmRecording& b,
     const Seen& seen = alignment.seen()[*born];
     spread.born_row = rows.of[seen.row];
     spread.born_column = column_of[seen.column];
-    spread.born = place_text(*alignment.shown()[*born]);
+    spread.born = shown_place(*alignment.shown()[*born]);
   }
   return spread;
 }

@@ -177,6 +177,14 @@ TEST_F(HtmlReport, DrawsTheTensorsThatACloserLookKept) {
   EXPECT_EQ(unbalanced(page), "");
 }
 
+TEST_F(HtmlReport, NamesWithoutEndAreCut) {
+  RunOptions options = failing();
+  for (Observation& each : options.captured) {
+    if (each.site == "kl") each.site = std::string(1'000'000, 'x');
+  }
+  EXPECT_LT(page_of(options).size(), 200'000u);
+}
+
 TEST_F(HtmlReport, ItsSizeDoesNotGrowWithTheRun) {
   const auto failing_of = [](int64_t steps) {
     RunOptions options;

@@ -5,10 +5,10 @@
 namespace samebits {
 namespace {
 
-// As text and in double quotes alike.
-std::string html_escaped(std::string_view text) {
+// One line of printable text, as content and in double quotes alike.
+std::string html_escaped(const std::string& text) {
   std::string escaped;
-  for (const char c : printable(text)) {
+  for (const char c : text) {
     switch (c) {
       case '&':
         escaped += "&amp;";
@@ -31,7 +31,7 @@ std::string html_escaped(std::string_view text) {
 
 }  // namespace
 
-Html::Html(std::string_view text) : bytes_(html_escaped(text)) {}
+Html::Html(std::string_view text) : bytes_(html_escaped(shortened(text, kLongest))) {}
 
 Html Html::void_element(HtmlName name, std::initializer_list<HtmlAttribute> attributes) {
   Html html;
@@ -40,7 +40,7 @@ Html Html::void_element(HtmlName name, std::initializer_list<HtmlAttribute> attr
   for (const HtmlAttribute& each : attributes) {
     html.bytes_ += ' ';
     html.bytes_ += each.name.text;
-    html.bytes_ += "=\"" + html_escaped(each.value) + '"';
+    html.bytes_ += "=\"" + html_escaped(printable(each.value)) + '"';
   }
   html.bytes_ += '>';
   return html;

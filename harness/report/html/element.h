@@ -25,7 +25,7 @@ class Html {
  public:
   Html() = default;
   // Text: markup in it is shown, control characters and bytes that are no UTF-8 are made printable
-  // (base/text.h), and it is one line.
+  // (base/text.h), and it is one line with an end.
   explicit Html(std::string_view text);
 
   static Html element(HtmlName name, std::initializer_list<HtmlAttribute> attributes = {},
@@ -47,6 +47,8 @@ class Html {
   const std::string& bytes() const { return bytes_; }
 
  private:
+  static constexpr size_t kLongest = 4000;  // text
+
   std::string bytes_;
 };
 

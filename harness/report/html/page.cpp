@@ -6,9 +6,8 @@
 namespace samebits {
 namespace {
 
-constexpr size_t kMostRows = 200;        // of a table
-constexpr size_t kLongestText = 400;     // of a cell
-constexpr size_t kLongestProse = 4'000;  // of a sentence, a command
+constexpr size_t kMostRows = 200;     // of a table
+constexpr size_t kLongestText = 400;  // of a cell
 
 // A word that has a colour; the word stays.
 std::string css_of_word(const std::string& text) {
@@ -44,7 +43,7 @@ Html folded_section(const std::string& title, const std::string& meaning, const 
 Html list_html(const std::vector<std::string>& sentences) {
   Html items;
   for (const std::string& each : sentences) {
-    items += Html::element("li", {}, shortened(each, kLongestProse));
+    items += Html::element("li", {}, each);
   }
   return items.empty() ? Html() : Html::element("ul", items);
 }
@@ -52,14 +51,13 @@ Html list_html(const std::vector<std::string>& sentences) {
 Html failure_html(const ReportRecord::Failure& failure) {
   Html facts;
   for (const auto& [fact, value] : failure.facts) {
-    facts +=
-        Html::element("dt", {}, fact) + Html::element("dd", {}, shortened(value, kLongestProse));
+    facts += Html::element("dt", {}, fact) + Html::element("dd", {}, value);
   }
-  Html html = Html::element("h3", {}, shortened(failure.title, kLongestProse));
+  Html html = Html::element("h3", {}, failure.title);
   if (!facts.empty()) html += Html::element("dl", facts);
   Html commands;
   for (const std::string& command : failure.next) {
-    commands += Html::element("li", Html::element("code", {}, shortened(command, kLongestProse)));
+    commands += Html::element("li", Html::element("code", {}, command));
   }
   if (!commands.empty()) {
     html +=
@@ -72,11 +70,10 @@ Html failure_html(const ReportRecord::Failure& failure) {
 Html verdict_html(const ReportRecord& record) {
   const char* word = !record.holds ? "FAILED" : record.has_comparison ? "HOLDS" : "RECORDED";
   const char* css = !record.holds ? "badge bad" : record.has_comparison ? "badge good" : "badge";
-  Html html =
-      Html::element("p", Html::element("strong", {{"class", css}}, word)) +
-      Html::element("p", {{"class", "headline"}}, shortened(record.headline, kLongestProse));
+  Html html = Html::element("p", Html::element("strong", {{"class", css}}, word)) +
+              Html::element("p", {{"class", "headline"}}, record.headline);
   if (!record.command.empty()) {
-    html += Html::element("p", Html::element("code", {}, shortened(record.command, kLongestProse)));
+    html += Html::element("p", Html::element("code", {}, record.command));
   }
   for (const ReportRecord::Failure& failure : record.failures) html += failure_html(failure);
   return Html::element("section", html);
