@@ -70,15 +70,16 @@ def attend_to_local_heads() -> None:
 
 def attend_with_a_dense_mask() -> None:
     """0.3.0 has FlexAttention alone, which has no backward on a CPU. Its block mask says which key each query may look
-    at; written out as a mask, it is what scaled_dot_product_attention takes."""
+    at; written out as a mask, it is what scaled_dot_product_attention takes. Arguments keep their names, as layouts of
+    meshes are given by them."""
     from torch.nn.attention.flex_attention import create_mask
     from torchtitan.models.common.attention import FlexAttention
 
     def forward(
         self: Any,
-        q: Any,
-        k: Any,
-        v: Any,
+        q_BLNH: Any,
+        k_BLNH: Any,
+        v_BLNH: Any,
         *,
         attention_masks: Any,
         scale: Any = None,
@@ -87,7 +88,7 @@ def attend_with_a_dense_mask() -> None:
     ) -> Any:
         if any(value is not None for value in rest.values()):
             raise NotImplementedError(f"FlexAttention with {sorted(rest)}")
-        q, k, v = (each.transpose(1, 2) for each in (q, k, v))  # to [batch, heads, length, size]
+        q, k, v = (each.transpose(1, 2) for each in (q_BLNH, k_BLNH, v_BLNH))  # to [batch, heads, length, size]
         mask = create_mask(attention_masks.mask_mod, q.shape[0], 1, q.shape[2], k.shape[2], device="cpu")
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=enable_gqa)
         return out.transpose(1, 2)

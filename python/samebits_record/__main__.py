@@ -28,6 +28,9 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--level", default="module", metavar="LEVEL", help="step, module (the default) or op")
     parser.add_argument("--part", default="0/1", metavar="I/N", help="of a batch of N, observe sequence I alone")
     parser.add_argument("--begin", default="start", metavar="WHERE", help="start (the default), or forward: a model's")
+    parser.add_argument(
+        "--keep", default="", metavar="PLACE", help='"STEP OCCURRENCE PHASE SITE", whose tensor is kept'
+    )
     parser.add_argument("program", nargs="+", metavar="-- PROGRAM.py ARGS", help="as python would be given it")
     if "--" not in arguments and not {"-h", "--help"} & set(arguments):
         parser.error("no program: -- PROGRAM.py ARGS is missing")
@@ -75,7 +78,9 @@ def main(arguments: list[str]) -> int:
     try:
         _check(program)
         part = _part_from(parsed.part)
-        recording = Recording(parsed.out, None, None, parsed.level, part, command=program, begin=parsed.begin)
+        recording = Recording(
+            parsed.out, None, None, parsed.level, part, command=program, begin=parsed.begin, keep=parsed.keep
+        )
     except InputError as error:
         print(f"samebits_record: {error}", file=sys.stderr)
         return _BAD_INPUT

@@ -90,7 +90,7 @@ def _buffers(device: torch.device, count: int) -> tuple[torch.Tensor, ...]:
     return words[:count], x[: 2 * count].view(2, count), scratch[: 2 * count].view(2, count)
 
 
-def _indices_of(tensor: torch.Tensor, part: Part) -> torch.Tensor:
+def indices_of(tensor: torch.Tensor, part: Part) -> torch.Tensor:
     """The row-major index in the whole of each element of `tensor`, which is `part` of it: int64, flat."""
     found = torch.full((), part.first, dtype=torch.int64, device=tensor.device)
     for size, stride in zip(tensor.shape, part.strides, strict=True):
@@ -107,7 +107,7 @@ def write_slot(slot: torch.Tensor, tensor: torch.Tensor, part: Part | None = Non
     chunk = _CHUNK if is_cpu else _DEVICE_CHUNK
     # On an accelerator whole at the first use, as a CUDA graph may be captured at a later one.
     constants = _constants_on(flat.device, min(flat.numel(), chunk) if is_cpu else chunk)
-    indices = None if part is None else _indices_of(tensor, part)
+    indices = None if part is None else indices_of(tensor, part)
     for first in range(0, flat.numel(), chunk):
         piece = flat[first : first + chunk]
         words, x, scratch = _buffers(flat.device, piece.numel())

@@ -30,10 +30,9 @@ class ArmFolder:
         self.lines = 0
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            others = [f"{name}-{each}.json" for each in range(ranks) if each != rank for name in ("rank", "sites")]
-            allowed = (
-                {"recorder.json", "steps.jsonl", *others, *(f"{each}l" for each in others)} if ranks > 1 else set()
-            )
+            kinds = ("rank-{}.jsonl", "sites-{}.json", "kept-{}.safetensors")
+            others = [kind.format(each) for each in range(ranks) if each != rank for kind in kinds]
+            allowed = {"recorder.json", "steps.jsonl", *others} if ranks > 1 else set()
             for entry in sorted(os.listdir(self.path)):
                 if entry not in allowed and not entry.startswith(_PART):
                     raise InputError(str(path), f"{entry} in it", "a folder that is new or empty")

@@ -17,6 +17,7 @@ from . import digest
 from .dtypes import DTYPES
 from .errors import RecordError
 from .folder import ArmFolder
+from .keeper import Keeper
 from .lines import Site
 from .local_parts import LocalParts
 from .shards import Part, is_dtensor, part_of
@@ -86,6 +87,7 @@ class Recorder:
         self.sources: dict[str, str] = {}
         self.unobserved: dict[str, int] = {}
         self.local_parts = LocalParts()
+        self.keeper: Keeper | None = None
         self.captured: CapturedSlots | None = None  # set while a CUDA graph is being captured
         self._part, self._parts = part
         self._seals = digest.Seals()
@@ -127,6 +129,8 @@ class Recorder:
             found = self._sites.get(key)
             if found is None:
                 found = self._sites[key] = Site(phase, site, self.folder.rank, dtype, shape, self._seals, groups)
+            if self.keeper is not None:
+                self.keeper.see(self.step, phase, site, tensor, part)
             if self.captured is not None and device == self.captured.slots.words.device:
                 self.captured.write(found, tensor, part)
                 return

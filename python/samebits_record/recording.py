@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import os
+import pathlib
 import platform
 import sys
 import warnings
@@ -18,6 +19,7 @@ from . import compiled, graphs
 from .errors import InputError
 from .folder import ArmFolder
 from .frames import Frame, Frames
+from .keeper import Keeper
 from .modules import Modules
 from .operators import OperatorMode, tensors_in
 from .recorder import Recorder
@@ -62,8 +64,10 @@ class Recording:
         part: tuple[int, int] = (0, 1),
         command: list[str] | None = None,
         begin: str = "start",
+        keep: str = "",
     ) -> None:
-        """`begin`: observes from the start on, or from the first call of a module on: "forward"."""
+        """`begin`: observes from the start on, or from the first call of a module on: "forward". `keep`: a place as
+        Keeper has it, whose tensor is written to kept-R.safetensors; "" is none."""
         if begin not in ("start", "forward"):
             raise InputError("begin", repr(begin), "start or forward")
         self.level = level_from(level)
@@ -80,7 +84,9 @@ class Recording:
             "command": command if command is not None else sys.argv,
             "environment": {"python": platform.python_version(), "torch": torch.__version__},
         }
+        keeper = Keeper(keep, pathlib.Path(out) / f"kept-{rank}.safetensors") if keep else None
         self.recorder = Recorder(ArmFolder(out, about, rank, ranks), part)
+        self.recorder.keeper = keeper
         self.recorder.is_busy = begin == "forward"
         self._has_begun = begin == "start"
         self._model, self._optimizer = model, optimizer

@@ -128,10 +128,13 @@ class RanksTest(unittest.TestCase):
     def test_two_ranks_of_tensor_parallelism_have_the_digests_of_one(self) -> None:
         found = []
         for ranks in (1, 2):
-            recorder = ("-m", "samebits_record", "--out", f"tp{ranks}", "--level", "op", "--begin", "forward", "--")
-            printed = self.torchrun(*recorder, "whole_numbers.py", ranks=ranks)
+            recorder = ("-m", "samebits_record", "--out", f"tp{ranks}", "--level", "op", "--begin", "forward")
+            keep = ("--keep", "1 0 forward Model/aten.relu[0]#0", "--")
+            printed = self.torchrun(*recorder, *keep, "whole_numbers.py", ranks=ranks)
             self.assertEqual(len(set(printed) - {""}), 1, printed)
             found += [by_place(read(self.root / f"tp{ranks}", rank)) for rank in range(ranks)]
+        kept = [self.root / f"tp{ranks}/kept-{rank}.safetensors" for ranks, rank in ((1, 0), (2, 0), (2, 1))]
+        self.assertEqual(len({file.read_bytes() for file in kept}), 1)
         one, first, second = found
         self.assertEqual(first, {**second, **{k: v for k, v in first.items() if k[2].endswith(".local")}})
         # What a rank does with its part alone, operator by operator, is known as a part of the whole.
