@@ -93,6 +93,7 @@ void write_manifest(const std::filesystem::path& run_folder, const Manifest& man
   for (const Manifest::ModelEntry& each : manifest.models) models.push_back(json_from_model(each));
   const Json json = {{"format", Manifest::kFormat},
                      {"command", manifest.command},
+                     {"case_file", manifest.case_file},
                      {"environment", std::move(environment)},
                      {"case", manifest.settings},
                      {"arms", std::move(arms)},
@@ -112,11 +113,12 @@ std::optional<Manifest> read_manifest(const std::filesystem::path& run_folder) {
   if (!std::filesystem::exists(file)) return std::nullopt;
   const Json parsed = read_json_file(file);
   const JsonReader json(parsed, file.string());
-  json.object({"format", "command", "environment", "case", "arms", "verdicts", "golden",
-               "golden_folder", "operators", "closer", "models", "load"});
+  json.object({"format", "command", "case_file", "environment", "case", "arms", "verdicts",
+               "golden", "golden_folder", "operators", "closer", "models", "load"});
   json.required("format").integer(Manifest::kFormat, Manifest::kFormat);
   Manifest manifest;
   manifest.command = json.required("command").string();
+  if (auto key = json.optional("case_file")) manifest.case_file = key->string();
   const JsonReader environment = json.required("environment");
   for (const std::string& key : environment.keys()) {
     manifest.environment.emplace_back(key, environment.required(key).string());

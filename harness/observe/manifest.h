@@ -47,7 +47,8 @@ struct Manifest {
   std::vector<ArmEntry> arms;
   Json verdicts = Json::array();  // one object a relation (compare/verdict.h)
   Json golden = Json::array();    // one object an arm (compare/golden.h)
-  std::string golden_folder;      // where the goldens were looked for
+  std::string case_file;      // absolute: its paths are relative to its folder; "" of older runs
+  std::string golden_folder;  // where the goldens were looked for
   std::vector<Closer> closer;
   std::vector<ModelEntry> models;
   double load_before = 0;  // load average of the machine; 0: not known

@@ -4,7 +4,14 @@
 
 namespace samebits {
 
+Progress Progress::silent() {
+  Progress progress(/*is_terminal=*/false);
+  progress.is_silent_ = true;
+  return progress;
+}
+
 void Progress::show(const std::string& line) {
+  if (is_silent_) return;
   if (!is_terminal_) {
     say("{}\n", line);
     return;

@@ -9,6 +9,8 @@ class Progress {
  public:
   // `is_terminal`: whether stdout is one.
   explicit Progress(bool is_terminal) : is_terminal_(is_terminal) {}
+  // Says nothing: of runs that are a part of something else, which has a progress of its own.
+  static Progress silent();
   ~Progress() { clear(); }
 
   void show(const std::string& line);
@@ -17,6 +19,7 @@ class Progress {
 
  private:
   bool is_terminal_;
+  bool is_silent_ = false;
   bool is_shown_ = false;
 };
 

@@ -123,6 +123,7 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
   const Json origin = origin_of(c, options.level);
   Manifest manifest;
   manifest.command = options.command;
+  manifest.case_file = std::filesystem::absolute(c.file).string();
   manifest.environment = environment_of(c);
   manifest.settings = Json::parse(canonical_json(c));
   manifest.models = models_of(c);
