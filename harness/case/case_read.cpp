@@ -264,6 +264,14 @@ void check_training(const JsonReader& json, const CaseArm& arm) {
   }
 }
 
+void check_rollouts(const JsonReader& json, const CaseArm& arm) {
+  if (arm.workload.rollouts.empty() || arm.workload.kind == WorkloadKind::kGrpo) return;
+  json.required("workload")
+      .required("rollouts")
+      .fail("rollouts of workload " + to_string(arm.workload.kind),
+            "workload grpo, or no such key");
+}
+
 // ---- Arms ---------------------------------------------------------------------------------------
 // A path as a case writes it: absolute, or relative to the folder of the case's file.
 void resolve(std::filesystem::path& path, const std::filesystem::path& file) {
@@ -356,6 +364,7 @@ CaseArm read_arm(const JsonReader& json, const std::string& name,
   check_graph_keys(json, arm);
   check_packages(json, arm);
   check_training(json, arm);
+  check_rollouts(json, arm);
   check_checkpoints(json, arm);
   for (const char* name_of_key : {"env", "cwd", "repeat"}) {
     if (auto key = json.optional(name_of_key)) {

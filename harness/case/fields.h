@@ -227,6 +227,11 @@ void visit_fields(V& v, WorkloadSettings& s) {
      "absolute, or relative to the folder of this file.",
      kLater},
     s.tokens, Path{});
+  v({"rollouts",
+     "Of workload grpo: a file of what was rolled out, completions, logprobs and rewards of every "
+     "step, taken in place of generating: absolute, or relative to the folder of this file.",
+     kLater},
+    s.rollouts, Path{});
 }
 
 template <class V>

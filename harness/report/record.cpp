@@ -31,7 +31,9 @@ std::string workload_text(const CaseArm& arm) {
   return to_string(workload.kind) + ", " + std::to_string(workload.prompts.size()) + " prompts, " +
          std::to_string(workload.group) + " samples each of at most " +
          std::to_string(workload.max_new_tokens) + " tokens, temperature " +
-         shortest_text(workload.temperature) + ", seed " + std::to_string(arm.seed);
+         shortest_text(workload.temperature) + ", seed " + std::to_string(arm.seed) +
+         (workload.rollouts.empty() ? ""
+                                    : ", rollouts of " + workload.rollouts.filename().string());
 }
 
 std::string numerics_text(const NumericsSettings& numerics) {

@@ -114,6 +114,7 @@ Json origin_of(const Case& c, Level level) {
   Json models = Json::object();
   Json graphs = Json::object();
   Json tokens = Json::object();
+  Json rollouts = Json::object();
   Json packages = Json::object();
   Json programs = Json::object();
   for (const CaseArm& arm : c.arms) {
@@ -125,6 +126,9 @@ Json origin_of(const Case& c, Level level) {
     if (!models.contains(model)) models[model] = digests_of_model(arm.model);
     if (!arm.workload.tokens.empty()) {
       tokens[arm.name] = run_files::digest_of_file(arm.workload.tokens);
+    }
+    if (!arm.workload.rollouts.empty()) {
+      rollouts[arm.name] = run_files::digest_of_file(arm.workload.rollouts);
     }
     if (!arm.generator.graph.empty())
       graphs[arm.name] = run_files::digest_of_file(arm.generator.graph);
@@ -141,6 +145,7 @@ Json origin_of(const Case& c, Level level) {
           {"models", std::move(models)},
           {"graphs", std::move(graphs)},
           {"tokens", std::move(tokens)},
+          {"rollouts", std::move(rollouts)},
           {"packages", std::move(packages)},
           {"programs", std::move(programs)}};
 }

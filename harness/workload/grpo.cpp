@@ -106,6 +106,9 @@ Grpo::Grpo(const ArmSettings& arm, World* world, const MakeSync& make_sync)
                                  .max_tokens = train_tokens(arm, trained_->config(), longest)};
   trainer_ = std::make_unique<Trainer>(*trained_, *optimizer_, settings, arm.trainer, replicas_);
   sync_ = make_sync(arm.workload.sync, *trained_, *generator_);
+  if (!arm.workload.rollouts.empty()) {
+    given_ = read_rollouts(arm.workload.rollouts, trained_->config().vocab_size);
+  }
 }
 
 std::string Grpo::step(int64_t step, Observer& observer) {
@@ -134,6 +137,7 @@ void Grpo::load(const State& state) {
 }
 
 std::vector<const ProgramRecord*> Grpo::programs() const {
+  if (!given_.empty()) return {&trainer_->program(), &optimizer_->program()};
   return {&engine_->runner(), &trainer_->program(), &optimizer_->program()};
 }
 
@@ -154,8 +158,8 @@ int64_t Grpo::draw_id(int64_t step, int64_t sequence) const {
   return 0;
 }
 
-std::vector<Sample> Grpo::rollout(int64_t step, Observer& observer, std::string& first_text) {
-  observer.begin_phase("rollout");
+// By its generator, or as given.
+std::vector<Rollout> Grpo::roll_out(int64_t step, Observer& observer) {
   const WorkloadSettings& settings = arm_.workload;
   const int64_t sequences = sequences_of_step();
   std::vector<Request> requests;
@@ -165,19 +169,30 @@ std::vector<Sample> Grpo::rollout(int64_t step, Observer& observer, std::string&
   for (size_t i = 0; i < requests.size(); ++i) {
     observer.observe(fmt::format("draw[{}]", i), at::tensor({arm_.seed, requests[i].id}));
   }
-  const std::vector<Completion> completions = generate(
-      *engine_, replicas_, requests,
-      {arm_.seed, settings.max_new_tokens, settings.temperature, settings.top_k, settings.top_p},
-      observer);
+  if (!given_.empty()) return rollouts_of_step(given_, step, requests.size(), arm_);
+  std::vector<Rollout> rollouts;
+  for (Completion& each : generate(*engine_, replicas_, requests,
+                                   {arm_.seed, settings.max_new_tokens, settings.temperature,
+                                    settings.top_k, settings.top_p},
+                                   observer)) {
+    rollouts.push_back({std::move(each.tokens), std::move(each.logprobs), std::nullopt});
+  }
+  return rollouts;
+}
 
+std::vector<Sample> Grpo::rollout(int64_t step, Observer& observer, std::string& first_text) {
+  observer.begin_phase("rollout");
+  const WorkloadSettings& settings = arm_.workload;
+  const std::vector<Rollout> completions = roll_out(step, observer);
   std::vector<Sample> samples;
   std::vector<float> rewards;
   float reward_sum = 0.0f;
   for (size_t i = 0; i < completions.size(); ++i) {
-    const Completion& completion = completions[i];
+    const Rollout& completion = completions[i];
     const size_t prompt = i / settings.group;
     const std::string text = tokenizer_.decode(completion.tokens, /*skip_special=*/true);
-    rewards.push_back(static_cast<float>(reward_of(text, settings.prompts[prompt].answer)));
+    rewards.push_back(completion.reward.value_or(
+        static_cast<float>(reward_of(text, settings.prompts[prompt].answer))));
     reward_sum += rewards.back();
     if (i == 0) first_text = text;
     observer.observe(fmt::format("completion[{}]", i), at::tensor(completion.tokens));

@@ -8,6 +8,7 @@
 #include "harness/tokenizer/tokenizer.h"
 #include "harness/workload/engine.h"
 #include "harness/workload/optimizer.h"
+#include "harness/workload/rollouts.h"
 #include "harness/workload/settings.h"
 #include "harness/workload/trainer.h"
 #include "harness/workload/weight_sync.h"
@@ -20,7 +21,8 @@ namespace samebits {
 //
 // Phase "weights" is no part of the loop: it observes the trainer's weights after the optimizer
 // (NAME), and the weights on both sides of the sync: generator.before[NAME], generator.after[NAME],
-// trainer.after[NAME]. draw[i] is what keys the random numbers of sample i: the seed and its id.
+// trainer.after[NAME]. draw[i] is what keys the random numbers of sample i: the seed and its id,
+// also where its rollout is given and nothing is drawn.
 class Grpo : public Workload {
  public:
   // `make_sync`: how weights reach the generator; tests plant faults there.
@@ -34,6 +36,7 @@ class Grpo : public Workload {
 
  private:
   std::vector<Sample> rollout(int64_t step, Observer& observer, std::string& first_text);
+  std::vector<Rollout> roll_out(int64_t step, Observer& observer);
   void score_initially(std::vector<Sample>& samples, Observer& observer) const;
   void train(const std::vector<Sample>& samples, Observer& observer);
   void sync(Observer& observer);
@@ -52,6 +55,7 @@ class Grpo : public Workload {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Trainer> trainer_;
   WeightSync sync_;
+  RolloutsByStep given_;  // in place of generating; empty: it generates
 };
 
 // Token ids of the arm's prompts. Throws InputError for one that encodes to nothing.

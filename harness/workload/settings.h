@@ -154,6 +154,9 @@ struct WorkloadSettings {
   // kTrain: a file of token ids, a list of sequences (workload/token_ids.h); resolved as a model.
   std::filesystem::path tokens;
   int64_t sequences = 8;  // kTrain: of a step; the file begins anew at its end
+  // kGrpo: a file of what another arm rolled out (workload/rollouts.h), taken in place of
+  // generating; resolved as a model.
+  std::filesystem::path rollouts;
 };
 
 // One of the two sides that run a model: the generator, or the trainer with its optimizer.
@@ -179,9 +182,9 @@ struct ArmSettings {
 };
 
 // Every path among an arm's settings; empty ones are not used.
-inline std::array<std::filesystem::path*, 5> paths_of(ArmSettings& arm) {
-  return {&arm.model, &arm.workload.tokens, &arm.generator.graph, &arm.generator.package,
-          &arm.trainer.package};
+inline std::array<std::filesystem::path*, 6> paths_of(ArmSettings& arm) {
+  return {&arm.model,           &arm.workload.tokens,   &arm.workload.rollouts,
+          &arm.generator.graph, &arm.generator.package, &arm.trainer.package};
 }
 
 // Whether every operator that the arm runs is the contract's, whose bits depend on no machine.
@@ -206,7 +209,9 @@ inline Mode optimizer_mode(const ArmSettings& arm) {
 // The programs that an arm executes, by the names of their counters, each in its mode.
 inline std::vector<std::pair<std::string, Mode>> programs_of(const ArmSettings& arm) {
   std::vector<std::pair<std::string, Mode>> programs;
-  if (is_generated(arm.workload.kind)) programs.emplace_back("generator", arm.generator);
+  if (is_generated(arm.workload.kind) && arm.workload.rollouts.empty()) {
+    programs.emplace_back("generator", arm.generator);
+  }
   if (is_trained(arm.workload.kind)) {
     programs.emplace_back("trainer", arm.trainer);
     programs.emplace_back("optimizer", optimizer_mode(arm));

@@ -16,6 +16,7 @@
 #include "harness/workload/generator_graph.h"
 #include "harness/workload/grpo.h"
 #include "harness/workload/memory_plan.h"
+#include "harness/workload/rollouts.h"
 #include "harness/workload/score.h"
 #include "harness/workload/token_training.h"
 #include "harness/workload/weight_sync.h"
@@ -177,6 +178,10 @@ void check_arm(const ArmSettings& arm) {
   }
   if (is_trained(arm.workload.kind)) train_tokens(arm, config, longest);
   const int64_t sequences = static_cast<int64_t>(prompts.size()) * arm.workload.group;
+  if (!arm.workload.rollouts.empty()) {
+    rollouts_of_step(read_rollouts(arm.workload.rollouts, config.vocab_size), /*step=*/0,
+                     static_cast<size_t>(sequences), arm);
+  }
   check_buckets(arm, sequences, longest);
   check_memory(arm, plan_memory(arm, config, sequences, longest), free_memory(arm));
 }

@@ -33,6 +33,7 @@ const std::vector<std::pair<std::string, std::string>> kYoungerKeys = {
     {"gradient_groups", R"(workload.gradient_groups=2)"},
     {"max_train_tokens", R"(workload.max_train_tokens=64)"},
     {"untied_head", R"(workload.untied_head="trainer")"},
+    {"rollouts", R"(workload.rollouts="r.json")"},
     {"kl_reference", R"(workload.loss.kl_reference="initial")"},
     {"normalize", R"(workload.advantage.normalize="batch")"},
     {"state", R"(workload.optimizer={"master":"none","state":"bfloat16"})"},
@@ -322,6 +323,7 @@ TEST(SettingsDigest, CoversWhatDecidesTheBits) {
   EXPECT_EQ(digest({}), digest({R"(repeats={"weights": "r"})"}));
   EXPECT_NE(digest({}), digest({"workload.sync=never"}));
   EXPECT_NE(digest({}), digest({"workload.draws=same"}));
+  EXPECT_NE(digest({}), digest({"workload.rollouts=r.json"}));
   EXPECT_EQ(digest({}), digest({"workload.max_train_tokens=64"}));
   const std::string plain = "numerics.batch_invariant=false";
   EXPECT_NE(digest({plain}), digest({plain, "workload.max_train_tokens=64"}));
