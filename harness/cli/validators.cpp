@@ -1,7 +1,6 @@
 #include "harness/cli/validators.h"
 
 #include <charconv>
-#include <string>
 
 namespace samebits {
 
@@ -21,6 +20,11 @@ CLI::Validator not_empty() {
     return text.empty() ? "found nothing, expected a text" : std::string();
   };
   return CLI::Validator(check, "");
+}
+
+std::filesystem::path folder_of(const std::string& typed) {
+  const std::filesystem::path folder = std::filesystem::path(typed).lexically_normal();
+  return folder.has_filename() ? folder : folder.parent_path();
 }
 
 }  // namespace samebits

@@ -1,0 +1,81 @@
+#include "harness/diagnose/case_failure.h"
+
+#include <gmock/gmock.h>
+
+#include "harness/base/error.h"
+#include "harness/observe/run_files.h"
+#include "tests/diagnose/support.h"
+#include "tests/support/message_of.h"
+
+namespace samebits {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::kBrokenSync;
+using testing::kOtherRounding;
+using testing::message_of;
+using Failures = testing::Diagnosis;
+using Kind = CaseFailure::Kind;
+
+TEST_F(Failures, ArmsThatDifferFailTogether) {
+  const EndedRun run = ended(kOtherRounding);
+  const auto failure = first_failure(run.settings, run.recordings);
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->kind, Kind::kDiffers);
+  EXPECT_THAT(failure->arms, ElementsAre("a", "b"));
+  EXPECT_EQ(failure->what, "logprob");  // level `step` names no operator
+  EXPECT_FALSE(first_failure(run.settings, run.recordings, {"a"}));
+}
+
+TEST_F(Failures, AnArmWhoseSidesPartFailsByItself) {
+  const EndedRun run = ended(kBrokenSync);
+  const auto failure = first_failure(run.settings, run.recordings);
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->kind, Kind::kOffPolicy);
+  EXPECT_THAT(failure->arms, ElementsAre("a"));
+  EXPECT_EQ(failure->step, 1);
+  const auto other = first_failure(run.settings, run.recordings, {"b"});
+  ASSERT_TRUE(other);
+  EXPECT_THAT(other->arms, ElementsAre("b"));
+  EXPECT_FALSE(other->is_like(*failure));
+}
+
+TEST_F(Failures, ArmsThatWereToDivergeAndDoNotFailByHolding) {
+  const EndedRun run =
+      ended({R"(relations=[{"arms": ["a", "b"], "holds": "must_diverge", "reason": "r"}])"});
+  const auto failure = first_failure(run.settings, run.recordings);
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->kind, Kind::kHolds);
+}
+
+TEST_F(Failures, AGreenRunHasNone) {
+  const EndedRun run = ended({});
+  EXPECT_FALSE(first_failure(run.settings, run.recordings));
+  EXPECT_EQ(why_no_evidence(run.settings, run.recordings), "");
+}
+
+TEST_F(Failures, ARunThatWasChangedOrWhoseModelWasIsRefused) {
+  model_ = copy_of_model();
+  ended({});
+  flip_bit(model_ / "model.safetensors", 4000);
+  EXPECT_THAT(message_of<InputError>([&] { open_ended_run(options().out); }),
+              HasSubstr("which was run"));
+  flip_bit(model_ / "model.safetensors", 4000);
+  flip_bit(options().out / "a" / "rank-0.jsonl", 40);
+  EXPECT_THROW(open_ended_run(options().out), InputError);
+  std::filesystem::remove(options().out / run_files::kManifest);
+  EXPECT_THAT(message_of<InputError>([&] { open_ended_run(options().out); }), HasSubstr("cut off"));
+}
+
+TEST(SiteWithoutNumbers, IsTheOperatorOrTheKind) {
+  EXPECT_EQ(site_without_numbers("layers.3.attention.wo#0"), "layers.attention.wo");
+  EXPECT_EQ(site_without_numbers("layers.11.ffn_norm#2"), "layers.ffn_norm");
+  EXPECT_EQ(site_without_numbers("logprob[3,0]"), "logprob");
+  EXPECT_EQ(site_without_numbers("loss"), "loss");
+  EXPECT_EQ(site_without_numbers("layers.0.feed_forward.w1.weight"),
+            "layers.feed_forward.w1.weight");
+}
+
+}  // namespace
+}  // namespace samebits
