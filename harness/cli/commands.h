@@ -14,6 +14,7 @@ using Action = std::function<int()>;
 void add_run_command(CLI::App& app, const std::string& typed, Action& action);
 void add_compare_command(CLI::App& app, Action& action);
 void add_report_command(CLI::App& app, Action& action);
+void add_blame_command(CLI::App& app, Action& action);
 void add_reduce_command(CLI::App& app, Action& action);
 void add_bless_command(CLI::App& app, Action& action);
 void add_logprobs_command(CLI::App& app, Action& action);

@@ -69,6 +69,7 @@ int run(CLI::App& app, int argc, char** argv) {
   samebits::add_run_command(app, command_line(argc, argv), action);
   samebits::add_compare_command(app, action);
   samebits::add_report_command(app, action);
+  samebits::add_blame_command(app, action);
   samebits::add_reduce_command(app, action);
   samebits::add_bless_command(app, action);
   samebits::add_logprobs_command(app, action);
