@@ -181,7 +181,9 @@ void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record
     failures.push_back(
         {arm.name + " has a NaN or an infinity", {{"where", arm.evidence.nonfinite}}, {}});
     if (const Manifest::Closer* closer = closer_look(manifest, arm.name, "")) {
-      failures.back().facts.emplace_back("operator", closer->text);
+      auto& facts = failures.back().facts;
+      facts.emplace_back("operator", closer->text);
+      facts.insert(facts.end(), closer->facts.begin(), closer->facts.end());
     }
   }
 }

@@ -114,7 +114,7 @@ TEST_F(Record, ArmThatPartsFromItselfIsToldFirst) {
   const ReportRecord record = record_of(options);
   EXPECT_THAT(record.headline, StartsWith("FAILED: captured-tp2 parts from itself; eager and"));
   ASSERT_EQ(record.failures.size(), 2u);
-  EXPECT_EQ(record.failures[1].facts.back().second, "layers.0.wo#0 differs");
+  EXPECT_EQ(record.failures[1].facts.end()[-2].second, "layers.0.wo#0 differs");
 }
 
 TEST_F(Record, NanInEqualArmsFails) {

@@ -44,11 +44,14 @@ TEST_F(Writers, ConsoleFitsIn120ColumnsAndEndsWithTheVerdict) {
 
 TEST_F(Writers, LastScreenOfAFailureSaysWhoWhereByHowMuchAndWhatToDo) {
   const std::string text = console_summary(failed());
-  EXPECT_THAT(text, HasSubstr("\neager and captured-tp2 diverge\n"
-                              "  where     step 2, train, loss\n"
-                              "  values    7.4252 against 7.4252024, 5 ULP\n"
-                              "  compared  1 of 72 observations differ\n"
-                              "  next      samebits report "));
+  EXPECT_THAT(
+      text,
+      HasSubstr("\neager and captured-tp2 diverge\n"
+                "  where     step 2, train, loss\n"
+                "  values    7.4252 against 7.4252024, 5 ULP\n"
+                "  compared  1 of 72 observations differ\n"
+                "  settings  mesh.tp: 1 against 2; generator: \"eager\" against \"captured\"\n"
+                "  next      samebits report "));
   EXPECT_THAT(text, HasSubstr("samebits repro new NAME --from "));
 }
 
