@@ -115,7 +115,7 @@ std::optional<Manifest> read_manifest(const std::filesystem::path& run_folder) {
   const JsonReader json(parsed, file.string());
   json.object({"format", "command", "case_file", "environment", "case", "arms", "verdicts",
                "golden", "golden_folder", "operators", "closer", "models", "load"});
-  json.required("format").integer(Manifest::kFormat, Manifest::kFormat);
+  json.required("format").integer(1, Manifest::kFormat);
   Manifest manifest;
   manifest.command = json.required("command").string();
   if (auto key = json.optional("case_file")) manifest.case_file = key->string();

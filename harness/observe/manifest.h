@@ -14,7 +14,7 @@ namespace samebits {
 // The last file of a run: what ran, where, and what came of it. A run folder without one was cut
 // off, or is still running.
 struct Manifest {
-  static constexpr int64_t kFormat = 1;
+  static constexpr int64_t kFormat = 2;  // 1 is read too: its observations have no `apart`
 
   struct ArmEntry {
     std::string name;

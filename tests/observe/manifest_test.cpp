@@ -46,10 +46,16 @@ TEST_F(ManifestFile, RunThatWasCutOffHasNone) { EXPECT_FALSE(read_manifest(folde
 TEST_F(ManifestFile, AnotherFormatIsRefused) {
   write_manifest(folder_, example());
   std::string text = read(folder_ / "manifest.json");
-  text.replace(text.find("\"format\": 1"), 11, "\"format\": 2");
-  write(folder_ / "manifest.json", text);
+  const auto with_format = [&](const std::string& number) {
+    std::string other = text;
+    other.replace(text.find("\"format\": 2"), 11, "\"format\": " + number);
+    write(folder_ / "manifest.json", other);
+  };
+  with_format("1");  // what an earlier version wrote
+  EXPECT_TRUE(read_manifest(folder_));
+  with_format("3");
   EXPECT_THAT(message_of<InputError>([&] { read_manifest(folder_); }),
-              HasSubstr("manifest.json: format: found 2"));
+              HasSubstr("manifest.json: format: found 3"));
 }
 
 }  // namespace
