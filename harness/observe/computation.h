@@ -44,6 +44,10 @@ struct Computation {
   const at::Tensor& value() const { return values[result].tensor; }
 };
 
+// Whether an argument of that name is a cache of keys and values: what a call finds there was left
+// by many others, and pages that nobody wrote hold NaN (model/kv_cache.h).
+inline bool is_cache(const std::string& argument) { return argument.ends_with("_cache"); }
+
 // Calls the operator again on copies of its arguments, and gives what it returned, lists flattened,
 // then the arguments that it wrote: the order of Value::output. None where it cannot be repeated.
 std::optional<std::vector<at::Tensor>> outputs_of(const Computation::Call& call);

@@ -50,10 +50,8 @@ std::shared_ptr<ComputationRecorder::Node> ComputationRecorder::node_of(
     for (const at::Tensor& tensor : tensors_in(args[i])) {
       if (is_abstract(tensor)) return nullptr;  // somebody traces
       Input input{declared.name(), tensor, maker_of(tensor), site_of(tensor), memory_of(tensor)};
-      if (is_written(declared)) {  // what came before it is told of it by its value alone
-        input.made.reset();
-        written.push_back(tensor);
-      }
+      if (is_written(declared)) written.push_back(tensor);
+      if (is_cache(declared.name()) && is_written(declared)) input.made.reset();
       node->is_over_mesh = node->is_over_mesh || is_dtensor(tensor);
       node->inputs.push_back(std::move(input));
     }

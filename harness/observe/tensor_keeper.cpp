@@ -3,12 +3,14 @@
 namespace samebits {
 namespace {
 
-// The weight's of "layers.0.attention.wq.weight", and of "generator.before[...]" of it; else "".
+// The weight's of "layers.3.attention.wq.weight", and of "generator.before[...]" and the like of
+// it; "" of any other, a gradient's too.
 std::string weight_in(const std::string& site) {
+  if (!site.starts_with("generator.") && !site.starts_with("trainer.")) {
+    return site.ends_with(".weight") ? site : "";
+  }
   const size_t bracket = site.find('[');
-  const std::string inner =
-      bracket == std::string::npos ? site : site.substr(bracket + 1, site.size() - bracket - 2);
-  return inner.ends_with(".weight") ? inner : "";
+  return bracket == std::string::npos ? "" : site.substr(bracket + 1, site.size() - bracket - 2);
 }
 
 }  // namespace

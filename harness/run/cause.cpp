@@ -278,6 +278,11 @@ Cause cause_of_other_calls(const Side& a, const Side& b, const Parting& at, int6
   return cause;
 }
 
+int64_t nonfinite_in(const at::Tensor& tensor) {
+  const TensorView view = view_of("", tensor);
+  return count_nonfinite(view.dtype, view.data.data(), tensor.numel());
+}
+
 }  // namespace
 
 bool is_same_value(const at::Tensor& a, const at::Tensor& b) {
@@ -298,6 +303,39 @@ Cause cause_of(const Computation& a, const Computation& b, const std::string& ar
   const Parting at = parting_of(side_a, side_b);
   return at.calls ? cause_at(side_a, side_b, *at.calls, step)
                   : cause_of_other_calls(side_a, side_b, at, step);
+}
+
+Cause cause_of_nonfinite(const Computation& computation, int64_t step) {
+  const std::string name;
+  const Side side{name, computation};
+  Cause cause;
+  size_t value = computation.result;
+  while (const std::optional<size_t> index = computation.values[value].call) {
+    const Call& call = side.call(*index);
+    std::optional<size_t> bad;
+    std::vector<std::string> finite;
+    for (const Computation::Input& input : call.inputs) {
+      const int64_t count = nonfinite_in(side.value(input.value).tensor);
+      if (count == 0) finite.push_back(input_text(side, input));
+      if (count == 0 || bad || is_cache(input.name)) continue;
+      bad = input.value;
+      if (side.value(input.value).call) continue;
+      cause.kind = Cause::Kind::kInput;
+      cause.facts.emplace_back(
+          "cause", fmt::format("input {} of {} has {} that are NaN or infinite: {}", input.name,
+                               call.name(), count, origin_text(side.value(input.value), step)));
+      return cause;
+    }
+    if (!bad) {
+      cause.kind = Cause::Kind::kOperator;
+      cause.facts.emplace_back("cause", call.name() + " itself: its inputs are finite");
+      if (!finite.empty()) cause.facts.emplace_back("inputs", "finite: " + list_text(finite));
+      return cause;
+    }
+    value = *bad;
+  }
+  cause.facts.emplace_back("cause", "not known: no operator was seen to make it");
+  return cause;
 }
 
 }  // namespace samebits

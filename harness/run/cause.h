@@ -30,6 +30,10 @@ struct Cause {
 Cause cause_of(const Computation& a, const Computation& b, const std::string& arm_a,
                const std::string& arm_b, int64_t step);
 
+// Where a NaN or an infinity in a value came from: the operator whose inputs have none ("cause"), or
+// the input that has one.
+Cause cause_of_nonfinite(const Computation& computation, int64_t step);
+
 // Whether dtype, shape and every bit are equal.
 bool is_same_value(const at::Tensor& a, const at::Tensor& b);
 

@@ -2,9 +2,11 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <vector>
 
 #include "harness/case/case.h"
+#include "harness/observe/observation.h"
 #include "harness/observe/tensor_keeper.h"
 
 namespace samebits {
@@ -20,5 +22,9 @@ struct Kept {
 // by node, which the caller is to compare with what the replay gave. Not known where it cannot be
 // had: of arms in other processes. Throws as Arm does.
 Kept keep_tensor(const CaseArm& arm, const ObservationPlace& place);
+
+// The same run in the arm's own mode, for what it observes there alone; nothing where it cannot be
+// had, or where the place is not seen.
+std::optional<Observation> observe_again(const CaseArm& arm, const ObservationPlace& place);
 
 }  // namespace samebits

@@ -1,10 +1,12 @@
 #include "harness/run/localise.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <set>
 
+#include "harness/base/stopwatch.h"
 #include "harness/bits/digest.h"
 #include "harness/compare/evidence.h"
 #include "harness/compare/sources.h"
@@ -78,6 +80,39 @@ std::string draw_text(const at::Tensor& a, const at::Tensor& b) {
   return "what keys the random numbers: seed and number " + text(a) + " against " + text(b);
 }
 
+// In how many runs of both arms they gave these two values: of five where one takes little time.
+std::string repeats_text(const CaseArm& a, const CaseArm& b, const ObservationPlace& place,
+                         const Divergence& first, Progress& progress) {
+  constexpr int kRuns = 5;
+  constexpr double kSeconds = 10;  // that repeats may take
+  int runs = 2;                    // that named it, and that kept it
+  int times = 2;
+  const Stopwatch clock;
+  for (; runs < kRuns && clock.seconds() < kSeconds; ++runs) {
+    progress.show(fmt::format("{} and {}: run {} of {}", a.name, b.name, runs + 1, kRuns));
+    const auto of_a = observe_again(a, place);
+    const auto of_b = observe_again(b, place);
+    if (of_a && of_b && of_a->digest == first.a->digest && of_b->digest == first.b->digest) ++times;
+  }
+  std::string text = times == runs ? fmt::format("always ({} of {} runs)", times, runs)
+                                   : fmt::format("in {} of {} runs", times, runs);
+  if (runs < kRuns) text += ", and no more were tried: they take long";
+  return text;
+}
+
+// The NaN and infinities of a value: how many, and where they lie.
+Facts nonfinite_facts(const at::Tensor& value) {
+  const at::Tensor without =
+      at::where(at::isfinite(value), value, at::zeros_like(value)).contiguous();
+  const TensorDifference difference = difference_of(view_of("", value), view_of("", without));
+  Facts facts = {{"elements", fmt::format("{} of {} are NaN or infinite", difference.different,
+                                          difference.elements)}};
+  for (const auto& fact : difference.facts()) {
+    if (fact.first.starts_with("dim ")) facts.push_back(fact);
+  }
+  return facts;
+}
+
 // Why two arms first differ where they do, and how: what came into the operator, and the elements
 // of its two outputs, which are left beside the streams; and in which words that shows.
 Facts explain(const CaseArm& a, const CaseArm& b, const Divergence& first,
@@ -92,6 +127,7 @@ Facts explain(const CaseArm& a, const CaseArm& b, const Divergence& first,
     return {{"elements", "not seen: " + (of_a.computation.is_known() ? b : a).name +
                              " does not give that value outside of its replays or ranks"}};
   }
+  const std::string again = repeats_text(a, b, place, first, progress);
   const at::Tensor& value_a = of_a.computation.value();
   const at::Tensor& value_b = of_b.computation.value();
   Facts facts;
@@ -100,6 +136,7 @@ Facts explain(const CaseArm& a, const CaseArm& b, const Divergence& first,
   } else {
     facts = cause_of(of_a.computation, of_b.computation, a.name, b.name, first.step).facts;
   }
+  facts.emplace_back("again", again);
   const std::vector<TensorView> views = {view_of("a", value_a), view_of("b", value_b)};
   write_safetensors((folder / run_files::kDifference).string(), views,
                     {{"a", a.name}, {"b", b.name}, {"place", first.place()}});
@@ -160,10 +197,21 @@ Manifest::Closer look_at_nonfinite(const Case& c, const ArmRecording& recording,
   closer.text =
       "no operator's output was seen to be NaN or infinite (those of replays are not "
       "looked at)";
-  for (const Observation& each : again.front().ranks.front().observations) {
-    if (!is_operator_site(each.site) || !has_nonfinite(each)) continue;
-    closer.text = place_text(each) + ": the first operator's output that has a NaN or an infinity";
-    break;
+  const std::vector<Observation>& seen = again.front().ranks.front().observations;
+  const auto first = std::find_if(seen.begin(), seen.end(), [](const Observation& each) {
+    return is_operator_site(each.site) && has_nonfinite(each);
+  });
+  if (first == seen.end()) return closer;
+  closer.text = place_text(*first) + ": the first operator's output that has a NaN or an infinity";
+  const int64_t occurrence = std::count_if(seen.begin(), first, [&](const Observation& each) {
+    return each.step == first->step && each.phase == first->phase && each.site == first->site;
+  });
+  const Kept kept =
+      kept_at(c.arm(recording.arm), {first->step, first->phase, first->site, occurrence}, *first);
+  if (kept.computation.is_known()) {
+    closer.facts = cause_of_nonfinite(kept.computation, first->step).facts;
+    const Facts where = nonfinite_facts(kept.computation.value());
+    closer.facts.insert(closer.facts.end(), where.begin(), where.end());
   }
   return closer;
 }

@@ -131,7 +131,12 @@ TEST_F(RunCase, NanInBothArmsIsNoAgreementAndItsOperatorIsNamed) {
   EXPECT_FALSE(record.holds);
   EXPECT_THAT(record.headline, HasSubstr("a has a NaN or an infinity (step 0, rollout, logprob"));
   EXPECT_THAT(record.headline, HasSubstr("a and b agree in nothing"));
-  EXPECT_THAT(record.failures[0].facts.back().second, HasSubstr("#0: the first operator's output"));
+  std::map<std::string, std::string> facts(record.failures[0].facts.begin(),
+                                           record.failures[0].facts.end());
+  EXPECT_THAT(facts["operator"], HasSubstr("#0: the first operator's output"));
+  EXPECT_EQ(facts["cause"],
+            "input weight of samebits::rms_norm has 1 that are NaN or infinite: norm.weight, as "
+            "the run began with it");
 
   const ReportRecord accepted = run(small_case({"nonfinite=accept"}), options(Existing::kReplace));
   EXPECT_TRUE(accepted.holds) << accepted.headline;
