@@ -10,6 +10,7 @@
 #include "harness/cli/rank_environment.h"
 #include "harness/cli/validators.h"
 #include "harness/observe/run_files.h"
+#include "harness/report/tables.h"
 #include "harness/report/writers.h"
 #include "harness/run/rank.h"
 #include "harness/run/run_case.h"
@@ -26,6 +27,7 @@ struct RunFlags {
   std::vector<std::string> arms;
   std::vector<std::string> overrides;
   int64_t steps = 0;
+  int64_t repeat = 0;
   std::string level = "step";
   bool resume = false;
   bool force = false;
@@ -51,6 +53,7 @@ int run(const RunFlags& flags) {
   options.level = flags.level == "op" ? Level::kOp : Level::kStep;
   if (flags.resume) options.existing = Existing::kResume;
   if (flags.force) options.existing = Existing::kReplace;
+  options.repeat = flags.repeat;
   options.command = flags.command;
   options.launched = rank_environment();
   if (options.launched && options.launched->size == 1) options.launched.reset();
@@ -62,6 +65,7 @@ int run(const RunFlags& flags) {
   if (!flags.junit.empty()) write_text_file(flags.junit, junit_report(record));
   if (flags.is_verbose) print_text("\n" + console_details(record));
   print_text("\n" + console_summary(record));
+  if (flags.repeat > 0) print_text("\n" + fair_time_table(record).console());
   say("\nreport: {}\n", (options.out / run_files::kReport).string());
   say("  page: {}\n", (options.out / run_files::kPage).string());
   return record.holds ? 0 : 1;
@@ -83,6 +87,8 @@ void add_run_command(CLI::App& app, const std::string& typed, Action& action) {
   command->add_option("--arm", flags->arms, "run this arm only; may be repeated");
   command->add_option("--set", flags->overrides, "key=value, or ARM.key=value; may be repeated");
   command->add_option("--steps", flags->steps, "instead of the case's")->check(whole_number(1));
+  command->add_option("--repeat", flags->repeat, "rounds in which all arms run again for the clock")
+      ->check(whole_number(1));
   command->add_option("--level", flags->level, "step, or op: every operator's output too")
       ->check(CLI::IsMember({"step", "op"}));
   CLI::Option* resume =

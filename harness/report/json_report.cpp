@@ -60,6 +60,24 @@ Json json_from_arm(const ReportRecord::ArmRecord& arm) {
           {"completion", arm.completion}};
 }
 
+Json json_from_fair_time(const ReportRecord::FairTime& time) {
+  const auto spread = [](const ReportRecord::Spread& each) {
+    return Json{{"low", each.low}, {"median", each.median}, {"high", each.high}};
+  };
+  Json json = {{"arm", time.arm},
+               {"rounds", time.rounds},
+               {"wall", spread(time.wall)},
+               {"processor", spread(time.processor)},
+               {"change", nullptr}};
+  if (time.change.is_known) {
+    json["change"] = {{"of", time.is_by_processor ? "processor" : "wall"},
+                      {"factor", time.change.factor},
+                      {"low", time.change.low},
+                      {"high", time.change.high}};
+  }
+  return json;
+}
+
 Json json_from_step(const ReportRecord& record, const ReportRecord::Step& step) {
   Json json = {{"step", step.step}};
   for (size_t i = 0; i < record.metrics.size(); ++i) {
@@ -110,6 +128,7 @@ std::string json_report(const ReportRecord& record) {
                {"steps", Json::array()},
                {"verdicts", Json::array()},
                {"arms", Json::array()},
+               {"fair_times", Json::array()},
                {"golden", Json::array()}};
   for (const ReportRecord::Failure& each : record.failures) {
     json["failures"].push_back(json_from_failure(each));
@@ -126,6 +145,9 @@ std::string json_report(const ReportRecord& record) {
   }
   for (const ReportRecord::ArmRecord& arm : record.arms) {
     json["arms"].push_back(json_from_arm(arm));
+  }
+  for (const ReportRecord::FairTime& time : record.fair_times) {
+    json["fair_times"].push_back(json_from_fair_time(time));
   }
   for (const GoldenCheck& check : record.golden) {
     json["golden"].push_back(json_from_golden_check(check));

@@ -72,6 +72,7 @@ std::string markdown_report(const ReportRecord& record) {
               "Steps from the second on, and what they take to those of the first arm: a factor "
               "whose interval holds 1 is no significant change. Steps of one run on one machine.",
               pace_table(record));
+  add_section(text, "Fair times", kMeaningOfFairTimes, fair_time_table(record));
   add_section(text, "Goldens", "Each arm against the stream that was blessed for it.",
               golden_table(record));
   text += "\n## What this run could not see\n\n";

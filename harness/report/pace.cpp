@@ -50,6 +50,29 @@ PaceChange change_of(const Pace& first, const Pace& other) {
   return change;
 }
 
+PaceChange change_of_pairs(const std::vector<double>& first, const std::vector<double>& other) {
+  PaceChange change;
+  const size_t rounds = std::min(first.size(), other.size());
+  if (rounds < 3) return change;
+  std::vector<double> logs;
+  double mean = 0;
+  for (size_t i = 0; i < rounds; ++i) {
+    if (first[i] <= 0 || other[i] <= 0) return change;
+    logs.push_back(std::log(other[i] / first[i]));
+    mean += logs.back() / static_cast<double>(rounds);
+  }
+  double squares = 0;
+  for (const double each : logs) squares += (each - mean) * (each - mean);
+  const auto count = static_cast<double>(rounds);
+  const double spread =
+      student(static_cast<int>(rounds) - 1) * std::sqrt(squares / (count - 1) / count);
+  change.is_known = true;
+  change.factor = std::exp(mean);
+  change.low = std::exp(mean - spread);
+  change.high = std::exp(mean + spread);
+  return change;
+}
+
 std::string PaceChange::text() const {
   if (!is_known) return "";
   if (!is_significant()) return "no significant change";

@@ -29,4 +29,8 @@ struct PaceChange {
 // steps; steps of one process are alike, so it is no interval for another machine or day.
 PaceChange change_of(const Pace& first, const Pace& other);
 
+// The same of seconds that were taken in pairs, one pair a round, in which both arms ran side by
+// side: the interval is that of the rounds' factors. Known from three rounds on.
+PaceChange change_of_pairs(const std::vector<double>& first, const std::vector<double>& other);
+
 }  // namespace samebits

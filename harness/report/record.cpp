@@ -192,6 +192,7 @@ ReportRecord record_from(const RecordedRun& run) {
     record.arms.back().change = change_of(record.arms.front().pace, record.arms.back().pace);
   }
   add_steps(record, recordings);
+  record.fair_times = fair_times_of(recorded, run.times);
   if (manifest) {
     record.command = manifest->command;
     record.environment = manifest->environment;
@@ -229,6 +230,7 @@ RecordedRun read_run(const std::filesystem::path& run_folder) {
   if (recordings.empty()) {
     throw InputError(run_folder.string(), "no recorded arm", "the folder of a run");
   }
+  run.times = read_times(run_folder);
   run.manifest = read_manifest(run_folder);
   if (run.manifest) {
     run.damage = damage_of_case(run_folder, *run.manifest);

@@ -13,6 +13,7 @@
 #include "harness/compare/repeated_steps.h"
 #include "harness/compare/verdict.h"
 #include "harness/observe/manifest.h"
+#include "harness/observe/times_file.h"
 #include "harness/report/pace.h"
 
 namespace samebits {
@@ -47,6 +48,15 @@ struct ReportRecord {
     double low = 0;
     double median = 0;
     double high = 0;
+  };
+  // What a step of an arm takes, of rounds in which all arms ran for the clock alone.
+  struct FairTime {
+    std::string arm;
+    int64_t rounds = 0;
+    Spread wall;  // of the rounds, each the median of its steps
+    Spread processor;
+    PaceChange change;             // to the first arm
+    bool is_by_processor = false;  // which of the two clocks the change is of
   };
   struct PhaseTotal {
     std::string phase;
@@ -108,6 +118,7 @@ struct ReportRecord {
   std::vector<Verdict> verdicts;
   std::vector<ArmRecord> arms;
   std::vector<GoldenCheck> golden;
+  std::vector<FairTime> fair_times;  // of the arms that ran for the clock
 };
 
 // A run as it was read.
@@ -117,6 +128,7 @@ struct RecordedRun {
   std::optional<Manifest> manifest;      // absent for a run that was cut off
   std::filesystem::path folder;          // named in the commands that go on from a failure
   std::string damage;                    // why it is not the run that was recorded; "" where it is
+  std::vector<TimedRun> times = {};      // of arms that ran again for the clock alone
 };
 
 // From a run folder, finished or cut off. What the manifest says is checked against the files where

@@ -39,15 +39,6 @@ void add_phase(ReportRecord::ArmRecord& record, const PhaseCost& phase) {
   record.processor_seconds += phase.processor_seconds;
 }
 
-// Of some seconds, at least one.
-ReportRecord::Spread spread_of(std::vector<double> seconds) {
-  std::sort(seconds.begin(), seconds.end());
-  const size_t middle = seconds.size() / 2;
-  const bool is_even = seconds.size() % 2 == 0;
-  const double median = is_even ? (seconds[middle - 1] + seconds[middle]) / 2 : seconds[middle];
-  return {seconds.front(), median, seconds.back()};
-}
-
 // The first step also traces and captures, so it counts only where there is no other.
 void add_spread(ReportRecord::PhaseTotal& total, const std::vector<StepRecord>& steps) {
   std::vector<double> wall;

@@ -15,6 +15,14 @@ void add_steps(ReportRecord& record, const std::vector<ArmRecording>& recordings
 // What an arm did: mode, evidence, times, witness.
 ReportRecord::ArmRecord arm_record(const CaseArm& arm, const ArmRecording& recording);
 
+// The median and the range of some numbers, at least one.
+ReportRecord::Spread spread_of(std::vector<double> numbers);
+
+// What the rounds say of each arm that ran for the clock, the case's first one first. On a card the
+// clock on the wall counts, elsewhere processor time: a processor that waits has no part in it.
+std::vector<ReportRecord::FairTime> fair_times_of(const Case& c,
+                                                  const std::vector<TimedRun>& times);
+
 // What the case of these recordings could have exercised and they did not, a sentence each.
 std::vector<std::string> unexercised_by(const Case& c, const std::vector<ArmRecording>& recordings);
 

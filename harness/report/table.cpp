@@ -87,6 +87,11 @@ std::string seconds_text(double seconds) {
   return formatted(seconds < 10 ? "%.2f s" : seconds < 1000 ? "%.1f s" : "%.0f s", seconds);
 }
 
+std::string time_text(double seconds) {
+  if (seconds >= 1) return seconds_text(seconds);
+  return formatted(seconds < 0.1 ? "%.2f ms" : "%.1f ms", 1000 * seconds);
+}
+
 std::string bytes_text(int64_t bytes) {
   const double mebibytes = static_cast<double>(bytes) / (1 << 20);
   return formatted(mebibytes < 10 ? "%.1f MiB" : "%.0f MiB", mebibytes);

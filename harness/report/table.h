@@ -28,6 +28,7 @@ size_t display_width(const std::string& text);
 
 // Digits for people: "12.3 s", "45 MiB".
 std::string seconds_text(double seconds);
+std::string time_text(double seconds);  // as fine as it is short: "12.3 ms", "4.25 s"
 std::string bytes_text(int64_t bytes);
 std::string percent_text(double share);
 std::string count_text(int64_t count);  // "996.5 K", "596.0 M"

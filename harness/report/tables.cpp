@@ -174,6 +174,38 @@ Table pace_table(const ReportRecord& record) {
   return table;
 }
 
+Table fair_time_table(const ReportRecord& record) {
+  Table table{{{"arm", false},
+               {"rounds", true},
+               {"a step, processor", true},
+               {"a step, wall", true},
+               {"factor", true},
+               {"95 % interval", true},
+               {"", false}},
+              {}};
+  const auto number = [](double value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3f", value);
+    return std::string(text);
+  };
+  const auto range = [](const ReportRecord::Spread& spread) {
+    return time_text(spread.median) + " (" + time_text(spread.low) + " to " +
+           time_text(spread.high) + ")";
+  };
+  for (const ReportRecord::FairTime& time : record.fair_times) {
+    const PaceChange& change = time.change;
+    const std::string clock = time.is_by_processor ? " (processor)" : " (wall)";
+    const bool is_first = &time == &record.fair_times.front();
+    table.rows.push_back({time.arm, std::to_string(time.rounds), range(time.processor),
+                          range(time.wall), change.is_known ? number(change.factor) : "",
+                          change.is_known ? number(change.low) + " to " + number(change.high) : "",
+                          is_first          ? ""
+                          : change.is_known ? change.text() + clock
+                                            : "three rounds or more say it"});
+  }
+  return table;
+}
+
 Table on_policy_table(const ReportRecord& record) {
   Table table{{{"arm", false},
                {"generator", false},

@@ -17,9 +17,17 @@ Table memory_table(const ReportRecord& record);     // no rows where nothing was
 Table sample_table(const ReportRecord& record);     // no rows where no arm generates text
 Table setup_table(const ReportRecord& record);      // model, workload, numerics, device
 Table pace_table(const ReportRecord& record);  // no rows where no arm has two steps after its first
-Table witness_table(const ReportRecord& record);  // no rows where no arm counts anything
-Table guard_table(const ReportRecord& record);    // no rows where no graph has a guard
+Table fair_time_table(const ReportRecord& record);  // no rows where no arm ran for the clock
+Table witness_table(const ReportRecord& record);    // no rows where no arm counts anything
+Table guard_table(const ReportRecord& record);      // no rows where no graph has a guard
 Table golden_table(const ReportRecord& record);
 Table environment_table(const ReportRecord& record);
+
+// What fair_time_table() shows.
+inline constexpr char kMeaningOfFairTimes[] =
+    "All arms again for the clock alone, in rounds that each begin with another arm, the first "
+    "step "
+    "of each left out: the median step of a round, and the range over the rounds. A factor is to "
+    "the first arm, round by round; one whose interval holds 1 is no significant change.";
 
 }  // namespace samebits

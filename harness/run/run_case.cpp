@@ -20,6 +20,7 @@
 #include "harness/run/origin.h"
 #include "harness/run/program_arm.h"
 #include "harness/run/run_arm.h"
+#include "harness/run/time_arms.h"
 #include "harness/workload/workload.h"
 
 namespace samebits {
@@ -119,6 +120,10 @@ std::vector<std::pair<std::string, std::string>> environment_of(const Case& c) {
 ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progress) {
   for (const CaseArm& arm : c.arms) arm.is_program() ? check_program(arm) : check_arm(arm);
   check_launched(c, options.launched);
+  if (options.repeat > 0 && arms_to_time(c).empty()) {
+    throw InputError("--repeat", "no arm of this process that has a step after its first",
+                     "two steps or more of one: the first is warm-up");
+  }
   const std::vector<Golden> goldens = read_goldens(options.golden, c.name);
   const Json origin = origin_of(c, options.level);
   Manifest manifest;
@@ -161,6 +166,12 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
   for (const Verdict& verdict : verdicts) manifest.verdicts.push_back(json_from_verdict(verdict));
   manifest.closer =
       look_closer(c, recordings, verdicts, origin, options.out, progress, launched.get());
+  if (options.repeat > 0) {
+    run.times = time_arms(c, options.repeat, progress);
+    write_times(options.out, run.times);
+  } else {
+    run.times = read_times(options.out);  // of the run that is taken up
+  }
   progress.clear();
   run.manifest = manifest;
   const ReportRecord record = record_from(run);

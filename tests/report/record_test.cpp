@@ -54,6 +54,36 @@ TEST_F(Record, ArmsWithTheSameLossesAreOneSeries) {
   EXPECT_EQ(record.losses[1].values[0], 7.4252f / 0.5f);
 }
 
+TEST_F(Record, FairTimesAreOfTheRounds) {
+  testing::write_run(folder_ / "run", {});
+  EXPECT_TRUE(record_from_folder(folder_ / "run").fair_times.empty());
+  std::vector<TimedRun> times;
+  for (int64_t round = 0; round < 3; ++round) {
+    const double drift = 1 + static_cast<double>(round);
+    times.push_back({"fused", round, {9, 9}, {0.5 * drift, 0.5 * drift}});
+    times.push_back({"eager", round, {5, 1, 3}, {drift, drift, 100}});
+  }
+  write_times(folder_ / "run", times);
+  EXPECT_EQ(read_times(folder_ / "run"), times);
+  const ReportRecord record = record_from_folder(folder_ / "run");
+  EXPECT_TRUE(record.holds);
+  ASSERT_EQ(record.fair_times.size(), 2u);
+  EXPECT_EQ(record.fair_times[0].arm, "eager");
+  EXPECT_EQ(record.fair_times[0].rounds, 3);
+  EXPECT_EQ(record.fair_times[0].wall.median, 3);
+  EXPECT_EQ(record.fair_times[0].processor.low, 1);
+  EXPECT_EQ(record.fair_times[0].processor.high, 3);
+  EXPECT_FALSE(record.fair_times[0].change.is_known);
+  EXPECT_EQ(record.fair_times[1].change.text(), "0.50 times as long");
+}
+
+TEST_F(Record, TimesThatAreBrokenAreRefused) {
+  testing::write_run(folder_ / "run", {});
+  write(folder_ / "run" / "times.json", R"([{"arm": "eager", "round": 0, "seconds": []}])");
+  EXPECT_THAT(message_of<InputError>([&] { record_from_folder(folder_ / "run"); }),
+              HasSubstr("times.json"));
+}
+
 TEST_F(Record, SaysWhatLevelStepDoesNotSee) {
   const auto says_so = ::testing::Contains(HasSubstr("Level step: the verdict is not sensitive"));
   EXPECT_THAT(record_of({}).blind_spots, says_so);

@@ -9,6 +9,7 @@
 #include "harness/compare/bless.h"
 #include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
+#include "harness/observe/times_file.h"
 #include "tests/run/support.h"
 
 namespace samebits {
@@ -30,6 +31,21 @@ TEST_F(RunCase, EqualArmsHoldAndLeaveAReportAndAManifest) {
   EXPECT_TRUE(read_manifest(options().out));
   ASSERT_EQ(record.models.size(), 1u);
   EXPECT_GT(record.models[0].parameters, 100'000);
+}
+
+TEST_F(RunCase, ArmsRunForTheClockInRoundsThatBeginWithAnotherOne) {
+  RunOptions timed = options();
+  timed.repeat = 2;
+  EXPECT_THAT(message_of<InputError>([&] { run(small_case(), timed); }), HasSubstr("--repeat"));
+  const ReportRecord record = run(small_case({"steps=3"}), timed);
+  const std::vector<TimedRun> times = read_times(timed.out);
+  ASSERT_EQ(times.size(), 4u);
+  EXPECT_EQ(times[0].arm, "a");
+  EXPECT_EQ(times[1].arm, "b");
+  EXPECT_EQ(times[2].arm, "b");
+  EXPECT_EQ(times[3].arm, "a");
+  EXPECT_EQ(times[0].seconds.size(), 2u);  // the first step is warm-up
+  EXPECT_EQ(record.fair_times.size(), 2u);
 }
 
 // Both arms share the fault, so they are equal to each other.

@@ -158,6 +158,7 @@ Html body_html(const ReportRecord& record, const Pictures& pictures) {
                       step_table(record)) +
          section_html("Samples", "The first completion of the last step.", sample_table(record)) +
          time_section(record) +
+         section_html("Fair times", kMeaningOfFairTimes, fair_time_table(record)) +
          section_html("Goldens", "Each arm against the stream that was blessed for it.",
                       golden_table(record)) +
          section_html(
