@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "harness/compare/common_precision.h"
 #include "harness/observe/run_files.h"
 
 namespace samebits {
@@ -42,7 +43,8 @@ void add_pair(Pictures& pictures, const RecordedRun& run, const Verdict::Pair& p
   const ArmRecording& b = recording_of(run.recordings, pair.b);
   const bool has_closer_look = !pair.holds && add_closer_look(pictures, run, pair);
   if (has_closer_look && !has_later_steps(a, pictures.spreads.back().between)) return;
-  if (a.log || b.log) return;  // bits of two logs may differ where what they print agrees
+  // Their bits may differ where what the coarser log holds agrees.
+  if (is_coarsened_by(a, b) || is_coarsened_by(b, a)) return;
   if (pair.comparison.agrees() && !pair.comparison.first_different_step) {
     pictures.equal.push_back(pair.a + " and " + pair.b);
     return;
