@@ -113,9 +113,11 @@ TEST_F(HtmlReport, StandsAloneInBothColoursAndOnPaper) {
   EXPECT_TRUE(has(page, "@media (prefers-color-scheme: dark)"));
   EXPECT_TRUE(has(page, "@media print"));
   EXPECT_TRUE(has(page, "default-src 'none'"));
-  for (const char* outside : {"http:", "https:", "src=", "url(", "<script", "@import", "href="}) {
+  for (const char* outside : {"http:", "https:", "src=", "url(", "<script", "@import"}) {
     EXPECT_FALSE(has(page, outside)) << outside;
   }
+  EXPECT_EQ(count_of(page, "href="), count_of(page, "href=\"#"));  // within the page
+  EXPECT_EQ(count_of(page, "href=\"#"), count_of(page, "<section id="));
   // Each picture has words, and each place that scrolls can be reached without a mouse.
   EXPECT_EQ(count_of(page, "<svg "), count_of(page, "<title>") - 1);
   EXPECT_EQ(count_of(page, "class=\"scroll\""), count_of(page, "tabindex=\"0\""));

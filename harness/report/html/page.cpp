@@ -23,16 +23,31 @@ Html cell_html(const Table::Column& column, const std::string& text) {
                      : Html::element("td", {{"class", css}}, shown);
 }
 
-Html section_html(const std::string& title, const std::string& meaning, const Html& content) {
-  if (content.empty()) return {};
-  Html html = Html::element("h2", {}, title);
-  if (!meaning.empty()) html += Html::element("p", {{"class", "note"}}, meaning);
-  return Html::element("section", html + content);
-}
+// The sections of a page in their order, and links to them.
+class Sections {
+ public:
+  // Nothing where the content is empty. `meaning` may be "".
+  void add(HtmlName id, const std::string& title, const std::string& meaning, const Html& content) {
+    if (content.empty()) return;
+    Html html = Html::element("h2", {}, title);
+    if (!meaning.empty()) html += Html::element("p", {{"class", "note"}}, meaning);
+    const std::string name(id.text);
+    body_ += Html::element("section", {{"id", name}}, html + content);
+    links_ += Html::element("li", Html::element("a", {{"href", "#" + name}}, title));
+  }
+  void add(HtmlName id, const std::string& title, const std::string& meaning, const Table& table) {
+    if (!table.rows.empty()) add(id, title, meaning, table_html(table, title));
+  }
 
-Html section_html(const std::string& title, const std::string& meaning, const Table& table) {
-  return table.rows.empty() ? Html() : section_html(title, meaning, table_html(table, title));
-}
+  const Html& body() const { return body_; }
+  Html links() const {
+    return Html::element("nav", {{"aria-label", "On this page"}}, Html::element("ul", links_));
+  }
+
+ private:
+  Html body_;
+  Html links_;
+};
 
 Html folded_section(const std::string& title, const std::string& meaning, const Table& table) {
   if (table.rows.empty()) return {};
@@ -51,7 +66,9 @@ Html list_html(const std::vector<std::string>& sentences) {
 Html failure_html(const ReportRecord::Failure& failure) {
   Html facts;
   for (const auto& [fact, value] : failure.facts) {
-    facts += Html::element("dt", {}, fact) + Html::element("dd", {}, value);
+    const bool is_cause = fact == "cause" || fact == "operator";
+    const Html text = is_cause ? Html::element("strong", {}, value) : Html(value);
+    facts += Html::element("dt", {}, fact) + Html::element("dd", text);
   }
   Html html = Html::element("h3", {}, failure.title);
   if (!facts.empty()) html += Html::element("dl", facts);
@@ -96,26 +113,16 @@ Html kept_html(const Pictures& pictures) {
   return html;
 }
 
-Html losses_section(const ReportRecord& record) {
+Html losses_and_numbers(const ReportRecord& record) {
   Html losses = losses_html(record);
-  if (losses.empty()) return {};
   const Table table = loss_table(record);
-  if (table.rows.size() > 1) {
+  if (!losses.empty() && table.rows.size() > 1) {
     losses += details_html("The same numbers", table_html(table, "Losses of each arm"));
   }
-  return section_html("Losses", "", losses);
+  return losses;
 }
 
-Html time_section(const ReportRecord& record) {
-  return section_html(
-      "Time",
-      "A bar is the middle of the steps from the second on, the thin line their range from the "
-      "fastest to the slowest. One run of each arm, so this is no benchmark. " +
-          record.load,
-      phases_html(record));
-}
-
-Html details_sections(const ReportRecord& record) {
+Html folded_sections(const ReportRecord& record) {
   return folded_section("Pace",
                         "Steps from the second on, and what they take to those of the first arm: "
                         "a factor whose interval holds 1 is no significant change.",
@@ -140,33 +147,39 @@ Table arms_table(const ReportRecord& record) {
 }
 
 Html body_html(const ReportRecord& record, const Pictures& pictures) {
+  Sections sections;
+  sections.add("relations", "Relations", "What must hold between arms, and whether it does.",
+               relation_table(record));
+  sections.add("spread", "Where a difference is born, and how it spreads", "",
+               spreads_html(pictures));
+  sections.add("tensors", "The two tensors that differ first", "", kept_html(pictures));
+  sections.add("losses", "Losses", "", losses_and_numbers(record));
+  sections.add("on-policy", "On policy",
+               "The same tokens scored twice in one arm: by the generator that sampled them, and "
+               "by the trainer that learns from them.",
+               on_policy_table(record));
+  sections.add("steps", "Steps",
+               "Values of the first arm, and what each relation says of each step: a distance is "
+               "the largest between the arms' values.",
+               step_table(record));
+  sections.add("samples", "Samples", "The first completion of the last step.",
+               sample_table(record));
+  sections.add("time", "Time",
+               "A bar is the middle of the steps from the second on, the thin line their range "
+               "from the fastest to the slowest. One run of each arm, so this is no benchmark. " +
+                   record.load,
+               phases_html(record));
+  sections.add("fair-times", "Fair times", kMeaningOfFairTimes, fair_time_table(record));
+  sections.add("goldens", "Goldens", "Each arm against the stream that was blessed for it.",
+               golden_table(record));
+  sections.add(
+      "setup", "What ran", "Settings of the first arm; others differ where their mode says.",
+      table_html(setup_table(record), "Settings") + table_html(arms_table(record), "Arms"));
+  sections.add("blind-spots", "What this run could not see", "", list_html(record.blind_spots));
+  sections.add("unexercised", "What this run did not exercise", "", list_html(record.unexercised));
+  sections.add("details", "Details", "", folded_sections(record));
   return Html::element("h1", {}, "samebits: " + shortened(title_of(record), kLongestText)) +
-         verdict_html(record) +
-         section_html("Relations", "What must hold between arms, and whether it does.",
-                      relation_table(record)) +
-         section_html("Where a difference is born, and how it spreads", "",
-                      spreads_html(pictures)) +
-         section_html("The two tensors that differ first", "", kept_html(pictures)) +
-         losses_section(record) +
-         section_html("On policy",
-                      "The same tokens scored twice in one arm: by the generator that sampled "
-                      "them, and by the trainer that learns from them.",
-                      on_policy_table(record)) +
-         section_html("Steps",
-                      "Values of the first arm, and what each relation says of each step: a "
-                      "distance is the largest between the arms' values.",
-                      step_table(record)) +
-         section_html("Samples", "The first completion of the last step.", sample_table(record)) +
-         time_section(record) +
-         section_html("Fair times", kMeaningOfFairTimes, fair_time_table(record)) +
-         section_html("Goldens", "Each arm against the stream that was blessed for it.",
-                      golden_table(record)) +
-         section_html(
-             "What ran", "Settings of the first arm; others differ where their mode says.",
-             table_html(setup_table(record), "Settings") + table_html(arms_table(record), "Arms")) +
-         section_html("What this run could not see", "", list_html(record.blind_spots)) +
-         section_html("What this run did not exercise", "", list_html(record.unexercised)) +
-         details_sections(record);
+         verdict_html(record) + sections.links() + sections.body();
 }
 
 }  // namespace

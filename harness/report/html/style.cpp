@@ -42,6 +42,9 @@ h4 { font-size: .9rem; margin: 1rem 0 .25rem; }
 p { margin: .4rem 0; overflow-wrap: anywhere; }
 code { font: .88rem/1.4 ui-monospace, monospace; background: var(--panel); padding: .1rem .35rem;
   border-radius: 3px; overflow-wrap: anywhere; }
+a { color: var(--link); }
+nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0;
+  margin: 1.25rem 0 0; font-size: .88rem; }
 .note { color: var(--soft); font-size: .88rem; }
 .headline { font-size: 1.05rem; }
 .badge { display: inline-block; padding: .15rem .7rem; border: 2px solid; border-radius: 4px; }
@@ -115,7 +118,7 @@ svg { display: block; width: 100%; height: 100%; }
   .spread { grid-template-columns: 7.5rem minmax(0, 1fr); }
 }
 @media print {
-  main { max-width: none; padding: 0; } body { font-size: 10pt; }
+  nav { display: none; } main { max-width: none; padding: 0; } body { font-size: 10pt; }
   figure, .failure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
   .scroll { overflow: visible; } table { font-size: 7.5pt; } .bars { width: 25%; }
   td, th { white-space: normal; overflow-wrap: break-word; padding-right: .5rem; }
