@@ -239,7 +239,7 @@ void Grpo::train(const std::vector<Sample>& samples, Observer& observer) {
   observer.observe("clipped", at::scalar_tensor(result.clipped, at::kLong));
 
   observer.begin_phase("optimizer");
-  observer.observe("grad_norm", optimizer_->step());
+  observe_optimizer(observer, *trained_, *optimizer_);
 }
 
 // What is seen of the weights has a phase of its own, so that a sync's time is that of the sync.

@@ -20,4 +20,13 @@ void observe_weights(Observer& observer, const Decoder& model, const std::string
   }
 }
 
+void observe_optimizer(Observer& observer, const Decoder& model, Optimizer& optimizer) {
+  const std::vector<at::Tensor>& gradient = optimizer.gradient().whole();
+  for (size_t i = 0; i < gradient.size(); ++i) {
+    observer.observe(fmt::format("gradient[{}]", model.parameters()[i].site), gradient[i]);
+  }
+  observer.observe("grad_norm", optimizer.step());
+  observer.observe("clip_scale", optimizer.clip_scale());
+}
+
 }  // namespace samebits

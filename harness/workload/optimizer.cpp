@@ -56,7 +56,9 @@ Optimizer::Piece Optimizer::make_piece(const at::Tensor& weight, const at::Tenso
 
 at::Tensor Optimizer::step() {
   ++steps_;
-  const at::Tensor norm = program_->run({at::scalar_tensor(steps_, at::kLong)})[0];
+  const std::vector<at::Tensor> results = program_->run({at::scalar_tensor(steps_, at::kLong)});
+  const at::Tensor& norm = results[0];
+  clip_scale_ = results[1];
   if (is_sharded()) {
     std::vector<at::Tensor> weights;
     for (const Parameter& parameter : model_.parameters()) weights.push_back(parameter.tensor);
@@ -137,7 +139,7 @@ std::vector<at::Tensor> Optimizer::update(const at::Tensor& step) {
     }
     gradient_.whole()[i].zero_();
   }
-  return {norm};
+  return {norm, scale};
 }
 
 }  // namespace samebits

@@ -42,6 +42,8 @@ class Optimizer {
   // Clips the gradient by its norm, updates the weights and clears the sums. Gives the norm before
   // clipping: float32 []. Collective over the replicas that share the state.
   at::Tensor step();
+  // What the last step's gradient was multiplied with to clip it: float32 [].
+  const at::Tensor& clip_scale() const { return clip_scale_; }
 
   // Master weights, moments and the number of steps, at optimizer.NAME: whole, whoever keeps them.
   // Collective likewise.
@@ -73,6 +75,7 @@ class Optimizer {
   const Replicas& sharded_over_;
   std::vector<std::vector<Piece>> pieces_;  // of each parameter
   int64_t steps_ = 0;
+  at::Tensor clip_scale_;
   std::unique_ptr<ExecutedProgram> program_;
 };
 

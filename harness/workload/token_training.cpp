@@ -82,7 +82,7 @@ std::string TokenTraining::step(int64_t step, Observer& observer) {
   }
   observer.observe("loss", at::scalar_tensor(result.loss));
   observer.begin_phase("optimizer");
-  observer.observe("grad_norm", optimizer_->step());
+  observe_optimizer(observer, *model_, *optimizer_);
   observer.begin_phase("weights");
   observe_weights(observer, *model_);
   return "";

@@ -5,8 +5,11 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <functional>
+#include <limits>
 #include <map>
 
+#include "harness/capture/abstract_call.h"
 #include "harness/dispatch/dispatch_mode.h"
 #include "harness/observe/run_folder.h"
 #include "tests/run/support.h"
@@ -24,12 +27,13 @@ using Facts = std::map<std::string, std::string>;
 class Localise : public testing::Run {
  protected:
   // What the one pair of a run that fails is told of.
-  Facts facts_of(const std::vector<std::string>& settings) {
+  Facts facts_of(const std::vector<std::string>& settings,
+                 const std::string& title = "a and b diverge") {
     const ReportRecord record = run(small_case(settings), options(Existing::kReplace));
     for (const ReportRecord::Failure& failure : record.failures) {
-      if (failure.title == "a and b diverge") return {failure.facts.begin(), failure.facts.end()};
+      if (failure.title == title) return {failure.facts.begin(), failure.facts.end()};
     }
-    ADD_FAILURE() << "a and b do not diverge: " << record.headline;
+    ADD_FAILURE() << "not said: " << title << "\n" << record.headline;
     return {};
   }
 };
@@ -68,7 +72,7 @@ TEST_F(Localise, AnotherSeedIsBlamedOnTheRandomNumbers) {
 
 TEST_F(Localise, AnotherClipNormIsAnArgumentOfTheScale) {
   Facts facts = facts_of({"b.workload.optimizer.clip_norm=0.001"});
-  EXPECT_THAT(facts["where"], HasSubstr("weights"));
+  EXPECT_THAT(facts["where"], HasSubstr("optimizer, clip_scale"));
   EXPECT_THAT(facts["cause"], StartsWith("samebits::clip_scale has other arguments: clip_norm "));
   EXPECT_THAT(facts["settings"], HasSubstr("clip_norm"));
 }
@@ -95,21 +99,26 @@ TEST_F(Localise, RoundingsThatAPassDroppedAreNamedInAReplayToo) {
   }
 }
 
-// Flips a bit of one output of the contract's `op`: at its call number `call` of the runs whose
-// number is odd, in a process in which every run makes the same calls.
-class Flip : public DispatchMode {
+// Changes one output of the contract's `op`: at its call number `call` of every run, or of the runs
+// whose number is odd, in a process in which every run makes the same calls.
+class Plant : public DispatchMode {
  public:
-  Flip(std::string op, int64_t calls_of_run, int64_t call)
-      : op_(std::move(op)), calls_of_run_(calls_of_run), call_(call) {}
+  using Change = std::function<void(const at::Tensor& output)>;
+  Plant(std::string op, int64_t calls_of_run, int64_t call, bool is_in_all, Change change)
+      : op_(std::move(op)),
+        calls_of_run_(calls_of_run),
+        call_(call),
+        is_in_all_(is_in_all),
+        change_(std::move(change)) {}
 
   void call(const c10::OperatorHandle& op, torch::jit::Stack* stack) override {
     op.callBoxed(stack);
     if (op.operator_name().name != op_) return;
+    const at::Tensor output = torch::jit::peek(*stack, 0, 1).toTensor();
+    if (is_abstract(output)) return;  // a trace
     const int64_t number = calls_++;
-    if (calls_of_run_ == 0 || number / calls_of_run_ % 2 == 0) return;
-    if (number % calls_of_run_ != call_) return;
-    const at::Tensor bits = torch::jit::peek(*stack, 0, 1).toTensor().view(at::kShort).view({-1});
-    bits.narrow(0, bits.numel() - 1, 1).bitwise_xor_(64);
+    if (calls_of_run_ == 0 || number % calls_of_run_ != call_) return;
+    if (is_in_all_ || number / calls_of_run_ % 2 == 1) change_(output);
   }
   int64_t calls() const { return calls_; }
 
@@ -117,26 +126,77 @@ class Flip : public DispatchMode {
   std::string op_;
   int64_t calls_of_run_;
   int64_t call_;
+  bool is_in_all_;
+  Change change_;
   int64_t calls_ = 0;
 };
 
-TEST_F(Localise, AKernelThatIsWrongOnceIsNamedThoughNothingElseDiffers) {
-  int64_t calls = 0;
-  {
-    Flip none("samebits::silu_mul", 0, 0);
+class LocalisePlant : public Localise {
+ protected:
+  int64_t calls_of_run(const std::string& op, const std::vector<std::string>& settings = {}) {
+    Plant none(op, 0, 0, false, {});
     const DispatchModeGuard guard(none);
-    ASSERT_TRUE(run(select_arms(small_case(), {"a"}), options(Existing::kReplace)).holds);
-    calls = none.calls();
+    EXPECT_TRUE(run(select_arms(small_case(settings), {"a"}), options(Existing::kReplace)).holds);
+    EXPECT_GE(none.calls(), 4);
+    return none.calls();
   }
-  ASSERT_GT(calls, 4);
-  Flip flip("samebits::silu_mul", calls, 2);
-  const DispatchModeGuard guard(flip);
+  static void flip_last(const at::Tensor& output) {
+    const at::Tensor bits =
+        output.view(output.scalar_type() == at::kFloat ? at::kInt : at::kShort).view({-1});
+    bits.narrow(0, bits.numel() - 1, 1).bitwise_xor_(64);
+  }
+};
+
+TEST_F(LocalisePlant, AKernelThatIsWrongOnceIsNamedThoughNothingElseDiffers) {
+  Plant plant("samebits::silu_mul", calls_of_run("samebits::silu_mul"), 2, false, flip_last);
+  const DispatchModeGuard guard(plant);
   Facts facts = facts_of({});
   EXPECT_THAT(facts["operator"], HasSubstr("layers.2.feed_forward.silu_mul#0"));
   EXPECT_EQ(facts["cause"],
             "samebits::silu_mul itself: its inputs and arguments are equal, and its output is not");
-  EXPECT_EQ(facts["elements"], "1 of " + facts["elements"].substr(5));
+  EXPECT_THAT(facts["elements"], StartsWith("1 of "));
+  EXPECT_THAT(facts["alone"], HasSubstr("the call of a gives its value always (5 of 5)"));
+  EXPECT_EQ(facts["again"], "always (5 of 5 runs)");
   EXPECT_EQ(facts["settings"], "none that differ");
+}
+
+// In the backward nothing is observed but gradients.
+TEST_F(LocalisePlant, AnOperatorOfTheBackwardIsNamed) {
+  for (const std::string trainer : {"eager", "captured"}) {
+    const std::vector<std::string> settings = {"a.trainer=" + trainer, "b.trainer=" + trainer};
+    const std::string op = "samebits::linear_dgrad";
+    Plant plant(op, calls_of_run(op, settings), 3, false,
+                [](const at::Tensor& output) { output.mul_(2); });
+    const DispatchModeGuard guard(plant);
+    Facts facts = facts_of(settings);
+    EXPECT_THAT(facts["where"], HasSubstr("optimizer, gradient[")) << trainer;
+    EXPECT_EQ(facts["cause"],
+              "samebits::linear_dgrad itself: its inputs and arguments are equal, "
+              "and its output is not")
+        << trainer;
+  }
+}
+
+TEST_F(LocalisePlant, ANanThatIsBornInOneHeadIsNamed) {
+  const std::string op = "samebits::paged_attention";
+  const std::vector<std::string> settings = {"workload.max_new_tokens=1"};
+  Plant plant(op, calls_of_run(op, settings), 1, true, [](const at::Tensor& output) {
+    output.select(2, 2).fill_(std::numeric_limits<float>::quiet_NaN());
+  });
+  const DispatchModeGuard guard(plant);
+  Facts facts = facts_of(settings, "a has a NaN or an infinity");
+  EXPECT_THAT(facts["operator"], HasSubstr("layers.1.attention.inner#0"));
+  EXPECT_EQ(facts["cause"], "samebits::paged_attention itself: its inputs are finite");
+  EXPECT_THAT(facts["elements"], HasSubstr(" are NaN or infinite"));
+  EXPECT_THAT(facts["dim 2"], HasSubstr("indices, from "));
+}
+
+TEST_F(Localise, TheFirstTokenThatDiffersIsToldAsText) {
+  Facts facts = facts_of({"b.workload.temperature=3"});
+  EXPECT_THAT(facts["token"],
+              ::testing::MatchesRegex("completion [01], token [0-3]: [0-9]+ \".*\" (against [0-9]+ "
+                                      "\".*\"|in both)"));
+  EXPECT_THAT(facts["logprobs"], HasSubstr(" apart"));
 }
 
 }  // namespace
