@@ -251,9 +251,19 @@ class Recording:
         return local
 
     def _compile(self, original: Callable[..., None], module: torch.nn.Module, *args: Any, **kwargs: Any) -> None:
-        """Module.compile() puts the module's own hooks inside of the compiled program, so it is named before."""
-        self.modules.add_root_once(module)
+        """Module.compile() puts the module's own hooks inside of the compiled program. Where it is no part of a model
+        that has been called, it is named before it runs."""
         original(module, *args, **kwargs)
+        compiled_call: Any = module._compiled_call_impl
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not torch.compiler.is_compiling():
+                if self._frames.top.phase == "program":
+                    self._begin_work()
+                self.modules.add_root_once(module)
+            return compiled_call(*args, **kwargs)
+
+        module._compiled_call_impl = call
 
 
 def _forget_active() -> None:

@@ -56,7 +56,7 @@ def _part(mesh: Any, shape: tuple[int, ...], placements: Sequence[Any], local: t
         return None
     sizes, offsets, groups = list(shape), [0] * len(shape), []
     for dimension, placement in enumerate(placements):
-        if type(placement) is Replicate:
+        if type(placement) is Replicate or mesh.size(dimension) == 1:  # all of it lies here
             continue
         if type(placement) is not Shard:
             return None

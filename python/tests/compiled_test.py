@@ -65,6 +65,18 @@ class CompiledTest(unittest.TestCase):
                 else:
                     self.assertEqual(found, expected)
 
+    def test_blocks_that_compile_themselves_have_the_names_of_the_model(self) -> None:
+        """As torchtitan has them: Module.compile() of each block, before the model has been called."""
+        torch._dynamo.reset()
+        model, optimizer = make()
+        with record(self.root / "a", level="op"):
+            for block in model.blocks:
+                block.compile()
+            train(model, optimizer)
+        sites = {site for _, _, site, _ in by_place(read(self.root / "a"))}
+        self.assertLessEqual({"blocks.1.down/aten.addmm[0]#0", "blocks.1.down.weight", "embed#0"}, sites)
+        self.assertFalse([site for site in sites if site.startswith(("down", "Block"))])
+
     def test_a_program_that_is_split_at_an_operator_and_compiled_in_pieces_has_its_taps(self) -> None:
         """As vLLM does at attention: the operator runs between pieces, each of which Inductor compiled by itself."""
         model, _ = make()
