@@ -117,7 +117,8 @@ class Recorder:
             if tensor is None:
                 self._note_unobserved(value)
                 return
-            if self.local_parts and not is_dtensor(value) and self.local_parts.has(tensor):
+            # What level `step` has is called the same at every level, and there nobody follows parts.
+            if self.local_parts and "#" in site and not is_dtensor(value) and self.local_parts.has(tensor):
                 part = self.local_parts.part_of(tensor)
                 if part is None:
                     site += ".local"
