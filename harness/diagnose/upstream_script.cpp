@@ -73,13 +73,10 @@ std::string input_site(const std::string& pattern, int64_t layer) {
   return fmt::format("layers.{}{}#0", layer, pattern.substr(2));
 }
 
-// What an arm observed there; of a replay, of its graph run node by node.
+// What an arm observed there; undefined where that cannot be had.
 at::Tensor tensor_at(const CaseArm& arm, const ObservationPlace& place) {
-  at::Tensor kept = keep_tensor(arm, place);
-  if (kept.defined() || !arm.generator.is_replayed()) return kept;
-  CaseArm by_node = arm;
-  by_node.generator.execution = Execution::kCaptured;
-  return keep_tensor(by_node, place);
+  const Computation computation = keep_tensor(arm, place).computation;
+  return computation.is_known() ? computation.value() : at::Tensor();
 }
 
 at::Tensor weight_of(const CaseArm& arm, const std::string& site) {
