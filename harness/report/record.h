@@ -43,7 +43,8 @@ struct ReportRecord {
     std::vector<std::optional<double>> values;      // one a step; nullopt where it has none
     std::vector<std::optional<uint64_t>> distance;  // in ULP from the first series'
   };
-  // Seconds of a phase in the steps from the second on, or in the only one.
+  // Some seconds: the median and the range. Of a phase those of the steps from the second on, or
+  // of the only one.
   struct Spread {
     double low = 0;
     double median = 0;

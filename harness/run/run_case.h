@@ -20,8 +20,7 @@ struct RunOptions {
   std::filesystem::path golden;  // folder of blessed streams
   Level level = Level::kStep;
   Existing existing = Existing::kRefuse;
-  int64_t repeat =
-      0;  // rounds for the clock alone (time_arms.h), when everything has been compared
+  int64_t repeat = 0;   // rounds for the clock alone (time_arms.h), after all comparisons
   std::string command;  // as typed, for the manifest
   // Of a process that a launcher started as rank 0 of several: arms in processes run in those.
   std::optional<RankEnvironment> launched = {};
