@@ -214,16 +214,6 @@ void take_earlier(std::optional<Divergence>& first, Place& first_place,
   first_place = place;
 }
 
-std::string form_text(const Observation& observation) {
-  std::string text(dtype_name(observation.dtype));
-  text += " [";
-  for (size_t i = 0; i < observation.shape.size(); ++i) {
-    if (i > 0) text += ", ";
-    text += std::to_string(observation.shape[i]);
-  }
-  return text + "]";
-}
-
 std::string value_text(const Observation& observation) {
   return observation.bits ? scalar_text(observation)
                           : "digest " + observation.digest.hex().substr(0, 8);
@@ -258,6 +248,16 @@ ArmRecording without_operators(ArmRecording recording) {
   return recording;
 }
 
+std::string form_text(Dtype dtype, const std::vector<int64_t>& shape) {
+  std::string text(dtype_name(dtype));
+  text += " [";
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (i > 0) text += ", ";
+    text += std::to_string(shape[i]);
+  }
+  return text + "]";
+}
+
 std::string site_kind(const std::string& site) { return site.substr(0, site.find('[')); }
 
 std::string Divergence::text() const { return place() + ": " + values(); }
@@ -275,10 +275,10 @@ std::string Divergence::values() const {
   if (!a) return "seen by the second only";
   if (is_out_of_order) return "seen by the second in another order";
   if (a->dtype != b->dtype || a->shape != b->shape) {
-    return form_text(*a) + " against " + form_text(*b);
+    return form_text(a->dtype, a->shape) + " against " + form_text(b->dtype, b->shape);
   }
   std::string text;
-  if (!a->bits) text += form_text(*a) + ", ";
+  if (!a->bits) text += form_text(a->dtype, a->shape) + ", ";
   text += value_text(*a) + " against " + value_text(*b);
   if (distance) text += ", " + distance_text(*a, *b, *distance);
   return text;

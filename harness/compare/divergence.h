@@ -80,6 +80,9 @@ std::vector<AlignedPair> align(const std::vector<Observation>& a,
 // The recording at level `step`.
 ArmRecording without_operators(ArmRecording recording);
 
+// "bfloat16 [1, 8, 128]".
+std::string form_text(Dtype dtype, const std::vector<int64_t>& shape);
+
 // True for operator outputs, "layers.3.attention.wo#0", which only level `op` records.
 bool is_operator_site(const std::string& site);
 

@@ -3,6 +3,7 @@
 #include <ATen/core/List.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <set>
 
 #include "harness/capture/abstract_call.h"
@@ -89,12 +90,18 @@ void ComputationRecorder::call(const c10::OperatorHandle& op, torch::jit::Stack*
   op.callBoxed(stack);
   if (node == nullptr) return;
   ++calls_;
+  // An operator may give back what it was given, as contiguous() does: that is no other value.
+  const auto was_given = [&](const at::Tensor& tensor) {
+    return std::any_of(node->inputs.begin(), node->inputs.end(),
+                       [&](const Input& input) { return input.tensor.is_same(tensor); });
+  };
   size_t output = 0;
   const auto results = torch::jit::last(*stack, schema.returns().size());
   for (size_t i = 0; i < results.size(); ++i) {
     const bool is_argument = written_argument(schema, i).has_value();
     for (const at::Tensor& tensor : tensors_in(results[i])) {
-      if (!is_argument && !is_abstract(tensor)) note_made(tensor, {node, output}, false);
+      const bool is_new = !is_argument && !is_abstract(tensor) && !was_given(tensor);
+      if (is_new) note_made(tensor, {node, output}, false);
       ++output;
     }
   }

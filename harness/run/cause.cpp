@@ -161,7 +161,8 @@ std::string nearer_text(const Side& a, const Side& b, const Pair& pair) {
   const at::Tensor* y = b.output(pair.b, 0);
   const auto reference_a = float64_reference(of_a);
   const auto reference_b = float64_reference(of_b);
-  if (!reference_a || !reference_b) return "not evaluated: no definition of " + of_a.name();
+  if (!reference_a || !reference_b)
+    return "not evaluated: no definition of " + (reference_a ? of_b : of_a).name();
   const bool is_comparable = x != nullptr && y != nullptr && x->is_floating_point() &&
                              x->sizes() == reference_a->sizes() && y->sizes() == x->sizes() &&
                              reference_b->sizes() == x->sizes();
@@ -176,7 +177,9 @@ std::string nearer_text(const Side& a, const Side& b, const Pair& pair) {
       different, a.arm, count(error_a < error_b), b.arm, count(error_b < error_a),
       error_a.numel() == 0 ? 0.0 : error_a.max().item<double>(),
       error_b.numel() == 0 ? 0.0 : error_b.max().item<double>());
-  if (!arguments_that_differ(of_a, of_b).empty()) text += " (each with its own arguments)";
+  if (of_a.name() != of_b.name() || !arguments_that_differ(of_a, of_b).empty()) {
+    text += " (each with its own arguments)";
+  }
   return text;
 }
 
@@ -216,7 +219,12 @@ Cause cause_at(const Side& a, const Side& b, const Pair& pair, int64_t step) {
                         call.inputs[i].name, call.name(), origin_text(of_a, step));
     const TensorView view_a = view_of("a", of_a.tensor);
     const TensorView view_b = view_of("b", of_b.tensor);
-    if (view_a.dtype != view_b.dtype || view_a.shape != view_b.shape) continue;
+    if (view_a.dtype != view_b.dtype || view_a.shape != view_b.shape) {
+      details.emplace_back(call.inputs[i].name, form_text(view_a.dtype, view_a.shape) +
+                                                    " against " +
+                                                    form_text(view_b.dtype, view_b.shape));
+      continue;
+    }
     details.emplace_back(call.inputs[i].name, difference_of(view_a, view_b).brief());
   }
   if (!inputs.empty() && text.empty()) text = call.name() + " takes other inputs";
@@ -275,6 +283,11 @@ Cause cause_of_other_calls(const Side& a, const Side& b, const Parting& at, int6
       "calls", fmt::format("{}: {}; {}: {}", a.arm, calls_text(a.computation.calls), b.arm,
                            calls_text(b.computation.calls)));
   if (!equal.empty()) cause.facts.emplace_back("inputs", "equal: " + list_text(equal));
+  const auto call_a = maker_of(a, at.value_a);
+  const auto call_b = maker_of(b, at.value_b);
+  if (call_a && call_b) {
+    cause.facts.emplace_back("float64", nearer_text(a, b, {*call_a, *call_b}));
+  }
   return cause;
 }
 

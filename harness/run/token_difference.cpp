@@ -7,7 +7,6 @@
 #include <optional>
 
 #include "harness/base/error.h"
-#include "harness/base/json.h"
 #include "harness/compare/relation.h"
 #include "harness/tokenizer/tokenizer.h"
 
@@ -38,8 +37,8 @@ const Observation* logprob_of(const ArmRecording& recording, int64_t step, int64
 // "-1.25 against -1.5, 0.25 apart"; "" where both are equal or one has none.
 std::string logprobs_text(const Observation* a, const Observation* b) {
   if (a == nullptr || b == nullptr || bit_exact(*a, *b) == Agreement::kHolds) return "";
-  return fmt::format("{} against {}, {} apart", scalar_text(*a), scalar_text(*b),
-                     shortest_text(std::abs(scalar_value(*a) - scalar_value(*b))));
+  return fmt::format("{} against {}, {:.3g} apart", scalar_text(*a), scalar_text(*b),
+                     std::abs(scalar_value(*a) - scalar_value(*b)));
 }
 
 }  // namespace

@@ -164,6 +164,10 @@ StepOutputs StepRunner::run(const StepInputs& inputs, const Selection& selection
   std::vector<at::Tensor> outputs =
       executed_for(selection).run(list_from_inputs(inputs), is_observed ? &digests : nullptr);
   if (digests.marks) observer->observe_replay(digests);
+  if (is_observed) {  // what the next step begins with, which nobody marks
+    observer->observe("token#0", outputs[0]);
+    observer->observe("token#1", outputs[1]);
+  }
   for (at::Tensor& output : outputs) {
     if (!output.is_cpu()) output = output.cpu();
   }

@@ -54,7 +54,7 @@ class StepRunner : public ProgramRecord {
   StepRunner(const Decoder& model, const KvCache& cache, const Mode& mode, int64_t max_tokens);
 
   // `observer` (null: none) is told of a replay's marks; of all others the operators themselves
-  // tell who listens.
+  // tell who listens. One that sees operators is told of tokens and logprobs, too.
   StepOutputs run(const StepInputs& inputs, const Selection& selection,
                   Observer* observer = nullptr);
 

@@ -193,6 +193,9 @@ std::vector<at::Tensor> Trainer::forward_and_backward(const std::vector<at::Tens
     loss = loss + term;
     stats = at::cat({stats.narrow(1, 0, 5), of_initial.narrow(1, 5, 1)}, 1);
   }
+  ops::mark(logprobs, "logprobs#0");
+  ops::mark(loss, "loss#0");
+  ops::mark(stats, "loss#1");
   std::vector<at::Tensor> parameters;
   for (const Parameter& parameter : model_.parameters()) parameters.push_back(parameter.tensor);
   const BackwardOnThisThread here;

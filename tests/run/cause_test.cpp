@@ -113,6 +113,14 @@ TEST(CauseTest, AnotherWeightIsTheCause) {
   EXPECT_EQ(fact(cause, "inputs"), "equal: x (sum#0)");
 }
 
+TEST(CauseTest, AWeightOfAnotherDtypeIsToldByItsForm) {
+  const Computation a = norm_of_sum(ones(), 1e-6);
+  Computation b = a;
+  b.values[b.calls[0].inputs[1].value].tensor = at::ones({8});
+  b.values[b.result].tensor = at::zeros({3, 8}, at::kBFloat16);
+  EXPECT_EQ(fact(cause_between(a, b), "weight"), "bfloat16 [8] against float32 [8]");
+}
+
 TEST(CauseTest, WhatNobodyObservedIsToldAsThat) {
   const auto sum_of = [](const at::Tensor& x) {
     return kept_at("sum#0", [&](Observer&) { ops::mark(ops::residual_add(x, x), "sum#0"); });
@@ -124,6 +132,16 @@ TEST(CauseTest, WhatNobodyObservedIsToldAsThat) {
 }
 
 // Several calls between two observed values: the first of them whose output differs.
+TEST(CauseTest, AnOperatorThatGivesBackWhatItTookMadeNothing) {
+  const Computation kept = kept_at("out#0", [](Observer&) {
+    const at::Tensor x = at::relu(some());
+    ops::mark(x, "in#0");
+    ops::mark(ops::residual_add(x.contiguous(), x), "out#0");
+  });
+  ASSERT_EQ(kept.calls.size(), 1U);
+  EXPECT_EQ(kept.values[kept.calls[0].inputs[0].value].site, "in#0");
+}
+
 TEST(CauseTest, WithinACompositeTheCallIsNamed) {
   const auto composite = [](double factor) {
     return kept_at("out#0", [&](Observer&) {

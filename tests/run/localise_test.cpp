@@ -191,8 +191,20 @@ TEST_F(LocalisePlant, ANanThatIsBornInOneHeadIsNamed) {
   EXPECT_THAT(facts["dim 2"], HasSubstr("indices, from "));
 }
 
+TEST_F(Localise, AnArgumentOfTheLossIsNamed) {
+  for (const std::string trainer : {"eager", "captured"}) {
+    Facts facts = facts_of({"b.workload.loss.entropy=0.5", "b.trainer=" + trainer});
+    EXPECT_THAT(facts["operator"], HasSubstr("train, loss#0")) << trainer;
+    EXPECT_EQ(facts["cause"], "samebits::grpo_loss has other arguments: entropy 0.01 against 0.5");
+  }
+}
+
+// The first token that another temperature chose is an argument of the sampler, not the embedding's
+// input of the next step.
 TEST_F(Localise, TheFirstTokenThatDiffersIsToldAsText) {
   Facts facts = facts_of({"b.workload.temperature=3"});
+  EXPECT_THAT(facts["operator"], HasSubstr("token#"));
+  EXPECT_EQ(facts["cause"], "samebits::sample has other arguments: temperature 1.0 against 3.0");
   EXPECT_THAT(facts["token"],
               ::testing::MatchesRegex("completion [01], token [0-3]: [0-9]+ \".*\" (against [0-9]+ "
                                       "\".*\"|in both)"));

@@ -19,7 +19,7 @@ namespace {
 using testing::random_weights;
 using testing::small_config;
 
-constexpr int64_t kSites = 1 + 2 * 17 + 2;  // of a step of two layers
+constexpr int64_t kSites = 1 + 2 * 17 + 2 + 2;  // of a step of two layers, and its tokens
 
 // Generates, and observes nothing but what the model marks.
 class Rollout : public testing::GraphlessWorkload {
