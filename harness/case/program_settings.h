@@ -21,11 +21,13 @@ struct LogSettings {
 // An arm that is another program: one that is started, or what one recorded before.
 struct ProgramSettings {
   // In `command` and in the values of `env` these words stand for what an arm is told: the folder
-  // that observations are to be written to, the level, the number of steps, the seed.
+  // that observations are to be written to, the level, the number of steps, the seed, and the place
+  // whose tensor is to be kept, "STEP OCCURRENCE PHASE SITE", or nothing.
   static constexpr char kOut[] = "{out}";
   static constexpr char kLevel[] = "{level}";
   static constexpr char kSteps[] = "{steps}";
   static constexpr char kSeed[] = "{seed}";
+  static constexpr char kKeep[] = "{keep}";
 
   std::vector<std::string> command;        // the program and its arguments; empty: `recorded`
   std::map<std::string, std::string> env;  // laid over this process's environment

@@ -125,6 +125,10 @@ fs::path steps(const fs::path& arm_folder, int64_t rank) {
   return arm_folder / (rank == 0 ? kSteps : "steps-" + std::to_string(rank) + ".jsonl");
 }
 
+fs::path kept(const fs::path& arm_folder, int64_t rank) {
+  return arm_folder / ("kept-" + std::to_string(rank) + ".safetensors");
+}
+
 fs::path sites(const fs::path& arm_folder, int64_t rank) {
   return arm_folder / ("sites-" + std::to_string(rank) + ".json");
 }

@@ -54,6 +54,8 @@ void remove_runs_of_program(const std::filesystem::path& arm_folder);
 void remove_checkpoints(const std::filesystem::path& arm_folder, int64_t but_of_step = -1);
 std::filesystem::path steps(const std::filesystem::path& arm_folder, int64_t rank);
 std::filesystem::path sites(const std::filesystem::path& arm_folder, int64_t rank);
+// Where a program that is told to keep a tensor leaves it.
+std::filesystem::path kept(const std::filesystem::path& arm_folder, int64_t rank);
 std::filesystem::path output(const std::filesystem::path& arm_folder, int64_t run);
 std::filesystem::path repeat(const std::filesystem::path& arm_folder, int64_t run, int64_t rank);
 std::filesystem::path graph(const std::filesystem::path& arm_folder, int64_t index);

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 #include <set>
 
 #include "harness/base/stopwatch.h"
@@ -14,6 +16,7 @@
 #include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
 #include "harness/run/cause.h"
+#include "harness/run/keep_of_program.h"
 #include "harness/run/keep_tensor.h"
 #include "harness/run/run_arm.h"
 #include "harness/run/tensor_view.h"
@@ -71,6 +74,25 @@ Kept kept_at(const CaseArm& arm, const ObservationPlace& place, const Observatio
   return is_what_was_seen ? std::move(kept) : Kept();
 }
 
+// The bytes of such a value; empty where they cannot be had. Another program is asked for them by
+// another run of it, which writes into `folder`.
+std::vector<std::byte> bytes_at(const CaseArm& arm, const Observation& seen, int64_t occurrence,
+                                const fs::path& folder) {
+  const ObservationPlace place{seen.step, seen.phase, seen.site, occurrence};
+  if (!arm.is_program()) {
+    const Kept kept = kept_at(arm, place, seen);
+    if (!kept.computation.is_known()) return {};
+    const TensorView value = view_of(arm.name, kept.computation.value());
+    return {value.data.begin(), value.data.end()};
+  }
+  std::vector<std::byte> bytes = keep_of_program(arm, place, seen.rank, folder / arm.name);
+  const int64_t count =
+      std::accumulate(seen.shape.begin(), seen.shape.end(), int64_t{1}, std::multiplies<>());
+  const bool is_whole = bytes.size() == static_cast<size_t>(count) * dtype_size(seen.dtype);
+  if (!is_whole || digest_of(seen.dtype, seen.shape, bytes.data()) != seen.digest) return {};
+  return bytes;
+}
+
 // What keys random numbers is made by no operator: it says itself what it is.
 std::string draw_text(const at::Tensor& a, const at::Tensor& b) {
   const auto text = [](const at::Tensor& draw) {
@@ -113,6 +135,31 @@ Facts nonfinite_facts(const at::Tensor& value) {
   return facts;
 }
 
+// How two values differ of which one is another program's: nobody sees by which calls it came to be.
+Facts explain_values(const CaseArm& a, const CaseArm& b, const Divergence& first,
+                     const fs::path& folder) {
+  const bool is_comparable =
+      first.a->dtype == first.b->dtype && first.a->shape == first.b->shape && !first.a->bits;
+  if (!is_comparable) return {};
+  const std::vector<std::byte> of_a = bytes_at(a, *first.a, first.occurrence, folder);
+  // An operator of another number is the first of its site there.
+  const int64_t occurrence = first.a->site == first.b->site ? first.occurrence : 0;
+  const std::vector<std::byte> of_b =
+      of_a.empty() ? of_a : bytes_at(b, *first.b, occurrence, folder);
+  if (of_b.empty()) {
+    const CaseArm& silent = of_a.empty() ? a : b;
+    const std::string why = silent.is_program() ? " does not keep that value (is it told {keep}?)"
+                                                : " does not give that value outside of its "
+                                                  "replays or ranks";
+    return {{"elements", "not seen: " + silent.name + why}};
+  }
+  const std::vector<TensorView> views = {{"a", first.a->dtype, first.a->shape, of_a},
+                                         {"b", first.b->dtype, first.b->shape, of_b}};
+  write_safetensors((folder / run_files::kDifference).string(), views,
+                    {{"a", a.name}, {"b", b.name}, {"place", first.place()}});
+  return difference_of(views[0], views[1]).facts();
+}
+
 // Why two arms first differ where they do, and how: what came into the operator, and the elements
 // of its two outputs, which are left beside the streams; and in which words that shows.
 Facts explain(const CaseArm& a, const CaseArm& b, const Divergence& first,
@@ -120,6 +167,7 @@ Facts explain(const CaseArm& a, const CaseArm& b, const Divergence& first,
               Progress& progress) {
   if (!first.a || !first.b) return {};
   progress.show(fmt::format("{} and {}: keeping {}", a.name, b.name, first.site));
+  if (a.is_program() || b.is_program()) return explain_values(a, b, first, folder);
   const ObservationPlace place{first.step, first.phase, first.site, first.occurrence};
   const Kept of_a = kept_at(a, place, *first.a);
   const Kept of_b = of_a.computation.is_known() ? kept_at(b, place, *first.b) : Kept();

@@ -11,17 +11,12 @@
 #include "harness/base/stopwatch.h"
 #include "harness/logs/recording.h"
 #include "harness/observe/run_files.h"
+#include "harness/run/program_call.h"
 
 namespace samebits {
 namespace {
 
 namespace fs = std::filesystem;
-
-void replace_all(std::string& text, const std::string& word, const std::string& value) {
-  for (size_t at = 0; (at = text.find(word, at)) != std::string::npos; at += value.size()) {
-    text.replace(at, word.size(), value);
-  }
-}
 
 // The PATH in which the arm's program is looked for: its own, where it is given one.
 std::string path_of(const ProgramSettings& program) {
@@ -78,26 +73,10 @@ fs::path ProgramArm::working_folder() const {
   return fs::absolute(recorder_.folder() / run_files::kProgram);
 }
 
-ProgramCall ProgramArm::call_of(int64_t run) const {
-  const auto told = [&](std::string text) {
-    replace_all(text, ProgramSettings::kOut, working_folder().string());
-    replace_all(text, ProgramSettings::kLevel, level_ == Level::kOp ? "op" : "step");
-    replace_all(text, ProgramSettings::kSteps, std::to_string(settings_.steps));
-    replace_all(text, ProgramSettings::kSeed, std::to_string(settings_.seed));
-    return text;
-  };
-  ProgramCall call;
-  for (const std::string& each : settings_.program.command) call.command.push_back(told(each));
-  for (const auto& [name, value] : settings_.program.env) call.env.emplace_back(name, told(value));
-  call.cwd = settings_.program.cwd;
-  call.output = run_files::output(recorder_.folder(), run);
-  call.timeout_s = settings_.timeout_s;
-  return call;
-}
-
 void ProgramArm::run(int64_t run) {
   fs::remove_all(working_folder());
-  const ProgramCall call = call_of(run);
+  const ProgramCall call = call_of(
+      settings_, {working_folder(), level_, "", run_files::output(recorder_.folder(), run)});
   fs::remove(call.output);
   if (settings_.program.has_log()) make_folder(working_folder());
   std::string name = settings_.name;

@@ -36,7 +36,6 @@ class ProgramArm : public Arm {
 
  private:
   std::filesystem::path working_folder() const;
-  ProgramCall call_of(int64_t run) const;
   void run(int64_t run);
   // What a run observed: the stream in {out}, or the log that it wrote.
   ArmRecording observed(const ProgramCall& call) const;

@@ -87,6 +87,23 @@ class Programs(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("step 0, train, layer#0", out)
 
+    def test_a_closer_look_measures_tensors_that_are_kept(self):
+        told = ("--level", "{level}", "--pair")
+        kept = (*told, "--keep", "{keep}")
+        for more, expected in [((), "1 of 2 differ"), (("--then", "lie"), "a does not keep that value")]:
+            self.out = self.folder / f"run-{len(more)}"
+            code, out, error = self.run_case({"a": {"command": self.command(*kept, *more)},
+                                              "b": {"command": self.command(*kept, "--scale", 1.25)}})
+            self.assertEqual(code, 1, out + error)
+            self.assertIn("step 0, train, layer#0", out)
+            self.assertIn(expected, " ".join(out.split()))
+            self.assertEqual((self.out / "op-a+b" / "difference.safetensors").exists(), not more)
+            self.assertFalse((self.out / "op-a+b" / "a" / "program").exists())
+        self.out = self.folder / "run-untold"
+        code, out, _ = self.run_case({"a": {"command": self.command(*told)},
+                                      "b": {"command": self.command(*told, "--scale", 1.25)}})
+        self.assertIn("(is it told {keep}?)", " ".join(out.split()))
+
     def test_a_closer_look_at_programs_of_their_own_length(self):
         free = [sys.executable, str(SMALL), "{out}", "--level", "{level}"]
         code, out, _ = self.run_case({"a": {"command": free}, "b": {"command": [*free, "--scale", "1.25"]}})

@@ -1,7 +1,7 @@
 """A program that observes a loss of its own, for the tests of arms that are other programs: it knows the stream's
 format (docs/stream.md) and nothing else of samebits.
 
-small_program.py OUT [--steps N] [--seed S] [--level LEVEL] [--scale X] [--then WHAT] [--tail TEXT]"""
+small_program.py OUT [--steps N] [--seed S] [--level LEVEL] [--keep PLACE] [--scale X] [--then WHAT] [--tail TEXT]"""
 
 import argparse
 import json
@@ -42,6 +42,23 @@ def line(step, site, value):
                        "digest": f"{a:016x}{b:016x}", "bits": f"{bits:08x}", "value": shown}, separators=(",", ":"))
 
 
+def pair_line(step, site, values):
+    """Of a tensor of two."""
+    words = struct.unpack("<2I", struct.pack("<2f", *values))
+    a = sum(mix_a(bits + (i + 1) * A & WORD) for i, bits in enumerate(words)) & WORD
+    b = sum(mix_b(bits ^ (i + 1) * B & WORD) for i, bits in enumerate(words)) & WORD
+    for each in (FLOAT32, 1, 2):
+        a, b = mix_a((a ^ each) + A & WORD), mix_b((b ^ each) + B & WORD)
+    return json.dumps({"step": step, "phase": "train", "rank": 0, "site": site, "dtype": "float32", "shape": [2],
+                       "digest": f"{a:016x}{b:016x}"}, separators=(",", ":"))
+
+
+def keep(file, values):
+    header = b'{"kept":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    header += b" " * (-len(header) % 8)
+    file.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<2f", *values))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=pathlib.Path)
@@ -49,6 +66,8 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--level", default="step")
     parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--keep")
+    parser.add_argument("--pair", action="store_true", help="what level op observes is a tensor")
     parser.add_argument("--then", default="")
     parser.add_argument("--marks", type=pathlib.Path, help="where each run adds a line")
     told = parser.parse_args()
@@ -64,7 +83,11 @@ def main():
             loss = (1 + told.seed + step) * told.scale
             if told.then == "drift" and step == 1:
                 loss += runs  # another value in each run
-            if told.level == "op":
+            if told.level == "op" and told.pair:
+                print(pair_line(step, "layer#0", (1, loss)), file=stream)
+                if told.keep == f"{step} 0 train layer#0":
+                    keep(told.out / "kept-0.safetensors", (1, loss + (told.then == "lie")))
+            elif told.level == "op":
                 print(line(step, "layer#0", loss * 0.5), file=stream)
             print(line(step, "loss", loss), file=stream)
     if told.then == "fail":

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "harness/case/case.h"
+#include "harness/observe/observation.h"
+#include "harness/run/program_run.h"
+#include "harness/run/progress.h"
+
+namespace samebits {
+
+// What an arm's program is told for one run, for the words of ProgramSettings.
+struct ProgramTold {
+  std::filesystem::path out;  // {out}, absolute
+  Level level = Level::kStep;
+  std::string keep;              // {keep}, the place whose tensor is to be kept; "": none
+  std::filesystem::path output;  // a new file: what it prints
+};
+
+ProgramCall call_of(const CaseArm& arm, const ProgramTold& told);
+
+}  // namespace samebits
