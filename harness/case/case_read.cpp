@@ -453,7 +453,7 @@ Case parse_case(const std::string& text, const std::filesystem::path& file,
   }
   if (auto relations = top.optional("relations")) {
     for (const JsonReader& element : relations->array()) {
-      c.relations.push_back(read_relation(element, names));
+      c.relations.push_back(read_relation(element, names, file.parent_path()));
     }
   }
   return c;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/base/file.h"
 #include "harness/case/case_schema.h"
 
 namespace samebits {
@@ -21,7 +22,7 @@ Relation read_bound(const JsonReader& json, const Names<Holds>& names, bool is_o
   const BoundKeys bound = bound_keys(relation.holds, is_on_policy);
   std::vector<std::string> known = bound.keys;
   known.insert(known.end(), {"holds", "reason"});
-  if (!is_on_policy) known.emplace_back("arms");
+  if (!is_on_policy) known.insert(known.end(), {"arms", "map"});
   json.object(known);
   if (auto key = json.optional("tensors")) {
     relation.tensors = key->one_of(names_of(relation.tensors));
@@ -51,6 +52,22 @@ Json schema_of_key(const std::string& key) {
   return {{"type", "number"}, {"minimum", 0}};  // rtol, atol
 }
 
+Json map_schema() {
+  const Json rule = {
+      {"type", "object"},
+      {"properties",
+       {{"from", {{"type", "string"}, {"minLength", 1}}}, {"to", {{"type", "string"}}}}},
+      {"required", Json::array({"from", "to"})},
+      {"additionalProperties", false}};
+  return {{"oneOf",
+           {{{"type", "array"}, {"items", rule}, {"minItems", 1}},
+            {{"type", "string"}, {"minLength", 1}}}},
+          {"description",
+           "The names that the first arm has for the sites of the others: rules, each a regular "
+           "expression that is found in a site and what stands there instead; or a file of them, "
+           "absolute or relative to the case's folder."}};
+}
+
 // What one word of `holds` allows and demands.
 Json bound_schema(Holds holds, bool is_on_policy, const std::string& description) {
   const BoundKeys bound = bound_keys(holds, is_on_policy);
@@ -63,6 +80,7 @@ Json bound_schema(Holds holds, bool is_on_policy, const std::string& description
         {"minItems", 2},
         {"uniqueItems", true}};
     if (holds == Holds::kMustDiverge) properties["arms"]["maxItems"] = 2;
+    properties["map"] = map_schema();
     required.push_back("arms");
   }
   properties["holds"] = {{"const", to_string(holds)}};
@@ -97,8 +115,27 @@ Relation read_on_policy(const JsonReader& json) {
   return read_bound(json, names_of(Holds()), /*is_on_policy=*/true);
 }
 
-Relation read_relation(const JsonReader& json, const std::vector<std::string>& arms) {
+std::vector<SiteRule> read_site_rules(const JsonReader& json) {
+  std::vector<SiteRule> rules;
+  for (const JsonReader& element : json.array(/*min_size=*/1)) {
+    element.object({"from", "to"});
+    rules.push_back({element.required("from").non_empty_string(), element.required("to").string()});
+  }
+  return rules;
+}
+
+std::vector<SiteRule> load_site_rules(const std::filesystem::path& file) {
+  const Json json = parse_json(read_text_file(file.string()), file.string());
+  return read_site_rules(JsonReader(json, file.string()));
+}
+
+Relation read_relation(const JsonReader& json, const std::vector<std::string>& arms,
+                       const std::filesystem::path& folder) {
   Relation relation = read_bound(json, names_between_arms(), /*is_on_policy=*/false);
+  if (auto map = json.optional("map")) {
+    relation.map = map->value().is_string() ? load_site_rules(folder / map->non_empty_string())
+                                            : read_site_rules(*map);
+  }
   const JsonReader names = json.required("arms");
   std::set<std::string> seen;
   for (const JsonReader& element : names.array(/*min_size=*/2)) {
@@ -124,6 +161,9 @@ Json json_from_relation(const Relation& relation) {
     json["atol"] = relation.atol;
   }
   if (relation.tensors != TensorRule::kMustMatch) json["tensors"] = to_string(relation.tensors);
+  for (const SiteRule& rule : relation.map) {
+    json["map"].push_back({{"from", rule.from}, {"to", rule.to}});
+  }
   if (!relation.reason.empty()) json["reason"] = relation.reason;
   return json;
 }

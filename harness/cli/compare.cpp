@@ -4,6 +4,7 @@
 
 #include "harness/base/error.h"
 #include "harness/base/output.h"
+#include "harness/case/case_relation.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/validators.h"
 #include "harness/compare/evidence.h"
@@ -19,6 +20,7 @@ struct CompareFlags {
   std::string a;
   std::string b;
   std::string relation = "bit_exact";
+  std::string map;  // a file
   LogSettings log;
   bool compares_tensors = true;
   bool accepts_nonfinite = false;
@@ -77,6 +79,7 @@ void print_sites(const PairComparison& comparison) {
 
 int run_compare(const CompareFlags& flags) {
   Relation relation = relation_from_text(flags.relation);
+  if (!flags.map.empty()) relation.map = load_site_rules(flags.map);
   if (!flags.compares_tensors) relation.tensors = TensorRule::kNotCompared;
   const ArmRecording a = read_recording(flags.a, flags.log);
   const ArmRecording b = read_recording(flags.b, flags.log);
@@ -136,6 +139,10 @@ void add_compare_command(CLI::App& app, Action& action) {
   command->add_option("b", flags->b, "another one")->required()->check(not_empty());
   command->add_option("--relation", flags->relation,
                       "bit_exact, must_diverge, ulp:MAX or allclose:RTOL,ATOL");
+  command
+      ->add_option("--map", flags->map,
+                   "the names that a has for the sites of b: a JSON file of rules")
+      ->check(not_empty());
   command->add_flag("!--without-tensors", flags->compares_tensors,
                     "under a bound, tensors whose digests differ are counted and not compared");
   command->add_flag("--accept-nonfinite", flags->accepts_nonfinite,

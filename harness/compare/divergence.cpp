@@ -11,6 +11,7 @@
 #include "harness/base/json.h"
 #include "harness/bits/ulp.h"
 #include "harness/compare/common_precision.h"
+#include "harness/compare/site_map.h"
 
 namespace samebits {
 namespace {
@@ -328,6 +329,11 @@ PairComparison compare_streams(const std::vector<Observation>& a, const std::vec
 
 PairComparison compare_recordings(const ArmRecording& a, const ArmRecording& b,
                                   const Relation& relation) {
+  if (!relation.map.empty()) {
+    Relation of_one_name = relation;
+    of_one_name.map.clear();
+    return compare_recordings(a, SiteMap(relation.map).renamed(b), of_one_name);
+  }
   if (is_coarsened_by(a, b) || is_coarsened_by(b, a)) {
     ArmRecording common_a = coarsened(a, *b.log);
     ArmRecording common_b = coarsened(b, *a.log);

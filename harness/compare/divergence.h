@@ -62,7 +62,7 @@ struct PairComparison {
 
 // Aligns two recordings by (step, phase, rank, site, occurrence) and judges every pair. Ranks that
 // only one of them has belong to its larger mesh and are not compared. Recordings of logs are
-// compared in their common precision.
+// compared in their common precision; `b` under the names that the relation's map gives it.
 PairComparison compare_recordings(const ArmRecording& a, const ArmRecording& b,
                                   const Relation& relation);
 

@@ -10,6 +10,7 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/compare/golden.h"
+#include "harness/compare/site_map.h"
 #include "harness/kernels/device.h"
 #include "harness/model/architecture.h"
 #include "harness/model/config.h"
@@ -118,6 +119,7 @@ std::vector<std::pair<std::string, std::string>> environment_of(const Case& c) {
 }  // namespace
 
 ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progress) {
+  for (const Relation& relation : c.relations) SiteMap{relation.map};  // a bad one is found now
   for (const CaseArm& arm : c.arms) arm.is_program() ? check_program(arm) : check_arm(arm);
   check_launched(c, options.launched);
   if (options.repeat > 0 && arms_to_time(c).empty()) {

@@ -275,6 +275,26 @@ TEST(ParseCase, WhatHoldsBetweenTheTwoSidesOfAnArm) {
   EXPECT_THAT(error_of({"relations.0.holds=none"}), HasSubstr("one of"));
 }
 
+TEST(ParseCase, AMapOfSitesIsAListOrAFile) {
+  const auto with = [](const std::string& map) {
+    return R"({"name": "c", "model": "m", "arms": {"a": {}, "b": {}}, "relations": [
+               {"arms": ["a", "b"], "holds": "bit_exact", "map": )" +
+           map + "}]}";
+  };
+  const std::string list = R"([{"from": "^model\\.", "to": ""}])";
+  const Case c = parse_case(with(list), "c.json");
+  ASSERT_EQ(c.relations[0].map.size(), 1u);
+  EXPECT_EQ(c.relations[0].map[0].from, "^model\\.");
+  EXPECT_EQ(parse_case(canonical_json(c), "c.json").relations[0].map[0].to, "");
+  const std::string folder = SAMEBITS_SOURCE_DIR "/cases/";
+  const Case of_file = parse_case(with(R"("maps/qwen3-transformers.json")"), folder + "c.json");
+  EXPECT_GT(of_file.relations[0].map.size(), 10u);
+  for (const char* bad : {"[]", R"([{"from": "a"}])", R"([{"from": "", "to": "b"}])",
+                          R"([{"from": "a", "to": "b", "as": "c"}])", "7", R"("none.json")"}) {
+    EXPECT_NE(message_of<InputError>([&] { parse_case(with(bad), folder + "c.json"); }), "") << bad;
+  }
+}
+
 TEST(ParseCase, LoopSettings) {
   const WorkloadSettings plain = read().arms[0].workload;
   EXPECT_TRUE(plain.sync.is_whole());

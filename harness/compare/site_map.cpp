@@ -1,0 +1,94 @@
+#include "harness/compare/site_map.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <map>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+
+#include "harness/base/error.h"
+
+namespace samebits {
+namespace {
+
+PCRE2_SPTR units_of(const std::string& text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
+
+std::string message_of(int code) {
+  PCRE2_UCHAR buffer[256];
+  pcre2_get_error_message(code, buffer, sizeof(buffer));
+  return reinterpret_cast<const char*>(buffer);
+}
+
+[[noreturn]] void refuse(const SiteRule& rule, const std::string& found, int code) {
+  throw InputError("map: " + quoted(rule.from), found + " (" + message_of(code) + ")",
+                   "a regular expression of PCRE2, and a text with its groups as $1");
+}
+
+std::shared_ptr<pcre2_code> compiled(const SiteRule& rule, const std::string& pattern) {
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  pcre2_code* code = pcre2_compile(units_of(pattern), pattern.size(),
+                                   PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C,
+                                   &error, &offset, nullptr);
+  if (code == nullptr) refuse(rule, "byte " + std::to_string(offset), error);
+  return {code, pcre2_code_free};
+}
+
+std::string replaced(const SiteRule& rule, const pcre2_code* code, const std::string& name) {
+  std::string text(2 * (name.size() + rule.to.size()) + 64, '\0');
+  for (;;) {
+    PCRE2_SIZE size = text.size();
+    const int found = pcre2_substitute(
+        code, units_of(name), name.size(), 0,
+        PCRE2_SUBSTITUTE_OVERFLOW_LENGTH | PCRE2_SUBSTITUTE_UNSET_EMPTY, nullptr, nullptr,
+        units_of(rule.to), rule.to.size(), reinterpret_cast<PCRE2_UCHAR*>(text.data()), &size);
+    if (found == PCRE2_ERROR_NOMEMORY && size > text.size()) {
+      text.resize(size);
+      continue;
+    }
+    if (found < 0) refuse(rule, quoted(rule.to), found);
+    text.resize(size);
+    return text;
+  }
+}
+
+}  // namespace
+
+SiteMap::SiteMap(const std::vector<SiteRule>& rules) {
+  for (const SiteRule& rule : rules) {
+    rules_.push_back({compiled(rule, rule.from), rule});
+    // What is to stand there is looked at where something was found, and so with what is in nothing.
+    replaced(rule, compiled(rule, "(?:" + rule.from + ")|").get(), "");
+  }
+}
+
+std::string SiteMap::renamed(const std::string& site) const {
+  std::string name = site;
+  for (const Rule& each : rules_) name = replaced(each.rule, each.code.get(), name);
+  return name;
+}
+
+ArmRecording SiteMap::renamed(ArmRecording recording) const {
+  std::unordered_map<std::string, std::string> names;  // looked up, never iterated
+  for (StreamContents& rank : recording.ranks) {
+    std::map<std::tuple<int64_t, std::string, std::string>, std::string> seen;  // by the new name
+    for (Observation& each : rank.observations) {
+      auto [at, is_new] = names.try_emplace(each.site);
+      if (is_new) at->second = renamed(each.site);
+      const auto [known, is_first] =
+          seen.try_emplace({each.step, each.phase, at->second}, each.site);
+      if (!is_first && known->second != each.site) {
+        throw InputError("map",
+                         quoted(known->second) + " and " + quoted(each.site) + " as " +
+                             quoted(at->second) + " in step " + std::to_string(each.step),
+                         "another name for each site");
+      }
+      each.site = at->second;
+    }
+  }
+  return recording;
+}
+
+}  // namespace samebits

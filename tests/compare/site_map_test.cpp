@@ -1,0 +1,102 @@
+#include "harness/compare/site_map.h"
+
+#include <gmock/gmock.h>
+
+#include "harness/base/error.h"
+#include "harness/case/case_relation.h"
+#include "harness/compare/divergence.h"
+#include "tests/compare/streams.h"
+
+namespace samebits {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::recording;
+using testing::scalar;
+
+std::string message_of(const std::vector<SiteRule>& rules, const ArmRecording& recording) {
+  try {
+    SiteMap(rules).renamed(recording);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(SiteMap, EachRuleInOrderReplacesWhatItFindsFirst) {
+  const SiteMap map({{R"(^model\.)", ""}, {R"(\.(q|k)_proj)", ".w$1"}, {"x", "xx"}});
+  EXPECT_EQ(map.renamed("model.layers.0.q_proj/aten.mm[0]#0"), "layers.0.wq/aten.mm[0]#0");
+  EXPECT_EQ(map.renamed("the.model.v_proj"), "the.model.v_proj");
+  EXPECT_EQ(map.renamed("x x"), "xx x");
+  EXPECT_EQ(SiteMap({{"a", std::string(500, 'b')}}).renamed("a").size(), 500u);
+  EXPECT_EQ(SiteMap({}).renamed("a"), "a");
+}
+
+TEST(SiteMap, ProgramsWithOtherNamesAreComparedByTheFirstOnes) {
+  const ArmRecording a =
+      recording("a", {scalar(0, "forward", "wq#0", 1), scalar(0, "log", "loss", 2)});
+  const ArmRecording b =
+      recording("b", {scalar(0, "forward", "q_proj#0", 1), scalar(0, "log", "loss", 2)});
+  Relation relation;
+  EXPECT_EQ(compare_recordings(a, b, relation).only_b, 1);
+  relation.map = {{"^q_proj", "wq"}};
+  const PairComparison comparison = compare_recordings(a, b, relation);
+  EXPECT_TRUE(comparison.agrees());
+  EXPECT_EQ(comparison.compared, 2);
+  const ArmRecording other =
+      recording("b", {scalar(0, "forward", "q_proj#0", 3), scalar(0, "log", "loss", 2)});
+  EXPECT_EQ(compare_recordings(a, other, relation).first->text(),
+            "step 0, forward, wq#0: 1 against 3, 12582912 ULP");
+}
+
+TEST(SiteMap, TwoSitesOfOneNameInAStepAreRefused) {
+  const std::vector<SiteRule> rules = {{"[12]", ""}};
+  const std::string found = message_of(
+      rules, recording("b", {scalar(4, "log", "loss1", 1), scalar(4, "log", "loss2", 1)}));
+  EXPECT_THAT(found, HasSubstr(R"("loss1" and "loss2" as "loss" in step 4)"));
+  EXPECT_EQ(found.find('\n'), std::string::npos);
+  // One site that is seen twice, and two in other steps or phases, are none of that.
+  EXPECT_EQ(
+      message_of(rules,
+                 recording("b", {scalar(0, "log", "loss1", 1), scalar(0, "log", "loss1", 2),
+                                 scalar(0, "train", "loss2", 1), scalar(1, "log", "loss2", 1)})),
+      "");
+  EXPECT_NE(message_of({{"loss.", "kl"}},
+                       recording("b", {scalar(0, "log", "kl", 1), scalar(0, "log", "loss2", 1)})),
+            "");
+}
+
+TEST(SiteMap, ABadRuleIsNamedBeforeAnySiteIsSeen) {
+  for (const SiteRule& rule : {SiteRule{"(", ""}, SiteRule{"a", "$1"}, SiteRule{"a", "${"}}) {
+    try {
+      SiteMap map({rule});
+      ADD_FAILURE() << rule.from;
+    } catch (const InputError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("map: \"" + rule.from + "\""));
+    }
+  }
+}
+
+TEST(SiteMap, TransformersQwen3HasTheNamesOfTorchtitanAndSamebits) {
+  const SiteMap map(load_site_rules(SAMEBITS_SOURCE_DIR "/cases/maps/qwen3-transformers.json"));
+  const std::vector<std::pair<std::string, std::string>> names = {
+      {"model.embed_tokens.weight", "tok_embeddings.weight"},
+      {"model.layers.3.input_layernorm.weight", "layers.3.attention_norm.weight"},
+      {"model.layers.3.self_attn.q_proj.weight", "layers.3.attention.wq.weight"},
+      {"model.layers.3.self_attn.k_proj.weight", "layers.3.attention.wk.weight"},
+      {"model.layers.3.self_attn.v_proj.weight", "layers.3.attention.wv.weight"},
+      {"model.layers.3.self_attn.o_proj.weight", "layers.3.attention.wo.weight"},
+      {"model.layers.3.self_attn.q_norm.weight", "layers.3.attention.q_norm.weight"},
+      {"model.layers.3.post_attention_layernorm.weight", "layers.3.ffn_norm.weight"},
+      {"model.layers.13.mlp.gate_proj.weight", "layers.13.feed_forward.w1.weight"},
+      {"model.layers.13.mlp.down_proj.weight", "layers.13.feed_forward.w2.weight"},
+      {"model.layers.13.mlp.up_proj/aten.mm[0]#0", "layers.13.feed_forward.w3/aten.mm[0]#0"},
+      {"model.norm.weight", "norm.weight"},
+      {"model#0", "Qwen3Model#0"},
+      {"lm_head#0", "output#0"},
+      {"loss", "loss"}};
+  for (const auto& [theirs, ours] : names) EXPECT_EQ(map.renamed(theirs), ours);
+}
+
+}  // namespace
+}  // namespace samebits
