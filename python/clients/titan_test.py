@@ -3,7 +3,7 @@
     SAMEBITS=build/samebits python titan_test.py        for the release of torchtitan that this Python has
 
 In 0.2.2 the norm of the gradients under DDP is half of FSDP's while all losses are equal (pytorch/torchtitan#2318);
-in 0.3.0 it is not. Nothing here tells samebits so: the same relation is asked of both.
+in 0.3.0 the two agree but for rounding. Nothing here tells samebits so: the same relation is asked of both.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from titan import IS_0_2, STEPS, VERSION
 FOLDER, RUN = OUT / "titan", OUT / f"run-titan-{VERSION}"
 
 
-def scalars(arm: str, site: str) -> list[float]:
-    lines = (RUN / arm / "rank-0.jsonl").read_text().splitlines()
-    return [each["value"] for each in map(json.loads, lines) if each["site"] == site]
+def scalars(arm: str, site: str, steps: int = STEPS) -> list[float]:
+    lines = map(json.loads, (RUN / arm / "rank-0.jsonl").read_text().splitlines())
+    return [each["value"] for each in lines if each["site"] == site and each["step"] < steps]
 
 
 class TitanTest(unittest.TestCase):
@@ -44,15 +44,17 @@ class TitanTest(unittest.TestCase):
         self.assertEqual(len(scalars("tp2", "grad_norm")), STEPS)
 
     def test_losses_of_fsdp_and_ddp_are_equal_and_gradients_are_not(self) -> None:
-        self.assertEqual(scalars("fsdp2", "loss"), scalars("ddp2", "loss"))
+        # In 0.3.0 the norms round otherwise, clipping takes that over, and a loss of step 2 follows by one ULP.
+        alike = STEPS if IS_0_2 else 1
+        self.assertEqual(scalars("fsdp2", "loss", alike), scalars("ddp2", "loss", alike))
         norms = zip(scalars("fsdp2", "grad_norm"), scalars("ddp2", "grad_norm"), strict=True)
         ratios = [a / b for a, b in norms]
         for ratio in ratios:
             self.assertAlmostEqual(ratio, 2 if IS_0_2 else 1, delta=1e-3)
 
     def test_the_logs_say_so_too(self) -> None:
-        files: list[pathlib.Path] = [next((FOLDER / arm / "tb").rglob("events*")) for arm in ("fsdp2", "ddp2")]
-        only = ("--only", "^(loss_metrics/|grad_norm$)")
+        files: list[pathlib.Path] = [min((FOLDER / arm / "tb").rglob("events*")) for arm in ("fsdp2", "ddp2")]
+        only = ("--only", "^(loss_metrics/global_avg_loss|grad_norm)$")
         done = samebits("compare", *map(str, files), *only)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertIn(f"differ: grad_norm in {STEPS} steps\n", done.stdout)  # and no loss
