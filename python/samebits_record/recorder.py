@@ -101,6 +101,10 @@ class Recorder:
     def _note_fork(self) -> None:
         self._is_fork = self.is_busy = True
 
+    def begin(self) -> None:
+        """From here on what the program computes is observed."""
+        self.is_busy = self._is_fork
+
     def see(self, phase: str, site: str, value: torch.Tensor) -> None:
         """Observes `value` as it is now. Nothing is read back to the host."""
         if self.is_busy:

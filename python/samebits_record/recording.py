@@ -176,7 +176,8 @@ class Recording:
     def _begin_work(self) -> None:
         """Called where a model or a backward begins: what follows an optimizer's step is the next step."""
         if not self._has_begun:
-            self._has_begun, self.recorder.is_busy = True, False
+            self._has_begun = True
+            self.recorder.begin()
             self.modules.see_weights(with_buffers=True)
         if self._is_step_done and not self._steps_by_hand:
             self.end_step()
@@ -228,11 +229,17 @@ class Recording:
         return norm
 
     def _clip_with(
-        self, original: Callable[..., None], parameters: Any, max_norm: float, total_norm: torch.Tensor, *rest: Any
+        self,
+        original: Callable[..., None],
+        parameters: Any,
+        max_norm: float,
+        total_norm: torch.Tensor,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
         """Of a program that has found the norm by itself, over more than one mesh."""
         self.recorder.see("optimizer", "grad_norm", total_norm)
-        original(parameters, max_norm, total_norm, *rest)
+        original(parameters, max_norm, total_norm, *args, **kwargs)
 
     def _destroy_groups(self, original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         """What ranks have in parts is added up while they can still talk."""

@@ -68,7 +68,7 @@ class RecorderTest(unittest.TestCase):
             for _ in range(3):
                 model(torch.zeros(2, 4, dtype=torch.int64)).sum().backward()
                 norm = torch.nn.utils.get_total_norm([each.grad for each in model.parameters()])
-                torch.nn.utils.clip_grads_with_norm_(model.parameters(), 1.0, norm)
+                torch.nn.utils.clip_grads_with_norm_(model.parameters(), 1.0, total_norm=norm, foreach=False)
                 container.step()
                 model.zero_grad()
         self.assertIs(torch.nn.utils.clip_grads_with_norm_, clip)
