@@ -133,6 +133,7 @@ class Qwen3Test(unittest.TestCase):
         said = " ".join(done.stdout.split())
         self.assertIn("first value that differs: step 0, forward, model.layers.0.self_attn.o_proj#in0", said)
         self.assertIn("transformers/masking_utils.py", said)
+        self.assertRegex(said, r"elements \d+ of 48128 differ")
 
     @classmethod
     def tearDownClass(cls) -> None:
