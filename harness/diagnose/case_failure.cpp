@@ -17,77 +17,96 @@ bool is_number(const std::string& text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// The first operator's output with a NaN or an infinity; where no operator was seen, the first
-// value.
-std::optional<Observation> first_nonfinite_of(const ArmRecording& recording) {
-  std::optional<Observation> value;
-  for (const Observation& each : recording.ranks.front().observations) {
-    if (!has_nonfinite(each)) continue;
-    if (is_operator_site(each.site)) return each;
-    if (!value) value = each;
-  }
-  return value;
+// Where a failure shows first: in an operator's output, where those were seen, and in a value.
+void name_site(CaseFailure& failure, const std::string& site) {
+  (is_operator_site(site) ? failure.named_operator : failure.value) = site_without_numbers(site);
 }
 
-CaseFailure nonfinite_failure(const std::vector<std::string>& arms, const Observation& seen) {
-  return {Kind::kNonfinite, arms, site_without_numbers(seen.site), place_text(seen), seen.step};
+std::optional<CaseFailure> nonfinite_failure(const std::vector<std::string>& arms,
+                                             const ArmRecording& recording) {
+  CaseFailure failure;
+  failure.kind = Kind::kNonfinite;
+  failure.arms = arms;
+  for (const Observation& each : recording.ranks.front().observations) {
+    if (!has_nonfinite(each)) continue;
+    if (failure.what().empty()) {
+      failure.where = place_text(each);
+      failure.step = each.step;
+    }
+    name_site(failure, each.site);
+    if (!failure.value.empty()) return failure;
+  }
+  return failure.what().empty() ? std::nullopt : std::optional(failure);
+}
+
+const std::optional<Divergence>& first_of(const PairComparison& comparison) {
+  return comparison.first_value ? comparison.first_value : comparison.first;
 }
 
 std::optional<CaseFailure> failure_of_pair(const Relation& relation, const Verdict::Pair& pair,
                                            const std::vector<ArmRecording>& recordings) {
   const PairComparison& comparison = pair.comparison;
   if (pair.holds || comparison.compared == 0 || !pair.has_all_ranks) return std::nullopt;
-  const std::vector<std::string> arms = {pair.a, pair.b};
+  CaseFailure failure;
+  failure.arms = {pair.a, pair.b};
   if (relation.holds == Holds::kMustDiverge) {
-    return CaseFailure{Kind::kHolds, arms, "",
-                       std::to_string(comparison.compared) + " observations are equal", 0};
+    failure.kind = Kind::kHolds;
+    failure.where = std::to_string(comparison.compared) + " observations are equal";
+    return failure;
   }
-  if (const auto& first = comparison.first_value ? comparison.first_value : comparison.first) {
-    return CaseFailure{Kind::kDiffers,
-                       arms,
-                       site_without_numbers(first->site),
-                       first->text(),
-                       first->step,
-                       ObservationPlace{first->step, first->phase, first->site, first->occurrence}};
-  }
-  if (const auto seen = first_nonfinite_of(recording_of(recordings, pair.a))) {
-    return nonfinite_failure(arms, *seen);
-  }
-  return std::nullopt;
+  const std::optional<Divergence>& first = first_of(comparison);
+  const ArmRecording& a = recording_of(recordings, pair.a);
+  if (!first) return nonfinite_failure(failure.arms, a);
+  failure.where = first->text();
+  failure.step = first->step;
+  failure.place = {first->step, first->phase, first->site, first->occurrence};
+  name_site(failure, first->site);
+  if (!failure.value.empty()) return failure;
+  const PairComparison values = compare_recordings(
+      without_operators(a), without_operators(recording_of(recordings, pair.b)), relation);
+  if (const auto& value = first_of(values)) name_site(failure, value->site);
+  return failure;
 }
 
 std::optional<CaseFailure> failure_of_arm(const CaseArm& arm, const ArmRecording& recording) {
   if (!evidence_of(arm, recording).nonfinite.empty()) {
-    if (const auto seen = first_nonfinite_of(recording)) {
-      return nonfinite_failure({arm.name}, *seen);
-    }
+    return nonfinite_failure({arm.name}, recording);
   }
   const std::optional<OnPolicy> on_policy = on_policy_of(arm, recording);
   if (!on_policy || on_policy->holds || on_policy->tokens() == 0) return std::nullopt;
+  CaseFailure failure;
+  failure.arms = {arm.name};
   if (on_policy->rule.holds == Holds::kMustDiverge) {
-    return CaseFailure{Kind::kHolds, {arm.name}, "", on_policy->text(), 0};
+    failure.kind = Kind::kHolds;
+    failure.where = on_policy->text();
+    return failure;
   }
   const auto& first = on_policy->comparison.first;
   if (!first) return std::nullopt;
-  return CaseFailure{
-      Kind::kOffPolicy, {arm.name}, site_without_numbers(first->site), first->text(), first->step};
+  failure.kind = Kind::kOffPolicy;
+  failure.value = site_without_numbers(first->site);
+  failure.where = first->text();
+  failure.step = first->step;
+  return failure;
 }
 
 }  // namespace
 
-bool CaseFailure::is_like(const CaseFailure& other) const {
-  return kind == other.kind && arms == other.arms && what == other.what;
+bool CaseFailure::is_like(const CaseFailure& wanted) const {
+  const bool is_there = wanted.named_operator.empty() ? value == wanted.value
+                                                      : named_operator == wanted.named_operator;
+  return kind == wanted.kind && arms == wanted.arms && is_there;
 }
 
 std::string CaseFailure::text() const {
   const std::string names = list_text(arms);
   switch (kind) {
     case Kind::kDiffers:
-      return names + " differ at " + what;
+      return names + " differ at " + what();
     case Kind::kNonfinite:
-      return names + (arms.size() == 1 ? " has" : " have") + " a NaN or an infinity at " + what;
+      return names + (arms.size() == 1 ? " has" : " have") + " a NaN or an infinity at " + what();
     case Kind::kOffPolicy:
-      return names + " is off policy: generator and trainer differ at " + what;
+      return names + " is off policy: generator and trainer differ at " + what();
     case Kind::kHolds:
       break;
   }

@@ -21,15 +21,20 @@ struct CaseFailure {
   };
   Kind kind = Kind::kDiffers;
   std::vector<std::string> arms;  // two, or the one that fails by itself
-  // The operator without its layer and its number, "layers.attention.wo"; where none is named, the
-  // kind of site, "logprob". "" of kHolds.
-  std::string what;
-  std::string where;  // for a person: "step 3, train, loss: 7.4252 against 7.4253, 5 ULP"
-  int64_t step = 0;   // the failure is there after this one
+  // The kind of the first value of level `step` that fails: "logprob". "" of kHolds.
+  std::string value = {};
+  // The operator without its layer and its number, "layers.attention.wo"; "" where none is named.
+  std::string named_operator = {};
+  std::string where = {};  // for a person: "step 3, train, loss: 7.4252 against 7.4253, 5 ULP"
+  int64_t step = 0;        // the failure is there after this one
   std::optional<ObservationPlace> place = {};  // of what two arms give otherwise
 
-  // The same arms fail at the same operator in the same way.
-  bool is_like(const CaseFailure& other) const;
+  // It is the failure that is wanted: of the same arms, in the same manner, at the same operator;
+  // where that of the wanted one is not known, at the same kind of value.
+  bool is_like(const CaseFailure& wanted) const;
+
+  // The operator or, where none is named, the kind of value.
+  const std::string& what() const { return named_operator.empty() ? value : named_operator; }
 
   std::string text() const;  // "eager and fused differ at layers.attention_norm"
 };

@@ -19,12 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A failure of the same kind whose operator is not known yet: level `step` names none.
-bool is_as_wanted(const CaseFailure& seen, const CaseFailure& wanted, bool names_operator) {
-  return names_operator ? seen.is_like(wanted)
-                        : seen.kind == wanted.kind && seen.arms == wanted.arms;
-}
-
 }  // namespace
 
 CaseProbe::CaseProbe(fs::path work, CaseFailure wanted)
@@ -72,13 +66,11 @@ Sighting CaseProbe::run(const Candidate& candidate) {
   try {
     const std::optional<CaseFailure> seen = failure_of(prepare(candidate));
     if (!seen) return {Sighting::Kind::kNone, "it does not fail"};
-    if (!is_as_wanted(*seen, wanted_, names_operator_)) {
+    if (!seen->is_like(wanted_)) {
       return {Sighting::Kind::kOther, seen->text() + ": " + seen->where};
     }
-    if (!names_operator_) {
-      wanted_.what = seen->what;
-      names_operator_ = true;
-    }
+    if (!is_settled_) wanted_ = *seen;
+    is_settled_ = true;
     return {Sighting::Kind::kSame, seen->where};
   } catch (const InputError& error) {
     return {Sighting::Kind::kRefused, error.what()};

@@ -19,8 +19,8 @@ class CaseProbe : public Probe {
   // what is like it is the same failure.
   CaseProbe(std::filesystem::path work, CaseFailure wanted);
 
-  // Whatever breaks in a candidate is its refusal. The first failure like the one that is wanted,
-  // or where that named no operator, the first that names one, decides which operator is wanted.
+  // Whatever breaks in a candidate is its refusal. The first failure like the one that is wanted
+  // names the operator, if any, that is wanted from then on.
   Sighting run(const Candidate& candidate) override;
 
   const CaseFailure& wanted() const { return wanted_; }
@@ -37,7 +37,7 @@ class CaseProbe : public Probe {
  private:
   std::filesystem::path work_;
   CaseFailure wanted_;
-  bool names_operator_ = false;
+  bool is_settled_ = false;  // as level `op` shows it
   std::optional<CaseFailure> last_;
   std::map<std::string, std::string> cut_;  // by folder of a cut model: what it was made of
 };

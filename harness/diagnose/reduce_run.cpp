@@ -70,13 +70,13 @@ void remove_standing_case(const fs::path& folder) {
   }
 }
 
+// By name: a run has not every size that its least case has.
 void add_sizes(ReducedRun& run, const Candidate& before, const Candidate& after) {
   const auto of_before = sizes_of(before);
-  const auto of_after = sizes_of(after);
-  for (size_t i = 0; i < std::max(of_before.size(), of_after.size()); ++i) {
-    const std::string& name = i < of_after.size() ? of_after[i].first : of_before[i].first;
-    run.sizes.push_back({name, i < of_before.size() ? of_before[i].second : "",
-                         i < of_after.size() ? of_after[i].second : ""});
+  for (const auto& [name, value] : sizes_of(after)) {
+    const auto same_name = [&](const auto& size) { return size.first == name; };
+    const auto found = std::find_if(of_before.begin(), of_before.end(), same_name);
+    run.sizes.push_back({name, found == of_before.end() ? "" : found->second, value});
   }
 }
 
@@ -96,6 +96,7 @@ ReducedRun reduce_run(const ReduceOptions& options, Progress& progress) {
   ReducedRun result;
   result.failure = first_failure(ended.settings, ended.recordings, options.arms);
   if (!result.failure) return result;
+  result.where_in_run = result.failure->where;
 
   open_folder(options.out, options.existing);
   const Candidate before = candidate_of(ended.settings, *result.failure);
@@ -104,7 +105,6 @@ ReducedRun reduce_run(const ReduceOptions& options, Progress& progress) {
   progress.show("the run again");
   result.of_whole = try_candidate(whole, probe, /*fewest=*/2);
   if (result.of_whole.failed == 0) return result;
-  result.failure->what = probe.wanted().what;
 
   Json subject = {{"candidate", whole.settings}, {"failure", probe.wanted().text()}};
   subject["origin"] = ended.origin;
@@ -123,6 +123,7 @@ ReducedRun reduce_run(const ReduceOptions& options, Progress& progress) {
   const fs::path file = options.out / kCaseFile;
   StandingProbe standing(file, probe);
   result.of_least = try_candidate(result.reduced.least, standing, kRunsOfTheLeast);
+  if (probe.last_failure()) result.failure = probe.last_failure();
   add_upstream_script(result, load_case(file), probe.last_failure(), options.out);
   add_sizes(result, before, result.reduced.least);
   write_text_file((options.out / kReadme).string(), reduced_readme(result));

@@ -23,8 +23,10 @@ struct ReduceOptions {
 
 // What came of reducing a run.
 struct ReducedRun {
-  std::optional<CaseFailure> failure;  // of the run; nullopt: nothing in it can be reduced
-  Trial of_whole;                      // it was not reproduced where none of its runs failed
+  // Of the run, then of the least case; nullopt: nothing in the run can be reduced.
+  std::optional<CaseFailure> failure;
+  std::string where_in_run;
+  Trial of_whole;  // it was not reproduced where none of its runs failed
   Reduced reduced;
   Trial of_least;           // from the folder that stands alone
   bool has_script = false;  // stock torch has the operator: upstream.py

@@ -58,7 +58,8 @@ std::vector<std::pair<std::string, std::string>> sizes_of(const Candidate& candi
       add("samples a prompt", number_at(workload, "/group"));
       add("tokens a sample", number_at(workload, "/max_new_tokens"));
     } else {
-      add("sequences", number_at(workload, "/sequences"));
+      const int64_t usual = WorkloadSettings().sequences;
+      add("sequences", std::to_string(workload.value("sequences", usual)));
     }
   }
   for (const std::string& model : models_of(candidate)) {
@@ -98,7 +99,7 @@ std::string reduced_readme(const ReducedRun& run) {
       "| where | {} |\n| in the run | {} |\n\n## See it\nIn this folder:\n\n```\n{}```\n\n## What "
       "was made smaller\n| what | the run | here |\n|---|---|---|\n",
       run.failure->text(), run.reduced.least.settings.at("name").get<std::string>(),
-      how_it_fails(run), run.of_least.last.text, run.failure->where, kCommands);
+      how_it_fails(run), run.of_least.last.text, run.where_in_run, kCommands);
   for (const ReducedRun::Size& size : run.sizes) {
     text += fmt::format("| {} | {} | {} |\n", size.name, size.before, size.after);
   }

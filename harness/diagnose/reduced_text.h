@@ -7,7 +7,7 @@
 
 namespace samebits {
 
-// What a candidate is made of, for a person: "steps": "1", "model": "1 layer, hidden size 16".
+// What a candidate is made of, for a person, by name: "steps": "1".
 std::vector<std::pair<std::string, std::string>> sizes_of(const Candidate& candidate);
 
 // The page of a folder that stands alone: what fails, how to see it, what was made smaller, with

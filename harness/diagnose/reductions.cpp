@@ -175,7 +175,7 @@ std::vector<Candidate> simpler_modes(const Candidate& from) {
   std::vector<Candidate> smaller;
   for (const std::string& arm : arms_of(from)) {
     for (const char* side : {"trainer", "generator"}) {
-      const Pointer key = Pointer("/" + std::string(side));
+      const Pointer key = Pointer() / std::string(side);
       const Json value = value_in(from, arm, key);
       if (value.is_null()) continue;
       const bool is_word = value.is_string();
@@ -189,6 +189,18 @@ std::vector<Candidate> simpler_modes(const Candidate& from) {
     }
   }
   return smaller;
+}
+
+// All ranks in one process, which moves no bit and saves starting them.
+std::vector<Candidate> one_process(const Candidate& from) {
+  const Pointer key("/mesh/kind");
+  std::vector<std::string> in_processes;
+  for (const std::string& arm : arms_of(from)) {
+    const Json kind = value_in(from, arm, key);
+    if (!kind.is_null() && kind != to_string(MeshKind::kLocal)) in_processes.push_back(arm);
+  }
+  if (in_processes.empty()) return {};
+  return {with(from, in_processes, key, to_string(MeshKind::kLocal), "all ranks in one process")};
 }
 
 // Keys that say how much is done, which other reductions make smaller; and those that say what is
@@ -296,7 +308,8 @@ std::vector<Json> smaller_lists(const Json& whole, size_t least) {
 std::vector<Reduction> reductions_of(const CaseFailure& failure, const Candidate& whole) {
   const WorkloadSettings usual;
   const Json workload = value_in(whole, arms_of(whole).front(), Pointer("/workload/name"));
-  std::vector<Reduction> all = {number("steps", "/steps", CaseArm().steps)};
+  std::vector<Reduction> all = {{"processes", one_process},
+                                number("steps", "/steps", CaseArm().steps)};
   if (workload == to_string(WorkloadKind::kTrain)) {
     all.push_back(number("sequences", "/workload/sequences", usual.sequences));
   } else {
@@ -308,7 +321,10 @@ std::vector<Reduction> reductions_of(const CaseFailure& failure, const Candidate
   if (workload != to_string(WorkloadKind::kTrain)) {
     all.push_back({"length of prompts", shorter_prompts});
   }
-  if (failure.kind == CaseFailure::Kind::kHolds) return all;
+  if (failure.kind == CaseFailure::Kind::kHolds) {
+    all.erase(all.begin());
+    return all;
+  }
   all.push_back(degree("TP", "/mesh/tp"));
   all.push_back(degree("replicas", "/mesh/dp"));
   all.push_back({"modes", simpler_modes});

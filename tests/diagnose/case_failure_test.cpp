@@ -24,7 +24,12 @@ TEST_F(Failures, ArmsThatDifferFailTogether) {
   ASSERT_TRUE(failure);
   EXPECT_EQ(failure->kind, Kind::kDiffers);
   EXPECT_THAT(failure->arms, ElementsAre("a", "b"));
-  EXPECT_EQ(failure->what, "logprob");  // level `step` names no operator
+  EXPECT_EQ(failure->value, "logprob");
+  EXPECT_EQ(failure->named_operator, "");  // level `step` names none
+  CaseFailure at_an_operator = *failure;
+  at_an_operator.named_operator = "layers.ffn_norm";
+  EXPECT_TRUE(at_an_operator.is_like(*failure));
+  EXPECT_FALSE(failure->is_like(at_an_operator));
   EXPECT_FALSE(first_failure(run.settings, run.recordings, {"a"}));
 }
 
