@@ -1,39 +1,30 @@
 #include "harness/compare/site_map.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include <map>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
 
 #include "harness/base/error.h"
+#include "harness/base/pcre2.h"
+#include "harness/base/text.h"
 
 namespace samebits {
 namespace {
 
 PCRE2_SPTR units_of(const std::string& text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
 
-std::string message_of(int code) {
-  PCRE2_UCHAR buffer[256];
-  pcre2_get_error_message(code, buffer, sizeof(buffer));
-  return reinterpret_cast<const char*>(buffer);
-}
-
-[[noreturn]] void refuse(const SiteRule& rule, const std::string& found, int code) {
-  throw InputError("map: " + quoted(rule.from), found + " (" + message_of(code) + ")",
+[[noreturn]] void refuse(const SiteRule& rule, const std::string& found, const std::string& why) {
+  throw InputError("map: " + quoted(rule.from), found + " (" + why + ")",
                    "a regular expression of PCRE2, and a text with its groups as $1");
 }
 
 std::shared_ptr<pcre2_code> compiled(const SiteRule& rule, const std::string& pattern) {
-  int error = 0;
-  PCRE2_SIZE offset = 0;
-  pcre2_code* code = pcre2_compile(units_of(pattern), pattern.size(),
-                                   PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C,
-                                   &error, &offset, nullptr);
-  if (code == nullptr) refuse(rule, "byte " + std::to_string(offset), error);
-  return {code, pcre2_code_free};
+  try {
+    return compile_pcre2(pattern, PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C);
+  } catch (const Pcre2Refusal& refusal) {
+    refuse(rule, "byte " + std::to_string(refusal.offset), refusal.what());
+  }
 }
 
 std::string replaced(const SiteRule& rule, const pcre2_code* code, const std::string& name) {
@@ -48,7 +39,7 @@ std::string replaced(const SiteRule& rule, const pcre2_code* code, const std::st
       text.resize(size);
       continue;
     }
-    if (found < 0) refuse(rule, quoted(rule.to), found);
+    if (found < 0) refuse(rule, quoted(rule.to), pcre2_message(found));
     text.resize(size);
     return text;
   }
