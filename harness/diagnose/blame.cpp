@@ -6,8 +6,6 @@
 #include <map>
 #include <set>
 
-#include "harness/base/json.h"
-#include "harness/base/text.h"
 #include "harness/compare/on_policy.h"
 #include "harness/compare/repeated_steps.h"
 #include "harness/compare/sync_check.h"
@@ -80,30 +78,6 @@ void blame_sync(Blame& blame, const std::vector<SyncCheck>& syncs, int64_t step)
   }
 }
 
-// Every key at which two JSON objects differ, and both values.
-void add_different(const Json& a, const Json& b, const std::string& prefix,
-                   std::vector<std::pair<std::string, std::string>>& found) {
-  std::vector<std::string> keys;
-  for (const Json* each : {&a, &b}) {
-    for (const auto& [key, value] : each->items()) {
-      if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
-    }
-  }
-  for (const std::string& key : keys) {
-    const Json of_a = a.contains(key) ? a.at(key) : Json();
-    const Json of_b = b.contains(key) ? b.at(key) : Json();
-    if (of_a == of_b) continue;
-    if (of_a.is_object() && of_b.is_object()) {
-      add_different(of_a, of_b, prefix + key + ".", found);
-      continue;
-    }
-    const auto shown = [](const Json& value) {
-      return value.is_null() ? "the default" : shortened(value.dump(), /*longest=*/80);
-    };
-    found.emplace_back(prefix + key, shown(of_a) + " against " + shown(of_b));
-  }
-}
-
 }  // namespace
 
 Blame blame_pair(const ArmRecording& a, const ArmRecording& b) {
@@ -166,16 +140,11 @@ Blame blame_sides(const CaseArm& arm, const ArmRecording& recording) {
   return blame;
 }
 
-std::vector<std::pair<std::string, std::string>> different_settings(const CaseArm& a,
-                                                                    const CaseArm& b,
-                                                                    std::optional<RlPhase> phase) {
-  std::vector<std::pair<std::string, std::string>> found;
-  add_different(Json::parse(a.canonical), Json::parse(b.canonical), "", found);
-  for (const char* key : {"steps", "timeout_s", "repeats", "on_policy"}) {
-    std::erase_if(found, [&](const auto& each) { return each.first.starts_with(key); });
-  }
-  std::stable_partition(found.begin(), found.end(), [&](const auto& each) {
-    return phase && rl_phase_of_setting(each.first) == phase;
+std::vector<JsonDifference> different_settings(const CaseArm& a, const CaseArm& b,
+                                               std::optional<RlPhase> phase) {
+  std::vector<JsonDifference> found = setting_differences(a, b);
+  std::stable_partition(found.begin(), found.end(), [&](const JsonDifference& each) {
+    return phase && rl_phase_of_setting(each.key) == phase;
   });
   return found;
 }

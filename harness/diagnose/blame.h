@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/case/case.h"
+#include "harness/case/setting_differences.h"
 #include "harness/compare/divergence.h"
 #include "harness/diagnose/rl_phase.h"
 #include "harness/observe/arm_recording.h"
@@ -45,10 +45,8 @@ Blame blame_pair(const ArmRecording& a, const ArmRecording& b);
 // sync, where the two had other weights.
 Blame blame_sides(const CaseArm& arm, const ArmRecording& recording);
 
-// The settings in which two arms differ, those of `phase` first: "workload.sync": "\"never\"
-// against \"every\"".
-std::vector<std::pair<std::string, std::string>> different_settings(const CaseArm& a,
-                                                                    const CaseArm& b,
-                                                                    std::optional<RlPhase> phase);
+// The settings in which two arms differ, those of `phase` first.
+std::vector<JsonDifference> different_settings(const CaseArm& a, const CaseArm& b,
+                                               std::optional<RlPhase> phase);
 
 }  // namespace samebits

@@ -99,8 +99,8 @@ void replay_sides(Blame& blame, const CaseArm& arm, const ArmRecording& recordin
 }
 
 void add_settings(Blame& blame, const CaseArm& a, const CaseArm& b) {
-  for (const auto& [key, values] : different_settings(a, b, blame.phase)) {
-    blame.facts.emplace_back("setting", key + ": " + values);
+  for (const JsonDifference& each : different_settings(a, b, blame.phase)) {
+    blame.facts.emplace_back("setting", each.key + ": " + each.first + " against " + each.second);
   }
 }
 

@@ -2,7 +2,7 @@
 #include <map>
 #include <set>
 
-#include "harness/base/json_difference.h"
+#include "harness/case/setting_differences.h"
 #include "harness/compare/sources.h"
 #include "harness/report/record_parts.h"
 
@@ -43,14 +43,10 @@ void add_sources(Failure& failure, const Verdict::Pair& pair, const Divergence& 
   if (!sources.empty()) failure.facts.emplace_back("in the program", sources);
 }
 
-// "numerics.dtype: \"bfloat16\" against \"float32\"; ...": what the case has in which two arms
-// differ, apart from how long they may run.
+// "numerics.dtype: \"bfloat16\" against \"float32\"; ..."
 std::string settings_that_differ(const CaseArm& a, const CaseArm& b) {
-  static const std::set<std::string> kLimits = {"steps", "timeout_s", "checkpoint_every"};
   std::string text;
-  for (const JsonDifference& each :
-       differences(Json::parse(a.canonical), Json::parse(b.canonical))) {
-    if (kLimits.contains(each.key)) continue;
+  for (const JsonDifference& each : setting_differences(a, b)) {
     text += (text.empty() ? "" : "; ") + each.key + ": " + each.first + " against " + each.second;
   }
   return text.empty() ? "none that differ" : text;
