@@ -30,6 +30,7 @@ constexpr PhaseOfSite kSites[] = {
     {"train", "loss", RlPhase::kLoss},
     {"train", "clipped", RlPhase::kLoss},
     {"train", "", RlPhase::kGradient},
+    {"optimizer", "clip_scale", RlPhase::kOptimizer},
     {"optimizer", "", RlPhase::kGradient},
     {"weights", "generator.before", RlPhase::kData},
     {"weights", "generator.after", RlPhase::kSync},
