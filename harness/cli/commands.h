@@ -22,6 +22,7 @@ void add_generate_command(CLI::App& app, Action& action);
 void add_bench_command(CLI::App& app, Action& action);
 void add_doctor_command(CLI::App& app, Action& action);
 void add_repro_command(CLI::App& app, Action& action);
+void add_why_command(CLI::App& app, Action& action);
 void add_check_command(CLI::App& app, Action& action);
 void add_rank_command(CLI::App& app, Action& action);
 void add_supervise_command(CLI::App& app, Action& action);

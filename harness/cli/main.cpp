@@ -77,6 +77,7 @@ int run(CLI::App& app, int argc, char** argv) {
   samebits::add_bench_command(app, action);
   samebits::add_doctor_command(app, action);
   samebits::add_repro_command(app, action);
+  samebits::add_why_command(app, action);
   samebits::add_check_command(app, action);
   samebits::add_rank_command(app, action);
   samebits::add_supervise_command(app, action);

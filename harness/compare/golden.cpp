@@ -52,7 +52,10 @@ std::string first_number_that_differs(std::vector<Observation> golden,
   return comparison.first ? comparison.first->text() : "";
 }
 
-GoldenCheck compare_with(const Golden& golden, const CaseArm& arm, const ArmRecording& recording) {
+}  // namespace
+
+GoldenCheck compare_with_golden(const Golden& golden, const CaseArm& arm,
+                                const ArmRecording& recording) {
   const int64_t steps = std::min(golden.steps, arm.steps);
   std::vector<Observation> seen = first_steps(condense(recording), steps);
   const int64_t unknown = drop_unknown_kinds(seen, golden);
@@ -90,8 +93,6 @@ GoldenCheck compare_with(const Golden& golden, const CaseArm& arm, const ArmReco
   return check;
 }
 
-}  // namespace
-
 GoldenCheck check_golden(const std::vector<Golden>& goldens, const Case& c, const CaseArm& arm,
                          const ArmRecording& recording) {
   GoldenCheck check;
@@ -110,7 +111,7 @@ GoldenCheck check_golden(const std::vector<Golden>& goldens, const Case& c, cons
                  Json::parse(deciding_settings(arm.canonical)))) {
     skip(Status::kOtherSettings, "its settings differ at " + difference->key);
   } else {
-    check = compare_with(*golden, arm, recording);
+    check = compare_with_golden(*golden, arm, recording);
   }
   // Arms on LibTorch's kernels are never blessed (bless.h).
   check.is_required = c.requires_golden && is_contracted(arm);

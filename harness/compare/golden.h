@@ -33,6 +33,10 @@ struct GoldenCheck {
 GoldenCheck check_golden(const std::vector<Golden>& goldens, const Case& c, const CaseArm& arm,
                          const ArmRecording& recording);
 
+// The same with one golden, whatever its settings and its platform.
+GoldenCheck compare_with_golden(const Golden& golden, const CaseArm& arm,
+                                const ArmRecording& recording);
+
 // The checks of all arms that are run here, for the manifest. No other program has a golden.
 Json check_goldens(const std::vector<Golden>& goldens, const Case& c,
                    const std::vector<ArmRecording>& recordings);
