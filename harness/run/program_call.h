@@ -4,7 +4,7 @@
 #include <string>
 
 #include "harness/case/case.h"
-#include "harness/observe/observation.h"
+#include "harness/observe/step_observer.h"
 #include "harness/run/program_run.h"
 #include "harness/run/progress.h"
 

@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/detect/compare_outputs.h"
 #include "harness/detect/findings.h"
+#include "harness/dtensor/copies.h"
 
 namespace samebits {
 namespace {
