@@ -25,6 +25,20 @@ std::string run_name(const ReportRecord& record) {
   return record.folder.empty() ? "RUN" : record.folder.string();
 }
 
+// What a person may do about a failure of these arms.
+void add_next(Failure& failure, const ReportRecord& record,
+              const std::vector<const CaseArm*>& arms) {
+  failure.next.push_back("samebits report " + run_name(record));
+  const auto is_loop = [](const CaseArm* arm) { return arm->workload.kind == WorkloadKind::kGrpo; };
+  const auto is_ours = [](const CaseArm* arm) { return !arm->is_program(); };
+  if (std::all_of(arms.begin(), arms.end(), is_loop)) {
+    failure.next.push_back("samebits blame " + run_name(record));
+  }
+  if (std::all_of(arms.begin(), arms.end(), is_ours)) {
+    failure.next.push_back("samebits reduce " + run_name(record));
+  }
+}
+
 std::string counts_text(const PairComparison& comparison) {
   std::string text = std::to_string(comparison.different) + " of " +
                      std::to_string(comparison.compared) + " observations differ";
@@ -89,7 +103,7 @@ Failure failure_of_pair(const ReportRecord& record, const Verdict& verdict,
     failure.facts.emplace_back(
         "settings", settings_that_differ(run.settings.arm(pair.a), run.settings.arm(pair.b)));
   }
-  failure.next.push_back("samebits report " + run_name(record));
+  add_next(failure, record, {&run.settings.arm(pair.a), &run.settings.arm(pair.b)});
   const bool is_program =
       run.settings.arm(pair.a).is_program() || run.settings.arm(pair.b).is_program();
   if (verdict.relation.holds != Holds::kMustDiverge && !is_program) {
@@ -118,7 +132,7 @@ void add_unstable(std::vector<Failure>& failures, const std::optional<Manifest>&
 // An arm whose generator and trainer do not say the same, or whose weights did not arrive: one
 // block, since the second is why the first happened.
 void add_on_policy_failure(std::vector<Failure>& failures, const ReportRecord& record,
-                           const ReportRecord::ArmRecord& arm) {
+                           const ReportRecord::ArmRecord& arm, const CaseArm& settings) {
   // Two NaNs that agree are told as what they are, below.
   const bool is_nan =
       arm.on_policy && !arm.on_policy->comparison.first && !arm.evidence.nonfinite.empty();
@@ -138,12 +152,12 @@ void add_on_policy_failure(std::vector<Failure>& failures, const ReportRecord& r
   }
   const std::string& sync = arm.sync.empty() ? arm.evidence.sync : arm.sync;
   if (!sync.empty()) failure.facts.emplace_back("sync", sync);  // another program has none
-  failure.next.push_back("samebits report " + run_name(record));
+  add_next(failure, record, {&settings});
   failures.push_back(std::move(failure));
 }
 
 void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record,
-                      const std::optional<Manifest>& manifest) {
+                      const RecordedRun& run) {
   for (const ReportRecord::ArmRecord& arm : record.arms) {
     if (!arm.finished) {
       failures.push_back({arm.name + " was cut off", {}, {record.command + " --resume"}});
@@ -165,7 +179,7 @@ void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record
     if (!arm.evidence.itself.empty()) {
       failures.push_back(failure_of_unstable(arm.name, arm.evidence.itself));
     }
-    add_on_policy_failure(failures, record, arm);
+    add_on_policy_failure(failures, record, arm, run.settings.arm(arm.name));
     if (!arm.evidence.repeats.empty()) {
       failures.push_back(
           {arm.name + " repeats a step",
@@ -176,7 +190,7 @@ void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record
     if (arm.evidence.nonfinite.empty()) continue;
     failures.push_back(
         {arm.name + " has a NaN or an infinity", {{"where", arm.evidence.nonfinite}}, {}});
-    if (const Manifest::Closer* closer = closer_look(manifest, arm.name, "")) {
+    if (const Manifest::Closer* closer = closer_look(run.manifest, arm.name, "")) {
       auto& facts = failures.back().facts;
       facts.emplace_back("operator", closer->text);
       facts.insert(facts.end(), closer->facts.begin(), closer->facts.end());
@@ -283,7 +297,7 @@ std::vector<Failure> failures_of(const ReportRecord& record, const RecordedRun& 
   std::vector<Failure> failures;
   if (!run.damage.empty()) failures.push_back({run.damage, {}, {}});
   add_unstable(failures, manifest);
-  add_arm_failures(failures, record, manifest);
+  add_arm_failures(failures, record, run);
   for (const Verdict& verdict : record.verdicts) {
     for (const Verdict::Pair& pair : verdict.pairs) {
       if (!pair.holds) failures.push_back(failure_of_pair(record, verdict, pair, run));
