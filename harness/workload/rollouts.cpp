@@ -56,7 +56,7 @@ void write_rollouts(const std::filesystem::path& file, const RolloutsByStep& rol
     for (size_t i = 0; i < rollouts[step].size(); ++i) {
       text += (i == 0 ? "\n" : ",\n") + json_from_rollout(rollouts[step][i]).dump();
     }
-    text += "]";
+    text += ']';
   }
   write_text_file(file.string(), text + "]}\n");
 }
