@@ -55,8 +55,7 @@ class Search {
     }
     if (options_.on_trial) options_.on_trial(candidate, journal_.size());
     journal_.begin(candidate);
-    Trial trial =
-        try_candidate(candidate, probe_, of_whole_.always_fails() ? 2 : kRunsOfAFlakyOne);
+    Trial trial = try_candidate(candidate, probe_, of_whole_.always_fails() ? 2 : kRunsOfAFlakyOne);
     journal_.add(candidate, trial);
     return trial;
   }

@@ -128,7 +128,6 @@ class Search {
   fs::path model_with(const Setup& setup) const {
     const fs::path folder = fs::absolute(options_.work / "model");
     fs::remove_all(folder);
-    fs::create_directories(folder.parent_path());
     fs::copy(model_of(setup.settings), folder, fs::copy_options::recursive);
     for (const auto& [name, bytes] : setup.files) write_text_file((folder / name).string(), bytes);
     return folder;
@@ -255,7 +254,7 @@ WhyGolden why_golden(const WhyOptions& options, Progress& progress) {
     throw InputError(options.case_file.string() + ": name", quoted(c.name),
                      quoted(case_name) + ", as the golden's");
   }
-  fs::create_directories(options.work);
+  make_folder(options.work);
   return Search(options, golden, c, progress).run();
 }
 
