@@ -189,11 +189,14 @@ void remove_litter(const fs::path& run_folder) {
 
 void remove_run(const fs::path& run_folder) {
   require_only_a_run(run_folder);
-  // What vouches goes first, so that an interrupted removal leaves no run that looks finished.
-  for (const char* name : {kManifest, kCase}) fs::remove(run_folder / name);
+  // What vouches goes first, and what makes it a run last: an interrupted removal leaves a run that
+  // was cut off.
+  fs::remove(run_folder / kManifest);
   for (const fs::path& entry : entries_of(run_folder)) {
-    if (entry.filename() != kLock) fs::remove_all(entry);
+    const fs::path name = entry.filename();
+    if (name != kLock && name != kCase && name != kOrigin) fs::remove_all(entry);
   }
+  for (const char* name : {kCase, kOrigin}) fs::remove(run_folder / name);
 }
 
 }  // namespace samebits::run_files
