@@ -1,31 +1,11 @@
+#include "harness/base/text.h"
+#include "harness/report/markup.h"
 #include "harness/report/writers.h"
 
 namespace samebits {
 namespace {
 
-// What cannot be said in a name of a test: one line of plain text.
-std::string xml_escaped(const std::string& text) {
-  std::string escaped;
-  for (const char c : printable(text)) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      default:
-        escaped += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    }
-  }
-  return escaped;
-}
+std::string xml_escaped(const std::string& text) { return markup_escaped(printable(text)); }
 
 struct JunitCase {
   std::string name;

@@ -1,37 +1,11 @@
 #include "harness/report/html/element.h"
 
 #include "harness/base/text.h"
+#include "harness/report/markup.h"
 
 namespace samebits {
-namespace {
 
-// One line of printable text, as content and in double quotes alike.
-std::string html_escaped(const std::string& text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
-}
-
-}  // namespace
-
-Html::Html(std::string_view text) : bytes_(html_escaped(shortened(text, kLongest))) {}
+Html::Html(std::string_view text) : bytes_(markup_escaped(shortened(text, kLongest))) {}
 
 Html Html::void_element(HtmlName name, std::initializer_list<HtmlAttribute> attributes) {
   Html html;
@@ -40,7 +14,7 @@ Html Html::void_element(HtmlName name, std::initializer_list<HtmlAttribute> attr
   for (const HtmlAttribute& each : attributes) {
     html.bytes_ += ' ';
     html.bytes_ += each.name.text;
-    html.bytes_ += "=\"" + html_escaped(printable(each.value)) + '"';
+    html.bytes_ += "=\"" + markup_escaped(printable(each.value)) + '"';
   }
   html.bytes_ += '>';
   return html;
