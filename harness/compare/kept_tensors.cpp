@@ -1,7 +1,6 @@
 #include "harness/compare/kept_tensors.h"
 
 #include <algorithm>
-#include <cstring>
 #include <stdexcept>
 
 #include "harness/observe/run_files.h"
@@ -9,12 +8,9 @@
 namespace samebits {
 namespace {
 
-uint64_t distance_at(const TensorView& a, const TensorView& b, size_t i) {
-  const size_t size = dtype_size(a.dtype);
-  uint64_t a_bits = 0;
-  uint64_t b_bits = 0;
-  std::memcpy(&a_bits, a.data.data() + i * size, size);
-  std::memcpy(&b_bits, b.data.data() + i * size, size);
+uint64_t distance_at(const TensorView& a, const TensorView& b, int64_t i) {
+  const uint64_t a_bits = bits_at(a, i);
+  const uint64_t b_bits = bits_at(b, i);
   if (a_bits == b_bits) return 0;
   if (!is_floating_point(a.dtype)) return 1;
   return std::max<uint64_t>(ulp_distance(a.dtype, a_bits, b_bits), 1);
@@ -44,7 +40,7 @@ DistanceMap distance_map(const TensorView& a, const TensorView& b) {
     uint64_t* cells = &map.farthest[row * map.height / rows * map.width];
     for (size_t column = 0; column < columns; ++column) {
       uint64_t& cell = cells[column * map.width / columns];
-      cell = std::max(cell, distance_at(a, b, row * columns + column));
+      cell = std::max(cell, distance_at(a, b, static_cast<int64_t>(row * columns + column)));
     }
   }
   return map;

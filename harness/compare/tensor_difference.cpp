@@ -14,13 +14,6 @@ namespace {
 
 constexpr size_t kStripCells = 40;
 
-uint64_t bits_at(const TensorView& tensor, int64_t i) {
-  const size_t size = dtype_size(tensor.dtype);
-  uint64_t bits = 0;
-  std::memcpy(&bits, tensor.data.data() + static_cast<size_t>(i) * size, size);
-  return bits;
-}
-
 std::string value_text(Dtype dtype, uint64_t bits) {
   return scalar_text(observe_tensor(0, "", 0, "", dtype, {}, &bits));
 }
@@ -96,6 +89,13 @@ std::string where_text(const std::vector<int64_t>& counts, int64_t elements_of_i
 }
 
 }  // namespace
+
+uint64_t bits_at(const TensorView& tensor, int64_t i) {
+  const size_t size = dtype_size(tensor.dtype);
+  uint64_t bits = 0;
+  std::memcpy(&bits, tensor.data.data() + static_cast<size_t>(i) * size, size);
+  return bits;
+}
 
 std::vector<std::pair<std::string, std::string>> TensorDifference::facts() const {
   std::vector<std::pair<std::string, std::string>> facts;

@@ -40,6 +40,9 @@ struct TensorDifference {
   std::string brief() const;
 };
 
+// The raw bits of an element, by its row-major index, in the low bytes.
+uint64_t bits_at(const TensorView& tensor, int64_t i);
+
 // Throws std::invalid_argument where dtype or shape differ.
 TensorDifference difference_of(const TensorView& a, const TensorView& b);
 
