@@ -15,7 +15,8 @@ namespace samebits {
 struct ReplayDigests {
   std::shared_ptr<const std::vector<passes::Mark>> marks;
   std::vector<int64_t> symbols;  // of the graph by id, without padding
-  at::Tensor sums;               // int64 [marks, 2], the caller's own (digest_rows.h)
+  // int64 [digests of all marks, 2], the caller's own (digest_rows.h).
+  at::Tensor sums;
 };
 
 }  // namespace samebits

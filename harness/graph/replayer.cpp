@@ -7,6 +7,8 @@
 
 #include <utility>
 
+#include "harness/dtensor/dtensor.h"
+
 namespace samebits {
 namespace {
 
@@ -17,6 +19,15 @@ std::vector<int64_t> symbols_of(const ir::Graph& graph, const std::vector<at::Te
     symbols[binding.symbol] = inputs[binding.input].size(binding.dim);
   }
   return symbols;
+}
+
+// Of the mesh that the graph's weights lie over; 1 without one.
+int64_t hosted_ranks(const ir::Graph& graph) {
+  for (const ir::Value& value : graph.values) {
+    if (!value.constant.defined() || !is_dtensor(value.constant)) continue;
+    return static_cast<int64_t>(spec_of(value.constant).mesh->hosted_ranks().size());
+  }
+  return 1;
 }
 
 }  // namespace
@@ -60,7 +71,8 @@ Replayer::Replay& Replayer::replay_for(const CapturedProgram::Served& served, in
   if (digests) {
     replay.symbols = at::zeros({static_cast<int64_t>(served.symbols.size())},
                                inputs.at(0).options().dtype(at::kLong));
-    passes::DigestedGraph digested = passes::digest_marks(*graph, replay.symbols, splitting_);
+    passes::DigestedGraph digested =
+        passes::digest_marks(*graph, replay.symbols, splitting_, hosted_ranks(*graph));
     graph = std::make_shared<const ir::Graph>(std::move(digested.graph));
     replay.marks = std::make_shared<const std::vector<passes::Mark>>(std::move(digested.marks));
   }

@@ -54,6 +54,17 @@ Observation observation_of(const passes::Mark& mark, const UnreadReplay& replay)
   return observation;
 }
 
+// The digests of a tensor on a card, int64 [n, 2]: of each hosted rank's copy of a Replicate.
+at::Tensor digests_of(const at::Tensor& value, const at::Tensor& whole) {
+  if (!is_dtensor(value) || !spec_of(value).placements.is_replicate()) {
+    return ops::digest_sums(whole).view({1, 2});
+  }
+  std::vector<at::Tensor> copies;
+  for (const at::Tensor& local : locals_of(value))
+    copies.push_back(ops::digest_sums(local.contiguous()));
+  return at::stack(copies);
+}
+
 // On a mesh of one dimension, where each element is on one rank.
 bool lies_in_shards(const at::Tensor& value) {
   return is_dtensor(value) && spec_of(value).mesh->dims() == 1 &&
@@ -122,14 +133,14 @@ UnreadObservation begin_observation(int64_t step, std::string phase, int64_t ran
                             dtype, whole.sizes().vec(), {},   std::nullopt,
                             0};
     return {std::move(observation),
-            ops::digest_sums(whole),
+            digests_of(value, whole),
             at::isfinite(whole).logical_not().sum(),
             {}};
   }
   whole = whole.cpu();
   Observation observation = observe_tensor(step, std::move(phase), rank, std::move(site), dtype,
                                            whole.sizes().vec(), whole.const_data_ptr());
-  if (value.is_cpu()) observation.apart = ranks_apart(value);  // a card would be waited for
+  observation.apart = ranks_apart(value);
   return {std::move(observation), {}, {}, {}};
 }
 
@@ -161,17 +172,22 @@ std::vector<Observation> read_observations(std::vector<Unread> unread) {
   at::Tensor all = sums.empty() ? at::Tensor() : at::cat(sums).cpu();
   if (mesh) add_ranks_elsewhere(all, of_shards, *mesh);
   const int64_t* next = sums.empty() ? nullptr : all.const_data_ptr<int64_t>();
-  const auto finish = [&](Observation observation) {
-    const DigestSums read{static_cast<uint64_t>(next[0]), static_cast<uint64_t>(next[1])};
+  // The first digest is the observation's, the others are of copies that ought to be the same.
+  const auto finish = [&](Observation observation, int64_t digests) {
+    const int64_t* first = next;
+    const DigestSums read{static_cast<uint64_t>(first[0]), static_cast<uint64_t>(first[1])};
     observation.digest = finish_digest(read, observation.dtype, observation.shape);
-    next += 2;
+    for (int64_t rank = 0; rank < digests; ++rank, next += 2) {
+      if (next[0] != first[0] || next[1] != first[1]) observation.apart.push_back(rank);
+    }
     return observation;
   };
   std::vector<Observation> observations;
   for (Unread& each : unread) {
     if (auto* one = std::get_if<UnreadObservation>(&each)) {
       Observation& seen = one->observation;
-      observations.push_back(one->sums.defined() ? finish(std::move(seen)) : std::move(seen));
+      observations.push_back(one->sums.defined() ? finish(std::move(seen), one->sums.numel() / 2)
+                                                 : std::move(seen));
       if (one->nonfinite.defined()) {
         observations.back().nonfinite = next[0];
         next += 2;
@@ -180,7 +196,7 @@ std::vector<Observation> read_observations(std::vector<Unread> unread) {
     }
     const auto& replay = std::get<UnreadReplay>(each);
     for (const passes::Mark& mark : *replay.digests.marks) {
-      observations.push_back(finish(observation_of(mark, replay)));
+      observations.push_back(finish(observation_of(mark, replay), mark.digests));
     }
   }
   return observations;

@@ -20,7 +20,9 @@ Dtype dtype_from_scalar_type(at::ScalarType type);
 // An observation whose digest may still be under way on a card.
 struct UnreadObservation {
   Observation observation;  // complete, or without its digest
-  at::Tensor sums;       // digest_sums of the tensor; undefined where the observation is complete
+  // int64 [digests, 2]: digest_sums of the tensor, or of each hosted rank's copy of a Replicate;
+  // undefined where the observation is complete.
+  at::Tensor sums;
   at::Tensor nonfinite;  // int64 []: how many elements are NaN or infinite; defined as `sums` is
   // Both are of this rank's shard: those of the mesh's other ranks, in other processes, are added
   // when it is read. Otherwise null.

@@ -7,6 +7,7 @@
 #include "harness/capture/passes/split.h"
 #include "harness/dispatch/dispatch_mode.h"
 #include "harness/dispatch/operator_traits.h"
+#include "harness/dtensor/dtensor.h"
 #include "harness/kernels/functional.h"
 #include "tests/kernels/tensors.h"
 #include "tests/support/replay_pools.h"
@@ -183,6 +184,33 @@ TEST_P(ReplayerTest, DigestsNameTheFirstValueThatDiffers) {
   replayer.run(step(3), 3, 3, &digests);
   EXPECT_TRUE(same_bits(digests.sums[0].cpu(), before[0]));
   EXPECT_FALSE(same_bits(digests.sums[1].cpu(), before[1]));
+}
+
+// Over a mesh that lives in one process, the copies of what all ranks hold are digested each.
+TEST_P(ReplayerTest, DigestsOfARanksOwnCopyAreItsOwn) {
+  const auto mesh = make_local_mesh(2);
+  const at::Tensor table = distribute_tensor(replayed_->table, mesh, Placement::replicate());
+  CapturedProgram captured(
+      [&](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
+        const at::Tensor ids = from_local({in[0], in[0]}, mesh, Placement::replicate());
+        const at::Tensor x = ops::embedding(ids, table, 0);
+        ops::mark(x, "embedding");
+        return {full_tensor(x)};
+      },
+      {{0, 0, "tokens", 1}}, GuardPolicy::kKeep);
+  Replayer replayer("lookup", captured, {DecodeProgram::inputs()[0]}, Buckets({4}), pool_);
+  const auto sums = [&] {
+    ReplayDigests digests;
+    replayer.run({step(3)[0]}, 3, 3, &digests);
+    return digests.sums.cpu();
+  };
+  const at::Tensor before = sums();
+  ASSERT_EQ(before.sizes(), at::IntArrayRef({2, 2}));
+  EXPECT_TRUE(same_bits(before[0], before[1]));
+  at::Tensor(locals_of(table)[1]).neg_();
+  const at::Tensor after = sums();
+  EXPECT_TRUE(same_bits(after[0], before[0]));
+  EXPECT_FALSE(same_bits(after[1], before[1]));
 }
 
 // What was done to the graph is replayed.

@@ -168,6 +168,28 @@ TEST(StepObserverTest, ARankWhoseCopyDiffersIsNamed) {
             "ranks 1 and 3 differ from rank 0 at step 0, weights, norm.weight");
 }
 
+// A replay digests every copy.
+TEST(StepObserverTest, ARankWhoseCopyDiffersWithinAReplayIsNamed) {
+  Memory sink;
+  StepObserver observer(sink, Level::kOp);
+  observer.begin_step(0);
+  observer.begin_phase("rollout");
+  ReplayDigests digests;
+  const passes::Mark one{"embedding#0", {{sym::Expr(2)}, at::kFloat, ""}, 1};
+  const passes::Mark three{"norm#0", {{sym::Expr(2)}, at::kFloat, ""}, 3};
+  digests.marks = std::make_shared<const std::vector<passes::Mark>>(std::vector{three, one, three});
+  const std::vector<int64_t> rows = {1, 2, 1, 2, 1, 3, 4, 4, 5, 5, 5, 5, 5, 5};
+  digests.sums = at::tensor(rows).view({7, 2});
+  observer.observe_replay(digests);
+  observer.end_step();
+  ASSERT_EQ(sink.observations.size(), 3U);
+  const std::vector<int64_t> shape = {2};
+  EXPECT_THAT(sink.observations[0].apart, ::testing::ElementsAre(2));
+  EXPECT_THAT(sink.observations[1].apart, ::testing::IsEmpty());
+  EXPECT_THAT(sink.observations[2].apart, ::testing::IsEmpty());
+  EXPECT_EQ(sink.observations[1].digest, finish_digest({4, 4}, Dtype::float32, shape));
+}
+
 TEST(StepObserverTest, ATraceKeepsItsMarksForWhenItRuns) {
   Memory sink;
   Captured workload;

@@ -3,6 +3,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "harness/capture/passes/effects.h"
 #include "harness/capture/passes/rewriter.h"
@@ -44,9 +45,10 @@ Layout layout_of(const Mark& mark) {
 class MarkDigester {
  public:
   MarkDigester(const ir::Graph& graph, const at::Tensor& symbols,
-               const std::vector<std::string>& splitting)
+               const std::vector<std::string>& splitting, int64_t hosted_ranks)
       : graph_(graph),
         splitting_(splitting),
+        hosted_ranks_(hosted_ranks),
         memory_(graph),
         rewriter_(graph),
         symbols_(rewriter_.add_constant(symbols, {{symbols.size(0)}, at::kLong, ""})) {}
@@ -79,15 +81,28 @@ class MarkDigester {
     Mark& seen = marks_.emplace_back();
     seen.site = std::get<c10::IValue>(mark.args[1].data).toStringRef();
     seen.meta = graph_.values[source].meta;
-    const bool is_dtensor = !seen.meta.placements.empty();
-    seen.meta.placements.clear();
-    ValueId value = rewriter_.value(source);
-    if (is_dtensor) {
-      value = append("samebits::full_tensor", {{Arg::Ref{value}}}, seen.meta);
-    } else if (memory_.may_be_written(source)) {
+    const std::string placements = std::exchange(seen.meta.placements, "");
+    const ValueId value = rewriter_.value(source);
+    if (placements == "R") {
+      seen.digests = hosted_ranks_;
+      for (const ValueId local : append_to_local(value, seen.meta)) add(local, source, seen);
+    } else if (!placements.empty()) {
+      add(append("samebits::full_tensor", {{Arg::Ref{value}}}, seen.meta), layout_of(seen));
+    } else {
+      add(value, source, seen);
+    }
+  }
+
+  // `value` has the memory of `source`, of the old graph.
+  void add(ValueId value, ValueId source, const Mark& seen) {
+    if (memory_.may_be_written(source)) {
       value = append("aten::clone", {{Arg::Ref{value}}, {c10::IValue()}}, seen.meta);
     }
-    pending_.push_back({value, layout_of(seen)});
+    add(value, layout_of(seen));
+  }
+
+  void add(ValueId value, const Layout& layout) {
+    pending_.push_back({value, layout});
     if (static_cast<int64_t>(pending_.size()) == kMaxDigestedValues) digest();
   }
 
@@ -96,6 +111,16 @@ class MarkDigester {
     rewriter_.append(
         {c10::Dispatcher::singleton().findSchemaOrThrow(op, ""), std::move(args), {result}});
     return result;
+  }
+
+  std::vector<ValueId> append_to_local(ValueId value, const ir::ValueMeta& meta) {
+    std::vector<ValueId> locals;
+    for (int64_t i = 0; i < hosted_ranks_; ++i) locals.push_back(rewriter_.add_result(meta));
+    rewriter_.append({c10::Dispatcher::singleton().findSchemaOrThrow("samebits::to_local", ""),
+                      {{Arg::Ref{value}}},
+                      locals,
+                      /*returns_list=*/true});
+    return locals;
   }
 
   bool splits(const Node& node) const {
@@ -121,6 +146,7 @@ class MarkDigester {
 
   const ir::Graph& graph_;
   const std::vector<std::string>& splitting_;
+  int64_t hosted_ranks_;
   Memory memory_;
   GraphRewriter rewriter_;
   ValueId symbols_;
@@ -132,8 +158,8 @@ class MarkDigester {
 }  // namespace
 
 DigestedGraph digest_marks(const ir::Graph& graph, const at::Tensor& symbols,
-                           const std::vector<std::string>& splitting) {
-  return MarkDigester(graph, symbols, splitting).run();
+                           const std::vector<std::string>& splitting, int64_t hosted_ranks) {
+  return MarkDigester(graph, symbols, splitting, hosted_ranks).run();
 }
 
 }  // namespace samebits::passes

@@ -31,8 +31,8 @@ at::Tensor named(const at::Tensor& x, const std::string& site) {
 // Marks digested by a graph of one symbol.
 struct Digested : DigestedGraph {
   explicit Digested(const std::shared_ptr<const ir::Graph>& source,
-                    const std::vector<std::string>& splitting = {})
-      : Digested(source, splitting, at::zeros({1}, at::kLong)) {}
+                    const std::vector<std::string>& splitting = {}, int64_t hosted_ranks = 1)
+      : Digested(source, splitting, hosted_ranks, at::zeros({1}, at::kLong)) {}
 
   // What it gives when only `count` rows of the inputs are no padding.
   Tensors run(const Tensors& inputs, int64_t count) const {
@@ -44,8 +44,9 @@ struct Digested : DigestedGraph {
 
  private:
   Digested(const std::shared_ptr<const ir::Graph>& source,
-           const std::vector<std::string>& splitting, const at::Tensor& symbols)
-      : DigestedGraph(digest_marks(*source, symbols, splitting)), symbols(symbols) {}
+           const std::vector<std::string>& splitting, int64_t hosted_ranks,
+           const at::Tensor& symbols)
+      : DigestedGraph(digest_marks(*source, symbols, splitting, hosted_ranks)), symbols(symbols) {}
 };
 
 std::vector<size_t> digests_at(const ir::Graph& graph) {
@@ -142,18 +143,40 @@ TEST(DigestMarks, TakeAsManyAtOnceAsALaunchDoes) {
 
 TEST(DigestMarks, SeeADTensorWhole) {
   const auto mesh = make_local_mesh(2);
-  const Digested digested(traced(
-      [&](const Tensors& in) -> Tensors {
-        return {full_tensor(named(redistribute(in[0], Placement::replicate()), "x")),
-                full_tensor(named(in[0], "shards"))};
-      },
-      {distribute_tensor(rows(6), mesh, Placement::shard(0))}, kRows));
+  const Digested digested(
+      traced(
+          [&](const Tensors& in) -> Tensors {
+            return {full_tensor(named(redistribute(in[0], Placement::replicate()), "x")),
+                    full_tensor(named(in[0], "shards"))};
+          },
+          {distribute_tensor(rows(6), mesh, Placement::shard(0))}, kRows),
+      {}, 2);
   EXPECT_EQ(digested.marks[1].meta.placements, "");
+  EXPECT_EQ(digested.marks[0].digests, 2);
+  EXPECT_EQ(digested.marks[1].digests, 1);
   const Tensors got = digested.run({distribute_tensor(rows(9), mesh, Placement::shard(0))}, 7);
   ASSERT_EQ(got.size(), 3u);
-  for (const int64_t k : {0, 1}) {
+  for (const int64_t k : {0, 1, 2}) {
     EXPECT_TRUE(same_bits(got[2][k], ops::digest_sums(rows(9).narrow(0, 0, 7))));
   }
+}
+
+TEST(DigestMarks, SeeEachRanksCopyOfAReplicate) {
+  const auto mesh = make_local_mesh(3);
+  const auto copies = [&](int64_t count) {
+    return distribute_tensor(rows(count), mesh, Placement::replicate());
+  };
+  const Digested digested(
+      traced([](const Tensors& in) -> Tensors { return {full_tensor(named(in[0], "x"))}; },
+             {copies(6)}, kRows),
+      {}, 3);
+  const at::Tensor one_differs = copies(9);
+  at::Tensor(locals_of(one_differs)[2]).narrow(0, 6, 1).add_(1);
+  const at::Tensor sums = digested.run({one_differs}, 7)[1];
+  EXPECT_TRUE(same_bits(sums[1], sums[0]));
+  EXPECT_FALSE(same_bits(sums[2], sums[0]));
+  const at::Tensor of_padding = digested.run({one_differs}, 6)[1];
+  EXPECT_TRUE(same_bits(of_padding[2], of_padding[0]));
 }
 
 TEST(DigestMarks, RefuseWhatTheyCannotDigest) {
