@@ -67,6 +67,12 @@ target_link_libraries(samebits_test_pch PUBLIC samebits_torch samebits_test_flag
 target_precompile_headers(samebits_test_pch PRIVATE ${samebits_torch_headers} <gmock/gmock.h>
                           <nlohmann/json.hpp>)
 
+# Alone knows where the checkout is, so that other objects are the same in each.
+add_library(samebits_source_path OBJECT ${PROJECT_SOURCE_DIR}/tests/support/source_path.cpp)
+target_compile_definitions(samebits_source_path
+                           PRIVATE SAMEBITS_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+target_link_libraries(samebits_source_path PRIVATE samebits_flags)
+
 # Files of a folder are compiled in batches, in a third of the time: most of it goes into headers.
 # What changes often is compiled sooner with -DSAMEBITS_UNITY=OFF. So is CUDA: every kernel file has
 # its own kThreads, and tools/cuda-compile asks for files by name.
@@ -138,7 +144,6 @@ function(samebits_executable name)
 endfunction()
 
 # samebits_test(NAME [TORCH] SOURCES ... DEPENDS ... [LABEL name] [FIXTURE name])
-# Every test sees SAMEBITS_SOURCE_DIR, the checkout, for its cases and oracle data.
 function(samebits_test name)
   cmake_parse_arguments(arg "TORCH" "LABEL;FIXTURE" "SOURCES;DEPENDS" ${ARGN})
   if(NOT arg_LABEL)
@@ -154,7 +159,7 @@ function(samebits_test name)
     samebits_executable(${name} SOURCES ${arg_SOURCES} DEPENDS ${arg_DEPENDS})
   endif()
   target_link_libraries(${name} PRIVATE samebits_test_flags GTest::gtest_main)
-  target_compile_definitions(${name} PRIVATE SAMEBITS_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_sources(${name} PRIVATE $<TARGET_OBJECTS:samebits_source_path>)
   # Two threads each: enough to run in parallel, and ctest -j does not drown a machine of many cores.
   # One value a property: a list would be taken for more properties. Parameters are not printed into
   # names: what has no printer would be there with its bytes and addresses.

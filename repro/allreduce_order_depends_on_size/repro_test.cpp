@@ -8,6 +8,7 @@
 
 #include "harness/detect/findings.h"
 #include "harness/detect/model_subject.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -71,7 +72,7 @@ class MeshSumTest : public testing::TestWithParam<int64_t> {
  protected:
   static Subject subject() {
     ArmSettings arm;
-    arm.model = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
+    arm.model = source_path("cases/models/tiny");
     arm.mesh.tp = GetParam();
     return subject_of_arm(arm);
   }

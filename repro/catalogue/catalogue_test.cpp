@@ -13,6 +13,7 @@
 #include "harness/base/file.h"
 #include "harness/detect/detectors.h"
 #include "harness/kernels/device.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -85,7 +86,7 @@ TEST_P(CatalogueTest, OnACardBothSidesAndTheDetectorsDoAsOnTheCpu) {
 
 TEST_P(CatalogueTest, ItsFolderHasWhatAPersonReads) {
   const std::filesystem::path folder =
-      std::filesystem::path(SAMEBITS_SOURCE_DIR) / "repro" / GetParam().name;
+      std::filesystem::path(source_path("repro")) / GetParam().name;
   for (const char* file : {"README.md", "issue.md"}) {
     EXPECT_TRUE(std::filesystem::exists(folder / file)) << folder / file;
   }
@@ -95,7 +96,7 @@ TEST_P(CatalogueTest, ItsFolderHasWhatAPersonReads) {
 // What its script needs and whose fault the bug is, or why it has no script.
 TEST_P(CatalogueTest, ItHasAScriptForStockTorchOrSaysWhyNot) {
   const std::filesystem::path folder =
-      std::filesystem::path(SAMEBITS_SOURCE_DIR) / "repro" / GetParam().name;
+      std::filesystem::path(source_path("repro")) / GetParam().name;
   const std::string readme = read_text_file((folder / "README.md").string());
   const bool has_script = std::filesystem::exists(folder / "upstream.py");
   EXPECT_THAT(readme, HasSubstr(has_script ? "**Script for stock torch.**"
@@ -107,8 +108,7 @@ INSTANTIATE_TEST_SUITE_P(Repros, CatalogueTest, testing::ValuesIn(catalogue()),
 
 TEST(Catalogue, EveryFolderWithAReproIsInIt) {
   std::vector<std::string> folders;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(std::filesystem::path(SAMEBITS_SOURCE_DIR) / "repro")) {
+  for (const auto& entry : std::filesystem::directory_iterator(source_path("repro"))) {
     if (std::filesystem::exists(entry.path() / "repro.cpp")) {
       folders.push_back(entry.path().filename().string());
     }

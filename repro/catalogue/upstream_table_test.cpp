@@ -6,6 +6,7 @@
 #include "harness/base/error.h"
 #include "repro/catalogue/catalogue.h"
 #include "tests/support/scratch.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -54,7 +55,7 @@ TEST_F(UpstreamTableTest, ARowThatIsNoneIsNamedByItsLine) {
 }
 
 TEST(UpstreamTable, EveryRowThatIsCommittedIsOfAReproWithAScript) {
-  const std::filesystem::path root(SAMEBITS_SOURCE_DIR);
+  const std::filesystem::path root(source_path(""));
   const auto rows = read_upstream_table(root / "reports/upstream/README.md");
   EXPECT_FALSE(rows.empty());
   for (const UpstreamRow& row : rows) {

@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "harness/detect/findings.h"
+#include "tests/support/source_path.h"
 #include "tests/support/tensor_file.h"
 
 namespace samebits {
@@ -19,8 +20,7 @@ using ::testing::ElementsAre;
 // What make_package.py recorded: one rotation as eager and as an AOTInductor package give it.
 class Recorded {
  public:
-  Recorded()
-      : file_(SAMEBITS_SOURCE_DIR "/repro/inductor_elides_bf16_rounding/recorded.safetensors") {}
+  Recorded() : file_(source_path("repro/inductor_elides_bf16_rounding/recorded.safetensors")) {}
 
   at::Tensor operator[](const std::string& name) const { return testing::tensor_in(file_, name); }
 

@@ -6,6 +6,7 @@
 
 #include "harness/detect/findings.h"
 #include "harness/detect/model_subject.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -52,7 +53,7 @@ class PaddedModelTest : public testing::Test {
  protected:
   static Subject subject(int64_t tp) {
     ArmSettings arm;
-    arm.model = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
+    arm.model = source_path("cases/models/tiny");
     arm.mesh.tp = tp;
     return subject_of_arm(arm);
   }

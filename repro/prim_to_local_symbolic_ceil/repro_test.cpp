@@ -5,6 +5,7 @@
 
 #include "harness/detect/findings.h"
 #include "harness/workload/grpo.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -75,7 +76,7 @@ class SymbolicCeilModelTest : public testing::Test {
   static std::vector<Completion> generate(GatheredSize rule, Execution execution,
                                           GuardPolicy guards) {
     ArmSettings arm;
-    arm.model = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
+    arm.model = source_path("cases/models/tiny");
     arm.mesh.tp = 2;
     arm.mesh.gathered_size = rule;
     arm.generator.execution = execution;

@@ -7,6 +7,7 @@
 #include "harness/detect/model_subject.h"
 #include "harness/detect/pooled_graphs.h"
 #include "harness/kernels/device.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -54,7 +55,7 @@ TEST(PoolReuse, MemoryOutsideThePoolIsNoOutput) {
 // The whole model: its engine copies what a replay leaves; a reader that came later would be wrong.
 TEST(PoolReuse, OfAModelIsFoundWhereItsLogitsAreReadLater) {
   ArmSettings arm;
-  arm.model = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
+  arm.model = source_path("cases/models/tiny");
   Subject subject = subject_of_arm(arm);
   EXPECT_THAT(overlapping_outputs(subject), IsEmpty());
   subject.outputs = HeldOutputs::kByAddress;

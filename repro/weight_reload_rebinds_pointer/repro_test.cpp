@@ -9,6 +9,7 @@
 #include "harness/kernels/device.h"
 #include "harness/workload/grpo.h"
 #include "harness/workload/weight_sync.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -60,7 +61,7 @@ INSTANTIATE_TEST_SUITE_P(Devices, WeightReloadTest, testing::Values(c10::kCPU, c
 class WeightReloadModelTest : public testing::TestWithParam<Execution> {
  protected:
   void SetUp() override {
-    arm_.model = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
+    arm_.model = source_path("cases/models/tiny");
     arm_.generator.execution = GetParam();
     trained_ = make_model(arm_, arm_.trainer, parallel_);
     for (Parameter& parameter : trained_->parameters()) parameter.tensor.mul_(0.5);

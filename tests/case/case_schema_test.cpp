@@ -17,11 +17,12 @@
 #include "harness/case/case.h"
 #include "harness/case/case_keys.h"
 #include "harness/case/case_overrides.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
 
-const std::string kCases = SAMEBITS_SOURCE_DIR "/cases/";
+const std::string kCases = source_path("cases/");
 
 class CaseSchema : public ::testing::Test {
  protected:

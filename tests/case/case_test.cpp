@@ -5,6 +5,7 @@
 #include "harness/base/error.h"
 #include "harness/base/json.h"
 #include "tests/support/scratch.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -286,7 +287,7 @@ TEST(ParseCase, AMapOfSitesIsAListOrAFile) {
   ASSERT_EQ(c.relations[0].map.size(), 1u);
   EXPECT_EQ(c.relations[0].map[0].from, "^model\\.");
   EXPECT_EQ(parse_case(canonical_json(c), "c.json").relations[0].map[0].to, "");
-  const std::string folder = SAMEBITS_SOURCE_DIR "/cases/";
+  const std::string folder = source_path("cases/");
   const Case of_file = parse_case(with(R"("maps/qwen3-transformers.json")"), folder + "c.json");
   EXPECT_GT(of_file.relations[0].map.size(), 10u);
   for (const char* bad : {"[]", R"([{"from": "a"}])", R"([{"from": "", "to": "b"}])",

@@ -6,6 +6,7 @@
 #include "harness/case/case_relation.h"
 #include "harness/compare/divergence.h"
 #include "tests/compare/streams.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -78,7 +79,7 @@ TEST(SiteMap, ABadRuleIsNamedBeforeAnySiteIsSeen) {
 }
 
 TEST(SiteMap, TransformersQwen3HasTheNamesOfTorchtitanAndSamebits) {
-  const SiteMap map(load_site_rules(SAMEBITS_SOURCE_DIR "/cases/maps/qwen3-transformers.json"));
+  const SiteMap map(load_site_rules(source_path("cases/maps/qwen3-transformers.json")));
   const std::vector<std::pair<std::string, std::string>> names = {
       {"model.embed_tokens.weight", "tok_embeddings.weight"},
       {"model.layers.3.input_layernorm.weight", "layers.3.attention_norm.weight"},

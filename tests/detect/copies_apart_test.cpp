@@ -9,6 +9,7 @@
 #include "harness/detect/findings.h"
 #include "harness/detect/model_subject.h"
 #include "harness/dtensor/dtensor.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -78,7 +79,7 @@ TEST(CopiesApart, GradientsToo) {
 
 // Sequence-parallel norms and column-parallel products: every gradient of a model on two ranks.
 TEST(CopiesApart, AModelHasNone) {
-  const Case c = load_case(SAMEBITS_SOURCE_DIR "/cases/grpo-tiny.json");
+  const Case c = load_case(source_path("cases/grpo-tiny.json"));
   Subject subject = subject_of_arm(c.arm("eager-tp2"));
   EXPECT_THAT(copies_apart(subject), IsEmpty());
   const Tensors gradients = subject.gradients(subject.inputs(subject.hint));

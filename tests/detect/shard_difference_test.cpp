@@ -13,6 +13,7 @@
 #include "harness/detect/model_subject.h"
 #include "harness/detect/sharded.h"
 #include "harness/dtensor/dtensor.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -67,7 +68,7 @@ TEST(DifferenceFromWhole, AllowsAPendingSumItsOrderAndNoMore) {
 // The model's own step over two ranks is silent, and a rank that is not told the same is not.
 TEST(ShardDifferential, IsSilentAboutTheModelUntilARankDiffers) {
   CaseArm arm;
-  arm.model = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
+  arm.model = source_path("cases/models/tiny");
   arm.mesh.tp = 2;
   Subject subject = subject_of_arm(arm);
   subject.sizes = {2, 6};

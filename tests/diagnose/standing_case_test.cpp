@@ -9,13 +9,14 @@
 #include "harness/model/config.h"
 #include "tests/diagnose/support.h"
 #include "tests/support/same_bits.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kCases = SAMEBITS_SOURCE_DIR "/cases";
+const fs::path kCases = source_path("cases");
 
 Candidate two_arms_of(const std::string& file, const std::string& a, const std::string& b) {
   CaseFailure failure;

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/dtensor/support.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -48,7 +49,7 @@ const std::map<std::string, Difference> kDifferences = {
 };
 
 Json records_of(const std::string& file) {
-  std::ifstream in(std::string(SAMEBITS_SOURCE_DIR) + "/tests/oracle/dtensor/" + file);
+  std::ifstream in(source_path("tests/oracle/dtensor/") + file);
   const Json document = Json::parse(in);
   EXPECT_EQ(document.at("torch"), "2.11.0");
   return document.at("records");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/kernels/cpu/sm90_step.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -22,7 +23,7 @@ struct Group {
 static_assert(sizeof(Group) == 1792);
 
 std::vector<Group> recorded() {
-  const std::string path = SAMEBITS_SOURCE_DIR "/tests/oracle/sm90_step/h100.bin";
+  const std::string path = source_path("tests/oracle/sm90_step/h100.bin");
   std::ifstream file(path, std::ios::binary);
   std::string header;
   std::getline(file, header);

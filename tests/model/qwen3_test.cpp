@@ -12,6 +12,7 @@
 #include "harness/base/file.h"
 #include "harness/model/checkpoint.h"
 #include "tests/support/random_model.h"
+#include "tests/support/source_path.h"
 #include "tests/support/tensor_file.h"
 
 namespace samebits {
@@ -44,7 +45,7 @@ double root_mean_square(const at::Tensor& a, const at::Tensor& b) {
 class Qwen3Oracle : public ::testing::TestWithParam<const char*> {
  protected:
   std::filesystem::path folder_ =
-      std::filesystem::path(SAMEBITS_SOURCE_DIR) / "tests/oracle/qwen3" / GetParam();
+      std::filesystem::path(source_path("tests/oracle/qwen3")) / GetParam();
   DecoderConfig config_ = decoder_config_from_folder(folder_);
   Weights weights_ = load_checkpoint(folder_, config_);
   SafetensorsFile expected_{(folder_ / "expected.safetensors").string()};

@@ -8,11 +8,12 @@
 #include "harness/case/case.h"
 #include "harness/run/run_case.h"
 #include "tests/support/scratch.h"
+#include "tests/support/source_path.h"
 
 // Small real runs of the tiny checkpoint.
 namespace samebits::testing {
 
-inline const std::filesystem::path kTiny = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
+inline const std::filesystem::path kTiny = source_path("cases/models/tiny");
 
 class Run : public Scratch {
  protected:

@@ -8,12 +8,13 @@
 #include "harness/base/json.h"
 #include "harness/tokenizer/tokenizer.h"
 #include "harness/tokenizer/tokenizer_file.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 
 // The folder of tests/oracle/tokenizer; record.py there says what the files hold.
 inline std::string oracle_path(const std::string& name) {
-  return SAMEBITS_SOURCE_DIR "/tests/oracle/tokenizer/" + name;
+  return source_path("tests/oracle/tokenizer/") + name;
 }
 
 inline Json oracle_json(const std::string& name) {

@@ -16,6 +16,7 @@
 #include "harness/workload/grpo.h"
 #include "harness/workload/workload.h"
 #include "tests/base/message_of.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -117,8 +118,7 @@ class FolderForms : public ::testing::Test {
     }
   }
 
-  const Json reference_ =
-      read_json_file(SAMEBITS_SOURCE_DIR "/tests/oracle/folders/reference.json");
+  const Json reference_ = read_json_file(source_path("tests/oracle/folders/reference.json"));
   const Json forms_ = read_json_file(folder("forms.json"));
 };
 

@@ -10,6 +10,7 @@
 #include "harness/case/case.h"
 #include "harness/workload/grpo.h"
 #include "tests/base/message_of.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -31,7 +32,7 @@ class Told : public Observer {
 };
 
 CaseArm arm_with(const std::string& workload) {
-  const std::string text = R"({"name": "c", "model": ")" SAMEBITS_SOURCE_DIR R"(/cases/models/tiny",
+  const std::string text = R"({"name": "c", "model": ")" + source_path("cases/models/tiny") + R"(",
       "arms": {"a": {}},
       "workload": {"group": 2, "max_new_tokens": 4, "optimizer": {"lr": 0.01},
                    "prompts": [{"prompt": "The capital", "answer": "paris"},

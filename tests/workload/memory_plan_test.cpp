@@ -12,6 +12,7 @@
 #include "harness/workload/optimizer.h"
 #include "harness/workload/workload.h"
 #include "tests/base/message_of.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -19,7 +20,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-const char* const kModel = SAMEBITS_SOURCE_DIR "/cases/models/tiny";
+const std::string kModel = source_path("cases/models/tiny");
 
 CaseArm tiny_arm(int64_t tp, Dtype dtype, bool master) {
   CaseArm arm;

@@ -10,6 +10,7 @@
 #include "harness/workload/grpo.h"
 #include "tests/base/message_of.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -25,7 +26,7 @@ class Deaf : public Observer {
 // One GRPO step of the tiny model with a padding token.
 void train_with_padding(int64_t padding_id) {
   const TemporaryFolder folder;
-  std::filesystem::copy(SAMEBITS_SOURCE_DIR "/cases/models/tiny", folder.path());
+  std::filesystem::copy(source_path("cases/models/tiny"), folder.path());
   Json config = read_json_file(folder / "config.json");
   config["pad_token_id"] = padding_id;
   write_text_file(folder / "config.json", config.dump());
@@ -40,7 +41,7 @@ void train_with_padding(int64_t padding_id) {
 }
 
 TEST(Padding, ATrainedTextMustNotHoldThePaddingToken) {
-  const Tokenizer tokenizer = Tokenizer::from_folder(SAMEBITS_SOURCE_DIR "/cases/models/tiny");
+  const Tokenizer tokenizer = Tokenizer::from_folder(source_path("cases/models/tiny"));
   const int64_t first = tokenizer.encode("What is 2 plus 2?").front();
   EXPECT_THAT(message_of<InputError>([&] { train_with_padding(first); }),
               HasSubstr("config.json: pad_token_id: found " + std::to_string(first)));

@@ -6,6 +6,7 @@
 
 #include "harness/base/json.h"
 #include "harness/workload/settings.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -59,7 +60,7 @@ TEST(AdvantageTest, ALastBitOfARewardMovesTheAdvantages) {
 
 // tests/oracle/loop computes the same in float64.
 TEST(AdvantageTest, NormalisedRewardsAreThoseOfThePythonOracle) {
-  const Json entries = read_json_file(SAMEBITS_SOURCE_DIR "/tests/oracle/loop/reference.json");
+  const Json entries = read_json_file(source_path("tests/oracle/loop/reference.json"));
   ASSERT_EQ(entries.size(), 24u);
   for (const Json& entry : entries) {
     AdvantageSettings settings;

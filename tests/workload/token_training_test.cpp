@@ -12,6 +12,7 @@
 #include "harness/case/case.h"
 #include "tests/base/message_of.h"
 #include "tests/support/scratch.h"
+#include "tests/support/source_path.h"
 
 namespace samebits {
 namespace {
@@ -33,7 +34,7 @@ class TokenTrainingTest : public testing::Scratch {
     const std::filesystem::path file = folder_ / "tokens.json";
     write_text_file(file.string(), tokens);
     const std::string text =
-        R"({"name": "c", "model": ")" SAMEBITS_SOURCE_DIR R"(/cases/models/tiny", "arms": {"a": {}},
+        R"({"name": "c", "model": ")" + source_path("cases/models/tiny") + R"(", "arms": {"a": {}},
             "numerics": {"dtype": "float32"},
             "workload": {"name": "train", "sequences": 2, "tokens": ")";
     return parse_case(text + file.string() + "\"" + keys + "}}", "c.json").arms[0];
