@@ -115,6 +115,7 @@ GoldenCheck check_golden(const std::vector<Golden>& goldens, const Case& c, cons
   }
   // Arms on LibTorch's kernels are never blessed (bless.h).
   check.is_required = c.requires_golden && is_contracted(arm);
+  if (golden != nullptr) check.file = golden->file.string();
   return check;
 }
 
@@ -135,16 +136,18 @@ Json json_from_golden_check(const GoldenCheck& check) {
     if (value == check.status) status = name;
   }
   Json json = {{"arm", check.arm}, {"status", status}, {"text", check.text}};
+  if (!check.file.empty()) json["file"] = check.file;
   if (check.is_required) json["required"] = true;
   return json;
 }
 
 GoldenCheck golden_check_from_json(const JsonReader& json) {
-  json.object({"arm", "status", "text", "required"});
+  json.object({"arm", "status", "text", "file", "required"});
   GoldenCheck check;
   check.arm = json.required("arm").string();
   check.status = json.required("status").one_of(status_names());
   check.text = json.required("text").string();
+  if (auto key = json.optional("file")) check.file = key->string();
   if (auto key = json.optional("required")) check.is_required = key->boolean();
   return check;
 }

@@ -22,6 +22,7 @@ struct GoldenCheck {
   std::string arm;
   Status status = Status::kAbsent;
   std::string text;          // one sentence
+  std::string file;          // of the golden, as it was found; empty without one
   bool is_required = false;  // the case demands a golden
 
   bool is_skipped() const { return status != Status::kEqual && status != Status::kDifferent; }

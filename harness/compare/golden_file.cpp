@@ -107,6 +107,7 @@ Golden read_golden(const fs::path& folder, const std::string& case_name, const s
   const JsonReader json(parsed, file.string());
   Golden golden;
   golden.name = name;
+  golden.file = file;
   golden.provenance.command = json.required("command").string();
   const std::string made_by = " (made by: " + golden.provenance.command + ")";
   const JsonReader format = json.required("format");

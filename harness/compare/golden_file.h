@@ -23,8 +23,9 @@ struct Provenance {
 struct Golden {
   static constexpr int64_t kFormat = 2;  // 1 had no tied arms
 
-  std::string name;      // of its files
-  std::string platform;  // of its arms' numerics
+  std::string name;                 // of its files
+  std::filesystem::path file = {};  // NAME.json, of one that was read
+  std::string platform;             // of its arms' numerics
   int64_t steps = 0;
   // By arm, at least one: its canonical settings.
   std::vector<std::pair<std::string, Json>> settings;

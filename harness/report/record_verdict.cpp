@@ -306,9 +306,12 @@ std::vector<Failure> failures_of(const ReportRecord& record, const RecordedRun& 
   for (const GoldenCheck& check : record.golden) {
     if (!check.fails()) continue;
     const bool is_different = check.status == GoldenCheck::Status::kDifferent;
-    failures.push_back({check.arm + (is_different ? " differs from its golden" : " needs a golden"),
-                        {{"seen", check.text}},
-                        {"samebits bless " + run_name(record) + " --reason WHY"}});
+    Failure failure{check.arm + (is_different ? " differs from its golden" : " needs a golden"),
+                    {{"seen", check.text}},
+                    {}};
+    if (is_different && !check.file.empty()) failure.next.push_back("samebits why " + check.file);
+    failure.next.push_back("samebits bless " + run_name(record) + " --reason WHY");
+    failures.push_back(std::move(failure));
   }
   if (!manifest && failures.empty()) {
     failures.push_back({"the run was cut off: it has no manifest", {}, {}});

@@ -58,6 +58,7 @@ class Golden : public testing::Scratch {
 TEST_F(Golden, BlessedRunChecksEqualAndAChangedBitDoesNot) {
   EXPECT_THAT(bless_stream(grpo_stream(3)), ElementsAre("a = b: new"));
   EXPECT_EQ(check(grpo_stream(3)).status, Status::kEqual);
+  EXPECT_EQ(check(grpo_stream(3)).file, folder_ / "c" / "a.json");
   for (const char* site : {"loss", "logprob[1,1]", "reward[0]", "grad_norm"}) {
     const GoldenCheck changed = check(nudged(grpo_stream(3), 1, site));
     EXPECT_EQ(changed.status, Status::kDifferent) << site;

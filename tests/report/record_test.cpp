@@ -205,7 +205,11 @@ TEST_F(Record, ArmThatIsGoneFailsTheRun) {
 TEST_F(Record, GoldenThatDiffersFailsTheRun) {
   RunOptions options;
   options.golden_status = "different";
-  EXPECT_FALSE(record_of(options).holds);
+  const ReportRecord record = record_of(options);
+  EXPECT_FALSE(record.holds);
+  ASSERT_FALSE(record.failures.empty());
+  EXPECT_THAT(record.failures.back().next, ElementsAre("samebits why golden/grpo-tiny/eager.json",
+                                                       HasSubstr("samebits bless ")));
 }
 
 TEST_F(Record, GoldenThatWasNotComparedIsSaid) {

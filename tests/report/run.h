@@ -68,8 +68,10 @@ inline void write_run(const std::filesystem::path& folder, const RunOptions& opt
   }
   manifest.closer = options.closer;
   manifest.models = {{.name = "m", .parameters = 996'000, .layers = 4, .hidden_size = 128}};
-  manifest.golden.push_back(
-      {{"arm", "eager"}, {"status", options.golden_status}, {"text", "golden against run"}});
+  manifest.golden.push_back({{"arm", "eager"},
+                             {"status", options.golden_status},
+                             {"text", "golden against run"},
+                             {"file", "golden/grpo-tiny/eager.json"}});
   if (options.has_manifest) write_manifest(folder, manifest);
 }
 
