@@ -39,7 +39,7 @@ void replay_pair(Blame& blame, const CaseArm& a, const CaseArm& b, const ArmReco
   const int64_t steps = blame.step + 1;
   std::vector<Observation> replayed;
   try {
-    replayed = observe_again(given(b, keep_rollouts(a, steps, folder)), steps);
+    replayed = observations_of(given(b, keep_rollouts(a, steps, folder)), steps);
   } catch (const InputError& error) {  // arms of other prompts or lengths
     blame.facts.emplace_back("replay", std::string("not possible: ") + error.what());
     return;
@@ -73,7 +73,7 @@ void replay_sides(Blame& blame, const CaseArm& arm, const ArmRecording& recordin
   progress.show(fmt::format("{} on its own rollouts, plainly", arm.name));
   const int64_t step = blame.step;
   const std::vector<Observation> again =
-      observe_again(given(plain(arm), keep_rollouts(arm, step + 1, folder)), step + 1);
+      observations_of(given(plain(arm), keep_rollouts(arm, step + 1, folder)), step + 1);
   const std::vector<Observation>& seen = recording.ranks.front().observations;
   const auto logprobs = [&](const std::vector<Observation>& observations, RlPhase phase) {
     std::vector<Observation> found = observed_in(observations, step, phase);

@@ -56,7 +56,7 @@ RolloutsByStep rollouts_of(const CaseArm& arm, int64_t steps) {
   return rollouts;
 }
 
-std::vector<Observation> observe_again(const CaseArm& arm, int64_t steps) {
+std::vector<Observation> observations_of(const CaseArm& arm, int64_t steps) {
   Activity activity;
   activity.enter(fmt::format("arm {}, again", arm.name));
   const Watchdog watchdog(arm.timeout_s, activity);

@@ -15,6 +15,6 @@ namespace samebits {
 RolloutsByStep rollouts_of(const CaseArm& arm, int64_t steps);
 
 // What an arm observes at level `step` in its first steps.
-std::vector<Observation> observe_again(const CaseArm& arm, int64_t steps);
+std::vector<Observation> observations_of(const CaseArm& arm, int64_t steps);
 
 }  // namespace samebits

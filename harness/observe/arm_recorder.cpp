@@ -42,6 +42,7 @@ struct ArmRecorder::State {
   fs::path folder;
   bool resume;
   int64_t first_step;
+  bool keeps_checkpoints = false;
   std::map<int64_t, std::unique_ptr<CountedSink>> sinks;
   std::map<int64_t, ReplayCheckedWriter*> replayed;  // owned by the sinks
   LineWriter steps;
@@ -104,6 +105,8 @@ void ArmRecorder::record_graphs(const std::vector<std::string>& graphs) {
   }
 }
 
+void ArmRecorder::keep_checkpoints() { state_->keeps_checkpoints = true; }
+
 void ArmRecorder::flush() {
   for (const auto& [rank, sink] : state_->sinks) sink->flush();
 }
@@ -119,7 +122,7 @@ void ArmRecorder::finish() {
   state_->steps.flush();
   state_->steps.sync();
   for (auto& [rank, steps] : state_->steps_of_ranks) steps.sync();
-  run_files::remove_checkpoints(state_->folder);  // nothing is to be taken up any more
+  if (!state_->keeps_checkpoints) run_files::remove_checkpoints(state_->folder);
   Json files = Json::object();
   for (const std::string& name : run_files::of_arm(state_->folder)) {
     files[name] = run_files::digest_of_file(state_->folder / name);

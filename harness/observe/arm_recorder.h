@@ -32,6 +32,9 @@ class ArmRecorder {
   void record_guards(const std::vector<GuardRecord>& guards);
   void record_graphs(const std::vector<std::string>& graphs);
 
+  // What the arm could go on from stays when it has ended.
+  void keep_checkpoints();
+
   // Hands what was observed so far to the kernel, so that it outlives this process.
   void flush();
 

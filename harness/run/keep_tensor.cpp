@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "harness/observe/run_files.h"
 #include "harness/run/in_process_arm.h"
 #include "harness/run/watchdog.h"
 
@@ -31,15 +32,19 @@ class PlaceSink : public ObservationSink {
   std::optional<Observation> found_;
 };
 
-void run_until(const CaseArm& arm, const ObservationPlace& place, ObservationSink& sink,
-               TensorKeeper* keeper) {
+void run_until(const CaseArm& arm, const ObservationPlace& place,
+               const std::filesystem::path& folder, ObservationSink& sink, TensorKeeper* keeper) {
+  Checkpoints from{folder};
+  if (!folder.empty() && std::filesystem::exists(run_files::checkpoint(folder, place.step))) {
+    from.first_step = place.step;
+  }
   Activity activity;
   activity.enter(fmt::format("arm {}, keeping {}", arm.name, place.site));
   const Watchdog watchdog(arm.timeout_s, activity);
-  InProcessArm again(arm, Level::kOp, sink, activity, Checkpoints());
+  InProcessArm again(arm, Level::kOp, sink, activity, from);
   if (keeper != nullptr) again.keep_with(*keeper);
   again.prepare();
-  for (int64_t step = 0; step <= place.step; ++step) again.step();
+  for (int64_t step = from.first_step; step <= place.step; ++step) again.step();
   again.stop();
 }
 
@@ -47,7 +52,8 @@ bool is_of_this_process(const CaseArm& arm) {
   return !arm.is_program() && !arm.mesh.has_processes();
 }
 
-// What is replayed has no operators that could be seen: its graph runs node by node.
+}  // namespace
+
 CaseArm without_replays(CaseArm arm) {
   for (SideSettings* side : {&arm.generator, &arm.trainer}) {
     if (side->is_replayed()) side->execution = Execution::kCaptured;
@@ -55,20 +61,20 @@ CaseArm without_replays(CaseArm arm) {
   return arm;
 }
 
-}  // namespace
-
-Kept keep_tensor(const CaseArm& arm, const ObservationPlace& place) {
+Kept keep_tensor(const CaseArm& arm, const ObservationPlace& place,
+                 const std::filesystem::path& folder) {
   if (!is_of_this_process(arm)) return {};
   NoSink nowhere;
   TensorKeeper keeper(place);
-  run_until(without_replays(arm), place, nowhere, &keeper);
+  run_until(without_replays(arm), place, folder, nowhere, &keeper);
   return {keeper.kept(), keeper.completions()};
 }
 
-std::optional<Observation> observe_again(const CaseArm& arm, const ObservationPlace& place) {
+std::optional<Observation> observe_again(const CaseArm& arm, const ObservationPlace& place,
+                                         const std::filesystem::path& folder) {
   if (!is_of_this_process(arm)) return std::nullopt;
   PlaceSink sink(place);
-  run_until(arm, place, sink, nullptr);
+  run_until(arm, place, folder, sink, nullptr);
   return sink.found();
 }
 

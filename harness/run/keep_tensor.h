@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <filesystem>
 #include <optional>
 #include <vector>
 
@@ -17,14 +18,21 @@ struct Kept {
   std::vector<at::Tensor> completions;  // int64 [tokens], in order
 };
 
+// The arm with its graphs run node by node where it replays them: a replay has no operators that
+// could be seen. The bits are the same.
+CaseArm without_replays(CaseArm arm);
+
 // Runs an arm of this process again at level `op`, up to the step of `place`, and returns what it
-// observed there and how that was computed. What a replay computes is had from its graph, run node
+// observed there and how that was computed. It begins with that step where `folder`, of the arm's
+// earlier run, holds its state of then. What a replay computes is had from its graph, run node
 // by node, which the caller is to compare with what the replay gave. Not known where it cannot be
 // had: of arms in other processes. Throws as Arm does.
-Kept keep_tensor(const CaseArm& arm, const ObservationPlace& place);
+Kept keep_tensor(const CaseArm& arm, const ObservationPlace& place,
+                 const std::filesystem::path& folder = {});
 
 // The same run in the arm's own mode, for what it observes there alone; nothing where it cannot be
 // had, or where the place is not seen.
-std::optional<Observation> observe_again(const CaseArm& arm, const ObservationPlace& place);
+std::optional<Observation> observe_again(const CaseArm& arm, const ObservationPlace& place,
+                                         const std::filesystem::path& folder);
 
 }  // namespace samebits

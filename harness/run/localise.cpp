@@ -1,26 +1,15 @@
 #include "harness/run/localise.h"
 
-#include <ATen/ATen.h>
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <functional>
-#include <numeric>
 #include <set>
 
-#include "harness/base/stopwatch.h"
-#include "harness/bits/digest.h"
 #include "harness/compare/evidence.h"
 #include "harness/compare/sources.h"
-#include "harness/compare/tensor_difference.h"
 #include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
-#include "harness/run/cause.h"
-#include "harness/run/keep_of_program.h"
+#include "harness/run/explain.h"
 #include "harness/run/keep_tensor.h"
 #include "harness/run/run_arm.h"
-#include "harness/run/tensor_view.h"
-#include "harness/run/token_difference.h"
 
 namespace samebits {
 namespace {
@@ -34,17 +23,29 @@ ArmRecording first_steps(ArmRecording recording, int64_t steps) {
   return recording;
 }
 
+// Whether an arm's state before the last step that it runs is kept, so that what is asked of that
+// step begins there. On a card a step takes less than writing the state of a large model.
+bool keeps_state(const CaseArm& arm) {
+  return !arm.is_program() && !arm.mesh.has_processes() && arm.device == DeviceKind::kCpu &&
+         arm.workload.sync.late == 0;
+}
+
 // Runs some arms of a case again at level `op`, for `steps` steps, in their own folder.
 std::vector<ArmRecording> run_again(const Case& c, const std::vector<std::string>& arms,
                                     int64_t steps, Json origin, const fs::path& where,
                                     Progress& progress, RankPool* launched) {
   Case few = select_arms(c, arms);
-  for (CaseArm& arm : few.arms) arm.steps = std::min(arm.steps, steps);
+  for (CaseArm& arm : few.arms) {
+    arm.steps = std::min(arm.steps, steps);
+    if (keeps_state(arm)) arm.checkpoint_every = arm.steps - 1;
+  }
   origin["level"] = "op";
   RunFolder folder = RunFolder::replace(where, few, origin);
   std::vector<ArmRecording> recordings;
   for (const CaseArm& arm : few.arms) {
-    run_arm(arm, Level::kOp, *folder.start_arm(arm.name, arm.mesh.processes()), progress, launched);
+    const auto recorder = folder.start_arm(arm.name, arm.mesh.processes());
+    if (keeps_state(arm)) recorder->keep_checkpoints();
+    run_arm(arm, Level::kOp, *recorder, progress, launched);
     recordings.push_back(read_whole_arm(where / arm.name));
   }
   return recordings;
@@ -59,141 +60,6 @@ std::string parts_from_itself(const ArmRecording& before, const ArmRecording& ag
   if (!comparison.differs()) return "";
   const std::string where = comparison.first ? comparison.first->text() : "nothing in common";
   return "another run of it differs at " + where;
-}
-
-using Facts = std::vector<std::pair<std::string, std::string>>;
-
-// What an arm observed at a place and how it came to be; not known where that cannot be had, or
-// gives another digest than what was observed.
-Kept kept_at(const CaseArm& arm, const ObservationPlace& place, const Observation& seen) {
-  Kept kept = keep_tensor(arm, place);
-  if (!kept.computation.is_known()) return {};
-  const TensorView value = view_of(arm.name, kept.computation.value());
-  const bool is_what_was_seen =
-      digest_of(value.dtype, value.shape, value.data.data()) == seen.digest;
-  return is_what_was_seen ? std::move(kept) : Kept();
-}
-
-// The bytes of such a value; empty where they cannot be had. Another program is asked for them by
-// another run of it, which writes into `folder`.
-std::vector<std::byte> bytes_at(const CaseArm& arm, const Observation& seen, int64_t occurrence,
-                                const fs::path& folder) {
-  const ObservationPlace place{seen.step, seen.phase, seen.site, occurrence};
-  if (!arm.is_program()) {
-    const Kept kept = kept_at(arm, place, seen);
-    if (!kept.computation.is_known()) return {};
-    const TensorView value = view_of(arm.name, kept.computation.value());
-    return {value.data.begin(), value.data.end()};
-  }
-  std::vector<std::byte> bytes = keep_of_program(arm, place, seen.rank, folder / arm.name);
-  const int64_t count =
-      std::accumulate(seen.shape.begin(), seen.shape.end(), int64_t{1}, std::multiplies<>());
-  const bool is_whole = bytes.size() == static_cast<size_t>(count) * dtype_size(seen.dtype);
-  if (!is_whole || digest_of(seen.dtype, seen.shape, bytes.data()) != seen.digest) return {};
-  return bytes;
-}
-
-// What keys random numbers is made by no operator: it says itself what it is.
-std::string draw_text(const at::Tensor& a, const at::Tensor& b) {
-  const auto text = [](const at::Tensor& draw) {
-    const int64_t* key = draw.const_data_ptr<int64_t>();
-    return fmt::format("[{}, {}]", key[0], key[1]);
-  };
-  return "what keys the random numbers: seed and number " + text(a) + " against " + text(b);
-}
-
-// In how many runs of both arms they gave these two values: of five where one takes little time.
-std::string repeats_text(const CaseArm& a, const CaseArm& b, const ObservationPlace& place,
-                         const Divergence& first, Progress& progress) {
-  constexpr int kRuns = 5;
-  constexpr double kSeconds = 10;  // that repeats may take
-  int runs = 2;                    // that named it, and that kept it
-  int times = 2;
-  const Stopwatch clock;
-  for (; runs < kRuns && clock.seconds() < kSeconds; ++runs) {
-    progress.show(fmt::format("{} and {}: run {} of {}", a.name, b.name, runs + 1, kRuns));
-    const auto of_a = observe_again(a, place);
-    const auto of_b = observe_again(b, place);
-    if (of_a && of_b && of_a->digest == first.a->digest && of_b->digest == first.b->digest) ++times;
-  }
-  std::string text = times == runs ? fmt::format("always ({} of {} runs)", times, runs)
-                                   : fmt::format("in {} of {} runs", times, runs);
-  if (runs < kRuns) text += ", and no more were tried: they take long";
-  return text;
-}
-
-// The NaN and infinities of a value: how many, and where they lie.
-Facts nonfinite_facts(const at::Tensor& value) {
-  const at::Tensor without =
-      at::where(at::isfinite(value), value, at::zeros_like(value)).contiguous();
-  const TensorDifference difference = difference_of(view_of("", value), view_of("", without));
-  Facts facts = {{"elements", fmt::format("{} of {} are NaN or infinite", difference.different,
-                                          difference.elements)}};
-  for (const auto& fact : difference.facts()) {
-    if (fact.first.starts_with("dim ")) facts.push_back(fact);
-  }
-  return facts;
-}
-
-// How two values differ of which one is another program's: nobody sees by which calls it came to be.
-Facts explain_values(const CaseArm& a, const CaseArm& b, const Divergence& first,
-                     const fs::path& folder) {
-  const bool is_comparable =
-      first.a->dtype == first.b->dtype && first.a->shape == first.b->shape && !first.a->bits;
-  if (!is_comparable) return {};
-  const std::vector<std::byte> of_a = bytes_at(a, *first.a, first.occurrence, folder);
-  // An operator of another number is the first of its site there.
-  const int64_t occurrence = first.a->site == first.b->site ? first.occurrence : 0;
-  const std::vector<std::byte> of_b =
-      of_a.empty() ? of_a : bytes_at(b, *first.b, occurrence, folder);
-  if (of_b.empty()) {
-    const CaseArm& silent = of_a.empty() ? a : b;
-    const std::string why = silent.is_program() ? " does not keep that value (is it told {keep}?)"
-                                                : " does not give that value outside of its "
-                                                  "replays or ranks";
-    return {{"elements", "not seen: " + silent.name + why}};
-  }
-  const std::vector<TensorView> views = {{"a", first.a->dtype, first.a->shape, of_a},
-                                         {"b", first.b->dtype, first.b->shape, of_b}};
-  write_safetensors((folder / run_files::kDifference).string(), views,
-                    {{"a", a.name}, {"b", b.name}, {"place", first.place()}});
-  return difference_of(views[0], views[1]).facts();
-}
-
-// Why two arms first differ where they do, and how: what came into the operator, and the elements
-// of its two outputs, which are left beside the streams; and in which words that shows.
-Facts explain(const CaseArm& a, const CaseArm& b, const Divergence& first,
-              const std::vector<ArmRecording>& recordings, const fs::path& folder,
-              Progress& progress) {
-  if (!first.a || !first.b) return {};
-  progress.show(fmt::format("{} and {}: keeping {}", a.name, b.name, first.site));
-  if (a.is_program() || b.is_program()) return explain_values(a, b, first, folder);
-  const ObservationPlace place{first.step, first.phase, first.site, first.occurrence};
-  const Kept of_a = kept_at(a, place, *first.a);
-  const Kept of_b = of_a.computation.is_known() ? kept_at(b, place, *first.b) : Kept();
-  if (!of_b.computation.is_known()) {
-    return {{"elements", "not seen: " + (of_a.computation.is_known() ? b : a).name +
-                             " does not give that value outside of its replays or ranks"}};
-  }
-  const std::string again = repeats_text(a, b, place, first, progress);
-  const at::Tensor& value_a = of_a.computation.value();
-  const at::Tensor& value_b = of_b.computation.value();
-  Facts facts;
-  if (site_kind(first.site) == "draw") {
-    facts.emplace_back("cause", draw_text(value_a, value_b));
-  } else {
-    facts = cause_of(of_a.computation, of_b.computation, a.name, b.name, first.step).facts;
-  }
-  facts.emplace_back("again", again);
-  const std::vector<TensorView> views = {view_of("a", value_a), view_of("b", value_b)};
-  write_safetensors((folder / run_files::kDifference).string(), views,
-                    {{"a", a.name}, {"b", b.name}, {"place", first.place()}});
-  const auto add = [&](const Facts& more) { facts.insert(facts.end(), more.begin(), more.end()); };
-  const bool is_comparable = first.a->dtype == first.b->dtype && first.a->shape == first.b->shape;
-  if (is_comparable && !first.a->bits) add(difference_of(views[0], views[1]).facts());
-  add(first_token_difference(a, b, of_a, of_b, first.step, recording_of(recordings, a.name),
-                             recording_of(recordings, b.name)));
-  return facts;
 }
 
 Manifest::Closer look_at_pair(const Case& c, const std::vector<ArmRecording>& recordings,
@@ -214,12 +80,16 @@ Manifest::Closer look_at_pair(const Case& c, const std::vector<ArmRecording>& re
   };
   Relation two = relation;
   two.arms = {pair.a, pair.b};
+  // A bound judges numbers. Operators give tensors: the first whose bits differ is named.
+  const bool is_bounded = two.holds != Holds::kBitExact;
+  two.holds = Holds::kBitExact;
   const PairComparison seen = judge_relation(two, again, rules).pairs.front().comparison;
   closer.text = seen.first ? seen.first->text() : "no difference when run again";
   if (!seen.first) return closer;
+  if (is_bounded) closer.text += ", by its bits (the relation bounds numbers)";
   if (seen.first_value) {
-    closer.facts = explain(c.arm(pair.a), c.arm(pair.b), *seen.first_value, again,
-                           out / run_files::closer_folder(pair.a, pair.b), progress);
+    closer.facts = explain_difference(c.arm(pair.a), c.arm(pair.b), *seen.first_value, again,
+                                      out / run_files::closer_folder(pair.a, pair.b), progress);
   }
   const auto add_sources = [&](const Divergence& divergence) {
     const std::string sources = sources_of(recording_of(again, pair.a).folder,
@@ -239,12 +109,12 @@ Manifest::Closer look_at_nonfinite(const Case& c, const ArmRecording& recording,
                                    const Json& origin, const fs::path& out, Progress& progress,
                                    RankPool* launched) {
   Manifest::Closer closer{.a = recording.arm};
+  Case by_nodes = select_arms(c, {recording.arm});
+  by_nodes.arms.front() = without_replays(by_nodes.arms.front());
   const std::vector<ArmRecording> again =
-      run_again(c, {recording.arm}, steps, origin,
+      run_again(by_nodes, {recording.arm}, steps, origin,
                 out / run_files::closer_folder(recording.arm, ""), progress, launched);
-  closer.text =
-      "no operator's output was seen to be NaN or infinite (those of replays are not "
-      "looked at)";
+  closer.text = "no operator's output was seen to be NaN or infinite";
   const std::vector<Observation>& seen = again.front().ranks.front().observations;
   const auto first = std::find_if(seen.begin(), seen.end(), [](const Observation& each) {
     return is_operator_site(each.site) && has_nonfinite(each);
@@ -254,13 +124,8 @@ Manifest::Closer look_at_nonfinite(const Case& c, const ArmRecording& recording,
   const int64_t occurrence = std::count_if(seen.begin(), first, [&](const Observation& each) {
     return each.step == first->step && each.phase == first->phase && each.site == first->site;
   });
-  const Kept kept =
-      kept_at(c.arm(recording.arm), {first->step, first->phase, first->site, occurrence}, *first);
-  if (kept.computation.is_known()) {
-    closer.facts = cause_of_nonfinite(kept.computation, first->step).facts;
-    const Facts where = nonfinite_facts(kept.computation.value());
-    closer.facts.insert(closer.facts.end(), where.begin(), where.end());
-  }
+  closer.facts = explain_nonfinite(c.arm(recording.arm), *first, occurrence,
+                                   out / run_files::closer_folder(recording.arm, ""));
   return closer;
 }
 

@@ -84,9 +84,9 @@ TEST_F(Blamed, GivenRolloutsAreThoseThatWereGenerated) {
   RolloutsByStep rollouts = rollouts_of(arm, 2);
   const auto with_file = [&] {
     write_rollouts(file, rollouts);
-    return observe_again(arm_with({"steps=2", "workload.rollouts=" + file.string()}), 2);
+    return observations_of(arm_with({"steps=2", "workload.rollouts=" + file.string()}), 2);
   };
-  const std::vector<Observation> generated = observe_again(arm, 2);
+  const std::vector<Observation> generated = observations_of(arm, 2);
   EXPECT_EQ(with_file(), generated);
   EXPECT_EQ(read_rollouts(file, 1003), rollouts);
 

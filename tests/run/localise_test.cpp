@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <fstream>
 #include <functional>
 #include <limits>
 #include <map>
@@ -160,6 +161,19 @@ TEST_F(LocalisePlant, AKernelThatIsWrongOnceIsNamedThoughNothingElseDiffers) {
   EXPECT_EQ(facts["settings"], "none that differ");
 }
 
+// The run that names the operator keeps the state before the step that differs: what keeps its
+// tensors, and the repeats, begin there.
+TEST_F(LocalisePlant, ADifferenceOfALaterStepIsLookedAtFromThatStepOn) {
+  Plant none("samebits::clip_scale", 0, 0, false, {});  // once a step
+  const DispatchModeGuard guard(none);
+  Facts facts = facts_of({"steps=2", "b.workload.sync=never"});
+  EXPECT_THAT(facts["where"], StartsWith("step 1, rollout"));
+  EXPECT_EQ(facts["again"], "always (5 of 5 runs)");
+  const int64_t steps_of_runs = 2 + 2;     // the run, and the one that names the operator
+  const int64_t steps_from_there = 1 + 3;  // keeping, repeats
+  EXPECT_EQ(none.calls(), 2 * (steps_of_runs + steps_from_there));
+}
+
 // In the backward nothing is observed but gradients.
 TEST_F(LocalisePlant, AnOperatorOfTheBackwardIsNamed) {
   for (const std::string trainer : {"eager", "captured"}) {
@@ -189,6 +203,40 @@ TEST_F(LocalisePlant, ANanThatIsBornInOneHeadIsNamed) {
   EXPECT_EQ(facts["cause"], "samebits::paged_attention itself: its inputs are finite");
   EXPECT_THAT(facts["elements"], HasSubstr(" are NaN or infinite"));
   EXPECT_THAT(facts["dim 2"], HasSubstr("indices, from "));
+}
+
+// A replay has no operators: its graph is run node by node.
+TEST_F(Localise, ANanOfTheCheckpointIsNamedInAReplayToo) {
+  const fs::path copy = copy_of_model();
+  std::fstream file(copy / "model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(-1002, std::ios::end);
+  file.write("\xff\x7f", 2);  // a NaN of bfloat16
+  file.close();
+  for (const std::string mode : {"eager", "full_graph"}) {
+    Facts facts = facts_of({"model=" + copy.string(), "a.generator=" + mode, "b.generator=" + mode},
+                           "a has a NaN or an infinity");
+    EXPECT_THAT(facts["operator"], HasSubstr("rollout")) << mode;
+    EXPECT_THAT(facts["cause"],
+                ::testing::MatchesRegex("input weight of samebits::.* has 1 that are NaN or .*"))
+        << mode;
+  }
+}
+
+// A bound judges numbers, and the first operator whose bits differ is named all the same.
+TEST_F(Localise, AnOperatorIsNamedUnderABoundToo) {
+  const Case c = small_case({"b.workload.loss.entropy=0.5"});
+  Case bounded = c;
+  for (Relation& relation : bounded.relations) {
+    relation.holds = Holds::kUlp;
+    relation.max_ulp = 1;
+    relation.reason = "a bound";
+  }
+  const ReportRecord record = run(bounded, options(Existing::kReplace));
+  ASSERT_FALSE(record.failures.empty());
+  Facts facts(record.failures[0].facts.begin(), record.failures[0].facts.end());
+  EXPECT_THAT(facts["operator"], HasSubstr("train, loss#0"));
+  EXPECT_THAT(facts["operator"], HasSubstr("by its bits (the relation bounds numbers)"));
+  EXPECT_EQ(facts["cause"], "samebits::grpo_loss has other arguments: entropy 0.01 against 0.5");
 }
 
 TEST_F(Localise, AnArgumentOfTheLossIsNamed) {
