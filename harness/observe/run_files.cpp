@@ -42,7 +42,8 @@ bool is_file_of_arm(const std::string& name) {
 
 bool is_file_of_run(const std::string& name) {
   return name == kLock || name == kOrigin || name == kCase || name == kManifest ||
-         name == kReport || name == kPage || name == kTimes || name == kDifference;
+         name == kReport || name == kPage || name == kTimes || name == kDifference ||
+         name == kCalls;
 }
 
 // The files of a folder and its folders, sorted. A link is listed and never followed.

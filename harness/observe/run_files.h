@@ -22,6 +22,7 @@
 //   ARM/finished.json  the marker: the arm has ended, and these are the digests of its files
 //   op-A+B/            a run of two arms that diverged, at level `op`
 //   op-A+B/difference.safetensors  `a` and `b`: what both have where they first differ
+//   op-A+B/calls.json  the operator calls that led there (compare/call_graph.h)
 //   times.json         what steps took that were run for the clock alone (times_file.h)
 //   report.md          and the same as a page, report.html
 //   manifest.json      written last (manifest.h)
@@ -32,6 +33,7 @@ inline constexpr char kOrigin[] = "run.json";
 inline constexpr char kCase[] = "case.json";
 inline constexpr char kManifest[] = "manifest.json";
 inline constexpr char kDifference[] = "difference.safetensors";
+inline constexpr char kCalls[] = "calls.json";
 inline constexpr char kReport[] = "report.md";
 inline constexpr char kTimes[] = "times.json";
 inline constexpr char kPage[] = "report.html";

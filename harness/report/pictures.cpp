@@ -24,6 +24,9 @@ bool add_closer_look(Pictures& pictures, const RecordedRun& run, const Verdict::
   if (std::optional<KeptTensors> kept = read_kept_tensors(folder)) {
     pictures.kept.push_back(*std::move(kept));
   }
+  if (std::optional<CallGraph> calls = read_call_graph(folder)) {
+    pictures.calls.push_back(*std::move(calls));
+  }
   OperatorSpread spread =
       spread_between(read_arm(folder / pair.a), read_arm(folder / pair.b), pair.compares_operators);
   if (!spread.differs()) return false;

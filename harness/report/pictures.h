@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/compare/call_graph.h"
 #include "harness/compare/kept_tensors.h"
 #include "harness/report/record.h"
 #include "harness/report/spread.h"
@@ -19,6 +20,7 @@ struct Pictures {
   std::vector<Spread> spreads;     // of pairs that differ, what fails first
   std::vector<std::string> equal;  // "eager and piecewise": pairs with nothing to show
   std::vector<KeptTensors> kept;
+  std::vector<CallGraph> calls;
 };
 
 // From a run's recordings, and from the closer looks in its folder. Throws InputError where files

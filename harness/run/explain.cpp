@@ -10,6 +10,7 @@
 #include "harness/bits/digest.h"
 #include "harness/compare/tensor_difference.h"
 #include "harness/observe/run_files.h"
+#include "harness/run/call_graph_of.h"
 #include "harness/run/cause.h"
 #include "harness/run/keep_of_program.h"
 #include "harness/run/keep_tensor.h"
@@ -147,6 +148,9 @@ Facts explain_difference(const CaseArm& a, const CaseArm& b, const Divergence& f
   const std::vector<TensorView> views = {view_of("a", value_a), view_of("b", value_b)};
   write_safetensors((folder / run_files::kDifference).string(), views,
                     {{"a", a.name}, {"b", b.name}, {"place", first.place()}});
+  const CallGraph calls =
+      call_graph_of(of_a.computation, of_b.computation, a.name, b.name, first.place());
+  if (!calls.nodes.empty()) write_call_graph(folder, calls);
   const auto add = [&](const Facts& more) { facts.insert(facts.end(), more.begin(), more.end()); };
   const bool is_comparable = first.a->dtype == first.b->dtype && first.a->shape == first.b->shape;
   if (is_comparable && !first.a->bits) add(difference_of(views[0], views[1]).facts());

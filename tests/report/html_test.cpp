@@ -179,6 +179,39 @@ TEST_F(HtmlReport, DrawsTheTensorsThatACloserLookKept) {
   EXPECT_EQ(unbalanced(page), "");
 }
 
+TEST_F(HtmlReport, DrawsTheCallsThatLedToADifference) {
+  testing::write_run(folder_ / "run", failing());
+  const std::filesystem::path closer = folder_ / "run" / "op-eager+captured-tp2";
+  for (const char* arm : {"eager", "captured-tp2"}) {
+    std::filesystem::create_directories(closer / arm);
+    std::filesystem::copy_file(folder_ / "run" / arm / "rank-0.jsonl",
+                               closer / arm / "rank-0.jsonl");
+  }
+  using State = CallGraph::State;
+  CallGraph graph{"eager", "captured-tp2", "step 2, train, loss", {}, {"aten::sum"}};
+  graph.nodes = {{"", "x<script>", State::kEqual, {}},
+                 {"", "norm.weight", State::kDifferent, {}},
+                 {"samebits::rms_norm", "norm#0", State::kDifferent, {0, 1}},
+                 {"samebits::grpo_loss", "loss#0", State::kOnlyHere, {2, 0}}};
+  write_call_graph(closer, graph);
+  const std::string page = this->page();
+  EXPECT_TRUE(has(page, "step 2, train, loss: the calls that led to it"));
+  EXPECT_EQ(count_of(page, R"(class="layer")"), 3u);
+  EXPECT_EQ(count_of(page, R"(class="box )"), 4u);
+  EXPECT_EQ(count_of(page, R"(class="line equal" d="M25 8.5L50 11.5")"), 1u);
+  EXPECT_EQ(count_of(page, R"(class="line all" d="M75 8.5L50 11.5")"), 1u);
+  EXPECT_TRUE(has(page, "captured-tp2 alone made: aten::sum."));
+  EXPECT_TRUE(has(page, "x&lt;script&gt;"));
+  EXPECT_FALSE(has(page, "<script"));
+  EXPECT_EQ(unbalanced(page), "");
+  graph.nodes = {{"", "x", State::kEqual, {}}};
+  for (size_t i = 0; i < 99; ++i) graph.nodes.push_back({"f", "", State::kEqual, {i}});
+  write_call_graph(closer, graph);
+  const std::string long_one = this->page();
+  EXPECT_EQ(count_of(long_one, R"(class="box )"), 20u);
+  EXPECT_TRUE(has(long_one, "80 more are not drawn."));
+}
+
 TEST_F(HtmlReport, NamesWithoutEndAreCut) {
   RunOptions options = failing();
   for (Observation& each : options.captured) {

@@ -7,6 +7,7 @@
 #include "harness/base/error.h"
 #include "harness/bits/safetensors.h"
 #include "harness/compare/bless.h"
+#include "harness/compare/call_graph.h"
 #include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
 #include "harness/observe/times_file.h"
@@ -122,6 +123,14 @@ TEST_F(RunCase, WhereArmsDivergeBothTensorsAreKeptAndCompared) {
     EXPECT_TRUE(has("elements", " differ")) << mode;
     EXPECT_TRUE(has("largest", " ULP")) << mode;
     const fs::path folder = options().out / "op-a+b";
+    const std::optional<CallGraph> calls = read_call_graph(folder);
+    ASSERT_TRUE(calls);
+    EXPECT_EQ(calls->nodes.back().state, CallGraph::State::kDifferent);
+    EXPECT_EQ(calls->nodes.back().name, "samebits::rms_norm");
+    EXPECT_EQ(calls->nodes.back().site, "layers.0.attention_norm#0");
+    for (const size_t input : calls->nodes.back().inputs) {
+      EXPECT_EQ(calls->nodes[input].state, CallGraph::State::kEqual);
+    }
     const SafetensorsFile kept((folder / run_files::kDifference).string());
     for (const std::string arm : {"a", "b"}) {
       const ArmRecording recorded = read_arm(folder / arm);

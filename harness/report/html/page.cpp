@@ -113,6 +113,12 @@ Html kept_html(const Pictures& pictures) {
   return html;
 }
 
+Html graphs_html(const Pictures& pictures) {
+  Html html;
+  for (const CallGraph& calls : pictures.calls) html += calls_html(calls);
+  return html;
+}
+
 Html losses_and_numbers(const ReportRecord& record) {
   Html losses = losses_html(record);
   const Table table = loss_table(record);
@@ -153,6 +159,7 @@ Html body_html(const ReportRecord& record, const Pictures& pictures) {
   sections.add("spread", "Where a difference is born, and how it spreads", "",
                spreads_html(pictures));
   sections.add("tensors", "The two tensors that differ first", "", kept_html(pictures));
+  sections.add("calls", "The calls that led to them", "", graphs_html(pictures));
   sections.add("losses", "Losses", "", losses_and_numbers(record));
   sections.add("on-policy", "On policy",
                "The same tokens scored twice in one arm: by the generator that sampled them, and "

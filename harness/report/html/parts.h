@@ -29,6 +29,9 @@ Html spread_html(const Pictures::Spread& spread);
 // The two tensors that differ first, as a heat map.
 Html tensor_html(const KeptTensors& kept);
 
+// The operator calls that led to a value that differs, as a graph.
+Html calls_html(const CallGraph& graph);
+
 // Each phase of each arm: the middle and the range over its steps, wall clock and processor time.
 Html phases_html(const ReportRecord& record);
 

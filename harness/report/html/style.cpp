@@ -110,6 +110,14 @@ svg { display: block; width: 100%; height: 100%; }
 .strips { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .3rem .8rem;
   align-items: center; font-size: .82rem; }
 .strips .canvas { height: 1.1rem; border: 1px solid var(--line); }
+.calls { position: relative; }
+.calls svg { position: absolute; inset: 0; } .calls .line { stroke-width: 1.5; }
+.calls .layer { display: flex; height: 4.2rem; align-items: center; position: relative; }
+.calls .box { flex: 1 1 0; min-width: 0; height: 70%; margin: 0 .4rem; padding: .2rem .5rem;
+  background: var(--panel); border: 1px solid var(--line); border-left: 5px solid var(--c);
+  border-radius: 3px; font-size: .78rem; line-height: 1.35; overflow: hidden; }
+.calls .box strong, .calls .box span { display: block; overflow: hidden; white-space: nowrap;
+  text-overflow: ellipsis; } .calls .box span { color: var(--soft); }
 .bars { width: 40%; min-width: 10rem; } .name { white-space: nowrap; } .bars svg { height: 1.3rem; }
 .bars path { stroke: var(--c); stroke-width: 7; } .bars .range { --c: var(--ink); stroke-width: 1.5; }
 @media (max-width: 34rem) {
