@@ -65,9 +65,7 @@ struct Slabs {
 };
 
 // Of the warps that compute.
-__device__ void sync_computing(int threads) {
-  asm volatile("bar.sync 1, %0;\n" ::"r"(threads) : "memory");
-}
+__device__ void sync_computing(int threads) { sync_named(1, threads); }
 
 // Where a block's shared memory is.
 struct Memory {

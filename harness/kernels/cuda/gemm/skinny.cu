@@ -115,7 +115,6 @@ __global__ void __launch_bounds__(kSkinnyWarps * 32)
     if (lane == 0) {
       fill_ring(p, layout, ring, long_side, short_side, first_row, stages);
     }
-    if (p.slices > 1) __syncthreads();
     return;
   }
 
@@ -147,7 +146,7 @@ __global__ void __launch_bounds__(kSkinnyWarps * 32)
     for_each_result<kShortTiles>(c, lane, [&](int few, int many, float value) {
       parts[slice * kResults + few * kSkinnyTile + many] = value;
     });
-    __syncthreads();
+    sync_named(1, warps * 32);  // of those that compute
     int own = 0;
     for (int i = static_cast<int>(threadIdx.x); i < layout.short_rows * kSkinnyTile;
          i += warps * 32) {

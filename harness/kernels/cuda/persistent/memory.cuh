@@ -148,23 +148,6 @@ __device__ inline void wait_phase(uint64_t* barrier, int phase, const Patience& 
   }
 }
 
-// load_matrices() of mma.cuh, from addresses within shared memory: a pointer takes more to add to.
-__device__ inline void load_matrices_at(uint32_t (&r)[4], uint32_t row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];\n"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(row));
-}
-__device__ inline void load_transposed_at(uint32_t (&r)[4], uint32_t row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];\n"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(row));
-}
-
-// A barrier of `threads` threads of a block.
-__device__ inline void sync_named(int name, int threads) {
-  asm volatile("bar.sync %0, %1;\n" ::"r"(name), "r"(threads) : "memory");
-}
-
 // `bytes` (a multiple of 16) of what is read once: others' lines stay in the L2.
 __device__ inline void copy_once(void* to, const void* from, uint32_t bytes, uint64_t* barrier) {
   uint64_t policy = 0;

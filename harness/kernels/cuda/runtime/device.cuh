@@ -11,6 +11,11 @@
 
 namespace samebits::cuda {
 
+// A barrier of `threads` threads of a block, whole warps; 0 is that of __syncthreads().
+__device__ inline void sync_named(int name, int threads) {
+  asm volatile("bar.sync %0, %1;\n" ::"r"(name), "r"(threads) : "memory");
+}
+
 // ---- Elements ----------------------------------------------------------------------------------
 __device__ inline float load(const Bf16& x) { return bf16_to_f32(x.bits); }
 __device__ inline float load(const float& x) { return x; }

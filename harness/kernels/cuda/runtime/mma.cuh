@@ -14,9 +14,11 @@ __device__ inline uint32_t shared_address(const void* pointer) {
 }
 
 // 16 bytes to shared memory, of which the first `bytes` come from `from` and the rest are zero.
+__device__ inline void copy_16(uint32_t to, const void* from, int bytes) {  // a shared_address()
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(to), "l"(from), "r"(bytes));
+}
 __device__ inline void copy_16(void* to, const void* from, int bytes) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(to)),
-               "l"(from), "r"(bytes));
+  copy_16(shared_address(to), from, bytes);
 }
 // 4 bytes.
 __device__ inline void copy_4(void* to, const void* from) {
@@ -39,6 +41,18 @@ __device__ inline void load_matrices_transposed(uint32_t (&r)[4], const void* ro
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];\n"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(shared_address(row)));
+}
+
+// The same from addresses within shared memory: a pointer takes more to add to.
+__device__ inline void load_matrices_at(uint32_t (&r)[4], uint32_t row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];\n"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(row));
+}
+__device__ inline void load_transposed_at(uint32_t (&r)[4], uint32_t row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];\n"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(row));
 }
 
 // c = step(c; a, b) on a 16 x 8 tile. Thread l holds c of rows l / 4 and l / 4 + 8, columns
