@@ -77,7 +77,8 @@ struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
       if (cursor.slot != warp) continue;
       wait_phase(&shared.full[warp], cursor.round, patience);
       float c[4] = {};
-      run_chain<4 * DecodeMemory::chunk(kMost)>(c, x, slot_line(warp), hidden() / 16);
+      run_chain<4 * DecodeMemory::chunk(kMost), Base::kEights>(c, x, slot_line(warp), hidden() / 16,
+                                                               lane);
       __syncwarp();
       if (lane < kDecodeWarps) arrive(&shared.empty[warp]);
       if (!has_token()) continue;
@@ -146,7 +147,7 @@ struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
       if (warp > kDecodeWarps) return;
       set_place(0, kRingPlace);
       // The ring's memory is attention's until then.
-      if (is_attention) sync_named(2, kDecodeComputing + 32);
+      if (is_attention) wait_phase(&shared.ring_is_free, 0, patience);
       return produce(is_attention ? p.layers : 0);
     }
     take_registers<kComputingRegisters>();
@@ -156,8 +157,8 @@ struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
     if (is_attention) {
       AttentionBlock<kMost, kObserved, Shape>(plan, shared, memory, first_tag, this->fault).run();
       refresh();
-      asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
-      sync_named(2, kDecodeComputing + 32);
+      show_steps();
+      arrive(&shared.ring_is_free);
     }
     fetch_norm(is_attention ? p.final_norm : layer(0).attention_norm);
 #pragma unroll 1
@@ -210,6 +211,7 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
       init_barrier(&shared.full[i], 1);
       init_barrier(&shared.empty[i], kDecodeWarps);
     }
+    init_barrier(&shared.ring_is_free, kDecodeComputing);
     publish_barriers();
   }
   __syncthreads();

@@ -7,19 +7,23 @@
 
 namespace samebits::cuda {
 
-constexpr int kSliceBarriers = 3;  // named barriers from here on, one for each slice
+constexpr int kSliceBarriers = 2;  // named barriers from here on, one for each slice
 
 // A chain over `steps` steps of k: tokens are the rows of the step, rows of weights its columns.
-// Two steps of x are kXPair bytes further. Fragments of three pairs of steps are on their way, also
-// behind the last, where there is other memory of the block. A short loop: code that does not fit
-// the instruction cache costs more than the loop.
-template <int kXPair>
-__device__ void run_chain(float (&c)[4], uint32_t x, uint32_t w, int steps) {
+// Two steps of x are kXPair bytes further, those of weights 64; lanes 16 and up read the second of
+// the two. Fragments of three pairs of steps are on their way. kEights: `steps` is a multiple of
+// eight; otherwise what is behind the last step is read from it again. A short loop: code that does
+// not fit the instruction cache costs more than the loop.
+template <int kXPair, bool kEights>
+__device__ void run_chain(float (&c)[4], uint32_t x, uint32_t w, int steps, int lane) {
   uint32_t a[4][4];
   uint32_t b[4][4];
+  // Of this lane's, in halves of a pair.
+  int last = lane < 16 ? (steps - 1) / 2 * 2 : steps == 1 ? -1 : steps / 2 * 2 - 2;
   const auto read = [&](int to, int pair) {
-    load_matrices_at(a[to], x + pair * kXPair);
-    load_matrices_at(b[to], w + pair * 64);
+    const int half = kEights ? 2 * pair : min(2 * pair, last);
+    load_matrices_at(a[to], x + half * (kXPair / 2));
+    load_matrices_at(b[to], w + half * 32);
   };
   const auto take = [&](int from, int half) {
     const uint32_t rows[4] = {a[from][2 * half], a[from][2 * half], a[from][2 * half + 1],
@@ -29,7 +33,7 @@ __device__ void run_chain(float (&c)[4], uint32_t x, uint32_t w, int steps) {
 #pragma unroll
   for (int i = 0; i < 3; ++i) read(i, i);
 #pragma unroll 1
-  for (; steps >= 8; steps -= 8) {
+  for (; steps > 8; steps -= 8) {
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       read((j + 3) % 4, j + 3);
@@ -38,8 +42,8 @@ __device__ void run_chain(float (&c)[4], uint32_t x, uint32_t w, int steps) {
     }
     x += 4 * kXPair;
     w += 4 * 64;
+    last -= 8;
   }
-  if (steps == 0) return;
   if (steps > 6) read(3, 3);
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
@@ -103,6 +107,10 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
   // Whether a stage's weights are waited for ahead of what they multiply. With one token they are
   // there by then; with more they come while the block waits for the tokens.
   static constexpr bool kWaitsFirst = kMost == 1;
+  // Whether each slice, and the hidden size, is a multiple of eight steps.
+  static constexpr bool kEights = Shape::kHidden != 0 && Shape::kHidden % 128 == 0 &&
+                                  Shape::kHeads * Shape::kHeadDim % 1024 == 0 &&
+                                  Shape::kInner % 1024 == 0;
   // Steps of a batch: with one token there are registers for more.
   static constexpr int kBatch = kMost == 1 ? 4 : 2;
 
@@ -110,7 +118,7 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
   // there are pairs, and a warpgroup eight. What needs no x:
   struct Ready {
     uint32_t rows;   // this lane's line of two slots, as rows 0 to 15 of the step
-    bool has_tiles;  // else `rows` are any, and so is what comes of them
+    bool has_tiles;  // else `rows` are of the first slot, and nobody wants what comes of them
     int tile;        // whose results this lane writes; -1: none
     int left;        // slots of the stage, from this round on
   };
@@ -125,7 +133,10 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
     const int count = min(left, round_of_slots());
     const uint32_t ring = shared_address(memory + at.ring);
     const uint32_t line = lane % 8 * kSlotLine + lane / 16 * 16;
-    if (2 * warp >= count) return {ring + line, false, -1, left};
+    if (2 * warp >= count) {
+      const int first_slot = count > 0 ? wait_slot(0) : 0;
+      return {ring + first_slot * kSlotBytes + line, false, -1, left};
+    }
     const int slots[2] = {wait_slot(2 * warp), wait_slot(min(2 * warp + 1, count - 1))};
     const uint32_t rows = ring + (lane / 8 % 2 == 0 ? slots[0] : slots[1]) * kSlotBytes + line;
     const TileShare& share = is_gated ? shared.shares.gate_up : shared.shares.qkv;
@@ -267,7 +278,7 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
     if (!kWaitsFirst) w = line_of_slice(call, half, slice);
     if (w != 0) {
       float c[4] = {};
-      run_chain<64>(c, x, w, cut.slice / 16);
+      run_chain<64, kEights>(c, x, w, cut.slice / 16, lane);
       if (has_token()) {
         *reinterpret_cast<float2*>(parts() + ((half * 8 + slice) * kMost + lane / 4) * 8 +
                                    lane % 4 * 2) = float2{c[0], c[1]};

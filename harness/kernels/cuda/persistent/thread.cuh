@@ -43,6 +43,7 @@ template <int kMost>
 struct DecodeShared {
   uint64_t full[kMaxSlots];
   uint64_t empty[kMaxSlots];
+  uint64_t ring_is_free;  // of keys and values
   Shares shares;
   int head_rows[kMost];  // the token whose row is taken
   AttentionUnit units[kMaxUnits];
