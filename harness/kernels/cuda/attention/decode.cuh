@@ -115,6 +115,28 @@ __device__ ChunkWeights weights_of_chunk(int64_t keys, int tiles, int first_tile
   return found;
 }
 
+// In the memory of a block of the cluster, at the place of `mine`.
+__device__ inline void store_in_block(int rank, const float* mine, float value) {
+  asm volatile(
+      "{\n"
+      ".reg .b32 there;\n"
+      "mapa.shared::cluster.u32 there, %0, %1;\n"
+      "st.shared::cluster.f32 [there], %2;\n"
+      "}\n" ::"r"(shared_address(mine)),
+      "r"(rank), "f"(value)
+      : "memory");
+}
+__device__ inline void store_in_block(int rank, const uint16_t* mine, const uint4& eight) {
+  asm volatile(
+      "{\n"
+      ".reg .b32 there;\n"
+      "mapa.shared::cluster.u32 there, %0, %1;\n"
+      "st.shared::cluster.v4.b32 [there], {%2, %3, %4, %5};\n"
+      "}\n" ::"r"(shared_address(mine)),
+      "r"(rank), "r"(eight.x), "r"(eight.y), "r"(eight.z), "r"(eight.w)
+      : "memory");
+}
+
 // ---- decode_block.cu: a block each for a token and key-value head --------------------
 // Whether there are enough of them for the card, or too few keys to share out.
 bool is_for_single_blocks(const Attention& size, const Pages& pages);

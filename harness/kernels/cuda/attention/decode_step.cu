@@ -82,18 +82,6 @@ Places places_of(const DecodeStep& call, int cluster) {
   return places_of(call, cluster, static_cast<int>(tiles) * kAttentionTile);
 }
 
-// Four bytes in the memory of another block of the cluster, at the place of `mine`.
-__device__ void store_in_block(int rank, const float* mine, float value) {
-  asm volatile(
-      "{\n"
-      ".reg .b32 there;\n"
-      "mapa.shared::cluster.u32 there, %0, %1;\n"
-      "st.shared::cluster.f32 [there], %2;\n"
-      "}\n" ::"r"(shared_address(mine)),
-      "r"(rank), "f"(value)
-      : "memory");
-}
-
 template <int kDim, int kColumns>
 class Block {
  public:

@@ -57,10 +57,10 @@ __device__ inline void init_barrier(uint64_t* barrier, int count) {
 __device__ inline void publish_barriers() {
   asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
 }
-__device__ inline void arrive(uint64_t* barrier) {
-  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];\n" ::"r"(shared_address(barrier))
-               : "memory");
+__device__ inline void arrive(uint32_t barrier) {  // its shared_address()
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];\n" ::"r"(barrier) : "memory");
 }
+__device__ inline void arrive(uint64_t* barrier) { arrive(shared_address(barrier)); }
 // Arrives, and has the phase wait for `bytes` more.
 __device__ inline void arrive_expecting(uint64_t* barrier, uint32_t bytes) {
   asm volatile(
@@ -68,9 +68,15 @@ __device__ inline void arrive_expecting(uint64_t* barrier, uint32_t bytes) {
       "r"(bytes)
       : "memory");
 }
+// Arrives when all copies (mma.cuh) that this thread has asked for have ended.
+__device__ inline void arrive_when_copied(uint64_t* barrier) {
+  asm volatile(
+      "cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];\n" ::"r"(shared_address(barrier))
+      : "memory");
+}
 // Whether phase `phase` (0, 1, 2, ...) has ended; at most one later one may have begun. Waits for a
 // while that the card chooses.
-__device__ inline bool is_phase_over(uint64_t* barrier, int phase) {
+__device__ inline bool is_phase_over(uint32_t barrier, int phase) {  // its shared_address()
   uint32_t is_done = 0;
   asm volatile(
       "{\n"
@@ -79,14 +85,20 @@ __device__ inline bool is_phase_over(uint64_t* barrier, int phase) {
       "selp.u32 %0, 1, 0, done;\n"
       "}\n"
       : "=r"(is_done)
-      : "r"(shared_address(barrier)), "r"(phase % 2)
+      : "r"(barrier), "r"(phase % 2)
       : "memory");
   return is_done != 0;
 }
+__device__ inline bool is_phase_over(uint64_t* barrier, int phase) {
+  return is_phase_over(shared_address(barrier), phase);
+}
 // Until that phase has ended.
-__device__ inline void wait_phase(uint64_t* barrier, int phase) {
+__device__ inline void wait_phase(uint32_t barrier, int phase) {
   while (!is_phase_over(barrier, phase)) {
   }
+}
+__device__ inline void wait_phase(uint64_t* barrier, int phase) {
+  wait_phase(shared_address(barrier), phase);
 }
 
 }  // namespace samebits::cuda
