@@ -33,7 +33,7 @@ Candidate candidate_of(const Case& c, const CaseFailure& failure) {
     for (std::filesystem::path* path : paths_of(arm)) {
       if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal();
     }
-    if (!json.contains("model")) json["model"] = arm.model.string();
+    if (!json.contains("model") && !arm.model.empty()) json["model"] = arm.model.string();
     json["arms"][name] = json_from_arm(arm);
   }
   json["relations"] = relations_of(c, failure);

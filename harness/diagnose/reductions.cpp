@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "harness/base/text.h"
+#include "harness/case/case_keys.h"
 #include "harness/case/case_write.h"
 #include "harness/diagnose/model_cut.h"
 
@@ -204,12 +205,8 @@ std::vector<Candidate> one_process(const Candidate& from) {
 }
 
 // Keys that say how much is done, which other reductions make smaller; and those that say what is
-// run and judged, without which it is another case.
+// run and judged, without which it is another case; beside those that another program has too.
 constexpr const char* kNoSettings[] = {"/model",
-                                       "/steps",
-                                       "/timeout_s",
-                                       "/nonfinite",
-                                       "/on_policy",
                                        "/repeats",
                                        "/workload/name",
                                        "/workload/prompts",
@@ -220,7 +217,14 @@ constexpr const char* kNoSettings[] = {"/model",
                                        "/generator",
                                        "/trainer"};
 
+// What another program is, all but the seed that it is told, is no setting.
+bool is_of_program(const std::string& key) {
+  const std::vector<std::string>& keys = program_keys();
+  return key != "/seed" && std::find(keys.begin(), keys.end(), key.substr(1)) != keys.end();
+}
+
 bool is_setting(const std::string& key) {
+  if (is_of_program(key)) return false;
   return std::none_of(std::begin(kNoSettings), std::end(kNoSettings),
                       [&](const char* each) { return key == each; });
 }
@@ -268,6 +272,13 @@ std::vector<Candidate> plainer_settings(const Candidate& from) {
   return smaller;
 }
 
+bool has_only_programs(const Candidate& candidate) {
+  const Json& arms = candidate.settings.at("arms");
+  return std::all_of(arms.begin(), arms.end(), [](const Json& arm) {
+    return arm.contains("command") || arm.contains("recorded");
+  });
+}
+
 }  // namespace
 
 std::vector<int64_t> smaller_numbers(int64_t value, int64_t least, int64_t multiple) {
@@ -308,8 +319,9 @@ std::vector<Json> smaller_lists(const Json& whole, size_t least) {
 std::vector<Reduction> reductions_of(const CaseFailure& failure, const Candidate& whole) {
   const WorkloadSettings usual;
   const Json workload = value_in(whole, arms_of(whole).front(), Pointer("/workload/name"));
-  std::vector<Reduction> all = {{"processes", one_process},
-                                number("steps", "/steps", CaseArm().steps)};
+  const Reduction steps = number("steps", "/steps", CaseArm().steps);
+  if (has_only_programs(whole)) return {steps, {"settings", plainer_settings}};
+  std::vector<Reduction> all = {{"processes", one_process}, steps};
   if (workload == to_string(WorkloadKind::kTrain)) {
     all.push_back(number("sequences", "/workload/sequences", usual.sequences));
   } else {
