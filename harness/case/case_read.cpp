@@ -287,9 +287,39 @@ void check_no_nul(const JsonReader& json, const std::string& text) {
   if (text.find('\0') != std::string::npos) json.fail(json.shown(), "text without a NUL");
 }
 
+// A path that leads out of the folder that it is in.
+bool leads_out(const std::filesystem::path& path) {
+  const std::filesystem::path normal = path.lexically_normal();
+  return normal.is_absolute() || (!normal.empty() && *normal.begin() == "..");
+}
+
+void check_commit(const JsonReader& json, const ProgramSettings& program) {
+  const auto commit = json.optional("commit");
+  if (!commit) {
+    for (const char* key : {"repository", "build"}) {
+      if (auto found = json.optional(key)) {
+        found->fail(std::string(key) + " without a commit", "a commit, or no such key");
+      }
+    }
+    if (program.is_told(ProgramSettings::kCheckout)) {
+      json.required("command").fail("{checkout} without a commit", "a commit, or no such word");
+    }
+    return;
+  }
+  check_no_nul(*commit, program.commit);
+  if (program.commit.front() == '-') commit->fail(commit->shown(), "a revision of the repository");
+  if (auto build = json.optional("build")) {
+    for (const JsonReader& each : build->array()) check_no_nul(each, each.string());
+  }
+  if (auto cwd = json.optional("cwd"); cwd && leads_out(program.cwd)) {
+    cwd->fail(cwd->shown(), "a folder in the checkout");
+  }
+}
+
 void check_program(const JsonReader& json, const ProgramSettings& program) {
   if (!program.recorded.empty()) {
-    for (const char* key : {"command", "env", "cwd", "repeat", "observations"}) {
+    for (const char* key :
+         {"command", "env", "cwd", "repeat", "observations", "commit", "repository", "build"}) {
       if (auto found = json.optional(key)) {
         found->fail(std::string(key) + " beside recorded", "one of the two");
       }
@@ -301,11 +331,9 @@ void check_program(const JsonReader& json, const ProgramSettings& program) {
   }
   if (auto log = json.optional("observations")) {
     // What lies elsewhere may be of an earlier run.
-    const std::filesystem::path normal = program.observations.lexically_normal();
-    if (normal.is_absolute() || *normal.begin() == "..") {
-      log->fail(log->shown(), "a file in {out}, or -");
-    }
+    if (leads_out(program.observations)) log->fail(log->shown(), "a file in {out}, or -");
   }
+  check_commit(json, program);
   const JsonReader command = json.required("command");
   for (const JsonReader& each : command.array()) check_no_nul(each, each.string());
   if (auto env = json.optional("env")) {
@@ -340,12 +368,13 @@ CaseArm read_program(const JsonReader& json, const std::string& name,
   program.program = arm.program;
   program.canonical = json_from_arm(program).dump();
   resolve(program.program.recorded, file);
-  if (program.program.recorded.empty()) {
-    const std::filesystem::path folder = file.parent_path();
-    std::filesystem::path& cwd = program.program.cwd;
-    cwd = cwd.empty() ? folder : (folder / cwd).lexically_normal();
-    if (cwd.empty()) cwd = ".";
-  }
+  const bool is_of_commit = program.program.is_of_commit();
+  if (!program.program.recorded.empty()) return program;
+  // What of a commit is relative to the case's file is the repository; its cwd is in the checkout.
+  std::filesystem::path& anchored = is_of_commit ? program.program.repository : program.program.cwd;
+  const std::filesystem::path folder = file.parent_path();
+  anchored = anchored.empty() ? folder : (folder / anchored).lexically_normal();
+  if (anchored.empty()) anchored = ".";
   return program;
 }
 
@@ -366,7 +395,7 @@ CaseArm read_arm(const JsonReader& json, const std::string& name,
   check_training(json, arm);
   check_rollouts(json, arm);
   check_checkpoints(json, arm);
-  for (const char* name_of_key : {"env", "cwd", "repeat"}) {
+  for (const char* name_of_key : {"env", "cwd", "repeat", "commit", "repository", "build"}) {
     if (auto key = json.optional(name_of_key)) {
       key->fail(std::string(name_of_key) + " without a command", "a command, or no such key");
     }

@@ -329,6 +329,21 @@ void visit_program(V& v, ProgramSettings& s) {
      kLater | kArmOnly},
     s.observations, InnerPath{});
   v({"log", "How the log is read.", kLater | kArmOnly}, s.log, Object{});
+  v({"commit",
+     "A revision of a git repository: the command is run in a checkout of it, not in what is "
+     "there.",
+     kLater | kArmOnly},
+    s.commit, Text{});
+  v({"repository",
+     "Beside commit: a folder of the repository, absolute, or relative to the folder of this file. "
+     "Without the key: the folder of this file.",
+     kLater | kArmOnly},
+    s.repository, Path{});
+  v({"build",
+     "Beside commit: what is run once in the checkout, {checkout}, before the command: a program "
+     "and its arguments.",
+     kLater | kArmOnly},
+    s.build, List<Text>{{}, 1});
 }
 
 // In the order in which settings are written, which is part of their digest.

@@ -50,9 +50,10 @@ Case CaseProbe::prepare(const Candidate& candidate) {
 
 std::optional<CaseFailure> CaseProbe::failure_of(const Case& c) {
   Progress silent = Progress::silent();
+  if (checkouts_ == nullptr) checkouts_ = std::make_unique<Checkouts>(c, work_, silent);
   std::vector<ArmRecording> recordings;
   RunFolder folder = RunFolder::replace(work_ / "run", c);
-  for (const CaseArm& arm : c.arms) {
+  for (const CaseArm& arm : checkouts_->placed(c).arms) {
     run_arm(arm, Level::kOp, *folder.start_arm(arm.name, arm.mesh.processes()), silent);
     recordings.push_back(read_whole_arm(folder.path() / arm.name));
   }

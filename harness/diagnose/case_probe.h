@@ -2,12 +2,14 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/diagnose/case_failure.h"
 #include "harness/diagnose/trial.h"
+#include "harness/run/checkouts.h"
 
 namespace samebits {
 
@@ -40,6 +42,7 @@ class CaseProbe : public Probe {
   bool is_settled_ = false;  // as level `op` shows it
   std::optional<CaseFailure> last_;
   std::map<std::string, std::string> cut_;  // by folder of a cut model: what it was made of
+  std::unique_ptr<Checkouts> checkouts_;    // of the arms' commits, which no candidate changes
 };
 
 }  // namespace samebits

@@ -16,6 +16,7 @@ Json json_from_arm_entry(const Manifest::ArmEntry& arm) {
                {"observations", arm.observations},
                {"seconds", arm.seconds}};
   if (!arm.marker.empty()) json["marker"] = arm.marker;
+  if (!arm.commit.empty()) json["commit"] = arm.commit;
   return json;
 }
 
@@ -68,8 +69,8 @@ Manifest::ModelEntry model_from_json(const JsonReader& json) {
 }
 
 Manifest::ArmEntry arm_entry_from_json(const JsonReader& json) {
-  json.object(
-      {"name", "finished", "ranks", "observations", "seconds", "witness_failure", "marker"});
+  json.object({"name", "finished", "ranks", "observations", "seconds", "witness_failure", "marker",
+               "commit"});
   Manifest::ArmEntry arm;
   arm.name = json.required("name").non_empty_string();
   arm.finished = json.required("finished").boolean();
@@ -77,6 +78,7 @@ Manifest::ArmEntry arm_entry_from_json(const JsonReader& json) {
   arm.observations = json.required("observations").integer(0);
   arm.seconds = json.required("seconds").number_at_least(0);
   if (auto key = json.optional("marker")) arm.marker = key->string();
+  if (auto key = json.optional("commit")) arm.commit = key->string();
   return arm;
 }
 

@@ -21,8 +21,9 @@ struct Manifest {
     bool finished = false;
     int64_t ranks = 0;
     int64_t observations = 0;
-    double seconds = 0;  // wall clock of its phases
-    std::string marker;  // digest of its finished.json; "" in a run of an earlier version
+    double seconds = 0;       // wall clock of its phases
+    std::string marker;       // digest of its finished.json; "" in a run of an earlier version
+    std::string commit = {};  // the full hash, of an arm of a commit
   };
   struct ModelEntry {
     std::string name;  // its folder, as the case writes it

@@ -25,6 +25,8 @@ bool is_numbered(const std::string& name, const std::string& prefix, const std::
 
 constexpr char kCheckpoint[] = "checkpoint-";
 constexpr char kTensors[] = ".safetensors";
+constexpr char kBuild[] = "build-";
+constexpr char kText[] = ".txt";
 
 // "repeat-1-rank-0.jsonl"
 bool is_repeat(const std::string& name) {
@@ -40,10 +42,19 @@ bool is_file_of_arm(const std::string& name) {
          is_numbered(name, "output-", ".txt") || is_repeat(name);
 }
 
+bool is_build_output(const std::string& name) {
+  return name.starts_with(kBuild) && name.ends_with(kText);
+}
+
+// Where others work while a run runs.
+bool is_scratch(const fs::path& folder) {
+  return folder.filename() == kProgram || folder.filename() == kCheckouts;
+}
+
 bool is_file_of_run(const std::string& name) {
   return name == kLock || name == kOrigin || name == kCase || name == kManifest ||
          name == kReport || name == kPage || name == kTimes || name == kDifference ||
-         name == kCalls;
+         name == kCalls || is_build_output(name);
 }
 
 // The files of a folder and its folders, sorted. A link is listed and never followed.
@@ -61,7 +72,7 @@ bool is_folder(const fs::path& path) { return fs::is_directory(fs::symlink_statu
 void require_only_arm_files(const fs::path& folder) {
   for (const fs::path& entry : entries_of(folder)) {
     const std::string name = entry.filename().string();
-    if (is_folder(entry) && name == kProgram) continue;
+    if (is_folder(entry) && is_scratch(entry)) continue;
     const bool is_ours =
         is_file_of_arm(name) || is_numbered(name, "sites-", ".json") || is_litter(entry);
     if (!is_folder(entry) && is_ours) continue;
@@ -72,6 +83,7 @@ void require_only_arm_files(const fs::path& folder) {
 void require_only_a_run(const fs::path& folder) {
   for (const fs::path& entry : entries_of(folder)) {
     const std::string name = entry.filename().string();
+    if (is_folder(entry) && is_scratch(entry)) continue;
     if (is_folder(entry)) {
       name.starts_with("op-") && name.find('+') != std::string::npos
           ? require_only_a_run(entry)
@@ -138,6 +150,10 @@ fs::path output(const fs::path& arm_folder, int64_t run) {
   return arm_folder / ("output-" + std::to_string(run) + ".txt");
 }
 
+fs::path build_output(const fs::path& run_folder, const std::string& arm) {
+  return run_folder / (kBuild + arm + kText);
+}
+
 fs::path repeat(const fs::path& arm_folder, int64_t run, int64_t rank) {
   return arm_folder /
          ("repeat-" + std::to_string(run) + "-rank-" + std::to_string(rank) + ".jsonl");
@@ -178,7 +194,7 @@ bool is_litter(const fs::path& file) {
 
 void remove_litter(const fs::path& run_folder) {
   for (const fs::path& entry : entries_of(run_folder)) {
-    if (is_folder(entry) && entry.filename() == kProgram) {
+    if (is_folder(entry) && is_scratch(entry)) {
       fs::remove_all(entry);
     } else if (is_folder(entry)) {
       remove_litter(entry);

@@ -20,6 +20,8 @@
 //   ARM/graph-N.json   the captured graphs, in the order of programs: the generator's, for an arm
 //                      to run from, the trainer's and the optimizer's
 //   ARM/finished.json  the marker: the arm has ended, and these are the digests of its files
+//   build-ARM.txt      of an arm of a commit: what its build printed
+//   .checkouts/ARM/    likewise: where the commit is checked out while the run runs
 //   op-A+B/            a run of two arms that diverged, at level `op`
 //   op-A+B/difference.safetensors  `a` and `b`: what both have where they first differ
 //   op-A+B/calls.json  the operator calls that led there (compare/call_graph.h)
@@ -42,6 +44,8 @@ inline constexpr char kGuards[] = "guards.json";
 inline constexpr char kFinished[] = "finished.json";
 // Beside the stream of a program that is none of samebits's (recorder_file.h), with no case.
 inline constexpr char kProgram[] = "program";
+// No arm has this name.
+inline constexpr char kCheckouts[] = ".checkouts";
 // Beside the stream of an arm that was made of a log (log_source.h).
 inline constexpr char kLog[] = "log.json";
 inline constexpr char kRecorder[] = "recorder.json";
@@ -59,6 +63,7 @@ std::filesystem::path sites(const std::filesystem::path& arm_folder, int64_t ran
 // Where a program that is told to keep a tensor leaves it.
 std::filesystem::path kept(const std::filesystem::path& arm_folder, int64_t rank);
 std::filesystem::path output(const std::filesystem::path& arm_folder, int64_t run);
+std::filesystem::path build_output(const std::filesystem::path& run_folder, const std::string& arm);
 std::filesystem::path repeat(const std::filesystem::path& arm_folder, int64_t run, int64_t rank);
 std::filesystem::path graph(const std::filesystem::path& arm_folder, int64_t index);
 

@@ -152,6 +152,15 @@ std::string missing_arm(const Case& c, const std::vector<ArmRecording>& recordin
   return "";
 }
 
+// The commit that an arm was run of; "" where it was of none, or the run was cut off.
+std::string commit_of(const std::optional<Manifest>& manifest, const std::string& arm) {
+  if (!manifest) return "";
+  for (const Manifest::ArmEntry& each : manifest->arms) {
+    if (each.name == arm) return each.commit;
+  }
+  return "";
+}
+
 // The manifest's word for the goldens is replaced by what they say today; where they are gone,
 // there are none. One from before the folder was named keeps its word.
 void check_goldens_again(Manifest& manifest, const Case& c,
@@ -188,6 +197,8 @@ ReportRecord record_from(const RecordedRun& run) {
   record.verdicts = judge_case(recorded, recordings);
   for (const ArmRecording& recording : recordings) {
     record.arms.push_back(arm_record(c.arm(recording.arm), recording));
+    const std::string commit = commit_of(manifest, recording.arm);
+    if (!commit.empty()) record.arms.back().mode += ", commit " + commit;
     if (record.arms.size() == 1) continue;  // the one that the others are shown against
     record.arms.back().change = change_of(record.arms.front().pace, record.arms.back().pace);
   }

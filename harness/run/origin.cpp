@@ -11,6 +11,7 @@
 
 #include "harness/base/error.h"
 #include "harness/observe/run_files.h"
+#include "harness/run/checkouts.h"
 
 namespace samebits {
 namespace {
@@ -87,14 +88,19 @@ Json digests_of_model(const fs::path& folder) {
   return digests;
 }
 
-// The files that a command line names, and those of a recording. What a program reads besides is
+// The files that a command line names, the commit, and the files of a recording. What a program reads besides is
 // its own affair: taken up, it must observe the same again.
-Json digests_of_program(const ProgramSettings& program) {
+Json digests_of_program(const CaseArm& arm) {
+  const ProgramSettings& program = arm.program;
   Json digests = Json::object();
   const auto add = [&](const fs::path& file, const std::string& name) {
     if (fs::is_regular_file(file)) digests[name] = run_files::digest_of_file(file);
   };
-  for (const std::string& each : program.command) add(program.cwd / each, each);
+  if (program.is_of_commit()) digests["commit " + program.commit] = commit_of(arm);
+  for (const std::string& each : program.command) {
+    const bool is_in_checkout = program.is_of_commit() && fs::path(each).is_relative();
+    if (!is_in_checkout) add(program.cwd / each, each);
+  }
   if (program.recorded.empty()) return digests;
   add(program.recorded, program.recorded.filename().string());  // a log
   for (int64_t rank = 0; fs::exists(run_files::stream(program.recorded, rank)); ++rank) {
@@ -119,7 +125,7 @@ Json origin_of(const Case& c, Level level) {
   Json programs = Json::object();
   for (const CaseArm& arm : c.arms) {
     if (arm.is_program()) {
-      programs[arm.name] = digests_of_program(arm.program);
+      programs[arm.name] = digests_of_program(arm);
       continue;
     }
     const std::string model = Json::parse(arm.canonical).at("model").get<std::string>();

@@ -11,6 +11,7 @@
 #include "harness/base/stopwatch.h"
 #include "harness/logs/recording.h"
 #include "harness/observe/run_files.h"
+#include "harness/run/checkouts.h"
 #include "harness/run/program_call.h"
 
 namespace samebits {
@@ -51,11 +52,15 @@ void check_program(const CaseArm& arm) {
     throw InputError(fmt::format("arm {}: recorded", arm.name),
                      program.recorded.string() + ", which was cut off", "a finished recording");
   }
-  if (!fs::is_directory(program.cwd)) {
-    throw InputError(fmt::format("arm {}: cwd", arm.name), quoted(program.cwd.string()),
-                     "a folder");
+  if (program.is_of_commit() && program.checkout.empty()) {  // its files are not there yet
+    commit_of(arm);
+    return;
   }
-  if (find_program(program.command.front(), program.cwd, path_of(program)).empty()) {
+  const fs::path cwd = program.working_folder();
+  if (!fs::is_directory(cwd)) {
+    throw InputError(fmt::format("arm {}: cwd", arm.name), quoted(cwd.string()), "a folder");
+  }
+  if (find_program(program.command.front(), cwd, path_of(program)).empty()) {
     throw InputError(fmt::format("arm {}: command", arm.name), quoted(program.command.front()),
                      "a program: a file that may be executed, in PATH or relative to cwd");
   }

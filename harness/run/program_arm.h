@@ -11,8 +11,8 @@
 
 namespace samebits {
 
-// What of an arm that is another program can be refused before anything runs: a program or a
-// folder that is not there. Throws InputError.
+// What of an arm that is another program can be refused before anything runs: a program, a folder
+// or a commit that is not there. Of a commit the rest is known once it is built. Throws InputError.
 void check_program(const CaseArm& arm);
 
 // An arm that is another program. It is run to its end, as often as the case says, and writes a

@@ -20,4 +20,7 @@ struct ProgramTold {
 
 ProgramCall call_of(const CaseArm& arm, const ProgramTold& told);
 
+// Of what builds an arm's commit, in its checkout. `output` as above.
+ProgramCall build_call_of(const CaseArm& arm, const std::filesystem::path& output);
+
 }  // namespace samebits

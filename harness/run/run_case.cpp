@@ -17,6 +17,7 @@
 #include "harness/observe/run_files.h"
 #include "harness/observe/run_folder.h"
 #include "harness/report/writers.h"
+#include "harness/run/checkouts.h"
 #include "harness/run/localise.h"
 #include "harness/run/origin.h"
 #include "harness/run/program_arm.h"
@@ -41,9 +42,10 @@ RunFolder open_folder(const Case& c, const RunOptions& options, const Json& orig
 
 // What the manifest says of an arm, from its folder alone, so that a resumed run says the same of
 // the arms that it did not have to run.
-Manifest::ArmEntry entry_of(const ArmRecording& recording) {
+Manifest::ArmEntry entry_of(const ArmRecording& recording, const Checkouts& checkouts) {
   Manifest::ArmEntry entry;
   entry.name = recording.arm;
+  entry.commit = checkouts.commit(recording.arm);
   entry.finished = recording.finished;
   entry.ranks = static_cast<int64_t>(recording.ranks.size());
   for (const StreamContents& stream : recording.ranks) {
@@ -140,7 +142,9 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
   const std::unique_ptr<RankPool> launched =
       options.launched ? RankPool::meet(*options.launched, c) : nullptr;
   RunFolder folder = open_folder(c, options, origin);
-  for (const CaseArm& arm : c.arms) {
+  const Checkouts checkouts(c, options.out, progress);
+  const Case placed = checkouts.placed(c);
+  for (const CaseArm& arm : placed.arms) {
     if (folder.is_finished(arm.name)) {
       progress.show(arm.name + ": finished before");
       continue;
@@ -161,13 +165,13 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
     check_markers(recordings, *before);
     for (const Manifest::ArmEntry& arm : before->arms) manifest.arms.push_back(arm);
   } else {
-    for (const ArmRecording& each : recordings) manifest.arms.push_back(entry_of(each));
+    for (const ArmRecording& each : recordings) manifest.arms.push_back(entry_of(each, checkouts));
   }
   manifest.golden = check_goldens(goldens, c, recordings);
   const std::vector<Verdict> verdicts = judge_case(c, recordings);
   for (const Verdict& verdict : verdicts) manifest.verdicts.push_back(json_from_verdict(verdict));
   manifest.closer =
-      look_closer(c, recordings, verdicts, origin, options.out, progress, launched.get());
+      look_closer(placed, recordings, verdicts, origin, options.out, progress, launched.get());
   if (options.repeat > 0) {
     run.times = time_arms(c, options.repeat, progress);
     write_times(options.out, run.times);

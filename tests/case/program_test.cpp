@@ -50,6 +50,43 @@ TEST(ProgramArms, AreStartedInTheFolderOfTheCaseByDefault) {
   EXPECT_EQ(parse_case(text, "c.json").arms[0].program.cwd, ".");
 }
 
+TEST(ProgramArms, OfACommitAreStartedInItsCheckout) {
+  const char* text = R"({"name": "c", "arms": {"a": {
+      "commit": "HEAD~3", "repository": "../work", "build": ["make", "PREFIX={checkout}"],
+      "command": ["./train", "{out}"], "cwd": "tools"}}})";
+  ProgramSettings program = parse_case(text, "cases/c.json").arms[0].program;
+  EXPECT_TRUE(program.is_of_commit());
+  EXPECT_EQ(program.commit, "HEAD~3");
+  EXPECT_EQ(program.repository, "work");
+  EXPECT_THAT(program.build, ElementsAre("make", "PREFIX={checkout}"));
+  program.checkout = "/checkout";
+  EXPECT_EQ(program.working_folder(), "/checkout/tools");
+  const char* bare = R"({"name": "c", "arms": {"a": {"commit": "v1", "command": ["x", "{out}"]}}})";
+  program = parse_case(bare, "cases/c.json").arms[0].program;
+  EXPECT_EQ(program.repository, "cases");
+  EXPECT_EQ(program.cwd, "");
+  EXPECT_FALSE(read_programs().arm("a").program.is_of_commit());
+}
+
+TEST(ProgramArms, OfACommitSayNothingThatHasNoEffect) {
+  const auto error = [](const std::string& arm) {
+    return message_of<InputError>(
+        [&] { parse_case(R"({"name": "c", "arms": {"a": )" + arm + "}}", "cases/c.json"); });
+  };
+  EXPECT_THAT(error(R"({"build": ["make"], "command": ["x", "{out}"]})"),
+              HasSubstr("found build without a commit"));
+  EXPECT_THAT(error(R"({"repository": "r", "command": ["x", "{out}"]})"),
+              HasSubstr("found repository without a commit"));
+  EXPECT_THAT(error(R"({"command": ["x", "{out}", "{checkout}"]})"),
+              HasSubstr("found {checkout} without a commit"));
+  EXPECT_THAT(error(R"({"commit": "v1", "command": ["x", "{out}"], "cwd": "/tmp"})"),
+              HasSubstr("expected a folder in the checkout"));
+  EXPECT_THAT(error(R"({"commit": "-1", "command": ["x", "{out}"]})"),
+              HasSubstr("expected a revision of the repository"));
+  EXPECT_THAT(error(R"({"commit": "v1", "recorded": "r"})"),
+              HasSubstr("found commit beside recorded"));
+}
+
 TEST(ProgramArms, AreToldWhatTheirWordsSay) {
   const ProgramSettings program = read_programs().arm("a").program;
   EXPECT_TRUE(program.is_told(ProgramSettings::kOut));
