@@ -16,6 +16,7 @@ void add_compare_command(CLI::App& app, Action& action);
 void add_report_command(CLI::App& app, Action& action);
 void add_blame_command(CLI::App& app, Action& action);
 void add_reduce_command(CLI::App& app, Action& action);
+void add_bisect_command(CLI::App& app, Action& action);
 void add_bless_command(CLI::App& app, Action& action);
 void add_logprobs_command(CLI::App& app, Action& action);
 void add_generate_command(CLI::App& app, Action& action);

@@ -71,6 +71,7 @@ int run(CLI::App& app, int argc, char** argv) {
   samebits::add_report_command(app, action);
   samebits::add_blame_command(app, action);
   samebits::add_reduce_command(app, action);
+  samebits::add_bisect_command(app, action);
   samebits::add_bless_command(app, action);
   samebits::add_logprobs_command(app, action);
   samebits::add_generate_command(app, action);

@@ -68,7 +68,7 @@ void Journal::read(const std::filesystem::path& file, const Json& subject) {
     begin = end + 1;
     if (number == 1) {
       if (line == subject) continue;
-      throw InputError(file.string(), "the reduction of another failure, or by another program",
+      throw InputError(file.string(), "what was tried for something else, or by another program",
                        "a new folder, or --force to begin anew");
     }
     const JsonReader json(line, where);

@@ -12,7 +12,7 @@
 
 namespace samebits {
 
-// What has been tried, a line each in a file, so that a reduction that was cut off goes on where it
+// What has been tried, a line each in a file, so that a search that was cut off goes on where it
 // was. A candidate is known by a digest of what it runs.
 class Journal {
  public:

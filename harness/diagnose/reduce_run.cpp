@@ -10,6 +10,7 @@
 #include "harness/diagnose/case_probe.h"
 #include "harness/diagnose/ended_run.h"
 #include "harness/diagnose/reduced_text.h"
+#include "harness/diagnose/search_folder.h"
 #include "harness/diagnose/standing_case.h"
 #include "harness/diagnose/upstream_script.h"
 
@@ -18,7 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kJournal[] = "journal.jsonl";
 constexpr char kWork[] = "work";
 constexpr char kReadme[] = "README.md";
 constexpr char kIssue[] = "issue.md";
@@ -40,27 +40,6 @@ class StandingProbe : public Probe {
   fs::path file_;
   CaseProbe& probe_;
 };
-
-// Removes what a reduction leaves; refuses a folder that holds anything but that.
-void open_folder(const fs::path& folder, Existing existing) {
-  make_folder(folder);
-  const bool is_reduction = fs::exists(folder / kJournal);
-  if (existing == Existing::kResume) {
-    if (is_reduction) return;
-    throw InputError(folder.string(), std::string("no ") + kJournal,
-                     "the folder of a reduction that was cut off");
-  }
-  if (is_reduction && existing == Existing::kRefuse) {
-    throw InputError(folder.string(), "a reduction in it",
-                     "a new folder, --resume to go on with it, or --force to begin anew");
-  }
-  if (!is_reduction && !fs::is_empty(folder)) {
-    throw InputError(folder.string(), "other files in it", "a new folder");
-  }
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    fs::remove_all(entry.path());
-  }
-}
 
 // Of an earlier end: the case is written anew, everything else of the folder stays.
 void remove_standing_case(const fs::path& folder) {
@@ -98,7 +77,7 @@ ReducedRun reduce_run(const ReduceOptions& options, Progress& progress) {
   if (!result.failure) return result;
   result.where_in_run = result.failure->where;
 
-  open_folder(options.out, options.existing);
+  open_search_folder(options.out, options.existing, "reduction");
   const Candidate before = candidate_of(ended.settings, *result.failure);
   const Candidate whole = up_to_failure(before, *result.failure);
   CaseProbe probe(options.out / kWork, *result.failure);

@@ -147,7 +147,7 @@ TEST_F(Reducer, RefusesTheJournalOfSomethingElse) {
   EXPECT_THAT(message_of<InputError>([&] {
                 Journal(file, {{"subject", 2}});
               }),
-              HasSubstr("the reduction of another failure"));
+              HasSubstr("what was tried for something else"));
   write_text_file(file.string(), "{\"subject\":1}\n{\"candidate\":7}\n");
   EXPECT_THAT(message_of<InputError>([&] {
                 Journal(file, {{"subject", 1}});

@@ -83,6 +83,8 @@ def main():
             loss = (1 + told.seed + step) * told.scale
             if told.then == "drift" and step == 1:
                 loss += runs  # another value in each run
+            if told.then == "sometimes" and step == 1:
+                loss += runs % 2  # another value in every other run
             if told.level == "op" and told.pair:
                 print(pair_line(step, "layer#0", (1, loss)), file=stream)
                 if told.keep == f"{step} 0 train layer#0":
