@@ -54,7 +54,10 @@ class LeafCollector : public nlohmann::json_sax<Json> {
   bool string(string_t& text) override {
     const bool may_be = text.size() <= 9;  // "-Infinity"
     const auto number = may_be ? number_from_text(text) : std::nullopt;
-    return number && !std::isfinite(number->value) ? add_number(number) : add({});
+    if (number && !std::isfinite(number->value)) return add_number(number);
+    JsonLeaf leaf;
+    leaf.text = text;
+    return add(std::move(leaf));
   }
   bool binary(binary_t&) override { return false; }
   bool start_object(size_t) override { return open(-1); }

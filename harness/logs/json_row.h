@@ -16,6 +16,7 @@ struct JsonLeaf {
   std::string path;                                  // "actor.loss", "rewards[2]"
   Kind kind = Kind::kOther;
   LogNumber number;
+  std::string text = {};  // of a text: the text
 };
 
 // Every value of the document but null, in its order. NaN, Infinity and -Infinity, which Python

@@ -17,11 +17,6 @@ constexpr char kPhase[] = "log";
 // more than a few values, one has.
 constexpr int kDigitsOfDouble = 16;
 
-std::string value_text(Dtype dtype, uint64_t bits) {
-  return dtype == Dtype::float32 ? shortest_text(std::bit_cast<float>(static_cast<uint32_t>(bits)))
-                                 : shortest_text(std::bit_cast<double>(bits));
-}
-
 }  // namespace
 
 LogBuilder::LogBuilder(std::string file, const LogSettings& settings, std::string place_word)
@@ -84,14 +79,31 @@ void LogBuilder::refuse_mixture(const Site& site, size_t place) const {
 }
 
 void LogBuilder::add_bits(int64_t step, Site& site, Dtype dtype, uint64_t bits, size_t place) {
-  if (site.is_text || (site.dtype && *site.dtype != dtype)) refuse_mixture(site, place);
+  const bool is_other = site.dtype && *site.dtype != dtype;
+  if (site.is_text || site.is_tensor || is_other) refuse_mixture(site, place);
   site.dtype = dtype;
+  add_entry(step, site, bits, place);
+}
+
+bool LogBuilder::is_last(const Site& site, uint64_t bits) const {
+  return site.is_tensor ? tensors_[bits].digest == tensors_[site.last_bits].digest
+                        : bits == site.last_bits;
+}
+
+std::string LogBuilder::value_text(const Site& site, uint64_t bits) const {
+  if (site.is_tensor) return "digest " + tensors_[bits].digest.hex().substr(0, 8);
+  return *site.dtype == Dtype::float32
+             ? shortest_text(std::bit_cast<float>(static_cast<uint32_t>(bits)))
+             : shortest_text(std::bit_cast<double>(bits));
+}
+
+void LogBuilder::add_entry(int64_t step, Site& site, uint64_t bits, size_t place) {
   if (step <= site.last_step) {
     // Rows of training and of evaluation both have the epoch, say.
-    if (step == site.last_step && bits == site.last_bits) return;
+    if (step == site.last_step && is_last(site, bits)) return;
     throw InputError(where(place) + ": " + site.name,
-                     value_text(dtype, bits) + " at step " + std::to_string(step) + " after " +
-                         value_text(dtype, site.last_bits) + " at step " +
+                     value_text(site, bits) + " at step " + std::to_string(step) + " after " +
+                         value_text(site, site.last_bits) + " at step " +
                          std::to_string(site.last_step) + " (" + place_word_ + " " +
                          std::to_string(site.last_place) + ")",
                      "one value a step, and steps that go on");
@@ -122,6 +134,18 @@ void LogBuilder::add_float32(int64_t step, size_t index, float value, size_t pla
   if (site.is_read) add_bits(step, site, Dtype::float32, std::bit_cast<uint32_t>(value), place);
 }
 
+void LogBuilder::add_tensor(int64_t step, size_t index, Dtype dtype,
+                            const std::vector<int64_t>& shape, const void* data, size_t place) {
+  Site& site = sites_[index];
+  if (!site.is_read) return;
+  const bool is_other = site.dtype && (!site.is_tensor || *site.dtype != dtype);
+  if (site.is_text || is_other) refuse_mixture(site, place);
+  site.dtype = dtype;
+  site.is_tensor = true;
+  tensors_.push_back(observe_tensor(step, kPhase, 0, site.name, dtype, shape, data));
+  add_entry(step, site, tensors_.size() - 1, place);
+}
+
 void LogBuilder::add_text(size_t index, size_t place) {
   Site& site = sites_[index];
   if (!site.is_read) return;
@@ -143,7 +167,8 @@ Log LogBuilder::finish(const std::string& format) {
     if (!site.dtype) continue;
     Precision& precision = site.precision;
     precision.is_uniform = !site.has_exponent && site.fewest_decimals == precision.decimals;
-    precision.kind = *site.dtype == Dtype::float32         ? Precision::Kind::kFloat32
+    precision.kind = site.is_tensor                        ? Precision::Kind::kBits
+                     : *site.dtype == Dtype::float32       ? Precision::Kind::kFloat32
                      : precision.digits >= kDigitsOfDouble ? Precision::Kind::kFloat64
                      : site.is_whole                       ? Precision::Kind::kWhole
                                                            : Precision::Kind::kPrinted;
@@ -164,8 +189,9 @@ Log LogBuilder::finish(const std::string& format) {
   observations.reserve(entries_.size());
   for (const Entry& entry : entries_) {
     const Site& site = sites_[entry.site];
-    observations.push_back(
-        observe_tensor(entry.step, kPhase, 0, site.name, *site.dtype, {}, &entry.bits));
+    observations.push_back(site.is_tensor ? std::move(tensors_[entry.bits])
+                                          : observe_tensor(entry.step, kPhase, 0, site.name,
+                                                           *site.dtype, {}, &entry.bits));
   }
   entries_ = {};
   return log;

@@ -34,7 +34,10 @@ class LogBuilder {
 
   void add(int64_t step, size_t site, const LogNumber& number, size_t place);
   void add_float32(int64_t step, size_t site, float value, size_t place);
-  // Something that is no number.
+  // Of any shape, row-major; what is compared of it are its bits.
+  void add_tensor(int64_t step, size_t site, Dtype dtype, const std::vector<int64_t>& shape,
+                  const void* data, size_t place);
+  // Something that is no number, and is not compared.
   void add_text(size_t site, size_t place);
   // A number that a double cannot hold: InputError, where the site is read.
   void refuse_number(size_t site, size_t place) const;
@@ -57,9 +60,10 @@ class LogBuilder {
     std::string name;
     bool is_read = true;
     bool is_text = false;
+    bool is_tensor = false;
     std::optional<Dtype> dtype;
     int64_t last_step = -1;
-    uint64_t last_bits = 0;
+    uint64_t last_bits = 0;  // of a tensor, its index, as in an entry
     size_t last_place = 0;
     Precision precision;
     int fewest_decimals = 0;
@@ -72,6 +76,9 @@ class LogBuilder {
     size_t site;
   };
   void add_bits(int64_t step, Site& site, Dtype dtype, uint64_t bits, size_t place);
+  void add_entry(int64_t step, Site& site, uint64_t bits, size_t place);
+  bool is_last(const Site& site, uint64_t bits) const;
+  std::string value_text(const Site& site, uint64_t bits) const;
   [[noreturn]] void refuse_mixture(const Site& site, size_t place) const;
 
   std::string file_;
@@ -81,6 +88,7 @@ class LogBuilder {
   std::vector<Site> sites_;
   std::unordered_map<std::string, size_t> index_;
   std::vector<Entry> entries_;
+  std::vector<Observation> tensors_;
 };
 
 }  // namespace samebits

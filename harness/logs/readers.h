@@ -21,8 +21,14 @@ Log read_csv(const LogInput& input);            // a header, then a row a step; 
 Log read_trainer_state(const LogInput& input);  // Transformers' trainer_state.json: log_history
 Log read_tensorboard(const LogInput& input);    // an event file: its scalars
 Log read_text(const LogInput& input);           // lines that match settings.pattern
+// The response of a server, or many: the logprobs and tokens of its choices; response n is step n.
+Log read_completions(const LogInput& input);
+// Dumps of tensors: step 0.
+Log read_safetensors(const LogInput& input);
+Log read_npz(const LogInput& input);
 // Lines of consoles, whose patterns are known.
 Log read_torchtitan(const LogInput& input);
+Log read_torchtitan_golden(const LogInput& input);
 Log read_megatron(const LogInput& input);
 Log read_verl(const LogInput& input);
 

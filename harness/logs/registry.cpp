@@ -16,6 +16,17 @@ const std::vector<LogFormat>& log_formats() {
   static const std::vector<LogFormat> formats = {
       {"tensorboard", [](std::string_view, std::string_view begin) { return is_event_file(begin); },
        read_tensorboard},
+      {"safetensors",
+       [](std::string_view name, std::string_view) { return name.ends_with(".safetensors"); },
+       read_safetensors},
+      {"npz", [](std::string_view name, std::string_view) { return name.ends_with(".npz"); },
+       read_npz},
+      {"completions",
+       [](std::string_view name, std::string_view begin) {
+         return (name.ends_with(".json") || name.ends_with(".jsonl")) &&
+                begin.find("\"choices\"") != std::string_view::npos;
+       },
+       read_completions},
       {"trainer_state",
        [](std::string_view name, std::string_view) { return name.ends_with(".json"); },
        read_trainer_state},
@@ -31,6 +42,7 @@ const std::vector<LogFormat>& log_formats() {
        read_csv},
       {"text", only_asked, read_text},
       {"torchtitan", only_asked, read_torchtitan},
+      {"torchtitan_golden", only_asked, read_torchtitan_golden},
       {"megatron", only_asked, read_megatron},
       {"verl", only_asked, read_verl},
   };

@@ -18,6 +18,10 @@ struct PrintedLine {
 constexpr PrintedLine kTorchtitan = {
     "torchtitan",
     R"(step:\s*(?<step>\d+)\s+loss:\s*(?<loss>\S+)(?:\s+grad_norm:\s*(?<grad_norm>\S+))?)", "", ""};
+// Its tests' losses: "1 7.604050636291504", and what a test prints of them.
+constexpr PrintedLine kTorchtitanGolden = {
+    "torchtitan_golden",
+    R"(^(?<step>\d+)\s+(?<loss>[-+0-9.eE]+|nan|inf|-inf)(?:\s+(?<grad_norm>\S+))?$)", "", ""};
 constexpr PrintedLine kMegatron = {
     "megatron", R"(iteration\s+(?<step>\d+)/\s*\d+ \|)",
     R"(\| (?<name>[^:|]+?):\s*(?<value>[-+0-9.eE]+|nan|inf|-inf) (?=\|))",
@@ -127,6 +131,7 @@ Log read_text(const LogInput& input) {
 }
 
 Log read_torchtitan(const LogInput& input) { return read_printed(input, kTorchtitan); }
+Log read_torchtitan_golden(const LogInput& input) { return read_printed(input, kTorchtitanGolden); }
 Log read_megatron(const LogInput& input) { return read_printed(input, kMegatron); }
 Log read_verl(const LogInput& input) { return read_printed(input, kVerl); }
 

@@ -14,7 +14,8 @@ const Names<Precision::Kind>& names_of(Precision::Kind) {
   static const Names<Precision::Kind> names = {{"printed", Precision::Kind::kPrinted},
                                                {"whole", Precision::Kind::kWhole},
                                                {"float32", Precision::Kind::kFloat32},
-                                               {"float64", Precision::Kind::kFloat64}};
+                                               {"float64", Precision::Kind::kFloat64},
+                                               {"bits", Precision::Kind::kBits}};
   return names;
 }
 
@@ -53,6 +54,8 @@ std::string Precision::text() const {
       return "to the bit of float32";
     case Kind::kFloat64:
       return "to the bit of float64";
+    case Kind::kBits:
+      return "to the bit";
     case Kind::kPrinted:
       break;
   }

@@ -16,6 +16,7 @@ struct Precision {
     kWhole,    // integers
     kFloat32,  // its bits
     kFloat64,  // its bits: a value of the site has 16 digits or more
+    kBits,     // of what is no number: a tensor of a dump, a token's text
   };
   Kind kind = Kind::kFloat64;
   // Of printed values: the most digits after the point, and the most significant digits, of any;
@@ -25,7 +26,7 @@ struct Precision {
   bool is_uniform = false;
 
   // "to 4 decimals", "to at most 4 decimals and 6 digits", "as whole numbers", "to the bit of
-  // float32".
+  // float32", "to the bit".
   std::string text() const;
 
   bool operator==(const Precision&) const = default;

@@ -4,10 +4,12 @@ logs_test.py [TEST...] SAMEBITS"""
 
 import json
 import pathlib
+import struct
 import subprocess
 import sys
 import tempfile
 import unittest
+import zipfile
 
 PROGRAM = pathlib.Path(sys.argv.pop()).resolve()
 
@@ -45,6 +47,33 @@ class Logs(unittest.TestCase):
         self.assertIn("holds, as the logs hold it: to 4 decimals (loss)", out)
         self.assertNotIn("to the bit", out)
         self.assertIn("not read of a.csv: note", out)
+
+    def test_dumps_of_two_formats_are_compared_to_the_bit(self):
+        def array(values):
+            data = struct.pack(f"<{len(values)}f", *values)
+            head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({len(values)},), }}\n".encode()
+            header = json.dumps({"w": {"dtype": "F32", "shape": [len(values)], "data_offsets": [0, len(data)]}}).encode()
+            header += b" " * (-len(header) % 8)
+            return (b"\x93NUMPY\x01\0" + struct.pack("<H", len(head)) + head + data,
+                    struct.pack("<Q", len(header)) + header + data)
+        for values, expected in [((1, 2), 0), ((1, 2.5), 1)]:
+            with zipfile.ZipFile(self.folder / "a.npz", "w") as archive:
+                archive.writestr("w.npy", array(values)[0])
+            (self.folder / "b.safetensors").write_bytes(array((1, 2))[1])
+            code, out, error = self.samebits("compare", "a.npz", "b.safetensors")
+            self.assertEqual((code, error), (expected, ""), out)
+            self.assertIn("to the bit (w)", out)
+            self.assertEqual("step 0, log, w: float32 [2], digest" in out, expected == 1)
+
+    def test_answers_of_a_server_are_compared(self):
+        def answer(token, logprob):
+            return json.dumps({"choices": [{"logprobs": {"tokens": [token], "token_logprobs": [logprob]}}]})
+        a = self.log("a.json", answer(" a", -6.489500522613525))
+        for other, expected in [((" a", -6.489500522613525), 0), ((" a", -6.489500522613526), 1),
+                                ((" b", -6.489500522613525), 1)]:
+            code, out, _ = self.samebits("compare", a, self.log("b.json", answer(*other)))
+            self.assertEqual(code, expected, out)
+            self.assertIn("to the bit of float64 (logprob[0,0])", out)
 
     def test_the_first_value_that_differs_is_named(self):
         a = self.log("a.jsonl", '{"step": 0, "loss": 0.5}\n{"step": 1, "loss": 17.318632125854492}\n')

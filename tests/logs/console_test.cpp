@@ -31,6 +31,17 @@ TEST(Console, ReadsTorchtitansLineInColours) {
   EXPECT_EQ(precision_of(log, "grad_norm"), "to 4 decimals");
 }
 
+TEST(Console, ReadsTorchtitansGoldens) {
+  const Log log =
+      testing::read("1 7.604050636291504\n2 7.5703\n10 nan\n", of_format("torchtitan_golden"));
+  EXPECT_EQ(value_at(log, 1, "loss"), "7.604050636291504");
+  EXPECT_EQ(value_at(log, 10, "loss"), "nan");
+  EXPECT_EQ(precision_of(log, "loss"), "to the bit of float64");
+  EXPECT_THAT(error_of("1 7.6\n2 7.5", of_format("torchtitan_golden")), HasSubstr("cut off?"));
+  EXPECT_THAT(error_of("1 7.6\n1 7.5\n", of_format("torchtitan_golden")),
+              HasSubstr("one value a step"));
+}
+
 TEST(Console, ReadsMegatronsLineAndSaysWhatItDrops) {
   const Log log = testing::read(
       " [2026-11-29 10:00:00] iteration        1/     100 | consumed samples:            8 | "

@@ -23,6 +23,7 @@ TEST(Formats, AreFoundByNameAndFirstBytes) {
   EXPECT_EQ(format("out/metrics.log", row), "jsonl");
   EXPECT_EQ(format("out/metrics.csv", "step,a\n1,2\n"), "csv");
   EXPECT_EQ(format("trainer_state.json", "{\"log_history\": [" + row + "]}"), "trainer_state");
+  EXPECT_EQ(format("answer.json", R"({"choices": [{"token_ids": [3]}]})"), "completions");
   EXPECT_EQ(format("events.out.tfevents.1.host", testing::scalar_event(1, "a", 2)), "tensorboard");
   EXPECT_THAT(error_of("step: 1 loss: 2\n", {}, "console.log"),
               HasSubstr("console.log: found no log"));
