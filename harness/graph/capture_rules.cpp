@@ -41,7 +41,7 @@ void CaptureRules::call(const c10::OperatorHandle& op, c10::DispatchKeySet below
   const bool has_dtensor = note_arguments(op, *stack);
   const OnCapture rule = on_capture(name);
   if (has_dtensor || rule == OnCapture::kRuns) {
-    op.redispatchBoxed(below, stack);
+    pass_on(op, below, stack);
     return;
   }
   if (rule == OnCapture::kLaunched && launched_operator(name, stack)) return;

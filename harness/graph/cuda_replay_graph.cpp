@@ -43,7 +43,7 @@ class CaptureWatch final : public OperatorWatch {
     const bool is_outermost = !std::exchange(is_inside_, true);
     if (is_outermost) note_arguments(op, *stack);
     try {
-      op.redispatchBoxed(below, stack);
+      pass_on(op, below, stack);
     } catch (...) {
       if (is_outermost) failed_ = op.schema().name();
       is_inside_ = !is_outermost;

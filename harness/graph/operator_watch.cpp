@@ -8,18 +8,16 @@
 namespace samebits {
 namespace {
 
-thread_local OperatorWatch* tls_watch = nullptr;
+thread_local OperatorWatch* tls_outermost = nullptr;
+thread_local OperatorWatch* tls_innermost = nullptr;
 
-void set_watch(OperatorWatch* watch) {
-  tls_watch = watch;
-  c10::impl::tls_set_dispatch_key_included(kWatchDispatchKey, watch != nullptr);
-}
+void switch_on(bool is_on) { c10::impl::tls_set_dispatch_key_included(kWatchDispatchKey, is_on); }
 
 void call_watch(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack) {
-  TORCH_INTERNAL_ASSERT(tls_watch, "the watch key is on, but no watch is");
+  TORCH_INTERNAL_ASSERT(tls_outermost, "the watch key is on, but no watch is");
   const c10::DispatchKeySet below =
       keys & c10::DispatchKeySet(c10::DispatchKeySet::FULL_AFTER, kWatchDispatchKey);
-  tls_watch->call(op, below, stack);
+  tls_outermost->call(op, below, stack);
 }
 
 }  // namespace
@@ -38,11 +36,24 @@ void for_each_argument_tensor(const c10::OperatorHandle& op, const torch::jit::S
   }
 }
 
-OperatorWatchGuard::OperatorWatchGuard(OperatorWatch& watch) : previous_(tls_watch) {
-  set_watch(&watch);
+OperatorWatchGuard::OperatorWatchGuard(OperatorWatch& watch) : outer_(tls_innermost) {
+  (outer_ == nullptr ? tls_outermost : outer_->inner_) = &watch;
+  tls_innermost = &watch;
+  switch_on(true);
 }
 
-OperatorWatchGuard::~OperatorWatchGuard() { set_watch(previous_); }
+OperatorWatchGuard::~OperatorWatchGuard() {
+  (outer_ == nullptr ? tls_outermost : outer_->inner_) = nullptr;
+  tls_innermost = outer_;
+  switch_on(outer_ != nullptr);
+}
+
+OperatorWatchPause::OperatorWatchPause()
+    : was_on_(c10::impl::tls_is_dispatch_key_included(kWatchDispatchKey)) {
+  switch_on(false);
+}
+
+OperatorWatchPause::~OperatorWatchPause() { switch_on(was_on_); }
 
 TORCH_LIBRARY_IMPL(_, TESTING_ONLY_GenericWrapper, m) {
   static_assert(kWatchDispatchKey == c10::DispatchKey::TESTING_ONLY_GenericWrapper);

@@ -16,9 +16,23 @@ class OperatorWatch {
   virtual ~OperatorWatch() = default;
 
   // Called with the arguments of `op` on top of `stack`; leaves its returns there instead, by
-  // op.redispatchBoxed(below, stack) or otherwise. The watch stays on meanwhile.
+  // pass_on() or otherwise. The watch stays on meanwhile.
   virtual void call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
                     torch::jit::Stack* stack) = 0;
+
+ protected:
+  // Hands the call to the watch that was put on after this one; behind the last are the kernels.
+  void pass_on(const c10::OperatorHandle& op, c10::DispatchKeySet below, torch::jit::Stack* stack) {
+    if (inner_ != nullptr) {
+      inner_->call(op, below, stack);
+    } else {
+      op.redispatchBoxed(below, stack);
+    }
+  }
+
+ private:
+  friend class OperatorWatchGuard;
+  OperatorWatch* inner_ = nullptr;
 };
 
 // The tensors among the arguments of a call, lists flattened, undefined ones skipped. They lie on
@@ -32,12 +46,13 @@ class CallCounter final : public OperatorWatch {
   void call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
             torch::jit::Stack* stack) override {
     ++calls;
-    op.redispatchBoxed(below, stack);
+    pass_on(op, below, stack);
   }
   int64_t calls = 0;
 };
 
-// Puts a watch on this thread for the guard's lifetime, in place of the one before. Borrowed.
+// Puts a watch on this thread for the guard's lifetime. Guards nest: a call comes to the outermost
+// watch first, and to the others as each passes it on. Borrowed.
 class OperatorWatchGuard {
  public:
   explicit OperatorWatchGuard(OperatorWatch& watch);
@@ -46,7 +61,20 @@ class OperatorWatchGuard {
   OperatorWatchGuard& operator=(const OperatorWatchGuard&) = delete;
 
  private:
-  OperatorWatch* previous_;
+  OperatorWatch* outer_;
+};
+
+// No watch of this thread sees a call for the guard's lifetime: those of an observer are none of
+// the program's.
+class OperatorWatchPause {
+ public:
+  OperatorWatchPause();
+  ~OperatorWatchPause();
+  OperatorWatchPause(const OperatorWatchPause&) = delete;
+  OperatorWatchPause& operator=(const OperatorWatchPause&) = delete;
+
+ private:
+  bool was_on_;
 };
 
 }  // namespace samebits

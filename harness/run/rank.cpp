@@ -127,7 +127,7 @@ void run_ordered_arm(const Json& order, const RankEnvironment& environment,
   const Checkpoints checkpoints = {order.at("folder").get<std::string>(), arm.checkpoint_every,
                                    order.at("first_step").get<int64_t>()};
   InProcessArm running(arm, level, sink, activity, checkpoints, &world);
-  const OperatorWatch operators;
+  const OperatorFollower operators;
   const PlaceTeller teller(channel, activity, world.collectives());
   try {
     running.prepare();

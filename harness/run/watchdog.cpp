@@ -51,13 +51,13 @@ std::string Activity::text() const {
   return name == nullptr ? place_ : place_ + ", last operator " + name;
 }
 
-OperatorWatch::OperatorWatch()
+OperatorFollower::OperatorFollower()
     : callback_(at::addGlobalCallback(at::RecordFunctionCallback(begin_operator, end_operator)
                                           .scopes({at::RecordScope::FUNCTION}))) {
   last_operator = nullptr;  // that of an arm before
 }
 
-OperatorWatch::~OperatorWatch() { at::removeCallback(callback_); }
+OperatorFollower::~OperatorFollower() { at::removeCallback(callback_); }
 
 Watchdog::Watchdog(double seconds, const Activity& activity)
     : activity_(activity), thread_([this, seconds] { watch(seconds); }) {}

@@ -23,12 +23,12 @@ class Activity {
 };
 
 // Follows which operator begins, for Activity, for as long as it lives.
-class OperatorWatch {
+class OperatorFollower {
  public:
-  OperatorWatch();
-  ~OperatorWatch();
-  OperatorWatch(const OperatorWatch&) = delete;
-  OperatorWatch& operator=(const OperatorWatch&) = delete;
+  OperatorFollower();
+  ~OperatorFollower();
+  OperatorFollower(const OperatorFollower&) = delete;
+  OperatorFollower& operator=(const OperatorFollower&) = delete;
 
  private:
   uint64_t callback_;
@@ -52,7 +52,7 @@ class Watchdog {
   std::mutex mutex_;
   std::condition_variable ended_;
   bool is_ended_ = false;
-  OperatorWatch operators_;
+  OperatorFollower operators_;
   std::thread thread_;
 };
 
