@@ -1,5 +1,3 @@
-#include "harness/compare/divergence.h"
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -11,6 +9,7 @@
 #include "harness/base/json.h"
 #include "harness/bits/ulp.h"
 #include "harness/compare/common_precision.h"
+#include "harness/compare/divergence.h"
 #include "harness/compare/site_map.h"
 
 namespace samebits {
@@ -126,6 +125,17 @@ Divergence divergence_at(const Observation* a, const Observation* b, int64_t occ
   return divergence;
 }
 
+// Of a pair that is aligned, or of what one of them has alone.
+Divergence divergence_of(const std::vector<Observation>& a, const std::vector<Observation>& b,
+                         const AlignedPair& pair) {
+  const auto& [a_index, b_index] = pair;
+  const int64_t occurrence = a_index ? occurrence_of(a, *a_index) : occurrence_of(b, *b_index);
+  Divergence divergence =
+      divergence_at(a_index ? &a[*a_index] : nullptr, b_index ? &b[*b_index] : nullptr, occurrence);
+  if (b_index) divergence.occurrence_b = occurrence_of(b, *b_index);
+  return divergence;
+}
+
 // What a relation says of one aligned pair.
 Agreement judge_pair(const Relation& relation, const Observation& a, const Observation& b) {
   const Agreement agreement = judge(relation, a, b);
@@ -170,7 +180,8 @@ Placed compare_placed(const std::vector<Observation>& a, const std::vector<Obser
   comparison.steps_b = count_steps(b);
   size_t position = 0;
   size_t next_b = 0;  // what follows in `b`, were it in the order of `a`
-  for (const auto& [a_index, b_index] : align(a, b)) {
+  for (const AlignedPair& pair : align(a, b)) {
+    const auto& [a_index, b_index] = pair;
     const Observation* a_seen = a_index ? &a[*a_index] : nullptr;
     const Observation* b_seen = b_index ? &b[*b_index] : nullptr;
     bool is_divergence = true;
@@ -186,7 +197,7 @@ Placed compare_placed(const std::vector<Observation>& a, const std::vector<Obser
       is_divergence = agreement == Agreement::kFails || is_out_of_order;
       if (agreement == Agreement::kFails) ++comparison.different_at[a_seen->site];
       if (agreement == Agreement::kFails && ++comparison.different == 1) {
-        comparison.first_value = divergence_at(a_seen, b_seen, occurrence_of(a, *a_index));
+        comparison.first_value = divergence_of(a, b, pair);
         placed.value_position = position;
       }
       count_nonfinite(comparison, *a_seen, *b_seen);
@@ -194,8 +205,7 @@ Placed compare_placed(const std::vector<Observation>& a, const std::vector<Obser
     }
     if (b_index) next_b = *b_index + 1;
     if (is_divergence && !comparison.first) {
-      const int64_t occurrence = a_index ? occurrence_of(a, *a_index) : occurrence_of(b, *b_index);
-      comparison.first = divergence_at(a_seen, b_seen, occurrence);
+      comparison.first = divergence_of(a, b, pair);
       comparison.first->is_out_of_order = is_out_of_order;
       placed.position = position;
     }
@@ -332,7 +342,12 @@ PairComparison compare_recordings(const ArmRecording& a, const ArmRecording& b,
   if (!relation.map.empty()) {
     Relation of_one_name = relation;
     of_one_name.map.clear();
-    return compare_recordings(a, SiteMap(relation.map).renamed(b), of_one_name);
+    const SiteMap map(relation.map);
+    PairComparison comparison = compare_recordings(a, map.renamed(b), of_one_name);
+    for (std::optional<Divergence>* first : {&comparison.first, &comparison.first_value}) {
+      if (*first && (*first)->b) (*first)->b->site = map.own_name(b, *(*first)->b);
+    }
+    return comparison;
   }
   if (is_coarsened_by(a, b) || is_coarsened_by(b, a)) {
     ArmRecording common_a = coarsened(a, *b.log);

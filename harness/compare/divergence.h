@@ -18,9 +18,10 @@ struct Divergence {
   std::string phase;
   int64_t rank = 0;
   std::string site;
-  int64_t occurrence = 0;        // which of this site's in the step, from 0
-  std::optional<Observation> a;  // absent: only the other arm saw it
-  std::optional<Observation> b;
+  int64_t occurrence = 0;            // which of this site's in the step, from 0
+  std::optional<Observation> a;      // absent: only the other arm saw it
+  std::optional<Observation> b;      // under its own name, whatever a map makes of that
+  int64_t occurrence_b = 0;          // likewise: which of that site's in the second arm
   std::optional<uint64_t> distance;  // of two floating-point scalars
   bool is_out_of_order = false;      // both saw the same, in another order
 

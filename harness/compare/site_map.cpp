@@ -79,7 +79,21 @@ ArmRecording SiteMap::renamed(ArmRecording recording) const {
       each.site = at->second;
     }
   }
+  if (recording.log) {
+    std::map<std::string, Precision> precision;
+    for (const auto& [site, each] : recording.log->precision) precision[renamed(site)] = each;
+    recording.log->precision = std::move(precision);
+  }
   return recording;
+}
+
+std::string SiteMap::own_name(const ArmRecording& recording, const Observation& seen) const {
+  for (const Observation& each : recording.ranks[static_cast<size_t>(seen.rank)].observations) {
+    if (each.step == seen.step && each.phase == seen.phase && renamed(each.site) == seen.site) {
+      return each.site;
+    }
+  }
+  return seen.site;
 }
 
 }  // namespace samebits

@@ -24,6 +24,9 @@ class SiteMap {
   // phase get one name: which of them is compared would be chance.
   ArmRecording renamed(ArmRecording recording) const;
 
+  // The name that a recording has for a site, of which `seen` is an observation under its new name.
+  std::string own_name(const ArmRecording& recording, const Observation& seen) const;
+
  private:
   struct Rule {
     std::shared_ptr<pcre2_real_code_8> code;

@@ -102,10 +102,8 @@ Facts explain_values(const CaseArm& a, const CaseArm& b, const Divergence& first
       first.a->dtype == first.b->dtype && first.a->shape == first.b->shape && !first.a->bits;
   if (!is_comparable) return {};
   const std::vector<std::byte> of_a = bytes_at(a, *first.a, first.occurrence, folder);
-  // An operator of another number is the first of its site there.
-  const int64_t occurrence = first.a->site == first.b->site ? first.occurrence : 0;
   const std::vector<std::byte> of_b =
-      of_a.empty() ? of_a : bytes_at(b, *first.b, occurrence, folder);
+      of_a.empty() ? of_a : bytes_at(b, *first.b, first.occurrence_b, folder);
   if (of_b.empty()) {
     const CaseArm& silent = of_a.empty() ? a : b;
     const std::string why = silent.is_program() ? " does not keep that value (is it told {keep}?)"

@@ -104,6 +104,16 @@ class Programs(unittest.TestCase):
                                       "b": {"command": self.command(*told, "--scale", 1.25)}})
         self.assertIn("(is it told {keep}?)", " ".join(out.split()))
 
+    def test_a_kept_tensor_is_looked_for_by_the_name_that_its_program_has(self):
+        told = ("--level", "{level}", "--pair", "--keep", "{keep}")
+        arms = {"a": {"command": self.command(*told)},
+                "b": {"command": self.command(*told, "--layer", "model.layer", "--scale", 1.25)}}
+        relations = [{"arms": ["a", "b"], "holds": "bit_exact", "map": [{"from": "^model\\.", "to": ""}]}]
+        code, out, error = self.run_case(arms, relations=relations)
+        self.assertEqual(code, 1, out + error)
+        self.assertIn("step 0, train, layer#0", out)
+        self.assertIn("1 of 2 differ", " ".join(out.split()))
+
     def test_a_closer_look_at_programs_of_their_own_length(self):
         free = [sys.executable, str(SMALL), "{out}", "--level", "{level}"]
         code, out, _ = self.run_case({"a": {"command": free}, "b": {"command": [*free, "--scale", "1.25"]}})
@@ -165,6 +175,12 @@ class Programs(unittest.TestCase):
         code, _, error = self.run_case({"a": {"command": self.command("--then", "daemon")}})
         self.assertEqual(code, 0, error)
         self.assertEqual(processes_with(f"LEFT={self.out / 'a' / 'program'}"), [])
+
+    def test_what_would_write_after_the_end_is_ended(self):
+        code, out, error = self.run_case({"a": {"command": self.command("--then", "late"), "repeat": 2},
+                                          "b": {"command": self.command()}})
+        self.assertEqual(code, 0, out + error)
+        self.assertIn("a and b are equal to the bit", out)
 
     def test_nothing_outlives_a_killed_run(self):
         arm = {"command": self.command("--then", "hang"), "env": {"MARK": "{out}"}}

@@ -50,6 +50,41 @@ TEST(SiteMap, ProgramsWithOtherNamesAreComparedByTheFirstOnes) {
             "step 0, forward, wq#0: 1 against 3, 12582912 ULP");
 }
 
+TEST(SiteMap, WherePartsAreToldTheSecondKeepsItsOwnName) {
+  const ArmRecording a =
+      recording("a", {scalar(0, "forward", "wq#0", 1), scalar(0, "forward", "wq#0", 1),
+                      scalar(1, "forward", "wq#0", 1)});
+  const ArmRecording b =
+      recording("b", {scalar(0, "forward", "q_proj#0", 1), scalar(0, "forward", "q_proj#0", 2),
+                      scalar(1, "forward", "w_q#0", 1)});
+  Relation relation;
+  relation.map = {{"^(q_proj|w_q)", "wq"}};
+  const PairComparison comparison = compare_recordings(a, b, relation);
+  ASSERT_TRUE(comparison.first);
+  EXPECT_EQ(comparison.first->site, "wq#0");
+  EXPECT_EQ(comparison.first->b->site, "q_proj#0");
+  EXPECT_EQ(comparison.first->occurrence_b, 1);
+  EXPECT_EQ(comparison.first_value->b->site, "q_proj#0");
+}
+
+TEST(SiteMap, APrecisionHasTheNewNameToo) {
+  const auto log = [](const std::string& site) {
+    ArmRecording recorded = recording("a", {scalar(0, "log", site, 1)});
+    recorded.log = LogSource{.file = "a.csv",
+                             .format = "csv",
+                             .pattern = "",
+                             .drops = "",
+                             .precision = {{site, {.kind = Precision::Kind::kFloat32}}},
+                             .unread = {}};
+    return recorded;
+  };
+  Relation relation;
+  relation.map = {{"^global_avg_", ""}};
+  EXPECT_EQ(compare_recordings(log("loss"), log("global_avg_loss"), relation).precision,
+            "to the bit of float32 (loss)");
+  EXPECT_EQ(compare_recordings(log("loss"), log("avg_loss"), relation).precision, "");
+}
+
 TEST(SiteMap, TwoSitesOfOneNameInAStepAreRefused) {
   const std::vector<SiteRule> rules = {{"[12]", ""}};
   const std::string found = message_of(

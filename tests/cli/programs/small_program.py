@@ -1,7 +1,8 @@
 """A program that observes a loss of its own, for the tests of arms that are other programs: it knows the stream's
 format (docs/stream.md) and nothing else of samebits.
 
-small_program.py OUT [--steps N] [--seed S] [--level LEVEL] [--keep PLACE] [--scale X] [--then WHAT] [--tail TEXT]"""
+small_program.py OUT [--steps N] [--seed S] [--level LEVEL] [--keep PLACE] [--layer NAME] [--scale X]
+                 [--then WHAT] [--marks FILE]"""
 
 import argparse
 import json
@@ -16,6 +17,7 @@ import time
 WORD = (1 << 64) - 1
 A, B = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B
 FLOAT32 = 8  # its number in a digest
+LATE = "import sys, time; time.sleep(0.5); print('late', file=open(sys.argv[1], 'a'))"
 
 
 def mix(x, shifts, factors):
@@ -67,6 +69,7 @@ def main():
     parser.add_argument("--level", default="step")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--keep")
+    parser.add_argument("--layer", default="layer", help="the name of what level op observes")
     parser.add_argument("--pair", action="store_true", help="what level op observes is a tensor")
     parser.add_argument("--then", default="")
     parser.add_argument("--marks", type=pathlib.Path, help="where each run adds a line")
@@ -86,11 +89,11 @@ def main():
             if told.then == "sometimes" and step == 1:
                 loss += runs % 2  # another value in every other run
             if told.level == "op" and told.pair:
-                print(pair_line(step, "layer#0", (1, loss)), file=stream)
-                if told.keep == f"{step} 0 train layer#0":
+                print(pair_line(step, f"{told.layer}#0", (1, loss)), file=stream)
+                if told.keep == f"{step} 0 train {told.layer}#0":
                     keep(told.out / "kept-0.safetensors", (1, loss + (told.then == "lie")))
             elif told.level == "op":
-                print(line(step, "layer#0", loss * 0.5), file=stream)
+                print(line(step, f"{told.layer}#0", loss * 0.5), file=stream)
             print(line(step, "loss", loss), file=stream)
     if told.then == "fail":
         print("loading the data")
@@ -103,6 +106,8 @@ def main():
         (told.out / "rank-0.jsonl").write_text("no observation\n")
     if told.then == "nothing":
         (told.out / "rank-0.jsonl").unlink()
+    if told.then == "late":  # what it leaves behind would write on when it has ended
+        subprocess.Popen([sys.executable, "-c", LATE, str(told.out / "rank-0.jsonl")], start_new_session=True)
     if told.then == "daemon":  # goes on in a session of its own
         subprocess.Popen(["sleep", "1000"], start_new_session=True, env={**os.environ, "LEFT": str(told.out)})
 
