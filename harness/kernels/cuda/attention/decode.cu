@@ -90,7 +90,7 @@ class KeyRows {
 // ---- scores ------------------------------------------------------------------------------------
 constexpr int kDepth = 128;                // elements of a key that a warp has at once
 constexpr int kKeyLine = kDepth * 2 + 16;  // bytes: eight keys in different banks
-constexpr int kKeyStages = 3;  // parts of a warp's, one at work, the others on their way
+constexpr int kKeyStages = 2;  // parts of a warp's, one at work, the others on their way
 using PartRows = KeyRows<kKeyStages - 1>;  // of a lane's key in each part of its warp's
 
 struct KeysShared {
@@ -118,17 +118,20 @@ __device__ void write_scores(const Attention& size, const DecodeRows& rows, cons
                              int part, const float (&s)[2][4], int lane) {
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
+    if (h * 8 >= rows.rows) break;
     const int row = lane / 4 + h * 8;
     const int64_t tiles = (rows.first_row(size) + row) * to.tiles;
+    const int first = part * kPart + lane % 4 * 2;
+    float* const scores = to.scores + tiles * kAttentionTile + first;
+    const int left = row < rows.rows ? static_cast<int>(rows.keys) - first : 0;
     float most = -INFINITY;
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
 #pragma unroll
       for (int e = 0; e < 2; ++e) {
-        const int key = part * kPart + j * 8 + lane % 4 * 2 + e;
+        if (j * 8 + e >= left) continue;
         const float score = s[j][2 * h + e] * size.scale;
-        if (row >= rows.rows || key >= rows.keys) continue;
-        to.scores[tiles * kAttentionTile + key] = score;
+        scores[j * 8 + e] = score;
         most = larger(most, score);
       }
     }
@@ -184,11 +187,12 @@ __device__ void find_scores(const Attention& size, const DecodeRows& rows, PartR
       __syncwarp();
     }
     fetch(unit + kKeyStages - 1);
-    if (unit < 0) continue;
     const int depth = unit % depths * kDepth;
-    if (unit == 0 || depths > 1) {
+    // The same for all parts, and on their way with the first: where that is all of a key.
+    if (depths > 1 ? unit >= 0 : unit == 1 - kKeyStages) {
       read_queries(a, q + rows.first_row(size) * head_dim, rows.rows, head_dim, depth, lane);
     }
+    if (unit < 0) continue;
     if (depth == 0) {
 #pragma unroll
       for (int e = 0; e < 4; ++e) s[0][e] = s[1][e] = 0.0f;
