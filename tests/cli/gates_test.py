@@ -302,7 +302,7 @@ class GatesTest(unittest.TestCase):
 
     def test_what_memory_cannot_hold_is_refused_before_anything_is_made(self):
         out = self.folder / "out"
-        for flags in (("workload.block_size=1000000",), ("workload.group=1000000",),
+        for flags in (("workload.block_size=1000000", "workload.group=64"), ("workload.group=1000000",),
                       ("workload.group=1000000", "workload.block_size=1000000")):
             chosen = [flag for setting in flags for flag in ("--set", setting)]
             self.refused("run", CASE, "--arm", "eager", *chosen, "--out", out, naming=["GiB", "free"])
