@@ -77,10 +77,10 @@ class ArmFolder:
         self._stream.flush()
         os.fsync(self._stream.fileno())
         self.abandon()
-        (self.path / f"{_PART}{self.rank}").write_text(str(self.lines))
         lock = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            (self.path / f"{_PART}{self.rank}").write_text(str(self.lines))
             parts = [self.path / f"{_PART}{each}" for each in range(self.ranks)]
             if all(part.exists() for part in parts):
                 self._write_marker([int(part.read_text()) for part in parts])

@@ -8,11 +8,16 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 
 from streams import Place, by_place, read
 
 import samebits_record
+from samebits_record.folder import ArmFolder
 
 HERE = pathlib.Path(__file__).resolve().parent
 RECORDER = str(pathlib.Path(samebits_record.__file__).resolve().parents[1])  # installed, or the checkout's
@@ -124,6 +129,25 @@ class RanksTest(unittest.TestCase):
         moved = {place for place in fsdp if place[0] == 0 and place[1] == "weights" and fsdp[place] != fault[place]}
         self.assertIn((0, "weights", "blocks.2.down.weight", 0), moved)
         self.assertEqual({place for place in moved if place[3] == 0}, {(0, "weights", "blocks.2.down.weight", 0)})
+
+    def test_ranks_that_end_together_wait_for_each_other(self) -> None:
+        folders = [ArmFolder(self.root / "arm", {}, rank, ranks=2) for rank in (0, 1)]
+        original, has_begun = pathlib.Path.write_text, threading.Event()
+
+        def write_slowly(path: pathlib.Path, text: str, **options: str) -> int:
+            if path.name == ".ended-0":
+                path.touch()  # as any write does: the file is there before what it holds
+                has_begun.set()
+                time.sleep(0.2)
+            return original(path, text, **options)
+
+        with mock.patch.object(pathlib.Path, "write_text", write_slowly), ThreadPoolExecutor() as pool:
+            first = pool.submit(folders[0].finish)
+            self.assertTrue(has_begun.wait(10))
+            folders[1].finish()
+            first.result()
+        marker = json.loads((self.root / "arm/finished.json").read_text())
+        self.assertEqual(marker["observations"], [0, 0])
 
     def test_two_ranks_of_tensor_parallelism_have_the_digests_of_one(self) -> None:
         found = []
