@@ -128,6 +128,9 @@ TEST(SiteMap, TransformersQwen3HasTheNamesOfTorchtitanAndSamebits) {
       {"model.layers.13.mlp.down_proj.weight", "layers.13.feed_forward.w2.weight"},
       {"model.layers.13.mlp.up_proj/aten.mm[0]#0", "layers.13.feed_forward.w3/aten.mm[0]#0"},
       {"model.norm.weight", "norm.weight"},
+      {"gradient[model.norm.weight]", "gradient[norm.weight]"},
+      {"gradient[model.layers.3.mlp.up_proj.weight]", "gradient[layers.3.feed_forward.w3.weight]"},
+      {"other.model.norm.weight", "other.model.norm.weight"},
       {"model#0", "Qwen3Model#0"},
       {"lm_head#0", "output#0"},
       {"loss", "loss"}};
