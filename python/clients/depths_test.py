@@ -1,0 +1,73 @@
+"""samebits's own Qwen3 in float32 against Transformers', layer by layer, as arms of depths.json.
+
+    SAMEBITS=build/samebits python depths_test.py       prints how far the two are apart behind each layer
+
+A control moves one product of the third layer by a hundredth of a percent: the relations of one and of two layers must
+hold all the same, and those of three and of four must not.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+import unittest
+
+from run import OUT, ROOT, Done, samebits, say, timed
+
+PROGRAM = str(ROOT / "python/clients/depths.py")
+DEPTHS = (1, 2, 3, 4)
+FAULT = 2  # the third layer
+
+
+def scalars(folder: pathlib.Path) -> dict[tuple[int, str], float]:
+    lines = map(json.loads, (folder / "rank-0.jsonl").read_text().splitlines())
+    return {(each["step"], each["site"]): each["value"] for each in lines if "value" in each}
+
+
+def farthest(run: pathlib.Path, arm: str, kind: str) -> float:
+    own, theirs = scalars(run / f"own-{arm}"), scalars(run / f"hf-{arm}")
+    places = [place for place in own if place[1].partition("[")[0] == kind]
+    return max(abs(own[place] - theirs[place]) for place in places)
+
+
+def run(name: str, *settings: str) -> tuple[Done, pathlib.Path]:
+    folder = OUT / name
+    shutil.rmtree(folder, ignore_errors=True)
+    done = samebits("run", "python/clients/depths.json", "--out", str(folder), *settings)
+    say(name, done)
+    return done, folder
+
+
+class DepthsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        done = timed("python", PROGRAM, "--prepare")
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+
+    def test_each_layer_is_within_its_bound(self) -> None:
+        done, folder = run("run-depths")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        for arm in (*map(str, DEPTHS), "trained"):
+            self.assertEqual(scalars(folder / f"own-{arm}").keys(), scalars(folder / f"hf-{arm}").keys())
+        kinds = ("logprob", "loss", "grad_norm")
+        print("\n| layers | " + " | ".join(kinds) + " |\n|---|---|---|---|")
+        for arm in (*map(str, DEPTHS), "trained"):
+            print(f"| {arm} | " + " | ".join(f"{farthest(folder, arm, kind):.1e}" for kind in kinds) + " |")
+
+    def test_a_fault_of_the_third_layer_is_seen_from_the_third_on(self) -> None:
+        settings = []
+        for depth in DEPTHS:
+            command = ["python3", "depths.py", f"../../out/depths/{depth}", "{out}", "--fault", str(FAULT)]
+            settings += ["--arm", f"own-{depth}", "--arm", f"hf-{depth}"]
+            settings += ["--set", f"hf-{depth}.command={json.dumps([*command, '--steps', '{steps}'])}"]
+        done, _ = run("run-depths-fault", *settings)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        said = " ".join(done.stdout.split())
+        for depth in DEPTHS:
+            self.assertRegex(said, rf"own-{depth} ~ hf-{depth} +{'FAILS' if depth > FAULT else 'holds'}")
+
+
+if __name__ == "__main__":
+    unittest.main()
