@@ -117,6 +117,18 @@ class Qwen3Test(unittest.TestCase):
         self.assert_parts(self.compare("sdpa", "compiled"), place)
         self.assert_parts(self.compare("bf16", "bf16-compiled"), place)
 
+    def test_where_the_compiled_one_parts_one_operator_fails_alone(self) -> None:
+        out = f"{self.folder.name}/alone"
+        place = ("--alone", "0 0 forward model.layers.0.input_layernorm/aten.rsqrt[0]#0")
+        recorder = (sys.executable, "-m", "samebits_record", "--out", out, "--level", "op", *place, "--")
+        done = run(*recorder, str(HERE / "qwen3.py"), MODEL, *ARMS["sdpa"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("aten.mean.dim[0] alone, for stock torch", done.stderr)
+        alone = run(sys.executable, f"{out}/upstream.py")
+        self.assertEqual(alone.returncode, 1, alone.stderr)
+        self.assertRegex(alone.stdout, r"differ in [1-9]\d* of 188 elements")
+        print(f"\n{done.stderr[done.stderr.index('samebits_record: aten') :]}{alone.stdout}")
+
     def test_a_sequence_alone_against_the_same_in_a_batch_of_eight(self) -> None:
         for a, b in (("one", "of-eight"), ("bf16-one", "bf16-of-eight")):
             parting = self.compare(a, b)

@@ -31,6 +31,9 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--keep", default="", metavar="PLACE", help='"STEP OCCURRENCE PHASE SITE", whose tensor is kept'
     )
+    parser.add_argument(
+        "--alone", default="", metavar="PLACE", help="likewise, whose operator becomes a script for stock torch"
+    )
     parser.add_argument("program", nargs="+", metavar="-- PROGRAM.py ARGS", help="as python would be given it")
     if "--" not in arguments and not {"-h", "--help"} & set(arguments):
         parser.error("no program: -- PROGRAM.py ARGS is missing")
@@ -79,7 +82,15 @@ def main(arguments: list[str]) -> int:
         _check(program)
         part = _part_from(parsed.part)
         recording = Recording(
-            parsed.out, None, None, parsed.level, part, command=program, begin=parsed.begin, keep=parsed.keep
+            parsed.out,
+            None,
+            None,
+            parsed.level,
+            part,
+            command=program,
+            begin=parsed.begin,
+            keep=parsed.keep,
+            alone=parsed.alone,
         )
     except InputError as error:
         print(f"samebits_record: {error}", file=sys.stderr)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .alone import Alone
 from .frames import Frame, Frames, source_line
 from .recorder import Recorder
 
@@ -113,6 +114,7 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._plans: dict[object, _Plan] = {}
         self._sites: dict[tuple[str, _Plan, int, object], str] = {}
         self._single_sites: dict[tuple[str, _Plan, int], str] = {}
+        self.alone: Alone | None = None
         self.compiled_depth = 0  # above 0 in a compiled program, which has taps of its own
 
     @classmethod
@@ -122,7 +124,12 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if self.alone is not None and not (self._recorder.is_busy or self.compiled_depth):
+            return self._note_alone(self.alone, func, args, kwargs or {})
         result = func(*args, **kwargs) if kwargs else func(*args)
+        return self._seen(func, args, kwargs, result)
+
+    def _seen(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any] | None, result: Any) -> Any:
         if self._recorder.is_busy or self.compiled_depth:
             return result
         if self._local_parts:
@@ -145,6 +152,16 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._recorder.see(frame.phase, site, result)
         else:
             self._observe(frame, plan, call, result, args, kwargs or {})
+        return result
+
+    def _note_alone(self, alone: Alone, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        frame = self._frames.of_operator()
+        if not alone.wants(self._recorder.step, frame):
+            return self._seen(func, args, kwargs, func(*args, **kwargs))
+        plan = self._plans.get(func) or _Plan(func)
+        noted = alone.before(func, args, kwargs, frame, computes=not plan.is_silent)
+        result = self._seen(func, args, kwargs, func(*args, **kwargs))
+        alone.after(noted, result)
         return result
 
     def _observe(

@@ -16,6 +16,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from . import compiled, graphs
+from .alone import Alone
 from .errors import InputError
 from .folder import ArmFolder
 from .frames import Frame, Frames
@@ -65,9 +66,11 @@ class Recording:
         command: list[str] | None = None,
         begin: str = "start",
         keep: str = "",
+        alone: str = "",
     ) -> None:
         """`begin`: observes from the start on, or from the first call of a module on: "forward". `keep`: a place as
-        Keeper has it, whose tensor is written to kept-R.safetensors; "" is none."""
+        Keeper has it, whose tensor is written to kept-R.safetensors; "" is none. `alone`: likewise, whose operator is
+        looked for as Alone does, at level `op`."""
         if begin not in ("start", "forward"):
             raise InputError("begin", repr(begin), "start or forward")
         self.level = level_from(level)
@@ -84,6 +87,10 @@ class Recording:
             "command": command if command is not None else sys.argv,
             "environment": {"python": platform.python_version(), "torch": torch.__version__},
         }
+        if alone and (self.level is not Level.OP or ranks > 1):
+            found = f"{ranks} ranks" if ranks > 1 else f"level {self.level.value}"
+            raise InputError("--alone", found, "level op, in one process")
+        self._alone = Alone(alone, pathlib.Path(out)) if alone else None
         keeper = Keeper(keep, pathlib.Path(out) / f"kept-{rank}.safetensors") if keep else None
         self.recorder = Recorder(ArmFolder(out, about, rank, ranks), part)
         self.recorder.keeper = keeper
@@ -130,6 +137,7 @@ class Recording:
                 self.modules.add_root(self._model)
             if self.level is Level.OP:
                 self._mode = OperatorMode(self.recorder, self._frames)
+                self._mode.alone = self._alone
                 stack.enter_context(compiled.taps(self.recorder, self._frames, self._mode, self.modules.names_by_id))
                 stack.enter_context(self._mode)
             self._stack = stack.pop_all()
@@ -145,6 +153,8 @@ class Recording:
                 self.recorder.abandon()
         finally:
             self._stack.close()
+        if self._alone is not None and kind is None:
+            print(f"samebits_record: {self._alone.write()}", file=sys.stderr)
 
     def observe(self, name: str, value: object, phase: str = "program") -> None:
         if not name:
