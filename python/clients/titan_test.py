@@ -63,7 +63,7 @@ class TitanTest(unittest.TestCase):
             self.assertAlmostEqual(a / b, 2 if IS_0_2 else 1, delta=1e-3)
 
     def test_the_first_value_of_fsdp_and_ddp_that_differs_is_named(self) -> None:
-        *_, section = self.said.partition("fsdp2 and ddp2 diverge")
+        *_, section = self.said.partition("fsdp2 and ddp2 diverge where")
         place = "backward, tok_embeddings.weight.grad" if IS_0_2 else "program/aten.linalg_vector_norm[0]#0"
         self.assertRegex(section, rf"first value that differs: step 0, [^:]*{re.escape(place)}:")
 
