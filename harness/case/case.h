@@ -8,6 +8,7 @@
 
 #include "harness/case/program_settings.h"
 #include "harness/case/relation.h"
+#include "harness/plant/fault.h"
 #include "harness/workload/settings.h"
 
 // A case: what is run, in which arms, and what must hold between them. Plain values with their
@@ -25,6 +26,7 @@ struct CaseArm : ArmSettings {  // the name is also that of its folder: [a-z0-9]
   // numerics are batch-invariant, else nothing (compare/on_policy.h).
   std::optional<Relation> on_policy;
   Repeats repeats;
+  Fault plant;              // that the arm plants into itself
   ProgramSettings program;  // where is_program(): nothing else but seed and limits then counts
   std::string canonical;    // its settings as one line of JSON, paths as the case writes them
 

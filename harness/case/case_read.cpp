@@ -252,6 +252,15 @@ void check_checkpoints(const JsonReader& json, const CaseArm& arm) {
       .fail("checkpoints of an arm whose weights come late", "workload.sync \"every\"");
 }
 
+// What is planted is written by the host.
+void check_plant(const JsonReader& json, const CaseArm& arm) {
+  if (!arm.plant.is_planted()) return;
+  const JsonReader plant = json.required("plant");
+  plant.required("op");
+  plant.required("phase");
+  if (arm.device == DeviceKind::kCuda) plant.fail("a planted fault on a card", "device cpu");
+}
+
 void check_training(const JsonReader& json, const CaseArm& arm) {
   if (is_generated(arm.workload.kind)) return;
   if (arm.workload.tokens.empty()) {
@@ -395,6 +404,7 @@ CaseArm read_arm(const JsonReader& json, const std::string& name,
   check_training(json, arm);
   check_rollouts(json, arm);
   check_checkpoints(json, arm);
+  check_plant(json, arm);
   for (const char* name_of_key : {"env", "cwd", "repeat", "commit", "repository", "build"}) {
     if (auto key = json.optional(name_of_key)) {
       key->fail(std::string(name_of_key) + " without a command", "a command, or no such key");
@@ -451,6 +461,12 @@ std::vector<CaseArm> read_arms(const JsonReader& json, const Json& base,
 }
 
 }  // namespace
+
+Fault read_fault(const JsonReader& json) {
+  Fault fault;
+  read_fields(json, fault);
+  return fault;
+}
 
 Case parse_case(const std::string& text, const std::filesystem::path& file,
                 const std::vector<std::string>& overrides) {

@@ -106,6 +106,8 @@ Json json_from_arm(const CaseArm& arm) {
   return kept;
 }
 
+Json json_from_fault(const Fault& fault) { return json_from_fields(fault); }
+
 std::string canonical_json(const Case& c) {
   Json json = {{"name", c.name}};
   if (!c.model.empty()) json["model"] = c.model;

@@ -348,6 +348,25 @@ void visit_program(V& v, ProgramSettings& s) {
 
 // In the order in which settings are written, which is part of their digest.
 template <class V>
+void visit_fields(V& v, Fault& s) {
+  v({"kind",
+     "flip: a bit of an element. stale: what the call before left. skip: what it was to write "
+     "stays "
+     "as it was. order: a linear's sums run backwards. swap: two ranks have each other's results."},
+    s.kind, Choice<FaultKind>{names_of(s.kind)});
+  v({"op", "Such as samebits::rms_norm."}, s.op, Text{});
+  v({"step"}, s.step, Integer{0});
+  v({"phase", "Such as train."}, s.phase, Text{});
+  v({"call", "Which of the operator's executions in that phase of the step, from 0."}, s.call,
+    Integer{0});
+  v({"output", "Which of its results, then of the arguments that it writes."}, s.output,
+    Integer{0});
+  v({"element", "flip: of that result, in the order of memory."}, s.element, Integer{0});
+  v({"bit", "flip: of that element; 0 is one ULP."}, s.bit, Integer{0, 63});
+  v({"rank", "The process of the mesh that plants it."}, s.rank, Integer{0, 1023});
+}
+
+template <class V>
 void visit_fields(V& v, CaseArm& s) {
   v({"model",
      "Folder of a Hugging Face checkpoint: absolute, or relative to the folder of this file. "
@@ -393,6 +412,10 @@ void visit_fields(V& v, CaseArm& s) {
      "here.",
      kLater},
     s.repeats, Object{});
+  v({"plant",
+     "A fault that the arm plants into itself, to see whether it is found; --plant draws them.",
+     kLater | kArmOnly},
+    s.plant, Object{});
   v({"passes",
      "Over the graph of a generator that is not eager, in this order. drop_roundings is a negative "
      "control.",

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "harness/capture/abstract_call.h"
+#include "harness/graph/operator_watch.h"
 #include "harness/kernels/device.h"
 #include "harness/observe/tensor_observation.h"
 
@@ -57,6 +58,7 @@ const std::string& StepObserver::phase(const std::string& what) const {
 }
 
 void StepObserver::observe(const std::string& site, const at::Tensor& value) {
+  const OperatorWatchPause pause;  // what it takes to observe is no part of the program
   if (keeper_ != nullptr) keeper_->see(record_.step, phase(site), site, value);
   unread_.emplace_back(begin_observation(record_.step, phase(site), rank_, site, value));
 }
@@ -66,6 +68,7 @@ void StepObserver::observe_replay(const ReplayDigests& digests) {
 }
 
 void StepObserver::read_unread() {
+  const OperatorWatchPause pause;
   for (const Observation& observation : read_observations(std::exchange(unread_, {}))) {
     sink_.record(observation);
   }

@@ -4,6 +4,7 @@
 
 #include "harness/base/file.h"
 #include "harness/base/json.h"
+#include "harness/observe/fault_witness.h"
 
 namespace samebits {
 namespace {
@@ -41,6 +42,7 @@ std::string line_from_step_record(const StepRecord& record) {
                {"witness", std::move(witness)},
                {"completion", record.completion}};
   if (record.is_resumed) json["resumed"] = true;
+  if (record.planted) json["planted"] = json_from_witness(*record.planted);
   // A completion may end inside a character: its last token carried only the first bytes.
   return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
 }
@@ -48,7 +50,7 @@ std::string line_from_step_record(const StepRecord& record) {
 StepRecord step_record_from_line(std::string_view line, const std::string& where) {
   const Json parsed = parse_json_line(line, where);
   const JsonReader json(parsed, where);
-  json.object({"step", "phases", "witness", "completion", "resumed"});
+  json.object({"step", "phases", "witness", "completion", "resumed", "planted"});
   StepRecord record;
   record.step = json.required("step").integer(0);
   const JsonReader phases = json.required("phases");
@@ -69,6 +71,7 @@ StepRecord step_record_from_line(std::string_view line, const std::string& where
   }
   record.completion = json.required("completion").string();
   if (auto key = json.optional("resumed")) record.is_resumed = key->boolean();
+  if (auto key = json.optional("planted")) record.planted = witness_from_json(*key);
   return record;
 }
 

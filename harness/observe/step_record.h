@@ -2,9 +2,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "harness/plant/fault.h"
 
 // What a step cost and what proves that it ran in its arm's mode. Clocks and memory differ from run
 // to run, so these lie beside the observations (ARM/steps.jsonl) and are never compared.
@@ -24,6 +27,7 @@ struct StepRecord {
   std::vector<std::pair<std::string, int64_t>> witness;
   std::string completion = {};  // one sample of the step, as text (UTF-8)
   bool is_resumed = false;      // the first step after a checkpoint that the arm went on from
+  std::optional<FaultWitness> planted = {};  // of a fault that was executed in it
 };
 
 std::string line_from_step_record(const StepRecord& record);

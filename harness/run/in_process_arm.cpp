@@ -46,12 +46,27 @@ InProcessArm::InProcessArm(const CaseArm& settings, Level level, ObservationSink
           sink, level, settings.device,
           [this](int64_t step, const std::string& phase) {
             activity_.enter(fmt::format("arm {}, step {}, {}", settings_.name, step, phase));
+            if (planter_ != nullptr) planter_->begin_phase(phase);
           },
-          world == nullptr ? 0 : world->rank()) {}
+          world == nullptr ? 0 : world->rank()) {
+  const int64_t rank = world == nullptr ? 0 : world->rank();
+  if (!settings_.plant.is_planted() || settings_.plant.rank != rank) return;
+  planter_ = &own_planter_.emplace(settings_.plant);
+}
+
+void InProcessArm::count_with(Planter& planter) {
+  if (planter_ == nullptr) planter_ = &planter;
+}
+
+// Puts the planter on, where there is one.
+std::unique_ptr<OperatorWatchGuard> InProcessArm::planting() {
+  return planter_ == nullptr ? nullptr : std::make_unique<OperatorWatchGuard>(*planter_);
+}
 
 void InProcessArm::prepare() {
   activity_.enter(fmt::format("arm {}, building", settings_.name));
   const auto counting = observer_.count_memory();
+  const auto planting = this->planting();
   try {
     workload_ = make_workload(settings_, world_);
     next_step_ = checkpoints_.first_step;
@@ -62,8 +77,11 @@ void InProcessArm::prepare() {
 }
 
 StepRecord InProcessArm::step() {
+  const auto planting = this->planting();
+  if (planter_ != nullptr) planter_->begin_step(next_step_);
   try {
     StepRecord record = run_step(*workload_, next_step_++, observer_);
+    if (planter_ != nullptr) record.planted = planter_->witness();
     record.is_resumed = record.step > 0 && record.step == checkpoints_.first_step;
     return record;
   } catch (const RunError& error) {

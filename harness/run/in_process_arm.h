@@ -1,9 +1,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "harness/plant/planter.h"
 #include "harness/run/arm.h"
 #include "harness/run/checkpoint.h"
 #include "harness/workload/workload.h"
@@ -24,6 +26,9 @@ class InProcessArm : public Arm {
                const Checkpoints& checkpoints, World* world = nullptr);
 
   void keep_with(TensorKeeper& keeper) { observer_.keep_with(keeper); }
+  // Has the operators' executions counted by `planter`, borrowed, where the arm plants no fault of
+  // its own.
+  void count_with(Planter& planter);
   void prepare() override;
   int64_t steps() const override { return settings_.steps; }
   StepRecord step() override;
@@ -31,13 +36,22 @@ class InProcessArm : public Arm {
   std::vector<GuardRecord> guards() const override;
   std::vector<std::string> saved_graphs() const override;
   void stop() override { workload_.reset(); }
+  // Of a fault that was executed in the step that ran last, whether or not that came to its end.
+  std::optional<FaultWitness> witness() const {
+    return planter_ == nullptr ? std::nullopt : planter_->witness();
+  }
+  State state() const { return workload_->state(); }  // what its steps have left behind
 
  private:
+  std::unique_ptr<OperatorWatchGuard> planting();
+
   CaseArm settings_;
   Activity& activity_;
   Checkpoints checkpoints_;
   World* world_;
   StepObserver observer_;
+  Planter* planter_ = nullptr;
+  std::optional<Planter> own_planter_;  // outlives the graphs that the workload captures
   std::unique_ptr<Workload> workload_;
   int64_t next_step_ = 0;
 };

@@ -40,6 +40,8 @@ const std::vector<std::pair<std::string, std::string>> kYoungerKeys = {
     {"state", R"(workload.optimizer={"master":"none","state":"bfloat16"})"},
     {"dynamic", R"(other.generator={"mode":"captured","dynamic":["tokens"]})"},
     {"traced_at", R"(other.trainer={"mode":"captured","traced_at":{"tokens":9}})"},
+    {"plant",
+     R"(other.plant={"kind":"flip","op":"aten::add","phase":"train","step":1,"call":2,"element":3})"},
     {"package", R"(other.generator={"mode":"aot_inductor","package":"p.pt2"})"}};
 
 Case read(const std::vector<std::string>& overrides = {}) {
@@ -350,7 +352,8 @@ TEST(SettingsDigest, CoversWhatDecidesTheBits) {
   EXPECT_NE(digest({plain}), digest({plain, "workload.max_train_tokens=64"}));
   for (const char* changed :
        {"seed=9", "mesh.tp=1", "numerics.fused_rounding=true", "model=x", "workload.loss.kl=0.5",
-        "workload.gradient_groups=1", "eager.guards=drop", "buckets=[1]"}) {
+        "workload.gradient_groups=1", "eager.guards=drop", "buckets=[1]",
+        R"(eager.plant={"kind":"skip","op":"aten::copy_","phase":"sync"})"}) {
     EXPECT_NE(digest({}), digest({changed})) << changed;
   }
 }

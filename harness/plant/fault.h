@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "harness/base/names.h"
+
+namespace samebits {
+
+// A fault that an arm plants into itself, to see whether it is found: what one execution of an
+// operator leaves is changed behind its back. Plain values, so that the same fault can be planted
+// again, alone.
+enum class FaultKind {
+  kNone,
+  kFlip,   // one bit of one element of a result is the other one
+  kStale,  // a result is what the call before it left: a buffer that was not written again
+  kSkip,   // what the call was to write stays as it was: a copy, an update, a mask left out
+  kOrder,  // the sums of a linear run from their last term to their first
+  kSwap,   // two ranks of a local mesh have each other's results
+};
+
+inline const Names<FaultKind>& names_of(FaultKind) {
+  static const Names<FaultKind> names = {{"none", FaultKind::kNone},   {"flip", FaultKind::kFlip},
+                                         {"stale", FaultKind::kStale}, {"skip", FaultKind::kSkip},
+                                         {"order", FaultKind::kOrder}, {"swap", FaultKind::kSwap}};
+  return names;
+}
+
+// Autograd adds gradients in place where nobody else holds them, and otherwise not: what one run
+// does in the one way another may do in the other, so that they count as one operator.
+inline std::string counted_name(const std::string& op) {
+  return op == "aten::add_" ? "aten::add" : op;
+}
+
+struct Fault {
+  FaultKind kind = FaultKind::kNone;
+  std::string op;       // "samebits::rms_norm"; aten::add_ counts as aten::add
+  int64_t step = 0;     // of the run
+  std::string phase;    // of the step: "train"
+  int64_t call = 0;     // which of the executions of that operator in that phase, from 0
+  int64_t output = 0;   // which of its results, then of the arguments that it writes
+  int64_t element = 0;  // kFlip: of that result, in the order of memory
+  int64_t bit = 0;      // kFlip: of that element; 0 is one ULP
+  int64_t rank = 0;     // the process of the mesh that has it. A local mesh is one process
+
+  bool is_planted() const { return kind != FaultKind::kNone; }
+  bool operator==(const Fault&) const = default;
+};
+
+// What was seen of a fault as it was executed. A step without one did not execute it.
+struct FaultWitness {
+  std::string caller;   // the operator that the program called, of which this one is a part
+  int64_t rank = 0;     // of a local mesh: whose call it was
+  int64_t changed = 0;  // elements of the result whose bits are others than before
+  // The first of these, and its raw bits; of no change the element that was meant.
+  int64_t element = 0;
+  uint64_t before = 0;
+  uint64_t after = 0;
+
+  bool operator==(const FaultWitness&) const = default;
+};
+
+}  // namespace samebits
