@@ -21,6 +21,7 @@ struct Computation {
     std::optional<size_t> call;    // that made it; none: it came in from outside of these calls
     size_t output = 0;             // which of that call's (outputs_of)
     const void* memory = nullptr;  // where it lay, by which a weight is known
+    bool is_apart = false;         // ranks of a mesh hold copies of it that are not the same
   };
   struct Input {
     std::string name;  // of the operator's argument: "weight"

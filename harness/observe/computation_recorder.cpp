@@ -9,7 +9,9 @@
 #include "harness/capture/abstract_call.h"
 #include "harness/capture/print.h"
 #include "harness/dispatch/schema.h"
+#include "harness/dtensor/copies.h"
 #include "harness/dtensor/dtensor.h"
+#include "harness/graph/operator_watch.h"
 
 namespace samebits {
 namespace {
@@ -86,7 +88,10 @@ void ComputationRecorder::call(const c10::OperatorHandle& op, torch::jit::Stack*
   constexpr int64_t kCallsBetweenCleaning = 64;
   const auto& schema = op.schema();
   const auto args = torch::jit::last(*stack, schema.arguments().size()).vec();
-  const std::shared_ptr<Node> node = node_of(op, args);
+  const std::shared_ptr<Node> node = [&] {
+    const OperatorWatchPause pause;  // its copies are no calls of the program
+    return node_of(op, args);
+  }();
   op.callBoxed(stack);
   if (node == nullptr) return;
   ++calls_;
@@ -190,7 +195,9 @@ Computation ComputationRecorder::computation_of(const at::Tensor& value,
   std::map<int64_t, size_t> calls;
   const auto add_value = [&](const at::Tensor& tensor, const std::string& seen_at,
                              const void* memory) {
-    computation.values.push_back({copy_of_whole(tensor), seen_at, std::nullopt, 0, memory});
+    const bool is_apart = !ranks_apart(tensor).empty();
+    computation.values.push_back(
+        {copy_of_whole(tensor), seen_at, std::nullopt, 0, memory, is_apart});
     return computation.values.size() - 1;
   };
   const auto add_made = [&](const at::Tensor& tensor, const Made& by, const std::string& seen_at) {

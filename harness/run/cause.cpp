@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <set>
 
 #include "harness/compare/tensor_difference.h"
 #include "harness/compare/verdict.h"
 #include "harness/dispatch/schema.h"
+#include "harness/plant/fault.h"
 #include "harness/run/float64_reference.h"
 #include "harness/run/tensor_view.h"
 
@@ -27,11 +29,15 @@ struct Side {
 
   const Computation::Value& value(size_t index) const { return computation.values[index]; }
   const Call& call(size_t index) const { return computation.calls[index]; }
-  const at::Tensor* output(size_t call, size_t output) const {
+  const Computation::Value* made(size_t call, size_t output) const {
     for (const Computation::Value& value : computation.values) {
-      if (value.call == call && value.output == output) return &value.tensor;
+      if (value.call == call && value.output == output) return &value;
     }
     return nullptr;
+  }
+  const at::Tensor* output(size_t call, size_t output) const {
+    const Computation::Value* value = made(call, output);
+    return value == nullptr ? nullptr : &value->tensor;
   }
 };
 
@@ -65,12 +71,17 @@ std::string calls_text(const std::vector<Call>& calls) {
 // "eps 1e-06 against 1e-05"; "" where all are equal.
 std::string arguments_that_differ(const Call& a, const Call& b) {
   std::string text;
+  if (a.name() != b.name()) return text;  // they have other arguments, for the same thing
   for (size_t i = 0; i < std::min(a.arguments.size(), b.arguments.size()); ++i) {
     if (a.arguments[i] == b.arguments[i]) continue;
     text += fmt::format("{}{} {} against {}", text.empty() ? "" : ", ", a.arguments[i].first,
                         a.arguments[i].second, b.arguments[i].second);
   }
   return text;
+}
+
+bool is_equal(const Computation::Value& a, const Computation::Value& b) {
+  return a.is_apart == b.is_apart && is_same_value(a.tensor, b.tensor);
 }
 
 // A call of each arm, of the same operator.
@@ -84,18 +95,45 @@ std::vector<size_t> inputs_that_differ(const Side& a, const Side& b, const Pair&
   const auto& of_a = a.call(pair.a).inputs;
   const auto& of_b = b.call(pair.b).inputs;
   for (size_t i = 0; i < std::max(of_a.size(), of_b.size()); ++i) {
-    const bool is_same =
-        i < std::min(of_a.size(), of_b.size()) &&
-        is_same_value(a.value(of_a[i].value).tensor, b.value(of_b[i].value).tensor);
+    const bool is_same = i < std::min(of_a.size(), of_b.size()) &&
+                         is_equal(a.value(of_a[i].value), b.value(of_b[i].value));
     if (!is_same) different.push_back(i);
   }
   return different;
 }
 
-// The call that made a value; of a view, that of what it shows.
+// Operators that give the value that they are given, elsewhere: a copy, other placements.
+bool is_copy(const Call& call) {
+  static const std::set<std::string> kNames = {
+      "aten::clone",    "aten::contiguous",       "aten::to",
+      "aten::_to_copy", "samebits::redistribute", "samebits::full_tensor"};
+  return kNames.contains(call.name());
+}
+
+enum class Copy { kNone, kTrue, kFalse };
+
+// Whether a call is one, and gives what it was given. Values that lie over a mesh are kept whole.
+Copy copy_of(const Side& side, size_t call) {
+  const Call& at = side.call(call);
+  const Computation::Value* output = side.made(call, 0);
+  if (!is_copy(at) || at.inputs.empty() || output == nullptr) return Copy::kNone;
+  const Computation::Value& given = side.value(at.inputs.front().value);
+  if (given.is_apart) return Copy::kTrue;  // what came of it is the doing of who made it so
+  if (given.tensor.scalar_type() != output->tensor.scalar_type() ||
+      given.tensor.sizes() != output->tensor.sizes()) {
+    return Copy::kNone;
+  }
+  return is_equal(given, *output) ? Copy::kTrue : Copy::kFalse;
+}
+
+// The call that made a value; of a view or a copy, that of what it shows.
 std::optional<size_t> maker_of(const Side& side, size_t value) {
   std::optional<size_t> call = side.value(value).call;
-  while (call && is_view(side.call(*call).op.schema())) {
+  const auto shows_another = [&](size_t index) {
+    const Call& at = side.call(index);
+    return is_copy(at) ? copy_of(side, index) == Copy::kTrue : is_view(at.op.schema());
+  };
+  while (call && shows_another(*call)) {
     const std::vector<Computation::Input>& inputs = side.call(*call).inputs;
     const std::optional<size_t> before = side.value(inputs.front().value).call;
     if (!before) return call;
@@ -104,21 +142,32 @@ std::optional<size_t> maker_of(const Side& side, size_t value) {
   return call;
 }
 
+// By any of the names that programs may have for it: a trace has the copy that `to` makes.
+bool is_same_operator(const Call& a, const Call& b) {
+  const auto name = [](const Call& call) {
+    return call.name() == "aten::to" ? "aten::_to_copy" : counted_name(call.name());
+  };
+  return name(a) == name(b);
+}
+
 // Where the ways to two values that differ part.
+struct Values {  // one of each arm
+  size_t a;
+  size_t b;
+};
 struct Parting {
   std::optional<Pair> calls;  // of the same operator; none: the values were made by others
-  size_t value_a;             // that differ, and what made them does not
-  size_t value_b;
+  Values values;              // that differ, and what made them does not
 };
 
 // Follows inputs that differ, from the result back to calls of which none that differs was made by
 // a call, or to values that the arms made by other operators.
 Parting parting_of(const Side& a, const Side& b) {
-  Parting at{std::nullopt, a.computation.result, b.computation.result};
+  Parting at{std::nullopt, {a.computation.result, b.computation.result}};
   while (true) {
-    const auto call_a = maker_of(a, at.value_a);
-    const auto call_b = maker_of(b, at.value_b);
-    if (!call_a || !call_b || a.call(*call_a).name() != b.call(*call_b).name()) {
+    const auto call_a = maker_of(a, at.values.a);
+    const auto call_b = maker_of(b, at.values.b);
+    if (!call_a || !call_b || !is_same_operator(a.call(*call_a), b.call(*call_b))) {
       at.calls.reset();
       return at;
     }
@@ -129,8 +178,8 @@ Parting parting_of(const Side& a, const Side& b) {
       const auto& of_b = b.call(at.calls->b).inputs;
       if (i >= std::min(of_a.size(), of_b.size())) continue;
       if (!a.value(of_a[i].value).call && !b.value(of_b[i].value).call) continue;
-      at.value_a = of_a[i].value;
-      at.value_b = of_b[i].value;
+      at.values.a = of_a[i].value;
+      at.values.b = of_b[i].value;
       is_made = true;
       break;
     }
@@ -183,27 +232,35 @@ std::string nearer_text(const Side& a, const Side& b, const Pair& pair) {
   return text;
 }
 
-// What the calls give when they run by themselves: whether the difference is theirs.
-void add_repeats(Facts& facts, const Side& a, const Side& b, const Pair& pair) {
-  const Call& of_a = a.call(pair.a);
-  const Call& of_b = b.call(pair.b);
+// The first result of the two calls that differs.
+struct Result {
+  size_t output;
+  const at::Tensor& a;
+  const at::Tensor& b;
+};
+
+std::optional<Result> result_that_differs(const Side& a, const Side& b, const Pair& pair) {
   for (const Computation::Value& value : a.computation.values) {
     if (value.call != pair.a) continue;
     const at::Tensor* other = b.output(pair.b, value.output);
     if (other == nullptr || is_same_value(value.tensor, *other)) continue;
-    if (!of_a.is_repeatable || !of_b.is_repeatable) {
-      facts.emplace_back("alone", "not done: its tensors lie over a mesh");
-      return;
-    }
-    facts.emplace_back(
-        "alone", fmt::format("the call of {} gives its value {}, that of {} {}", a.arm,
-                             times_text(times_that_give(of_a, value.output, value.tensor)), b.arm,
-                             times_text(times_that_give(of_b, value.output, *other))));
-    return;
+    return Result{value.output, value.tensor, *other};
   }
+  return std::nullopt;
 }
 
-Cause cause_at(const Side& a, const Side& b, const Pair& pair, int64_t step) {
+// What the calls give when they run by themselves: whether the difference is theirs.
+std::string alone_text(const Side& a, const Side& b, const Pair& pair, const Result& result) {
+  const Call& of_a = a.call(pair.a);
+  const Call& of_b = b.call(pair.b);
+  if (!of_a.is_repeatable || !of_b.is_repeatable) return "not done: its tensors lie over a mesh";
+  return fmt::format("the call of {} gives its value {}, that of {} {}", a.arm,
+                     times_text(times_that_give(of_a, result.output, result.a)), b.arm,
+                     times_text(times_that_give(of_b, result.output, result.b)));
+}
+
+Cause cause_at(const Side& a, const Side& b, const Pair& pair, const Values& parting,
+               int64_t step) {
   const Call& call = a.call(pair.a);
   const Call& other = b.call(pair.b);
   const std::vector<size_t> inputs = inputs_that_differ(a, b, pair);
@@ -250,7 +307,28 @@ Cause cause_at(const Side& a, const Side& b, const Pair& pair, int64_t step) {
     cause.facts.emplace_back("arguments", "equal: " + list_text(same));
   }
   if (inputs.empty()) cause.facts.emplace_back("float64", nearer_text(a, b, pair));
-  add_repeats(cause.facts, a, b, pair);
+  const std::optional<Result> result = result_that_differs(a, b, pair);
+  if (result) cause.facts.emplace_back("alone", alone_text(a, b, pair, *result));
+  if (cause.kind != Cause::Kind::kOperator) return cause;
+  cause.op = call.name();
+  cause.is_over_mesh = !call.is_repeatable;
+  cause.a = result ? result->a : a.value(parting.a).tensor;
+  cause.b = result ? result->b : b.value(parting.b).tensor;
+  return cause;
+}
+
+// A copy that is none needs no other arm to be found: nullopt where the value was made by another
+// call.
+std::optional<Cause> cause_of_false_copy(const Side& side, size_t value) {
+  const auto call = maker_of(side, value);
+  if (!call || copy_of(side, *call) != Copy::kFalse) return std::nullopt;
+  Cause cause;
+  cause.kind = Cause::Kind::kOperator;
+  cause.op = side.call(*call).name();
+  cause.is_over_mesh = !side.call(*call).is_repeatable;
+  cause.facts.emplace_back(
+      "cause",
+      fmt::format("{} itself: in {} it gives another value than it is given", cause.op, side.arm));
   return cause;
 }
 
@@ -278,13 +356,13 @@ Cause cause_of_other_calls(const Side& a, const Side& b, const Parting& at, int6
   cause.facts.emplace_back(
       "cause", fmt::format("the arms compute it by other operators: {} in {}, "
                            "{} in {}",
-                           maker_text(a, at.value_a), a.arm, maker_text(b, at.value_b), b.arm));
+                           maker_text(a, at.values.a), a.arm, maker_text(b, at.values.b), b.arm));
   cause.facts.emplace_back(
       "calls", fmt::format("{}: {}; {}: {}", a.arm, calls_text(a.computation.calls), b.arm,
                            calls_text(b.computation.calls)));
   if (!equal.empty()) cause.facts.emplace_back("inputs", "equal: " + list_text(equal));
-  const auto call_a = maker_of(a, at.value_a);
-  const auto call_b = maker_of(b, at.value_b);
+  const auto call_a = maker_of(a, at.values.a);
+  const auto call_b = maker_of(b, at.values.b);
   if (call_a && call_b) {
     cause.facts.emplace_back("float64", nearer_text(a, b, {*call_a, *call_b}));
   }
@@ -314,8 +392,18 @@ Cause cause_of(const Computation& a, const Computation& b, const std::string& ar
     return unknown;
   }
   const Parting at = parting_of(side_a, side_b);
-  return at.calls ? cause_at(side_a, side_b, *at.calls, step)
-                  : cause_of_other_calls(side_a, side_b, at, step);
+  if (at.calls) return cause_at(side_a, side_b, *at.calls, at.values, step);
+  for (const auto& [side, value] :
+       {std::pair(&side_a, at.values.a), std::pair(&side_b, at.values.b)}) {
+    std::optional<Cause> cause = cause_of_false_copy(*side, value);
+    if (!cause) continue;
+    const size_t call = *maker_of(*side, value);
+    const at::Tensor& given = side->value(side->call(call).inputs.front().value).tensor;
+    cause->a = side == &side_a ? *side->output(call, 0) : given;
+    cause->b = side == &side_a ? given : *side->output(call, 0);
+    return *cause;
+  }
+  return cause_of_other_calls(side_a, side_b, at, step);
 }
 
 Cause cause_of_nonfinite(const Computation& computation, int64_t step) {

@@ -18,6 +18,12 @@ struct Cause {
     kUnknown,         // no operator was seen to make it
   };
   Kind kind = Kind::kUnknown;
+  // kOperator: its name, and the first of its results that differs, of each arm: of tensors that lie
+  // over a mesh the whole, which says nothing of copies of other ranks, and adds what is pending.
+  std::string op = {};
+  bool is_over_mesh = false;
+  at::Tensor a = {};
+  at::Tensor b = {};
   // For a person, in the order to read them: "cause", a sentence; by name each input that differs;
   // "inputs" and "arguments", those that are equal; "calls", where they are others; "float64",
   // which result is nearer to one without roundings; "alone", what the call gives when it is
