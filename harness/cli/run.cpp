@@ -28,6 +28,8 @@ struct RunFlags {
   std::vector<std::string> overrides;
   int64_t steps = 0;
   int64_t repeat = 0;
+  int64_t plant = 0;
+  int64_t plant_seed = 1;
   std::string level = "step";
   bool resume = false;
   bool force = false;
@@ -54,6 +56,7 @@ int run(const RunFlags& flags) {
   if (flags.resume) options.existing = Existing::kResume;
   if (flags.force) options.existing = Existing::kReplace;
   options.repeat = flags.repeat;
+  options.plant = {flags.plant, static_cast<uint64_t>(flags.plant_seed)};
   options.command = flags.command;
   options.launched = rank_environment();
   if (options.launched && options.launched->size == 1) options.launched.reset();
@@ -66,6 +69,9 @@ int run(const RunFlags& flags) {
   if (flags.is_verbose) print_text("\n" + console_details(record));
   print_text("\n" + console_summary(record));
   if (flags.repeat > 0) print_text("\n" + fair_time_table(record).console());
+  if (flags.plant > 0 && record.planted.empty()) {
+    say("\nNo fault was planted: the run fails without one.\n");
+  }
   say("\nreport: {}\n", (options.out / run_files::kReport).string());
   say("  page: {}\n", (options.out / run_files::kPage).string());
   return record.holds ? 0 : 1;
@@ -89,6 +95,14 @@ void add_run_command(CLI::App& app, const std::string& typed, Action& action) {
   command->add_option("--steps", flags->steps, "instead of the case's")->check(whole_number(1));
   command->add_option("--repeat", flags->repeat, "rounds in which all arms run again for the clock")
       ->check(whole_number(1));
+  CLI::Option* plant =
+      command
+          ->add_option("--plant", flags->plant,
+                       "plant this many faults, one at a time, and say which were caught")
+          ->check(whole_number(1));
+  command->add_option("--plant-seed", flags->plant_seed, "draws them (default: 1)")
+      ->check(whole_number(0))
+      ->needs(plant);
   command->add_option("--level", flags->level, "step, or op: every operator's output too")
       ->check(CLI::IsMember({"step", "op"}));
   CLI::Option* resume =

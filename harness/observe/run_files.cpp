@@ -53,8 +53,8 @@ bool is_scratch(const fs::path& folder) {
 
 bool is_file_of_run(const std::string& name) {
   return name == kLock || name == kOrigin || name == kCase || name == kManifest ||
-         name == kReport || name == kPage || name == kTimes || name == kDifference ||
-         name == kCalls || is_build_output(name);
+         name == kReport || name == kPage || name == kTimes || name == kPlanted ||
+         name == kDifference || name == kCalls || is_build_output(name);
 }
 
 // The files of a folder and its folders, sorted. A link is listed and never followed.

@@ -26,6 +26,7 @@
 //   op-A+B/difference.safetensors  `a` and `b`: what both have where they first differ
 //   op-A+B/calls.json  the operator calls that led there (compare/call_graph.h)
 //   times.json         what steps took that were run for the clock alone (times_file.h)
+//   planted.json       what became of faults that were planted (planted_file.h)
 //   report.md          and the same as a page, report.html
 //   manifest.json      written last (manifest.h)
 namespace samebits::run_files {
@@ -38,6 +39,7 @@ inline constexpr char kDifference[] = "difference.safetensors";
 inline constexpr char kCalls[] = "calls.json";
 inline constexpr char kReport[] = "report.md";
 inline constexpr char kTimes[] = "times.json";
+inline constexpr char kPlanted[] = "planted.json";
 inline constexpr char kPage[] = "report.html";
 inline constexpr char kSteps[] = "steps.jsonl";
 inline constexpr char kGuards[] = "guards.json";

@@ -66,6 +66,7 @@ std::string console_details(const ReportRecord& record) {
   if (!record.blind_spots.empty() || !record.unexercised.empty()) text += '\n';
   add_section(text, memory_table(record));
   add_section(text, witness_table(record));
+  add_section(text, planted_detail_table(record));
   add_section(text, guard_table(record));
   add_section(text, golden_table(record));
   add_section(text, environment_table(record));
@@ -78,6 +79,7 @@ std::string console_summary(const ReportRecord& record) {
   relations.columns.pop_back();  // reasons are sentences: the report has them
   for (std::vector<std::string>& row : relations.rows) row.pop_back();
   if (!relations.rows.empty()) text += "\n" + relations.console();
+  if (!record.planted.empty()) text += "\n" + planted_table(record).console();
   for (const ReportRecord::Failure& failure : record.failures) add_failure(text, failure);
   return text;
 }

@@ -129,6 +129,7 @@ std::string json_report(const ReportRecord& record) {
                {"verdicts", Json::array()},
                {"arms", Json::array()},
                {"fair_times", Json::array()},
+               {"planted", Json::array()},
                {"golden", Json::array()}};
   for (const ReportRecord::Failure& each : record.failures) {
     json["failures"].push_back(json_from_failure(each));
@@ -145,6 +146,9 @@ std::string json_report(const ReportRecord& record) {
   }
   for (const ReportRecord::ArmRecord& arm : record.arms) {
     json["arms"].push_back(json_from_arm(arm));
+  }
+  for (const PlantedFault& each : record.planted) {
+    json["planted"].push_back(json_from_planted(each));
   }
   for (const ReportRecord::FairTime& time : record.fair_times) {
     json["fair_times"].push_back(json_from_fair_time(time));

@@ -73,6 +73,11 @@ std::string markdown_report(const ReportRecord& record) {
               "whose interval holds 1 is no significant change. Steps of one run on one machine.",
               pace_table(record));
   add_section(text, "Fair times", kMeaningOfFairTimes, fair_time_table(record));
+  add_section(text, "Planted faults", kMeaningOfPlanted, planted_table(record));
+  add_section(text, "Planted faults by arm", "The same, arm by arm.", planted_arm_table(record));
+  add_details(text, "Planted faults that need a word",
+              "Each can be planted again, alone: `samebits run CASE` with its flag.",
+              planted_detail_table(record));
   add_section(text, "Goldens", "Each arm against the stream that was blessed for it.",
               golden_table(record));
   text += "\n## What this run could not see\n\n";

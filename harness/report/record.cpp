@@ -204,6 +204,7 @@ ReportRecord record_from(const RecordedRun& run) {
   }
   add_steps(record, recordings);
   record.fair_times = fair_times_of(recorded, run.times);
+  record.planted = run.planted;
   if (manifest) {
     record.command = manifest->command;
     record.environment = manifest->environment;
@@ -242,6 +243,7 @@ RecordedRun read_run(const std::filesystem::path& run_folder) {
     throw InputError(run_folder.string(), "no recorded arm", "the folder of a run");
   }
   run.times = read_times(run_folder);
+  run.planted = read_planted(run_folder);
   run.manifest = read_manifest(run_folder);
   if (run.manifest) {
     run.damage = damage_of_case(run_folder, *run.manifest);

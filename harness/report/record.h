@@ -13,6 +13,7 @@
 #include "harness/compare/repeated_steps.h"
 #include "harness/compare/verdict.h"
 #include "harness/observe/manifest.h"
+#include "harness/observe/planted_file.h"
 #include "harness/observe/times_file.h"
 #include "harness/report/pace.h"
 
@@ -119,7 +120,8 @@ struct ReportRecord {
   std::vector<Verdict> verdicts;
   std::vector<ArmRecord> arms;
   std::vector<GoldenCheck> golden;
-  std::vector<FairTime> fair_times;  // of the arms that ran for the clock
+  std::vector<FairTime> fair_times;   // of the arms that ran for the clock
+  std::vector<PlantedFault> planted;  // what became of faults that were planted
 };
 
 // A run as it was read.
@@ -130,6 +132,7 @@ struct RecordedRun {
   std::filesystem::path folder;          // named in the commands that go on from a failure
   std::string damage;                    // why it is not the run that was recorded; "" where it is
   std::vector<TimedRun> times = {};      // of arms that ran again for the clock alone
+  std::vector<PlantedFault> planted = {};
 };
 
 // From a run folder, finished or cut off. What the manifest says is checked against the files where

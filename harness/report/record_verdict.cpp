@@ -287,6 +287,7 @@ std::vector<std::string> facts_of(const ReportRecord& record, const ArmRecording
   }
   add_on_policy_facts(facts, record.arms);
   if (!record.golden.empty()) facts.push_back(golden_fact(record.golden));
+  if (!record.planted.empty()) facts.push_back(planted_text(record.planted));
   return facts;
 }
 
@@ -311,6 +312,9 @@ std::vector<Failure> failures_of(const ReportRecord& record, const RecordedRun& 
                     {}};
     if (is_different && !check.file.empty()) failure.next.push_back("samebits why " + check.file);
     failure.next.push_back("samebits bless " + run_name(record) + " --reason WHY");
+    failures.push_back(std::move(failure));
+  }
+  for (Failure& failure : failures_of_planted(record.planted)) {
     failures.push_back(std::move(failure));
   }
   if (!manifest && failures.empty()) {

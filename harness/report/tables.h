@@ -18,8 +18,14 @@ Table sample_table(const ReportRecord& record);     // no rows where no arm gene
 Table setup_table(const ReportRecord& record);      // model, workload, numerics, device
 Table pace_table(const ReportRecord& record);  // no rows where no arm has two steps after its first
 Table fair_time_table(const ReportRecord& record);  // no rows where no arm ran for the clock
-Table witness_table(const ReportRecord& record);    // no rows where no arm counts anything
-Table guard_table(const ReportRecord& record);      // no rows where no graph has a guard
+// What became of the faults that were planted, by their kind and by their arm; no rows where none
+// was.
+Table planted_table(const ReportRecord& record);
+Table planted_arm_table(const ReportRecord& record);
+// Those that need a word: not executed, without effect, not localised to the operator, escaped.
+Table planted_detail_table(const ReportRecord& record);
+Table witness_table(const ReportRecord& record);  // no rows where no arm counts anything
+Table guard_table(const ReportRecord& record);    // no rows where no graph has a guard
 Table golden_table(const ReportRecord& record);
 Table environment_table(const ReportRecord& record);
 
@@ -29,5 +35,15 @@ inline constexpr char kMeaningOfFairTimes[] =
     "step "
     "of each left out: the median step of a round, and the range over the rounds. A factor is to "
     "the first arm, round by round; one whose interval holds 1 is no significant change.";
+
+// What planted_table() shows.
+inline constexpr char kMeaningOfPlanted[] =
+    "Faults planted on purpose, each in a run of its arm of its own that was judged as this run "
+    "was. "
+    "Exact: the cause that was named is the very call that was changed. No effect: every value "
+    "that "
+    "the steps observe, and what they leave behind, is that of the run without it. A false alarm "
+    "is "
+    "one of the run of the same arm without a fault that follows each.";
 
 }  // namespace samebits

@@ -22,11 +22,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What an arm, of the run in `folder`, observed at a place and how it came to be; not known where that cannot be had, or
-// gives another digest than what was observed.
+// What an arm, whose earlier run is in `folder`, observed at a place and how it came to be; not
+// known where that cannot be had, or gives another digest than what was observed.
 Kept kept_at(const CaseArm& arm, const ObservationPlace& place, const Observation& seen,
              const fs::path& folder) {
-  Kept kept = keep_tensor(arm, place, folder / arm.name);
+  Kept kept = keep_tensor(arm, place, folder);
   if (!kept.computation.is_known()) return {};
   const TensorView value = view_of(arm.name, kept.computation.value());
   const bool is_what_was_seen =
@@ -40,7 +40,7 @@ std::vector<std::byte> bytes_at(const CaseArm& arm, const Observation& seen, int
                                 const fs::path& folder) {
   const ObservationPlace place{seen.step, seen.phase, seen.site, occurrence};
   if (!arm.is_program()) {
-    const Kept kept = kept_at(arm, place, seen, folder);
+    const Kept kept = kept_at(arm, place, seen, folder / arm.name);
     if (!kept.computation.is_known()) return {};
     const TensorView value = view_of(arm.name, kept.computation.value());
     return {value.data.begin(), value.data.end()};
@@ -127,8 +127,9 @@ Facts explain_difference(const CaseArm& a, const CaseArm& b, const Divergence& f
   progress.show(fmt::format("{} and {}: keeping {}", a.name, b.name, first.site));
   if (a.is_program() || b.is_program()) return explain_values(a, b, first, folder);
   const ObservationPlace place{first.step, first.phase, first.site, first.occurrence};
-  const Kept of_a = kept_at(a, place, *first.a, folder);
-  const Kept of_b = of_a.computation.is_known() ? kept_at(b, place, *first.b, folder) : Kept();
+  const Kept of_a = kept_at(a, place, *first.a, folder / a.name);
+  const Kept of_b =
+      of_a.computation.is_known() ? kept_at(b, place, *first.b, folder / b.name) : Kept();
   if (!of_b.computation.is_known()) {
     return {{"elements", "not seen: " + (of_a.computation.is_known() ? b : a).name +
                              " does not give that value outside of its replays or ranks"}};
@@ -157,9 +158,20 @@ Facts explain_difference(const CaseArm& a, const CaseArm& b, const Divergence& f
   return facts;
 }
 
+std::optional<Cause> cause_of_divergence(const CaseArm& a, const CaseArm& b,
+                                         const Divergence& first) {
+  if (!first.a || !first.b) return std::nullopt;
+  const ObservationPlace place{first.step, first.phase, first.site, first.occurrence};
+  const Kept of_a = kept_at(a, place, *first.a, {});
+  const Kept of_b = of_a.computation.is_known() ? kept_at(b, place, *first.b, {}) : Kept();
+  if (!of_b.computation.is_known()) return std::nullopt;
+  return cause_of(of_a.computation, of_b.computation, a.name, b.name, first.step);
+}
+
 Facts explain_nonfinite(const CaseArm& arm, const Observation& seen, int64_t occurrence,
                         const fs::path& folder) {
-  const Kept kept = kept_at(arm, {seen.step, seen.phase, seen.site, occurrence}, seen, folder);
+  const Kept kept =
+      kept_at(arm, {seen.step, seen.phase, seen.site, occurrence}, seen, folder / arm.name);
   if (!kept.computation.is_known()) return {};
   Facts facts = cause_of_nonfinite(kept.computation, seen.step).facts;
   const Facts where = nonfinite_facts(kept.computation.value());

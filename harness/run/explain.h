@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "harness/case/case.h"
 #include "harness/compare/divergence.h"
 #include "harness/observe/arm_recording.h"
+#include "harness/run/cause.h"
 #include "harness/run/progress.h"
 
 namespace samebits {
@@ -24,6 +26,11 @@ using Facts = std::vector<std::pair<std::string, std::string>>;
 Facts explain_difference(const CaseArm& a, const CaseArm& b, const Divergence& first,
                          const std::vector<ArmRecording>& recordings,
                          const std::filesystem::path& folder, Progress& progress);
+
+// Why two arms of this process first give other values where they do, both run again up to there;
+// nullopt where what they observed cannot be had again outside of their replays.
+std::optional<Cause> cause_of_divergence(const CaseArm& a, const CaseArm& b,
+                                         const Divergence& first);
 
 // Where the NaN or infinities of a value came from; empty where it cannot be had. `occurrence`: of
 // its place within the step.

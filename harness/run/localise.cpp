@@ -143,16 +143,6 @@ bool shows_operators(const CaseArm& arm) {
 
 }  // namespace
 
-std::optional<Cause> cause_of_divergence(const CaseArm& a, const CaseArm& b,
-                                         const Divergence& first) {
-  if (!first.a || !first.b) return std::nullopt;
-  const ObservationPlace place{first.step, first.phase, first.site, first.occurrence};
-  const Kept of_a = kept_at(a, place, *first.a);
-  const Kept of_b = of_a.computation.is_known() ? kept_at(b, place, *first.b) : Kept();
-  if (!of_b.computation.is_known()) return std::nullopt;
-  return cause_of(of_a.computation, of_b.computation, a.name, b.name, first.step);
-}
-
 std::vector<Manifest::Closer> look_closer(const Case& c,
                                           const std::vector<ArmRecording>& recordings,
                                           const std::vector<Verdict>& verdicts, const Json& origin,

@@ -1,14 +1,12 @@
 #pragma once
 
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/base/json.h"
 #include "harness/compare/verdict.h"
 #include "harness/observe/manifest.h"
-#include "harness/run/cause.h"
 #include "harness/run/progress.h"
 #include "harness/run/rank_pool.h"
 
@@ -23,10 +21,5 @@ std::vector<Manifest::Closer> look_closer(const Case& c,
                                           const std::vector<Verdict>& verdicts, const Json& origin,
                                           const std::filesystem::path& out, Progress& progress,
                                           RankPool* launched = nullptr);
-
-// Why two arms of this process first give other values where they do, both run again up to there;
-// nullopt where what they observed cannot be had again outside of their replays.
-std::optional<Cause> cause_of_divergence(const CaseArm& a, const CaseArm& b,
-                                         const Divergence& first);
 
 }  // namespace samebits

@@ -128,6 +128,10 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
     throw InputError("--repeat", "no arm of this process that has a step after its first",
                      "two steps or more of one: the first is warm-up");
   }
+  if (options.plant.count > 0 && arms_to_plant_in(c).empty()) {
+    throw InputError("--plant", "no arm of this process that a relation compares with another",
+                     "a relation other than must_diverge");
+  }
   const std::vector<Golden> goldens = read_goldens(options.golden, c.name);
   const Json origin = origin_of(c, options.level);
   Manifest manifest;
@@ -180,7 +184,13 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
   }
   progress.clear();
   run.manifest = manifest;
-  const ReportRecord record = record_from(run);
+  ReportRecord record = record_from(run);
+  if (options.plant.count > 0 && record.holds) {
+    run.planted = plant_faults(run, options.level, options.plant, progress);
+    write_planted(options.out, run.planted);
+    progress.clear();
+    record = record_from(run);
+  }
   write_text_file((options.out / run_files::kReport).string(), markdown_report(record));
   write_text_file((options.out / run_files::kPage).string(),
                   html_report(record, pictures_of(run, record)));

@@ -7,6 +7,7 @@
 #include "harness/case/case.h"
 #include "harness/observe/step_observer.h"
 #include "harness/report/record.h"
+#include "harness/run/plant_faults.h"
 #include "harness/run/progress.h"
 #include "harness/run/rank_environment.h"
 
@@ -21,6 +22,7 @@ struct RunOptions {
   Level level = Level::kStep;
   Existing existing = Existing::kRefuse;
   int64_t repeat = 0;   // rounds for the clock alone (time_arms.h), after all comparisons
+  PlantOptions plant;   // faults that are planted where the run holds, after all comparisons
   std::string command;  // as typed, for the manifest
   // Of a process that a launcher started as rank 0 of several: arms in processes run in those.
   std::optional<RankEnvironment> launched = {};

@@ -80,7 +80,7 @@ bool is_of_layer(const std::string& site, int64_t layer) {
   return site.starts_with("layers." + std::to_string(layer) + ".");
 }
 
-struct Plant {
+struct SyncPlant {
   std::string name;
   std::string seen;  // of the fault, after "step 0: N of M weights arrived"
   Grpo::MakeSync sync;
@@ -89,7 +89,7 @@ struct Plant {
 const std::string kStayed = "stayed what it was in the generator";
 const std::string kChanged = "arrived changed";
 
-std::vector<Plant> plants() {
+std::vector<SyncPlant> plants() {
   return {
       {"nothing_is_copied", "tok_embeddings.weight, which " + kStayed,
        only([](auto&) { return false; })},
@@ -175,7 +175,7 @@ class PlantedSync : public testing::Run {
 };
 
 TEST_F(PlantedSync, EachFaultIsNamedAndMakesTheArmOffPolicy) {
-  for (const Plant& plant : plants()) {
+  for (const SyncPlant& plant : plants()) {
     SCOPED_TRACE(plant.name);
     const ArmRecording recording = recorded(arm(), plant.sync);
     const Evidence evidence = evidence_of(arm(), recording);

@@ -1,0 +1,157 @@
+#include "harness/run/draw_faults.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <tuple>
+
+#include "harness/base/error.h"
+#include "harness/bits/philox.h"
+
+namespace samebits {
+namespace {
+
+class Dice {
+ public:
+  explicit Dice(uint64_t seed)
+      : key_{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)} {}
+
+  // From 0 to below `count`, which is at least 1.
+  uint64_t below(uint64_t count) {
+    const auto words = philox4x32_10({next_++, 0, 0, 0}, key_);
+    return ((uint64_t{words[0]} << 32) | words[1]) % count;
+  }
+
+ private:
+  std::array<uint32_t, 2> key_;
+  uint32_t next_ = 0;
+};
+
+// An executed, and one of its results, with which a kind of fault can do something.
+struct Place {
+  size_t executed;
+  size_t output;
+};
+
+// By step, phase and operator.
+using Strata = std::map<std::tuple<int64_t, std::string, std::string>, std::vector<Place>>;
+
+// The executed of the same operator that came right before, or comes right after, in its phase.
+class Neighbours {
+ public:
+  explicit Neighbours(const std::vector<Executed>& executions) : executions_(executions) {
+    for (size_t i = 0; i < executions.size(); ++i) {
+      const Executed& each = executions[i];
+      at_[{each.step, each.phase, each.op, each.call}] = i;
+    }
+  }
+  const Executed* of(const Executed& executed, int64_t distance) const {
+    const auto at =
+        at_.find({executed.step, executed.phase, executed.op, executed.call + distance});
+    return at == at_.end() ? nullptr : &executions_[at->second];
+  }
+
+ private:
+  const std::vector<Executed>& executions_;
+  std::map<std::tuple<int64_t, std::string, std::string, int64_t>, size_t> at_;
+};
+
+bool has_same_result(const Executed& a, const Executed* b, size_t output) {
+  return b != nullptr && output < b->results.size() &&
+         a.results[output].elements == b->results[output].elements &&
+         a.results[output].element_bits == b->results[output].element_bits;
+}
+
+bool can_plant(FaultKind kind, const Executed& executed, size_t output,
+               const Neighbours& neighbours) {
+  const Executed::Result& result = executed.results[output];
+  if (result.elements == 0) return false;
+  switch (kind) {
+    case FaultKind::kNone:
+      return false;
+    case FaultKind::kFlip:
+      return result.is_float;
+    case FaultKind::kStale:
+      return !result.is_argument && has_same_result(executed, neighbours.of(executed, -1), output);
+    case FaultKind::kSkip:
+      return result.is_argument && executed.op != "aten::add";
+    case FaultKind::kOrder:
+      return executed.op == "samebits::linear" || executed.op == "samebits::linear_dgrad";
+    case FaultKind::kSwap: {
+      const Executed* next = neighbours.of(executed, 1);
+      return has_same_result(executed, next, output) && next->rank == executed.rank + 1;
+    }
+  }
+  return false;
+}
+
+Strata strata_of(const std::vector<Executed>& executions, FaultKind kind,
+                 const Neighbours& neighbours) {
+  Strata strata;
+  for (size_t i = 0; i < executions.size(); ++i) {
+    const Executed& each = executions[i];
+    if (each.step < 0) continue;  // while the arm was built
+    for (size_t output = 0; output < each.results.size(); ++output) {
+      if (!can_plant(kind, each, output, neighbours)) continue;
+      strata[{each.step, each.phase, each.op}].push_back({i, output});
+    }
+  }
+  return strata;
+}
+
+struct Drawable {
+  const ArmExecutions& arm;
+  std::vector<std::pair<FaultKind, Strata>> kinds;  // flips first
+};
+
+Drawable drawable_of(const ArmExecutions& arm) {
+  Drawable drawable{arm, {}};
+  const Neighbours neighbours(arm.executions);
+  for (const auto& [name, kind] : names_of(FaultKind())) {
+    Strata strata = strata_of(arm.executions, kind, neighbours);
+    if (!strata.empty()) drawable.kinds.emplace_back(kind, std::move(strata));
+  }
+  return drawable;
+}
+
+Fault draw(const Drawable& drawable, Dice& dice) {
+  const bool is_flip = drawable.kinds.size() == 1 || dice.below(2) == 0;
+  const size_t chosen = is_flip ? 0 : 1 + dice.below(drawable.kinds.size() - 1);
+  const auto& [kind, strata] = drawable.kinds[chosen];
+  const auto stratum = std::next(strata.begin(), static_cast<int64_t>(dice.below(strata.size())));
+  const Place& place = stratum->second[dice.below(stratum->second.size())];
+  const Executed& executed = drawable.arm.executions[place.executed];
+  Fault fault;
+  fault.kind = kind;
+  fault.op = executed.op;
+  fault.step = executed.step;
+  fault.phase = executed.phase;
+  fault.call = executed.call;
+  fault.output = static_cast<int64_t>(place.output);
+  if (kind == FaultKind::kFlip) {
+    fault.element = static_cast<int64_t>(
+        dice.below(static_cast<uint64_t>(executed.results[place.output].elements)));
+  }
+  return fault;
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, Fault>> draw_faults(const std::vector<ArmExecutions>& arms,
+                                                       int64_t count, uint64_t seed) {
+  std::vector<Drawable> drawables;
+  for (const ArmExecutions& arm : arms) {
+    Drawable drawable = drawable_of(arm);
+    if (!drawable.kinds.empty()) drawables.push_back(std::move(drawable));
+  }
+  std::vector<std::pair<std::string, Fault>> faults;
+  if (drawables.empty()) return faults;
+  Dice dice(seed);
+  for (int64_t i = 0; i < count; ++i) {
+    const Drawable& drawable = drawables[static_cast<size_t>(i) % drawables.size()];
+    faults.emplace_back(drawable.arm.arm, draw(drawable, dice));
+  }
+  return faults;
+}
+
+}  // namespace samebits

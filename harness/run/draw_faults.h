@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "harness/plant/planter.h"
+
+namespace samebits {
+
+// What an arm executed in a run without a fault.
+struct ArmExecutions {
+  std::string arm;
+  std::vector<Executed> executions;
+};
+
+// `count` faults that these arms can plant, by turns, drawn from `seed`: half of them flips of one
+// ULP, the others of the kinds that the arm's executions know. Step, phase and operator are drawn
+// first, each as likely as any other, then one of the executions, so that what runs seldom is drawn
+// as often as what runs at every token.
+std::vector<std::pair<std::string, Fault>> draw_faults(const std::vector<ArmExecutions>& arms,
+                                                       int64_t count, uint64_t seed);
+
+}  // namespace samebits
