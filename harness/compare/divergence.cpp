@@ -1,74 +1,22 @@
+#include "harness/compare/divergence.h"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <functional>
-#include <string_view>
 #include <tuple>
-#include <unordered_map>
 
 #include "harness/base/json.h"
 #include "harness/bits/ulp.h"
+#include "harness/compare/align.h"
 #include "harness/compare/common_precision.h"
-#include "harness/compare/divergence.h"
 #include "harness/compare/site_map.h"
 
 namespace samebits {
 namespace {
 
-// A site around the number of a recorder's operator: "mlp/aten.mul.Tensor" and "#0" of
-// "mlp/aten.mul.Tensor[1]#0". The whole site and nothing for any other.
-struct SiteParts {
-  std::string_view before;
-  std::string_view behind;
-
-  bool is_numbered() const { return !behind.empty(); }
-  bool operator==(const SiteParts&) const = default;
-};
-
-SiteParts parts_of(std::string_view site) {
-  const size_t output = site.rfind('#');
-  const size_t slash = output == site.npos ? site.npos : site.rfind('/', output);
-  if (slash == site.npos) return {site, {}};
-  const size_t open = site.find('[', slash);
-  const size_t close = open == site.npos ? site.npos : site.find(']', open);
-  if (close == site.npos || close > output) return {site, {}};
-  return {site.substr(0, open), site.substr(close + 1)};
-}
-
 bool is_same_site(const Observation& a, const Observation& b) {
   return a.step == b.step && a.rank == b.rank && a.site == b.site && a.phase == b.phase;
 }
-
-// A module's operators of one kind are matched by shape and order, not by their numbers: a program
-// that has one more of them counts otherwise from there on.
-bool is_same_place(const Observation& a, const Observation& b) {
-  if (a.step != b.step || a.rank != b.rank || a.phase != b.phase) return false;
-  const SiteParts parts = parts_of(a.site);
-  if (!parts.is_numbered()) return a.site == b.site;
-  return parts == parts_of(b.site) && a.shape == b.shape;
-}
-
-struct PlaceHash {
-  size_t operator()(const Observation* seen) const {
-    const SiteParts parts = parts_of(seen->site);
-    size_t hash = std::hash<std::string_view>()(parts.before);
-    const auto add = [&](size_t part) { hash = (hash ^ part) * 0x9e3779b97f4a7c15 + (hash >> 29); };
-    add(std::hash<std::string_view>()(seen->phase));
-    add(static_cast<size_t>(seen->step));
-    add(static_cast<size_t>(seen->rank));
-    if (parts.is_numbered()) {
-      add(std::hash<std::string_view>()(parts.behind));
-      for (const int64_t size : seen->shape) add(static_cast<size_t>(size));
-    }
-    return hash;
-  }
-};
-
-struct PlaceEqual {
-  bool operator()(const Observation* a, const Observation* b) const {
-    return is_same_place(*a, *b);
-  }
-};
 
 // How many observations of the same site stand before this one.
 int64_t occurrence_of(const std::vector<Observation>& observations, size_t index) {
@@ -76,30 +24,6 @@ int64_t occurrence_of(const std::vector<Observation>& observations, size_t index
   return std::count_if(observations.begin(),
                        observations.begin() + static_cast<std::ptrdiff_t>(index),
                        [&](const Observation& each) { return is_same_site(each, seen); });
-}
-
-constexpr size_t kNone = static_cast<size_t>(-1);
-
-// For each of `b` from `begin` on, the one of `a` from there on that is at the same place and as
-// often seen there before; kNone for none. The map is only looked up, never iterated.
-std::vector<size_t> partners(const std::vector<Observation>& a, const std::vector<Observation>& b,
-                             size_t begin) {
-  std::unordered_map<const Observation*, size_t, PlaceHash, PlaceEqual> next;
-  std::vector<size_t> after(a.size(), kNone);  // the next one of the same place
-  for (size_t i = a.size(); i-- > begin;) {
-    const auto [at, is_last] = next.try_emplace(&a[i], i);
-    if (is_last) continue;
-    after[i] = at->second;
-    at->second = i;
-  }
-  std::vector<size_t> found(b.size(), kNone);
-  for (size_t i = begin; i < b.size(); ++i) {
-    const auto at = next.find(&b[i]);
-    if (at == next.end() || at->second == kNone) continue;
-    found[i] = at->second;
-    at->second = after[at->second];
-  }
-  return found;
 }
 
 int64_t count_steps(const std::vector<Observation>& observations) {
@@ -180,8 +104,9 @@ Placed compare_placed(const std::vector<Observation>& a, const std::vector<Obser
   comparison.steps_b = count_steps(b);
   size_t position = 0;
   size_t next_b = 0;  // what follows in `b`, were it in the order of `a`
-  for (const AlignedPair& pair : align(a, b)) {
-    const auto& [a_index, b_index] = pair;
+  for_each_aligned(a, b, [&](const AlignedPair& pair) {
+    const std::optional<size_t>& a_index = pair.first;
+    const std::optional<size_t>& b_index = pair.second;
     const Observation* a_seen = a_index ? &a[*a_index] : nullptr;
     const Observation* b_seen = b_index ? &b[*b_index] : nullptr;
     bool is_divergence = true;
@@ -210,7 +135,7 @@ Placed compare_placed(const std::vector<Observation>& a, const std::vector<Obser
       placed.position = position;
     }
     ++position;
-  }
+  });
   return placed;
 }
 
@@ -293,43 +218,6 @@ std::string Divergence::values() const {
   text += value_text(*a) + " against " + value_text(*b);
   if (distance) text += ", " + distance_text(*a, *b, *distance);
   return text;
-}
-
-std::vector<AlignedPair> align(const std::vector<Observation>& a,
-                               const std::vector<Observation>& b) {
-  std::vector<AlignedPair> pairs;
-  pairs.reserve(std::max(a.size(), b.size()));
-  size_t same = 0;  // two runs of one program part late, if at all
-  while (same < std::min(a.size(), b.size()) && is_same_place(a[same], b[same])) {
-    pairs.emplace_back(same, same);
-    ++same;
-  }
-  if (same == a.size() && same == b.size()) return pairs;
-
-  const std::vector<size_t> of_b = partners(a, b, same);
-  std::vector<size_t> of_a(a.size(), kNone);
-  // What only `b` has, by the observation of `a` that it follows; kNone: at the very start.
-  std::unordered_map<size_t, std::vector<size_t>> extras;
-  size_t follows = same == 0 ? kNone : same - 1;
-  for (size_t i = same; i < b.size(); ++i) {
-    if (of_b[i] == kNone) {
-      extras[follows].push_back(i);
-    } else {
-      follows = of_b[i];
-      of_a[follows] = i;
-    }
-  }
-  const auto add_extras = [&](size_t after) {
-    const auto found = extras.find(after);
-    if (found == extras.end()) return;
-    for (const size_t i : found->second) pairs.emplace_back(std::nullopt, i);
-  };
-  add_extras(same == 0 ? kNone : same - 1);
-  for (size_t i = same; i < a.size(); ++i) {
-    pairs.emplace_back(i, of_a[i] == kNone ? std::nullopt : std::optional<size_t>(of_a[i]));
-    add_extras(i);
-  }
-  return pairs;
 }
 
 PairComparison compare_streams(const std::vector<Observation>& a, const std::vector<Observation>& b,

@@ -111,7 +111,9 @@ void LogBuilder::add_entry(int64_t step, Site& site, uint64_t bits, size_t place
   site.last_step = step;
   site.last_bits = bits;
   site.last_place = place;
-  entries_.push_back({step, bits, static_cast<size_t>(&site - sites_.data())});
+  if (steps_.empty() || steps_.back() != step) steps_.push_back(step);
+  entries_.push_back({bits, static_cast<uint32_t>(steps_.size() - 1),
+                      static_cast<uint32_t>(&site - sites_.data())});
 }
 
 void LogBuilder::add(int64_t step, size_t index, const LogNumber& number, size_t place) {
@@ -183,14 +185,14 @@ Log LogBuilder::finish(const std::string& format) {
   std::vector<size_t> rank(sites_.size());
   for (size_t i = 0; i < by_name.size(); ++i) rank[by_name[i]] = i;
   std::sort(entries_.begin(), entries_.end(), [&](const Entry& a, const Entry& b) {
-    return std::pair(a.step, rank[a.site]) < std::pair(b.step, rank[b.site]);
+    return std::pair(steps_[a.row], rank[a.site]) < std::pair(steps_[b.row], rank[b.site]);
   });
   std::vector<Observation>& observations = log.stream.observations;
   observations.reserve(entries_.size());
   for (const Entry& entry : entries_) {
     const Site& site = sites_[entry.site];
     observations.push_back(site.is_tensor ? std::move(tensors_[entry.bits])
-                                          : observe_tensor(entry.step, kPhase, 0, site.name,
+                                          : observe_tensor(steps_[entry.row], kPhase, 0, site.name,
                                                            *site.dtype, {}, &entry.bits));
   }
   entries_ = {};

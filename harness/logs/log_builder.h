@@ -70,10 +70,11 @@ class LogBuilder {
     bool has_exponent = false;
     bool is_whole = true;
   };
+  // Of a million values these are most of the memory.
   struct Entry {
-    int64_t step;
     uint64_t bits;
-    size_t site;
+    uint32_t row;  // of steps_
+    uint32_t site;
   };
   void add_bits(int64_t step, Site& site, Dtype dtype, uint64_t bits, size_t place);
   void add_entry(int64_t step, Site& site, uint64_t bits, size_t place);
@@ -87,6 +88,7 @@ class LogBuilder {
   std::optional<Pattern> only_;
   std::vector<Site> sites_;
   std::unordered_map<std::string, size_t> index_;
+  std::vector<int64_t> steps_;  // each that is not the one of the entry before
   std::vector<Entry> entries_;
   std::vector<Observation> tensors_;
 };
