@@ -141,6 +141,39 @@ class Logs(unittest.TestCase):
         self.assertEqual(code, 3)
         self.assertIn("without other.csv in {out}", error)
 
+    def test_a_program_that_prints_nothing_has_nothing_to_compare(self):
+        code, _, error = self.case({"a": {"command": ["true"], "observations": "-", "log": {"format": "jsonl"}},
+                                    "b": self.trainer(8)})
+        self.assertEqual(code, 2)
+        self.assertRegex(error, r"output-0\.txt: found no value")
+        self.assertEqual(len(error.splitlines()), 1)
+
+    def test_a_step_that_one_log_lacks_is_no_agreement(self):
+        a = self.log("a.csv", "step,loss\n0,0.5\n1,0.25\n2,0.125\n")
+        code, out, _ = self.samebits("compare", a, self.log("b.csv", "step,loss\n0,0.5\n2,0.125\n"))
+        self.assertEqual(code, 1)
+        self.assertIn("2 observations compared, 0 differ, 1 only in the first, 0 only in the second", out)
+        self.assertIn("first: step 1, log, loss: seen by the first only", out)
+
+    def test_nan_in_both_logs_is_no_agreement(self):
+        a = self.log("a.jsonl", '{"step": 0, "loss": NaN}\n')
+        code, out, _ = self.samebits("compare", a, self.log("b.jsonl", '{"step": 0, "loss": NaN}\n'))
+        self.assertEqual(code, 1)
+        self.assertIn("1 values are NaN or infinite in both, which is no agreement", out)
+        self.assertEqual(self.samebits("compare", a, a, "--accept-nonfinite")[0], 0)
+
+    def test_a_map_renames_and_refuses_two_sites_of_one_name(self):
+        a = self.log("a.csv", "step,loss\n0,0.5372\n")
+        b = self.log("b.csv", "step,global_loss,local_loss\n0,0.5372,0.25\n")
+        one = self.log("one.json", json.dumps([{"from": "^global_", "to": ""}]))
+        code, out, error = self.samebits("compare", a, b, "--map", one, "--only", "^(global_)?loss$")
+        self.assertEqual((code, error), (0, ""), out)
+        self.assertIn("to 4 decimals (loss)", out)
+        both = self.log("both.json", json.dumps([{"from": "^(global|local)_", "to": ""}]))
+        code, _, error = self.samebits("compare", a, b, "--map", both)
+        self.assertEqual(code, 2)
+        self.assertRegex(error, r'map: found "global_loss" and "local_loss" as "loss" in step 0')
+
     def test_keys_of_a_log_need_a_log(self):
         code, _, error = self.case({"a": {"command": ["true", "{out}"], "log": {"step": "it"}}, "b": self.trainer(8)})
         self.assertEqual(code, 2)
