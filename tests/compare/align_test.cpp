@@ -1,11 +1,10 @@
-#include "harness/compare/divergence.h"
-
 #include <gmock/gmock.h>
 
 #include <algorithm>
 #include <random>
 #include <set>
 
+#include "harness/compare/divergence.h"
 #include "tests/compare/streams.h"
 
 namespace samebits {
