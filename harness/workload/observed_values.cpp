@@ -27,6 +27,9 @@ void observe_optimizer(Observer& observer, const Decoder& model, Optimizer& opti
   }
   observer.observe("grad_norm", optimizer.step());
   observer.observe("clip_scale", optimizer.clip_scale());
+  optimizer.for_each_state([&](size_t parameter, const std::string& name, const at::Tensor& value) {
+    observer.observe(fmt::format("{}[{}]", name, model.parameters()[parameter].site), value);
+  });
 }
 
 }  // namespace samebits

@@ -17,7 +17,7 @@ void observe_logprobs(Observer& observer, size_t sample, const std::vector<float
 void observe_weights(Observer& observer, const Decoder& model, const std::string& where = "");
 
 // A step of the optimizer, with the gradient of every parameter at gradient[site] before it is
-// clipped, and what clips it.
+// clipped, what clips it, and the state that it leaves, as master[site], m[site] and v[site].
 void observe_optimizer(Observer& observer, const Decoder& model, Optimizer& optimizer);
 
 }  // namespace samebits

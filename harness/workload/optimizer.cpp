@@ -12,6 +12,10 @@ at::Tensor rounded(const at::Tensor& x, at::ScalarType dtype) {
   return x.scalar_type() == dtype ? x : at::_to_copy(x, x.options().dtype(dtype));
 }
 
+std::string state_name(const Decoder& model, size_t parameter, const std::string& name) {
+  return "optimizer." + model.parameters()[parameter].name + "." + name;
+}
+
 }  // namespace
 
 // No size is symbolic, so there are no guards to keep or to drop.
@@ -67,35 +71,37 @@ at::Tensor Optimizer::step() {
   return norm;
 }
 
-// Of each state its name and its tensors, one a piece.
+// Of each state its parameter, its name and its tensors, one a piece.
 template <typename Use>
-void Optimizer::for_each_state(const Use& use) const {
+void Optimizer::for_each_pieces(const Use& use) const {
   const std::pair<const char*, at::Tensor Piece::*> states[] = {
-      {".master", &Piece::master}, {".m", &Piece::m}, {".v", &Piece::v}};
+      {"master", &Piece::master}, {"m", &Piece::m}, {"v", &Piece::v}};
   for (size_t i = 0; i < pieces_.size(); ++i) {
     for (const auto& [name, state] : states) {
       std::vector<at::Tensor> tensors;
       for (const Piece& piece : pieces_[i]) tensors.push_back(piece.*state);
-      if (!tensors[0].defined()) continue;
-      use("optimizer." + model_.parameters()[i].name + name, model_.parameters()[i].tensor,
-          tensors);
+      if (tensors[0].defined()) use(i, name, tensors);
     }
   }
 }
 
-void Optimizer::add_state(State& state) const {
+void Optimizer::for_each_state(const UseState& use) const {
   const c10::NoGradGuard no_grad;
+  for_each_pieces([&](size_t parameter, const char* name, const std::vector<at::Tensor>& pieces) {
+    if (!is_sharded()) return use(parameter, name, pieces[0]);
+    const at::Tensor& weight = model_.parameters()[parameter].tensor;
+    const at::Tensor whole = at::zeros_like(weight, pieces[0].options());
+    const std::vector<at::Tensor> shares = sharded_over_.shares_of(whole);
+    for (size_t i = 0; i < pieces.size(); ++i) shares[i].copy_(pieces[i]);
+    sharded_over_.gather_shares({whole});
+    use(parameter, name, whole);
+  });
+}
+
+void Optimizer::add_state(State& state) const {
   state["optimizer.steps"] = at::scalar_tensor(steps_, at::kLong);
-  for_each_state([&](const std::string& name, const at::Tensor& weight,
-                     const std::vector<at::Tensor>& pieces) {
-    at::Tensor whole = pieces[0];
-    if (is_sharded()) {
-      whole = at::zeros_like(weight, pieces[0].options());
-      const std::vector<at::Tensor> shares = sharded_over_.shares_of(whole);
-      for (size_t i = 0; i < pieces.size(); ++i) shares[i].copy_(pieces[i]);
-      sharded_over_.gather_shares({whole});
-    }
-    state[name] = state_of(model_.parallel(), whole);
+  for_each_state([&](size_t parameter, const std::string& name, const at::Tensor& value) {
+    state[state_name(model_, parameter, name)] = state_of(model_.parallel(), value);
   });
 }
 
@@ -104,10 +110,11 @@ void Optimizer::load(const State& state) {
   const at::Tensor steps = at::scalar_tensor(0, at::kLong);
   load_state(state, "optimizer.steps", model_.parallel(), steps);
   steps_ = steps.item<int64_t>();
-  for_each_state([&](const std::string& name, const at::Tensor& weight,
-                     const std::vector<at::Tensor>& pieces) {
+  for_each_pieces([&](size_t parameter, const char* kind, const std::vector<at::Tensor>& pieces) {
+    const std::string name = state_name(model_, parameter, kind);
     if (!is_sharded()) return load_state(state, name, model_.parallel(), pieces[0]);
-    const at::Tensor whole = at::zeros_like(weight, pieces[0].options());
+    const at::Tensor whole =
+        at::zeros_like(model_.parameters()[parameter].tensor, pieces[0].options());
     load_state(state, name, model_.parallel(), whole);
     const std::vector<at::Tensor> shares = sharded_over_.shares_of(whole);
     for (size_t i = 0; i < pieces.size(); ++i) pieces[i].copy_(shares[i]);

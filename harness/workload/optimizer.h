@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -45,8 +46,14 @@ class Optimizer {
   // What the last step's gradient was multiplied with to clip it: float32 [].
   const at::Tensor& clip_scale() const { return clip_scale_; }
 
-  // Master weights, moments and the number of steps, at optimizer.NAME: whole, whoever keeps them.
+  // Is given master weights and moments, parameter by parameter: which of the parameters, "master",
+  // "m" or "v", and the value, which lies as the parameter does and is whole, whoever keeps it.
   // Collective likewise.
+  using UseState =
+      std::function<void(size_t parameter, const std::string& name, const at::Tensor& value)>;
+  void for_each_state(const UseState& use) const;
+
+  // The same and the number of steps, at optimizer.NAME.
   void add_state(State& state) const;
   void load(const State& state);
 
@@ -66,7 +73,7 @@ class Optimizer {
   bool is_sharded() const { return sharded_over_.size() > 1; }
   Piece make_piece(const at::Tensor& weight, const at::Tensor& sum) const;
   template <typename Use>
-  void for_each_state(const Use& use) const;
+  void for_each_pieces(const Use& use) const;
   std::vector<at::Tensor> update(const at::Tensor& step);
 
   Decoder& model_;
