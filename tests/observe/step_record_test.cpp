@@ -30,6 +30,18 @@ TEST(StepRecord, ReadsBackAsWritten) {
   EXPECT_EQ(again.completion, record.completion);
 }
 
+TEST(StepRecord, TheWitnessOfAPlantedFaultReadsBack) {
+  StepRecord record = example();
+  EXPECT_EQ(line_from_step_record(record).find("planted"), std::string::npos);
+  record.planted = FaultWitness{"samebits::linear", 1, 3, 77, 0x3f80, 0xffffffffffffffff};
+  const std::string line = line_from_step_record(record);
+  EXPECT_EQ(step_record_from_line(line, "x").planted, record.planted);
+  std::string broken = line;
+  broken.replace(broken.find("3f80"), 4, "3g80");
+  EXPECT_THAT(message_of<InputError>([&] { step_record_from_line(broken, "x"); }),
+              HasSubstr("bits as hexadecimal digits"));
+}
+
 TEST(StepRecord, APhaseThatIsEnteredTwiceIsOneCost) {
   StepRecord record = example();
   record.phases = {{"weights", 1, 2, 30}, {"sync", 4, 4, 5}, {"weights", 0.5, 1, 40}};
