@@ -65,6 +65,10 @@ void add_training(std::vector<std::string>& list, const Case& c,
 
 void add_rollouts(std::vector<std::string>& list, const Case& c,
                   const std::vector<ArmRecording>& recordings) {
+  const bool is_synced = any_observation(c, recordings, [](const CaseArm& arm, const Observation&) {
+    return arm.workload.kind == WorkloadKind::kGrpo && arm.workload.sync.is_on;
+  });
+  if (!is_synced) list.emplace_back("A weight sync: every generator kept its first weights.");
   const bool has_ratio =
       any_observation(c, recordings, [](const CaseArm&, const Observation& each) {
         return each.site == "clipped" && scalar_value(each) > 0;
