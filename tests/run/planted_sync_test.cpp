@@ -139,6 +139,22 @@ std::vector<SyncPlant> plants() {
        swapped("layers.1.attention.wo.weight", "layers.2.attention.wo.weight")},
       {"averaged_with_the_old", "layers.0.attention_norm.weight, which " + kChanged,
        changed("layers.0.attention_norm.weight", [](auto w) { return w * 1.5; })},
+      {"late_by_one", "tok_embeddings.weight, which " + kStayed,
+       [](const SyncSettings&, const Decoder& trainer, Decoder& generator) {
+         SyncSettings late;
+         late.late = 1;
+         return make_weight_sync(late, trainer, generator);
+       }},
+      {"a_stale_copy", "layers.2.attention.wo.weight, which " + kStayed,
+       [](const SyncSettings&, const Decoder& trainer, Decoder& generator) -> WeightSync {
+         const std::string site = "layers.2.attention.wo.weight";
+         return [&trainer, &generator, site, kept = weight_at(trainer, site).clone()]() mutable {
+           const c10::NoGradGuard no_grad;
+           sync_weights(trainer, generator);
+           weight_at(generator, site).copy_(kept);
+           kept = weight_at(trainer, site).clone();
+         };
+       }},
       {"trainer_takes_the_generators",
        "tok_embeddings.weight, which the sync changed in the trainer",
        [](const SyncSettings&, const Decoder& trainer, Decoder& generator) -> WeightSync {
