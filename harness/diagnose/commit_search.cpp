@@ -21,7 +21,7 @@ void CommitSearch::ask() {
   left_.clear();
   std::istringstream lines(answer.text);
   for (std::string line; std::getline(lines, line);) {
-    if (line.ends_with(")")) left_.push_back(line.substr(0, line.find(' ')));
+    if (line.ends_with(')')) left_.push_back(line.substr(0, line.find(' ')));
   }
   if (answer.is_good && !left_.empty()) return;
   throw RunError("git rev-list --bisect-all says: " + shortened(answer.text, /*longest=*/200));

@@ -31,9 +31,9 @@ bool has_no_result(const std::string& op) {
 }
 
 // counted_name(), of names that live as long as the process.
-const std::string& counted_operator(const std::string& op) {
+const std::string* counted_operator(const std::string& op) {
   static const std::string kAdd = counted_name("aten::add_");
-  return op == "aten::add_" ? kAdd : op;
+  return op == "aten::add_" ? &kAdd : &op;
 }
 
 struct Arguments {
@@ -86,7 +86,7 @@ int64_t Planter::rank_of_call(const std::string& op) {
 
 void Planter::call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
                    torch::jit::Stack* stack) {
-  const std::string& name = counted_operator(op.schema().name());
+  const std::string& name = *counted_operator(op.schema().name());
   const Arguments arguments = arguments_of(op, *stack);
   const bool is_plain =
       arguments.has_tensor && arguments.are_plain && !traits_of(name).is_conversion;
@@ -247,7 +247,7 @@ void Planter::plant(const Call& call) {
         change(call, each, [&] { std::memcpy(each.data, saved.data(), saved.size()); });
         if (!first || first->changed == 0) first = witness_;
       }
-      witness_ = first;
+      witness_ = std::move(first);
       break;
     }
     case FaultKind::kOrder: {

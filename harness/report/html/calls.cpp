@@ -131,7 +131,7 @@ std::string note_of(const CallGraph& graph, size_t left_out) {
     for (size_t i = 0; i < graph.only_in_b.size(); ++i) {
       note += (i == 0 ? "" : ", ") + graph.only_in_b[i];
     }
-    note += ".";
+    note += '.';
   }
   return note;
 }
