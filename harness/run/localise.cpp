@@ -114,13 +114,18 @@ Manifest::Closer look_at_nonfinite(const Case& c, const ArmRecording& recording,
   const std::vector<ArmRecording> again =
       run_again(by_nodes, {recording.arm}, steps, origin,
                 out / run_files::closer_folder(recording.arm, ""), progress, launched);
-  closer.text = "no operator's output was seen to be NaN or infinite";
+  closer.text = "another run of it gives no NaN and no infinity";
   const std::vector<Observation>& seen = again.front().ranks.front().observations;
-  const auto first = std::find_if(seen.begin(), seen.end(), [](const Observation& each) {
+  auto first = std::find_if(seen.begin(), seen.end(), [](const Observation& each) {
     return is_operator_site(each.site) && has_nonfinite(each);
   });
+  std::string what = ": the first operator's output that has a NaN or an infinity";
+  if (first == seen.end()) {  // of an operator that is not observed, as the optimizer's
+    first = std::find_if(seen.begin(), seen.end(), has_nonfinite);
+    what = ": the first value that has a NaN or an infinity; no operator's output has one";
+  }
   if (first == seen.end()) return closer;
-  closer.text = place_text(*first) + ": the first operator's output that has a NaN or an infinity";
+  closer.text = place_text(*first) + what;
   const int64_t occurrence = std::count_if(seen.begin(), first, [&](const Observation& each) {
     return each.step == first->step && each.phase == first->phase && each.site == first->site;
   });

@@ -222,6 +222,13 @@ TEST_F(Localise, ANanOfTheCheckpointIsNamedInAReplayToo) {
   }
 }
 
+// The optimizer's operator is not observed itself, and what it writes is.
+TEST_F(Localise, ANanThatTheOptimizerMakesIsNamed) {
+  Facts facts = facts_of({"workload.optimizer.lr=1e38"}, "a has a NaN or an infinity");
+  EXPECT_THAT(facts["operator"], HasSubstr("optimizer, master[tok_embeddings.weight]"));
+  EXPECT_THAT(facts["cause"], HasSubstr("adamw_ itself: its inputs are finite"));
+}
+
 // A bound judges numbers, and the first operator whose bits differ is named all the same.
 TEST_F(Localise, AnOperatorIsNamedUnderABoundToo) {
   const Case c = small_case({"b.workload.loss.entropy=0.5"});
