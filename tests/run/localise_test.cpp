@@ -166,7 +166,7 @@ TEST_F(LocalisePlant, AKernelThatIsWrongOnceIsNamedThoughNothingElseDiffers) {
 TEST_F(LocalisePlant, ADifferenceOfALaterStepIsLookedAtFromThatStepOn) {
   Plant none("samebits::clip_scale", 0, 0, false, {});  // once a step
   const DispatchModeGuard guard(none);
-  Facts facts = facts_of({"steps=2", "b.workload.sync=never"});
+  Facts facts = facts_of({"steps=2", "b.workload.draws=same"});
   EXPECT_THAT(facts["where"], StartsWith("step 1, rollout"));
   EXPECT_EQ(facts["again"], "always (5 of 5 runs)");
   const int64_t steps_of_runs = 2 + 2;     // the run, and the one that names the operator
