@@ -37,25 +37,32 @@ const std::vector<DynamicDim> kDynamicDims = {
     {/*keys*/ 7, 0, "rows", 1},
 };
 
+bool has_one_token_each(const StepInputs& in) { return in.seq_lens.size(0) == in.slots.size(0); }
+
 // One token of each sequence, all of them wanted.
 bool is_decode(const StepInputs& in) {
-  const int64_t tokens = in.slots.size(0);
-  return in.seq_lens.size(0) == tokens && in.rows.size(0) == tokens;
+  return has_one_token_each(in) && in.rows.size(0) == in.slots.size(0);
 }
 
-// The inputs of a graph of one bucket of tokens. Padding: tokens of no sequence, which write no
-// slot and whose attention is +0, and rows that are computed and dropped. A full graph has a
-// sequence for each token, and those of padding have no keys; between pieces, attention takes what
-// there is.
-std::vector<BucketedInput> graph_inputs(bool is_full, int64_t pages, bool forced) {
+// What is captured of one bucket of tokens: the whole step, of a token each (a decode step) or with
+// a sequence of more, or what lies between its attentions.
+enum class GraphKind { kDecode, kMixed, kPieces };
+
+// The inputs of such a graph. Padding: tokens of no sequence, which write no slot and whose
+// attention is +0, sequences without keys, and rows that are computed and dropped. Where a sequence
+// has more than one token, there are fewer sequences than tokens, which is how a card's attention
+// tells the two apart. Between pieces, attention takes what there is.
+std::vector<BucketedInput> graph_inputs(GraphKind kind, int64_t pages, bool forced) {
   const BucketedInput::Size one = {0, 1};
   const BucketedInput::Size bucket = {1, 0};
+  const bool is_dynamic = kind == GraphKind::kPieces;
+  const int64_t fewer = kind == GraphKind::kMixed ? 1 : 0;
   return {{at::kLong, {one, bucket}, /*ids*/ 0},
           {at::kLong, {one, bucket}, /*positions*/ 0},
           {at::kLong, {bucket}, /*slots*/ -1},
-          {at::kInt, {bucket, {0, pages}}, /*block_table*/ 0, !is_full},
-          {at::kInt, {{1, 1}}, /*cu_seqlens*/ std::nullopt, !is_full},
-          {at::kInt, {bucket}, /*seq_lens*/ 0, !is_full},
+          {at::kInt, {{1, -fewer}, {0, pages}}, /*block_table*/ 0, is_dynamic},
+          {at::kInt, {{1, 1 - fewer}}, /*cu_seqlens*/ std::nullopt, is_dynamic},
+          {at::kInt, {{1, -fewer}}, /*seq_lens*/ 0, is_dynamic},
           {at::kLong, {bucket}, /*rows*/ 0},
           {at::kLong, {bucket, {0, forced ? 1 : 2}}, /*keys*/ 0}};
 }
@@ -118,27 +125,29 @@ Program StepRunner::program(const Selection& selection) const {
 std::vector<ReplayForm> StepRunner::replay_forms(const Selection& selection) const {
   const int64_t pages =
       (model_.config().max_position_embeddings + cache_.block_size() - 1) / cache_.block_size();
-  const auto form = [&](bool is_full) {
+  const bool is_always = mode_.execution == Execution::kFullGraphAlways;
+  const auto form = [&](GraphKind kind) {
     ReplayForm form;
-    form.name = !is_full                                         ? "step in pieces"
-                : mode_.execution == Execution::kFullGraphAlways ? "step graph"
-                                                                 : "decode graph";
-    if (!is_full) form.splitting = attention_operators();
-    form.inputs = graph_inputs(is_full, std::min(pages, cache_.blocks()), selection.forced);
-    const bool takes_all = !is_full || mode_.execution == Execution::kFullGraphAlways;
-    form.extent = [takes_all](const std::vector<at::Tensor>& list) {
+    form.name = kind == GraphKind::kDecode  ? "decode graph"
+                : kind == GraphKind::kMixed ? "step graph"
+                                            : "step in pieces";
+    if (kind == GraphKind::kPieces) form.splitting = attention_operators();
+    form.inputs = graph_inputs(kind, std::min(pages, cache_.blocks()), selection.forced);
+    form.extent = [kind, is_always](const std::vector<at::Tensor>& list) {
       const StepInputs in = inputs_from_list(list);
-      std::optional<ReplayForm::Extent> extent;
-      if (takes_all || is_decode(in)) extent = {in.slots.size(0), in.rows.size(0)};
-      return extent;
+      const bool fits =
+          kind != GraphKind::kDecode || is_decode(in) || (is_always && has_one_token_each(in));
+      return fits ? std::optional(ReplayForm::Extent{in.slots.size(0), in.rows.size(0)})
+                  : std::nullopt;
     };
     form.max_tokens = max_tokens_;
     form.pool = pool_;
     return form;
   };
   std::vector<ReplayForm> forms;
-  if (mode_.replays_whole()) forms.push_back(form(/*is_full=*/true));
-  if (mode_.replays_pieces()) forms.push_back(form(/*is_full=*/false));
+  if (mode_.replays_whole()) forms.push_back(form(GraphKind::kDecode));
+  if (is_always) forms.push_back(form(GraphKind::kMixed));
+  if (mode_.replays_pieces()) forms.push_back(form(GraphKind::kPieces));
   return forms;
 }
 

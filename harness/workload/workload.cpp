@@ -82,12 +82,6 @@ void check_mode(const ArmSettings& arm) {
     throw InputError(fmt::format("arm {}: generator", arm.name),
                      fmt::format("persistent with mesh.tp {}", arm.mesh.tp), "mesh.tp 1");
   }
-  if (arm.generator.execution == Execution::kFullGraphAlways && arm.device != DeviceKind::kCpu) {
-    throw InputError(fmt::format("arm {}: generator", arm.name),
-                     "full_graph_always with device " + to_string(arm.device) +
-                         ", whose attention takes a sequence a token for a decode step",
-                     "full_and_piecewise");
-  }
   for (const auto& [name, side] :
        {std::pair("generator", &arm.generator), std::pair("trainer", &arm.trainer)}) {
     if (side->execution != Execution::kAotInductor) continue;

@@ -137,7 +137,8 @@ TEST(ReplayObservationTest, ACardShowsWhatTheCpuDoes) {
   const Seen eager = observe(1, mode(Execution::kEager), 9);
   for (const int64_t tp : {1, 2}) {
     for (const Execution execution :
-         {Execution::kEager, Execution::kPiecewise, Execution::kFullGraph}) {
+         {Execution::kEager, Execution::kPiecewise, Execution::kFullGraph,
+          Execution::kFullGraphAlways, Execution::kFullAndPiecewise}) {
       const Seen run = observe(tp, mode(execution), 9, Level::kOp, DeviceKind::kCuda);
       EXPECT_EQ(first_difference(run, eager), "") << "TP " << tp << ", " << to_string(execution);
     }
