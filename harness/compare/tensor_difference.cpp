@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "harness/bits/ulp.h"
+#include "harness/compare/rearrangement.h"
 #include "harness/compare/relation.h"
 #include "harness/observe/observation.h"
 
@@ -109,6 +110,7 @@ std::vector<std::pair<std::string, std::string>> TensorDifference::facts() const
   if (largest) facts.emplace_back("largest", element_text(*largest));
   const std::string distances = distances_text(by_distance);
   if (!distances.empty()) facts.emplace_back("by ULP", distances);
+  if (!moved.empty()) facts.emplace_back("moved", moved);
   for (size_t dim = 0; dim < by_index.size() && different > 0; ++dim) {
     if (shape[dim] < 2) continue;
     facts.emplace_back("dim " + std::to_string(dim),
@@ -120,7 +122,7 @@ std::vector<std::pair<std::string, std::string>> TensorDifference::facts() const
 std::string TensorDifference::brief() const {
   std::string text = std::to_string(different) + " of " + std::to_string(elements) + " differ";
   if (first) text += ", first " + element_text(*first);
-  return text;
+  return moved.empty() ? text : text + "; " + moved;
 }
 
 TensorDifference difference_of(const TensorView& a, const TensorView& b) {
@@ -164,6 +166,7 @@ TensorDifference difference_of(const TensorView& a, const TensorView& b) {
   }
   if (first) found.first = element_at(a, b, *first);
   if (largest) found.largest = element_at(a, b, *largest);
+  found.moved = rearrangement_text(a, b);
   return found;
 }
 

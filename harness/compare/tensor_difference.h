@@ -29,14 +29,15 @@ struct TensorDifference {
   int64_t nonfinite_b = 0;
   std::vector<int64_t> shape;
   std::vector<std::vector<int64_t>>
-      by_index;  // [dim][i]: differing elements whose index there is i
+      by_index;       // [dim][i]: differing elements whose index there is i
+  std::string moved;  // how the same elements lie in other places (rearrangement.h)
 
   // For a person, in the order to read them: "elements": "3 of 128 differ", "first", "largest",
-  // "by ULP", and where they lie: "dim 1", for each dimension of more than one index, has how many
-  // of its indices have a difference, and a strip of them.
+  // "by ULP", "moved", and where they lie: "dim 1", for each dimension of more than one index, has
+  // how many of its indices have a difference, and a strip of them.
   std::vector<std::pair<std::string, std::string>> facts() const;
 
-  // How many and the first, in one line.
+  // How many, the first and what moved, in one line.
   std::string brief() const;
 };
 
