@@ -8,6 +8,7 @@
 
 #include "harness/base/stopwatch.h"
 #include "harness/bits/digest.h"
+#include "harness/compare/sync_check.h"
 #include "harness/compare/tensor_difference.h"
 #include "harness/observe/run_files.h"
 #include "harness/run/call_graph_of.h"
@@ -60,6 +61,20 @@ std::string draw_text(const at::Tensor& a, const at::Tensor& b) {
     return fmt::format("[{}, {}]", key[0], key[1]);
   };
   return "what keys the random numbers: seed and number " + text(a) + " against " + text(b);
+}
+
+// A weight that one arm's sync did not bring over, or brought over changed, was made by no operator
+// that the other has. "": the syncs of both were whole, or neither was.
+std::string sync_text(const Divergence& first, const ArmRecording& a, const ArmRecording& b) {
+  if (site_kind(first.site) != "generator.after") return "";
+  std::vector<std::string> texts;
+  for (const ArmRecording* arm : {&a, &b}) {
+    for (const SyncCheck& sync : sync_checks(arm->ranks.front().observations)) {
+      if (sync.step != first.step || sync.is_whole()) continue;
+      texts.push_back(fmt::format("the weight sync of {}: {}", arm->arm, sync.text()));
+    }
+  }
+  return texts.size() == 1 ? texts.front() : "";
 }
 
 // In how many runs of both arms they gave these two values: of five where one takes little time.
@@ -140,6 +155,10 @@ Facts explain_difference(const CaseArm& a, const CaseArm& b, const Divergence& f
   Facts facts;
   if (site_kind(first.site) == "draw") {
     facts.emplace_back("cause", draw_text(value_a, value_b));
+  } else if (const std::string sync = sync_text(first, recording_of(recordings, a.name),
+                                                recording_of(recordings, b.name));
+             !sync.empty()) {
+    facts.emplace_back("cause", sync);
   } else {
     facts = cause_of(of_a.computation, of_b.computation, a.name, b.name, first.step).facts;
   }
