@@ -62,8 +62,9 @@ std::vector<std::pair<std::string, std::string>> sizes_of(const Candidate& candi
       add("sequences", std::to_string(workload.value("sequences", usual)));
     }
   }
-  for (const std::string& model : models_of(candidate)) {
-    add("model", model_text(model, candidate.model_sizes));
+  for (const std::string& model : models_of(candidate)) {  // which may be folders of one form
+    const std::string text = model_text(model, candidate.model_sizes);
+    if (sizes.empty() || sizes.back().second != text) add("model", text);
   }
   const Json plain = plain_case(candidate.settings);
   for (const auto& [name, arm] : plain.at("arms").items()) {
