@@ -34,6 +34,7 @@ std::vector<OnPolicy::Step> steps_of(const std::vector<Observation>& reported,
     step.step = reported[*a].step;
     ++step.tokens;
     if (reported[*a].digest != found[*b].digest) ++step.different;
+    if (has_nonfinite(reported[*a]) || has_nonfinite(found[*b])) ++step.nonfinite;
   }
   std::vector<OnPolicy::Step> list;
   for (const auto& [number, step] : steps) list.push_back(step);

@@ -18,6 +18,7 @@ struct OnPolicy {
     int64_t step = 0;
     int64_t tokens = 0;     // scored by both sides
     int64_t different = 0;  // of them, in any bit
+    int64_t nonfinite = 0;  // of them, NaN or infinite on either side
   };
 
   Relation rule;              // of no arms; kNothing: it is not judged

@@ -14,6 +14,7 @@ namespace samebits {
 namespace {
 
 constexpr size_t kStripCells = 40;
+constexpr ptrdiff_t kMostDistances = 5;
 
 std::string value_text(Dtype dtype, uint64_t bits) {
   return scalar_text(observe_tensor(0, "", 0, "", dtype, {}, &bits));
@@ -48,17 +49,23 @@ std::string element_text(const TensorDifference::Element& element) {
   return text;
 }
 
+// Of more than kMostDistances the nearest and the farthest.
 std::string distances_text(const std::vector<int64_t>& by_distance) {
-  std::string text;
+  std::vector<std::string> texts;
   for (size_t k = 0; k < by_distance.size(); ++k) {
     if (by_distance[k] == 0) continue;
     const uint64_t from = uint64_t{1} << k;
-    if (!text.empty()) text += ", ";
-    text += std::to_string(from);
+    std::string text = std::to_string(from);
     if (k > 0) text += " to " + std::to_string(2 * from - 1);
-    text += " ULP: " + std::to_string(by_distance[k]);
+    texts.push_back(text + " ULP: " + std::to_string(by_distance[k]));
   }
-  return text;
+  if (std::ssize(texts) > kMostDistances) {
+    texts[kMostDistances - 2] = "...";
+    texts.erase(texts.begin() + kMostDistances - 1, texts.end() - 1);
+  }
+  std::string joined;
+  for (const std::string& text : texts) joined += (joined.empty() ? "" : ", ") + text;
+  return joined;
 }
 
 // A cell for each index, or for several: "." where none differs, otherwise the tenths of its
@@ -107,10 +114,15 @@ std::vector<std::pair<std::string, std::string>> TensorDifference::facts() const
   }
   facts.emplace_back("elements", count);
   if (first) facts.emplace_back("first", element_text(*first));
-  if (largest) facts.emplace_back("largest", element_text(*largest));
-  const std::string distances = distances_text(by_distance);
-  if (!distances.empty()) facts.emplace_back("by ULP", distances);
-  if (!moved.empty()) facts.emplace_back("moved", moved);
+  if (!moved.empty()) {  // how far elements are from what stands in their place says nothing then
+    facts.emplace_back("moved", moved);
+  } else {
+    if (largest && largest->index != first->index) {
+      facts.emplace_back("largest", element_text(*largest));
+    }
+    const std::string distances = distances_text(by_distance);
+    if (!distances.empty()) facts.emplace_back("by ULP", distances);
+  }
   for (size_t dim = 0; dim < by_index.size() && different > 0; ++dim) {
     if (shape[dim] < 2) continue;
     facts.emplace_back("dim " + std::to_string(dim),

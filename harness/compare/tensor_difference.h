@@ -32,9 +32,10 @@ struct TensorDifference {
       by_index;       // [dim][i]: differing elements whose index there is i
   std::string moved;  // how the same elements lie in other places (rearrangement.h)
 
-  // For a person, in the order to read them: "elements": "3 of 128 differ", "first", "largest",
-  // "by ULP", "moved", and where they lie: "dim 1", for each dimension of more than one index, has
-  // how many of its indices have a difference, and a strip of them.
+  // For a person, in the order to read them: "elements": "3 of 128 differ", "first"; then "moved",
+  // or where nothing did, "largest", if it is not the first, and "by ULP", of many distances the
+  // nearest and the farthest; and where they lie: "dim 1", for each dimension of more than one
+  // index, has how many of its indices have a difference, and a strip of them.
   std::vector<std::pair<std::string, std::string>> facts() const;
 
   // How many, the first and what moved, in one line.

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <span>
+
 #include "harness/report/tables.h"
 #include "harness/report/writers.h"
 
@@ -36,7 +39,18 @@ std::string wrapped(const std::string& from, size_t indent) {
   return text;
 }
 
-void add_failure(std::string& text, const ReportRecord::Failure& failure) {
+// Whether a later block ends with all that this one would.
+bool is_next_covered(const ReportRecord::Failure& failure,
+                     std::span<const ReportRecord::Failure> later) {
+  return std::any_of(later.begin(), later.end(), [&](const ReportRecord::Failure& other) {
+    return std::all_of(failure.next.begin(), failure.next.end(), [&](const std::string& command) {
+      return std::find(other.next.begin(), other.next.end(), command) != other.next.end();
+    });
+  });
+}
+
+// `is_last`: no failure that follows has the same to be done next.
+void add_failure(std::string& text, const ReportRecord::Failure& failure, bool is_last) {
   constexpr size_t kLabel = 12;
   const auto add_line = [&](const std::string& key, const std::string& value) {
     const std::string label = printable(key);
@@ -46,7 +60,7 @@ void add_failure(std::string& text, const ReportRecord::Failure& failure) {
   };
   text += "\n" + wrapped(failure.title, 0) + "\n";
   for (const auto& [key, value] : failure.facts) add_line(key, wrapped(value, kLabel));
-  for (size_t i = 0; i < failure.next.size(); ++i) {
+  for (size_t i = 0; is_last && i < failure.next.size(); ++i) {
     add_line(i == 0 ? "next" : "", shortened(failure.next[i], kLongest));
   }
 }
@@ -76,11 +90,13 @@ std::string console_details(const ReportRecord& record) {
 std::string console_summary(const ReportRecord& record) {
   std::string text = printable(title_of(record)) + "\n" + wrapped(record.headline, 0) + "\n";
   Table relations = relation_table(record);
-  relations.columns.pop_back();  // reasons are sentences: the report has them
-  for (std::vector<std::string>& row : relations.rows) row.pop_back();
+  relations.columns.resize(4);  // reasons are sentences: the report has them
+  for (std::vector<std::string>& row : relations.rows) row.resize(4);
   if (!relations.rows.empty()) text += "\n" + relations.console();
   if (!record.planted.empty()) text += "\n" + planted_table(record).console();
-  for (const ReportRecord::Failure& failure : record.failures) add_failure(text, failure);
+  for (auto failure = record.failures.begin(); failure != record.failures.end(); ++failure) {
+    add_failure(text, *failure, !is_next_covered(*failure, {failure + 1, record.failures.end()}));
+  }
   return text;
 }
 

@@ -99,21 +99,23 @@ ReportRecord::Cell cell_of(const Verdict& verdict, const std::vector<const BySte
 // "equal", or the arms whose generator and trainer differ in this step; "" where none is judged.
 std::string on_policy_text(const std::vector<ReportRecord::ArmRecord>& arms, int64_t step) {
   std::vector<std::string> different;
-  std::string tokens;
+  std::string words;
   bool is_judged = false;
   for (const ReportRecord::ArmRecord& arm : arms) {
     if (!arm.on_policy || arm.on_policy->rule.holds == Holds::kNothing) continue;
     for (const OnPolicy::Step& each : arm.on_policy->steps) {
       if (each.step != step) continue;
       is_judged = true;
-      if (each.different == 0) continue;
+      if (each.different == 0 && each.nonfinite == 0) continue;
       different.push_back(arm.name);
-      tokens = std::to_string(each.different) + " of " + std::to_string(each.tokens) + " tokens";
+      const std::string of = " of " + std::to_string(each.tokens) + " tokens";
+      words = each.nonfinite > 0 ? " is NaN or infinite in " + std::to_string(each.nonfinite) + of
+                                 : " differs in " + std::to_string(each.different) + of;
     }
   }
   if (different.empty()) return is_judged ? "equal" : "";
-  if (different.size() == 1) return different[0] + " differs in " + tokens;
-  return std::to_string(different.size()) + " arms differ";
+  if (different.size() == 1) return different[0] + words;
+  return std::to_string(different.size()) + " arms differ or are NaN";
 }
 
 using Losses = std::vector<std::optional<Observation>>;  // one a step

@@ -180,13 +180,6 @@ void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record
       failures.push_back(failure_of_unstable(arm.name, arm.evidence.itself));
     }
     add_on_policy_failure(failures, record, arm, run.settings.arm(arm.name));
-    if (!arm.evidence.repeats.empty()) {
-      failures.push_back(
-          {arm.name + " repeats a step",
-           {{"seen", arm.evidence.repeats},
-            {"meaning", "steps that are copies of each other prove no more than one of them"}},
-           {}});
-    }
     if (arm.evidence.nonfinite.empty()) continue;
     failures.push_back(
         {arm.name + " has a NaN or an infinity", {{"where", arm.evidence.nonfinite}}, {}});
@@ -195,6 +188,17 @@ void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record
       facts.emplace_back("operator", closer->text);
       facts.insert(facts.end(), closer->facts.begin(), closer->facts.end());
     }
+  }
+}
+
+void add_repeats(std::vector<Failure>& failures, const ReportRecord& record) {
+  for (const ReportRecord::ArmRecord& arm : record.arms) {
+    if (arm.evidence.repeats.empty()) continue;
+    failures.push_back(
+        {arm.name + " repeats a step",
+         {{"seen", arm.evidence.repeats},
+          {"meaning", "steps that are copies of each other prove no more than one of them"}},
+         {}});
   }
 }
 
@@ -274,6 +278,13 @@ void add_on_policy_facts(std::vector<std::string>& facts,
   facts.insert(facts.end(), others.begin(), others.end());
 }
 
+std::string fact_of(const Failure& failure, const std::string& name) {
+  for (const auto& [key, value] : failure.facts) {
+    if (key == name) return value;
+  }
+  return "";
+}
+
 std::vector<std::string> facts_of(const ReportRecord& record, const ArmRecording& first) {
   std::vector<std::string> facts;
   for (const Verdict& verdict : record.verdicts) {
@@ -304,6 +315,7 @@ std::vector<Failure> failures_of(const ReportRecord& record, const RecordedRun& 
       if (!pair.holds) failures.push_back(failure_of_pair(record, verdict, pair, run));
     }
   }
+  add_repeats(failures, record);  // often because of what stands above
   for (const GoldenCheck& check : record.golden) {
     if (!check.fails()) continue;
     const bool is_different = check.status == GoldenCheck::Status::kDifferent;
@@ -337,9 +349,10 @@ std::string headline_of(const ReportRecord& record, const ArmRecording& first) {
   }
   for (const Failure& failure : record.failures) {
     text += (text.empty() ? "FAILED: " : "; ") + failure.title;
-    const auto where = std::find_if(failure.facts.begin(), failure.facts.end(),
-                                    [](const auto& fact) { return fact.first == "where"; });
-    if (where != failure.facts.end()) text += " (" + where->second + ")";
+    const std::string where = fact_of(failure, "where");
+    if (!where.empty()) text += " (" + where + ")";
+    const std::string cause = fact_of(failure, "cause");
+    if (!cause.empty()) text += ": " + cause;
   }
   return text + ".";
 }

@@ -118,13 +118,17 @@ Table loss_curve_table(const ReportRecord& record) {
 }
 
 Table relation_table(const ReportRecord& record) {
-  Table table{{{"", false}, {"relation", false}, {"arms", false}, {"", false}, {"reason", false}},
-              {}};
+  Table table{{{"", false}, {"relation", false}, {"arms", false}, {"", false}}, {}};
   for (size_t i = 0; i < record.verdicts.size(); ++i) {
     const Verdict& verdict = record.verdicts[i];
     table.rows.push_back({number_text(i), to_string(verdict.relation.holds),
-                          arms_text(verdict.relation), verdict.holds ? "holds" : "FAILS",
-                          verdict.relation.reason});
+                          arms_text(verdict.relation), verdict.holds ? "holds" : "FAILS"});
+  }
+  const auto has_reason = [](const Verdict& verdict) { return !verdict.relation.reason.empty(); };
+  if (std::none_of(record.verdicts.begin(), record.verdicts.end(), has_reason)) return table;
+  table.columns.push_back({"reason", false});
+  for (size_t i = 0; i < record.verdicts.size(); ++i) {
+    table.rows[i].push_back(record.verdicts[i].relation.reason);
   }
   return table;
 }
@@ -228,7 +232,9 @@ Table on_policy_table(const ReportRecord& record) {
          : on_policy.holds ? "holds"
                            : "FAILS",
          std::to_string(on_policy.tokens()), std::to_string(on_policy.different()),
-         on_policy.different() == 0 ? "none" : ulp_text(on_policy.comparison.max_logprob_ulp),
+         on_policy.different() > 0            ? ulp_text(on_policy.comparison.max_logprob_ulp)
+         : on_policy.comparison.nonfinite > 0 ? "NaN or infinite on both sides"
+                                              : "none",
          arm.sync});
   }
   return table;

@@ -12,6 +12,7 @@ namespace samebits {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using testing::grpo_stream;
 using ::testing::HasSubstr;
 using testing::message_of;
@@ -145,6 +146,17 @@ TEST_F(Record, ArmThatPartsFromItselfIsToldFirst) {
   EXPECT_THAT(record.headline, StartsWith("FAILED: captured-tp2 parts from itself; eager and"));
   ASSERT_EQ(record.failures.size(), 2u);
   EXPECT_EQ(record.failures[1].facts.end()[-2].second, "layers.0.wo#0 differs");
+}
+
+TEST_F(Record, HeadlineEndsWithTheCause) {
+  RunOptions options;
+  options.captured = nudged(grpo_stream(3), 2, "loss", 5);
+  options.closer = {{.a = "eager",
+                     .b = "captured-tp2",
+                     .text = "layers.0.wo#0 differs",
+                     .facts = {{"cause", "samebits::linear has other arguments"}}}};
+  EXPECT_THAT(record_of(options).headline,
+              EndsWith("diverge (step 2, train, loss): samebits::linear has other arguments."));
 }
 
 TEST_F(Record, NanInEqualArmsFails) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <limits>
 #include <sstream>
 
 #include "harness/base/error.h"
@@ -53,6 +54,43 @@ TEST_F(Writers, LastScreenOfAFailureSaysWhoWhereByHowMuchAndWhatToDo) {
                 "  settings  mesh.tp: 1 against 2; generator: \"eager\" against \"captured\"\n"
                 "  next      samebits report "));
   EXPECT_THAT(text, HasSubstr("samebits repro new NAME --from "));
+}
+
+// Of blocks with the same commands the last has them; one with others has its own.
+TEST_F(Writers, LastScreenSaysOnceWhatToDo) {
+  ReportRecord record;
+  record.failures = {{"first", {}, {"samebits blame RUN"}},
+                     {"second", {}, {"samebits why FILE"}},
+                     {"third", {}, {"samebits report RUN", "samebits blame RUN"}},
+                     {"fourth", {}, {}}};
+  const std::string text = console_summary(record);
+  EXPECT_THAT(text, ::testing::EndsWith("\nfirst\n"
+                                        "\nsecond\n  next      samebits why FILE\n"
+                                        "\nthird\n  next      samebits report RUN\n"
+                                        "            samebits blame RUN\n"
+                                        "\nfourth\n"));
+}
+
+TEST_F(Writers, ReasonsOfRelationsAreAColumnWhereThereAreSome) {
+  ReportRecord record = record_of({});
+  EXPECT_THAT(markdown_report(record), Not(HasSubstr("| reason |")));
+  record.verdicts[1].relation.reason = "it drops roundings";
+  EXPECT_THAT(markdown_report(record), HasSubstr("| reason |"));
+  EXPECT_THAT(console_summary(record), Not(HasSubstr("it drops roundings")));
+}
+
+// Both sides of an arm are NaN, so that no token of theirs differs.
+TEST_F(Writers, OnPolicyTablesSayWhatIsNaN) {
+  std::vector<Observation> stream = grpo_stream(3);
+  for (Observation& each : stream) {
+    if (each.step != 1 || !each.site.starts_with("logprob")) continue;
+    each = testing::scalar(1, each.phase, each.site, std::numeric_limits<float>::quiet_NaN());
+  }
+  RunOptions options;
+  options.captured = stream;
+  const std::string text = markdown_report(record_of(options));
+  EXPECT_THAT(text, HasSubstr("| FAILS | 12 | 0 | NaN or infinite on both sides |"));
+  EXPECT_THAT(text, HasSubstr("| captured-tp2 is NaN or infinite in 4 of 4 tokens |"));
 }
 
 TEST_F(Writers, MarkdownHasTheTableAndEscapesCells) {
