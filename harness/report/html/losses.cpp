@@ -16,6 +16,12 @@ const std::vector<Shade> kLineShades = {{"s0", ""}, {"s1", ""}, {"s2", ""},
                                         {"s3", ""}, {"s4", ""}, {"s5", ""}};
 
 std::string arms_of(const ReportRecord::LossSeries& series) {
+  const auto is_finite = [](const std::optional<double>& loss) {
+    return loss && std::isfinite(*loss);
+  };
+  if (std::none_of(series.values.begin(), series.values.end(), is_finite)) {
+    return list_text(series.arms) + " (NaN or infinite: no line)";
+  }
   return list_text(series.arms) + (series.arms.size() > 1 ? " (equal to the bit)" : "");
 }
 

@@ -82,8 +82,9 @@ Html grid_svg(const CellGrid& grid, const std::vector<Shade>& shades, const std:
     if (path.empty()) continue;
     paths += Html::element("path", {{"class", std::string(shades[shade].css.text)}, {"d", path}});
   }
-  if (grid.marked) {
-    paths += Html::element("rect", {{"class", "frame"},
+  for (const char* css : {"halo", "frame"}) {  // seen on dark cells and on light ones
+    if (!grid.marked) break;
+    paths += Html::element("rect", {{"class", css},
                                     {"x", std::to_string(*grid.marked % grid.width)},
                                     {"y", std::to_string(*grid.marked / grid.width)},
                                     {"width", "1"},

@@ -8,8 +8,8 @@ using Cell = OperatorSpread::Cell;
 
 const std::vector<Shade> kSpreadShades = {{"none", "not seen"},
                                           {"equal", "equal to the bit"},
-                                          {"some", "some of it differs"},
-                                          {"all", "all of it differs"},
+                                          {"some", "some of its values differ"},
+                                          {"all", "every value differs, whole or in part"},
                                           {"only", "seen by one arm only"}};
 
 constexpr size_t kMostTableRows = 40;

@@ -55,7 +55,12 @@ nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; pa
 .next { font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: .4rem 0; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
-.scroll { overflow-x: auto; margin: .4rem 0; }
+.scroll { overflow-x: auto; margin: .4rem 0;  /* a shade at the side that goes on */
+  background: linear-gradient(to right, var(--paper) 30%, transparent) left / 3rem 100% local,
+    linear-gradient(to left, var(--paper) 30%, transparent) right / 3rem 100% local,
+    linear-gradient(to right, var(--line), transparent) left / .8rem 100% scroll,
+    linear-gradient(to left, var(--line), transparent) right / .8rem 100% scroll;
+  background-repeat: no-repeat; }
 table { border-collapse: collapse; font-size: .88rem; }
 th, td { text-align: left; padding: .2rem .9rem .2rem 0; vertical-align: top;
   border-bottom: 1px solid var(--line); }
@@ -70,7 +75,8 @@ svg { display: block; width: 100%; height: 100%; }
 .swatch { display: inline-block; width: .85em; height: .85em; margin-right: .4em;
   background: var(--c); vertical-align: -.05em; }
 .cells path { stroke: var(--c); stroke-width: 1; fill: none; shape-rendering: crispEdges; }
-.frame { fill: none; stroke: var(--ink); stroke-width: 2; vector-effect: non-scaling-stroke; }
+.frame, .halo { fill: none; stroke: var(--ink); stroke-width: 2; vector-effect: non-scaling-stroke; }
+.halo { stroke: var(--paper); stroke-width: 6; }
 .equal { --c: var(--equal); } .some { --c: var(--some); } .all { --c: var(--all); }
 .only { --c: var(--only); }
 .d1 { --c: var(--d1); } .d2 { --c: var(--d2); } .d3 { --c: var(--d3); } .d4 { --c: var(--d4); }
@@ -96,11 +102,11 @@ svg { display: block; width: 100%; height: 100%; }
 .spread { display: grid; grid-template-columns: minmax(5rem, max-content) minmax(0, 1fr);
   gap: 2px .6rem; font-size: .75rem; }
 .spread .labels { display: flex; flex-direction: column; overflow: hidden; }
-.spread .labels span { height: 13px; line-height: 13px; overflow: hidden; white-space: nowrap;
+.spread .labels span { height: 14px; line-height: 14px; font-size: .7rem; overflow: hidden; white-space: nowrap;
   text-overflow: ellipsis; text-align: right; color: var(--soft); }
 .spread .labels .differs { color: var(--ink); }
 .spread .labels .born { color: var(--bad); font-weight: 700; }
-.spread .canvas { height: calc(var(--rows) * 13px); background: var(--panel); }
+.spread .canvas { height: calc(var(--rows) * 14px); background: var(--panel); }
 .band { display: flex; gap: 1px; color: var(--soft); }
 .band span { min-width: 0; overflow: hidden; white-space: nowrap; text-overflow: ellipsis;
   border-left: 1px solid var(--soft); padding-left: 3px; }

@@ -12,7 +12,7 @@ const std::vector<Shade> kDistanceShades = {{"none", ""},
                                             {"d2", "2 to 7 ULP"},
                                             {"d3", "8 to 63 ULP"},
                                             {"d4", "64 to 4095 ULP"},
-                                            {"d5", "4096 ULP or more"},
+                                            {"d5", "4096 ULP or more, or infinite"},
                                             {"d6", "NaN against a number"}};
 
 const std::vector<Shade> kShareShades = {{"none", ""},
@@ -88,8 +88,12 @@ Html map_html(const DistanceMap& map, const std::string& caption) {
   grid.width = map.width;
   grid.height = map.height;
   for (const uint64_t ulp : map.farthest) grid.shades.push_back(shade_of_distance(ulp));
+  const auto differs = [](uint64_t ulp) { return ulp != 0; };
+  const auto first = std::find_if(map.farthest.begin(), map.farthest.end(), differs);
+  if (first != map.farthest.end()) grid.marked = first - map.farthest.begin();
   std::string note = "Right: the last dimension, " + std::to_string(map.columns) +
-                     " wide. Down: all others, " + std::to_string(map.rows) + ".";
+                     " wide. Down: all others, " + std::to_string(map.rows) +
+                     ". The frame is the first cell that differs.";
   const bool is_coarse =
       static_cast<int64_t>(map.height) < map.rows || static_cast<int64_t>(map.width) < map.columns;
   if (is_coarse) {
