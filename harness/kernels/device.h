@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,6 +32,27 @@ int64_t peak_device_memory();
 // Likewise, what the allocator had of the driver, whether tensors had it or not.
 int64_t peak_reserved_device_memory();
 void reset_peak_device_memory();
+
+// Waits until the current card has done all that it was given; nothing to do without one.
+void wait_for_device();
+
+// Time on the current stream of the current card between start() and stop(), by the card's own
+// clock: nobody waits for either. Without a card it is 0. Not while a graph is captured.
+class DeviceStopwatch {
+ public:
+  DeviceStopwatch();
+  ~DeviceStopwatch();
+  DeviceStopwatch(const DeviceStopwatch&) = delete;
+  DeviceStopwatch& operator=(const DeviceStopwatch&) = delete;
+
+  void start();
+  void stop();
+  double take_seconds();  // of all pairs since it was last asked; waits for the last of them
+
+ private:
+  struct Events;
+  std::unique_ptr<Events> events_;
+};
 
 // Throws c10::Error in one line if a kernel that has finished met a value that its operator refuses
 // (cuda/fault.h). To be called where results were read back; nothing to do in a build without CUDA.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "harness/capture/abstract_call.h"
@@ -14,6 +15,7 @@ namespace samebits {
 void StepObserver::begin_step(int64_t step) {
   record_ = {};
   record_.step = step;
+  record_.observation.emplace().level = level_;
 }
 
 std::unique_ptr<DispatchModeGuard> StepObserver::listen() {
@@ -43,13 +45,21 @@ void StepObserver::begin_phase(const std::string& name) {
 
 void StepObserver::end_phase() {
   if (!stopwatch_) return;
-  read_unread();  // waits for the card, so the phase's time is all of its work
+  if (device_ == DeviceKind::kCuda) wait_for_device();  // the phase's time is all of its work
   PhaseCost& cost = record_.phases.back();
-  cost.seconds = stopwatch_->seconds();
-  cost.processor_seconds = stopwatch_->processor_seconds();
-  cost.peak_bytes = device_ == DeviceKind::kCuda ? peak_device_memory() : memory_.peak();
+  const double seconds = stopwatch_->seconds();
+  const double processor_seconds = stopwatch_->processor_seconds();
   stopwatch_.reset();
+  cost.peak_bytes = device_ == DeviceKind::kCuda ? peak_device_memory() : memory_.peak();
+  const ObservationClock::Times within = clock_.take();
+  cost.seconds = std::max(seconds - within.seconds, 0.0);
+  cost.processor_seconds = std::max(processor_seconds - within.processor_seconds, 0.0);
+  const Stopwatch after;
+  read_unread();
   sink_.flush();  // a step that hangs later leaves this phase on record
+  ObservationCost& looking = *record_.observation;
+  looking.seconds += within.seconds + after.seconds();
+  looking.processor_seconds += within.processor_seconds + after.processor_seconds();
 }
 
 const std::string& StepObserver::phase(const std::string& what) const {
@@ -58,20 +68,45 @@ const std::string& StepObserver::phase(const std::string& what) const {
 }
 
 void StepObserver::observe(const std::string& site, const at::Tensor& value) {
+  if (level_ == Level::kNone) return;
+  const Observing observing(*this);
   const OperatorWatchPause pause;  // what it takes to observe is no part of the program
   if (keeper_ != nullptr) keeper_->see(record_.step, phase(site), site, value);
-  unread_.emplace_back(begin_observation(record_.step, phase(site), rank_, site, value));
+  add(begin_observation(record_.step, phase(site), rank_, site, value));
 }
 
 void StepObserver::observe_replay(const ReplayDigests& digests) {
-  unread_.emplace_back(UnreadReplay{record_.step, phase("a replay"), rank_, digests});
+  const Observing observing(*this);
+  add(UnreadReplay{record_.step, phase("a replay"), rank_, digests});
+}
+
+void StepObserver::begin_observing() {
+  if (clock_.start()) memory_.count_apart(true);
+}
+
+void StepObserver::end_observing() {
+  if (!clock_.stop()) return;
+  memory_.count_apart(false);
+  int64_t& peak = record_.observation->peak_bytes;
+  peak = std::max(peak, unread_bytes_ + memory_.peak_apart());
+}
+
+void StepObserver::add(Unread unread) {
+  unread_bytes_ += held_bytes(unread);
+  unread_.push_back(std::move(unread));
+  int64_t& peak = record_.observation->peak_bytes;
+  peak = std::max(peak, unread_bytes_);
+  // Every rank of a mesh has the same to read, so all of them come here at the same observation.
+  if (unread_bytes_ > memory_limit_) read_unread();
 }
 
 void StepObserver::read_unread() {
   const OperatorWatchPause pause;
   for (const Observation& observation : read_observations(std::exchange(unread_, {}))) {
     sink_.record(observation);
+    ++record_.observation->observations;
   }
+  unread_bytes_ = 0;
 }
 
 void StepObserver::keep_what_was_seen() {

@@ -11,6 +11,8 @@
 #include "harness/base/stopwatch.h"
 #include "harness/dispatch/dispatch_mode.h"
 #include "harness/kernels/device_kind.h"
+#include "harness/observe/level.h"
+#include "harness/observe/observation_clock.h"
 #include "harness/observe/step_record.h"
 #include "harness/observe/stream.h"
 #include "harness/observe/tensor_keeper.h"
@@ -20,14 +22,10 @@
 
 namespace samebits {
 
-// How much is observed: `step` what a workload tells of itself; `op` also every value that the
-// model marks, which is the output of each of its operators.
-enum class Level { kStep, kOp };
-
 // Writes what an arm's steps show: observations into a stream, costs (wall clock, processor time
-// and, on a card, peak memory of each phase) into the step's record. At level `op` it stands at the
-// top of the dispatcher while it listens, and hears samebits::mark, from eager code and from an
-// executing graph alike; of replays it is told.
+// and peak memory of each phase) into the step's record, and there apart from them what observing
+// itself took. At level `op` it stands at the top of the dispatcher while it listens, and hears
+// samebits::mark, from eager code and from an executing graph alike; of replays it is told.
 class StepObserver : public Observer, private DispatchMode {
  public:
   using OnPhase = std::function<void(int64_t step, const std::string& phase)>;
@@ -36,11 +34,21 @@ class StepObserver : public Observer, private DispatchMode {
   // memory is measured. `on_phase` is told of each phase as it begins. `rank`: who observes.
   StepObserver(ObservationSink& sink, Level level, DeviceKind device = DeviceKind::kCpu,
                OnPhase on_phase = {}, int64_t rank = 0)
-      : sink_(sink), level_(level), device_(device), on_phase_(std::move(on_phase)), rank_(rank) {}
+      : sink_(sink),
+        level_(level),
+        device_(device),
+        on_phase_(std::move(on_phase)),
+        rank_(rank),
+        clock_(device) {}
 
   // Is told of every tensor that is observed from here on and, at level `op`, runs every call;
   // borrowed. Not for an arm that captures launches.
   void keep_with(TensorKeeper& keeper) { keeper_ = &keeper; }
+
+  // Bytes that observations may hold at once before they are read and given to the sink, beside the
+  // one tensor that is looked at.
+  static constexpr int64_t kMemory = int64_t{64} << 20;
+  void limit_memory(int64_t bytes) { memory_limit_ = bytes; }
 
   // Everything from here on belongs to this step.
   void begin_step(int64_t step);
@@ -60,12 +68,15 @@ class StepObserver : public Observer, private DispatchMode {
 
   void begin_phase(const std::string& name) override;
   void observe(const std::string& site, const at::Tensor& value) override;
+  void begin_observing() override;
+  void end_observing() override;
   bool sees_operators() const override { return level_ == Level::kOp; }
   void observe_replay(const ReplayDigests& digests) override;
 
  private:
   void call(const c10::OperatorHandle& op, torch::jit::Stack* stack) override;
   void end_phase();
+  void add(Unread unread);
   void read_unread();
   const std::string& phase(const std::string& what) const;  // the current one
 
@@ -78,7 +89,10 @@ class StepObserver : public Observer, private DispatchMode {
   TensorMemory memory_;
   StepRecord record_;
   std::optional<Stopwatch> stopwatch_;  // of the current phase
-  std::vector<Unread> unread_;          // of the current phase
+  ObservationClock clock_;
+  std::vector<Unread> unread_;  // of the current phase
+  int64_t unread_bytes_ = 0;
+  int64_t memory_limit_ = kMemory;
 };
 
 }  // namespace samebits

@@ -26,6 +26,23 @@ std::vector<PhaseCost> phases_of(const StepRecord& record) {
   return phases;
 }
 
+Json json_from_cost(const ObservationCost& cost) {
+  return {{"level", to_string(cost.level)},
+          {"observations", cost.observations},
+          {"seconds", cost.seconds},
+          {"processor_seconds", cost.processor_seconds},
+          {"peak_bytes", cost.peak_bytes}};
+}
+
+ObservationCost cost_from_json(const JsonReader& json) {
+  json.object({"level", "observations", "seconds", "processor_seconds", "peak_bytes"});
+  return {.level = json.required("level").one_of(names_of(Level())),
+          .observations = json.required("observations").integer(0),
+          .seconds = json.required("seconds").number_at_least(0),
+          .processor_seconds = json.required("processor_seconds").number_at_least(0),
+          .peak_bytes = json.required("peak_bytes").integer(0)};
+}
+
 }  // namespace
 
 std::string line_from_step_record(const StepRecord& record) {
@@ -42,6 +59,7 @@ std::string line_from_step_record(const StepRecord& record) {
                {"witness", std::move(witness)},
                {"completion", record.completion}};
   if (record.is_resumed) json["resumed"] = true;
+  if (record.observation) json["observation"] = json_from_cost(*record.observation);
   if (record.planted) json["planted"] = json_from_witness(*record.planted);
   // A completion may end inside a character: its last token carried only the first bytes.
   return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
@@ -50,7 +68,7 @@ std::string line_from_step_record(const StepRecord& record) {
 StepRecord step_record_from_line(std::string_view line, const std::string& where) {
   const Json parsed = parse_json_line(line, where);
   const JsonReader json(parsed, where);
-  json.object({"step", "phases", "witness", "completion", "resumed", "planted"});
+  json.object({"step", "phases", "witness", "completion", "resumed", "observation", "planted"});
   StepRecord record;
   record.step = json.required("step").integer(0);
   const JsonReader phases = json.required("phases");
@@ -71,6 +89,7 @@ StepRecord step_record_from_line(std::string_view line, const std::string& where
   }
   record.completion = json.required("completion").string();
   if (auto key = json.optional("resumed")) record.is_resumed = key->boolean();
+  if (auto key = json.optional("observation")) record.observation = cost_from_json(*key);
   if (auto key = json.optional("planted")) record.planted = witness_from_json(*key);
   return record;
 }

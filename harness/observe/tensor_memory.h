@@ -21,6 +21,11 @@ class TensorMemory {
   int64_t peak() const;  // the most at once since the last reset
   void reset_peak();     // to what is held now
 
+  // From here on, what is allocated is counted apart, or no more. It stays what it was counted as
+  // until it is freed.
+  void count_apart(bool is_apart);
+  int64_t peak_apart() const;  // the most at once since counting apart last began
+
  private:
   class Counter;
   std::shared_ptr<Counter> counter_;

@@ -144,6 +144,21 @@ UnreadObservation begin_observation(int64_t step, std::string phase, int64_t ran
   return {std::move(observation), {}, {}, {}};
 }
 
+int64_t held_bytes(const Unread& unread) {
+  const auto bytes_of = [](const at::Tensor& tensor) {
+    return tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : 0;
+  };
+  size_t host = sizeof(Unread);
+  if (const auto* one = std::get_if<UnreadObservation>(&unread)) {
+    const Observation& seen = one->observation;
+    host += seen.phase.size() + seen.site.size() + sizeof(int64_t) * seen.shape.size();
+    return static_cast<int64_t>(host) + bytes_of(one->sums) + bytes_of(one->nonfinite);
+  }
+  const auto& replay = std::get<UnreadReplay>(unread);
+  host += replay.phase.size() + sizeof(int64_t) * replay.digests.symbols.size();
+  return static_cast<int64_t>(host) + bytes_of(replay.digests.sums);
+}
+
 bool needs_other_ranks(const Unread& unread) {
   const auto* one = std::get_if<UnreadObservation>(&unread);
   return one != nullptr && one->mesh;

@@ -45,6 +45,9 @@ struct UnreadReplay {
 
 using Unread = std::variant<UnreadObservation, UnreadReplay>;
 
+// Bytes that it takes until it is read, on the host and on a card; the same on every rank of a mesh.
+int64_t held_bytes(const Unread& unread);
+
 // Whether reading it is collective over the mesh that it lies over.
 bool needs_other_ranks(const Unread& unread);
 

@@ -73,6 +73,7 @@ std::string console_details(const ReportRecord& record) {
   add_section(text, step_table(record));
   add_section(text, on_policy_table(record));
   add_section(text, time_table(record));
+  add_section(text, looking_table(record));
   add_section(text, fair_time_table(record));
   if (!record.load.empty()) text += record.load + "\n\n";
   for (const std::string& spot : record.blind_spots) text += wrapped(spot, 0) + "\n";

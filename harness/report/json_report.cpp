@@ -9,6 +9,21 @@ Json pace_json(const ReportRecord::ArmRecord& arm) {
           {"factor", arm.change.factor}, {"low", arm.change.low}, {"high", arm.change.high}};
 }
 
+Json spread_json(const ReportRecord::Spread& spread) {
+  return {{"low", spread.low}, {"median", spread.median}, {"high", spread.high}};
+}
+
+Json looking_json(const ReportRecord::ArmRecord& arm) {
+  if (!arm.looking) return nullptr;
+  const ReportRecord::Looking& looking = *arm.looking;
+  return {{"level", to_string(looking.level)},
+          {"observations", looking.observations},
+          {"wall", spread_json(looking.wall)},
+          {"processor", spread_json(looking.processor)},
+          {"share", looking.share},
+          {"peak_bytes", looking.peak_bytes}};
+}
+
 Json json_from_arm(const ReportRecord::ArmRecord& arm) {
   Json phases = Json::object();
   for (const ReportRecord::PhaseTotal& phase : arm.phases) {
@@ -49,6 +64,7 @@ Json json_from_arm(const ReportRecord::ArmRecord& arm) {
           {"pace", pace_json(arm)},
           {"processor_seconds", arm.processor_seconds},
           {"phases", std::move(phases)},
+          {"looking", looking_json(arm)},
           {"witness", std::move(witness)},
           {"resumed_at", arm.resumed_at},
           {"damage", arm.evidence.damage},
@@ -61,13 +77,10 @@ Json json_from_arm(const ReportRecord::ArmRecord& arm) {
 }
 
 Json json_from_fair_time(const ReportRecord::FairTime& time) {
-  const auto spread = [](const ReportRecord::Spread& each) {
-    return Json{{"low", each.low}, {"median", each.median}, {"high", each.high}};
-  };
   Json json = {{"arm", time.arm},
                {"rounds", time.rounds},
-               {"wall", spread(time.wall)},
-               {"processor", spread(time.processor)},
+               {"wall", spread_json(time.wall)},
+               {"processor", spread_json(time.processor)},
                {"change", nullptr}};
   if (time.change.is_known) {
     json["change"] = {{"of", time.is_by_processor ? "processor" : "wall"},

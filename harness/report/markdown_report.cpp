@@ -68,6 +68,7 @@ std::string markdown_report(const ReportRecord& record) {
               "each phase. One run of each arm, so this is no benchmark. " +
                   record.load,
               time_table(record));
+  add_section(text, "What looking cost", kMeaningOfLooking, looking_table(record));
   add_section(text, "Pace",
               "Steps from the second on, and what they take to those of the first arm: a factor "
               "whose interval holds 1 is no significant change. Steps of one run on one machine.",

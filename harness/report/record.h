@@ -69,6 +69,15 @@ struct ReportRecord {
     Spread wall;
     Spread processor;
   };
+  // What observing an arm cost, a step: of those from the second on, or of the only one.
+  struct Looking {
+    Level level = Level::kStep;
+    int64_t observations = 0;  // of the last step
+    Spread wall;
+    Spread processor;
+    double share = 0;        // of the steps' wall clock, phases and observing together
+    int64_t peak_bytes = 0;  // of any step
+  };
   struct ArmRecord {
     std::string name;
     std::string mode;       // "TP 1, eager", "TP 2, captured, no guards", "another program"
@@ -87,6 +96,7 @@ struct ReportRecord {
     Pace pace;
     PaceChange change;  // to the first arm
     std::vector<PhaseTotal> phases;
+    std::optional<Looking> looking;                        // absent where the run does not tell it
     std::vector<std::pair<std::string, int64_t>> witness;  // summed over the steps
     std::string completion;                                // of the last step
   };

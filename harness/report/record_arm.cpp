@@ -55,6 +55,32 @@ void add_spread(ReportRecord::PhaseTotal& total, const std::vector<StepRecord>& 
   total.processor = spread_of(std::move(processor));
 }
 
+std::optional<ReportRecord::Looking> looking_of(const std::vector<StepRecord>& steps) {
+  ReportRecord::Looking looking;
+  std::vector<double> wall;
+  std::vector<double> processor;
+  double observing = 0;
+  double all = 0;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (!steps[i].observation) continue;
+    const ObservationCost& cost = *steps[i].observation;
+    looking.level = cost.level;
+    looking.observations = cost.observations;
+    looking.peak_bytes = std::max(looking.peak_bytes, cost.peak_bytes);
+    if (i == 0 && steps.size() > 1) continue;
+    wall.push_back(cost.seconds);
+    processor.push_back(cost.processor_seconds);
+    observing += cost.seconds;
+    all += cost.seconds;
+    for (const PhaseCost& phase : steps[i].phases) all += phase.seconds;
+  }
+  if (wall.empty()) return std::nullopt;
+  looking.wall = spread_of(std::move(wall));
+  looking.processor = spread_of(std::move(processor));
+  looking.share = all > 0 ? observing / all : 0;
+  return looking;
+}
+
 void add_count(ReportRecord::ArmRecord& record, const std::string& name, int64_t count) {
   auto at = std::find_if(record.witness.begin(), record.witness.end(),
                          [&](const auto& each) { return each.first == name; });
@@ -93,6 +119,7 @@ ReportRecord::ArmRecord arm_record(const CaseArm& arm, const ArmRecording& recor
     if (step.is_resumed) record.resumed_at.push_back(step.step);
   }
   record.pace = pace_of(step_seconds);
+  record.looking = looking_of(recording.steps);
   for (ReportRecord::PhaseTotal& phase : record.phases) {
     phase.share = record.wall_seconds > 0 ? phase.seconds / record.wall_seconds : 0;
     add_spread(phase, recording.steps);

@@ -29,6 +29,11 @@ const ReportRecord::PhaseTotal* find_phase(const ReportRecord::ArmRecord& arm,
   return nullptr;
 }
 
+std::string range_text(const ReportRecord::Spread& spread) {
+  return time_text(spread.median) + " (" + time_text(spread.low) + " to " + time_text(spread.high) +
+         ")";
+}
+
 std::string number_text(size_t index) { return "[" + std::to_string(index + 1) + "]"; }
 
 std::string column_title(const Relation& relation, size_t index) {
@@ -178,6 +183,25 @@ Table pace_table(const ReportRecord& record) {
   return table;
 }
 
+Table looking_table(const ReportRecord& record) {
+  Table table{{{"arm", false},
+               {"level", false},
+               {"observations a step", true},
+               {"a step, wall", true},
+               {"a step, processor", true},
+               {"share", true},
+               {"memory", true}},
+              {}};
+  for (const ReportRecord::ArmRecord& arm : record.arms) {
+    if (!arm.looking) continue;
+    const ReportRecord::Looking& looking = *arm.looking;
+    table.rows.push_back({arm.name, to_string(looking.level), std::to_string(looking.observations),
+                          range_text(looking.wall), range_text(looking.processor),
+                          percent_text(looking.share), bytes_text(looking.peak_bytes)});
+  }
+  return table;
+}
+
 Table fair_time_table(const ReportRecord& record) {
   Table table{{{"arm", false},
                {"rounds", true},
@@ -192,16 +216,12 @@ Table fair_time_table(const ReportRecord& record) {
     std::snprintf(text, sizeof text, "%.3f", value);
     return std::string(text);
   };
-  const auto range = [](const ReportRecord::Spread& spread) {
-    return time_text(spread.median) + " (" + time_text(spread.low) + " to " +
-           time_text(spread.high) + ")";
-  };
   for (const ReportRecord::FairTime& time : record.fair_times) {
     const PaceChange& change = time.change;
     const std::string clock = time.is_by_processor ? " (processor)" : " (wall)";
     const bool is_first = &time == &record.fair_times.front();
-    table.rows.push_back({time.arm, std::to_string(time.rounds), range(time.processor),
-                          range(time.wall), change.is_known ? number(change.factor) : "",
+    table.rows.push_back({time.arm, std::to_string(time.rounds), range_text(time.processor),
+                          range_text(time.wall), change.is_known ? number(change.factor) : "",
                           change.is_known ? number(change.low) + " to " + number(change.high) : "",
                           is_first          ? ""
                           : change.is_known ? change.text() + clock

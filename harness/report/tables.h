@@ -12,6 +12,7 @@ Table loss_table(const ReportRecord& record);  // of several arms; no rows where
 Table loss_curve_table(const ReportRecord& record);
 Table relation_table(const ReportRecord& record);
 Table time_table(const ReportRecord& record);
+Table looking_table(const ReportRecord& record);  // what observing cost; no rows where nobody tells
 Table on_policy_table(const ReportRecord& record);  // of the arms that roll out and train
 Table memory_table(const ReportRecord& record);     // no rows where nothing was measured
 Table sample_table(const ReportRecord& record);     // no rows where no arm generates text
@@ -28,6 +29,12 @@ Table witness_table(const ReportRecord& record);  // no rows where no arm counts
 Table guard_table(const ReportRecord& record);    // no rows where no graph has a guard
 Table golden_table(const ReportRecord& record);
 Table environment_table(const ReportRecord& record);
+
+// What looking_table() shows.
+inline constexpr char kMeaningOfLooking[] =
+    "What observing took of a step: the middle and the range of the steps from the second on, its "
+    "share of the wall clock of the steps, and the most memory that it held at once. No phase has "
+    "any of it, but for the digests inside of replayed graphs at level op.";
 
 // What fair_time_table() shows.
 inline constexpr char kMeaningOfFairTimes[] =

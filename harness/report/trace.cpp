@@ -45,6 +45,8 @@ void add_steps(Json& events, const std::vector<StepRecord>& steps, const Track& 
   for (const StepRecord& step : steps) {
     int64_t length = 0;
     for (const PhaseCost& phase : step.phases) length += microseconds(phase.seconds);
+    const int64_t looking = step.observation ? microseconds(step.observation->seconds) : 0;
+    length += looking;
     Json span = span_event("step " + std::to_string(step.step), "step", track, now, length);
     span["args"] = Json::object();
     if (step.is_resumed) span["args"]["resumed"] = "from a checkpoint";
@@ -60,6 +62,9 @@ void add_steps(Json& events, const std::vector<StepRecord>& steps, const Track& 
       events.push_back(std::move(part));
       now += microseconds(phase.seconds);
     }
+    if (!step.observation) continue;
+    events.push_back(span_event("observing, in all phases", "observing", track, now, looking));
+    now += looking;
   }
 }
 

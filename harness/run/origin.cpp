@@ -145,7 +145,7 @@ Json origin_of(const Case& c, Level level) {
     }
   }
   const Json program = program_origin();
-  return {{"level", level == Level::kOp ? "op" : "step"},
+  return {{"level", to_string(level)},
           {"samebits", program.at("samebits")},
           {"libraries", program.at("libraries")},
           {"models", std::move(models)},

@@ -32,14 +32,14 @@ ProgramCall call_with(const CaseArm& arm, const std::vector<std::string>& comman
 }  // namespace
 
 ProgramCall call_of(const CaseArm& arm, const ProgramTold& told) {
-  return call_with(
-      arm, arm.program.command, arm.program.working_folder(), told.output, [&](std::string& text) {
-        replace_all(text, ProgramSettings::kOut, told.out.string());
-        replace_all(text, ProgramSettings::kLevel, told.level == Level::kOp ? "op" : "step");
-        replace_all(text, ProgramSettings::kSteps, std::to_string(arm.steps));
-        replace_all(text, ProgramSettings::kSeed, std::to_string(arm.seed));
-        replace_all(text, ProgramSettings::kKeep, told.keep);
-      });
+  return call_with(arm, arm.program.command, arm.program.working_folder(), told.output,
+                   [&](std::string& text) {
+                     replace_all(text, ProgramSettings::kOut, told.out.string());
+                     replace_all(text, ProgramSettings::kLevel, to_string(told.level));
+                     replace_all(text, ProgramSettings::kSteps, std::to_string(arm.steps));
+                     replace_all(text, ProgramSettings::kSeed, std::to_string(arm.seed));
+                     replace_all(text, ProgramSettings::kKeep, told.keep);
+                   });
 }
 
 ProgramCall build_call_of(const CaseArm& arm, const std::filesystem::path& output) {

@@ -160,7 +160,7 @@ Json rank_order(const CaseArm& arm, Level level, const std::string& name,
                 const Checkpoints& checkpoints) {
   const Case c = case_of(arm);
   return {{"case", Json::parse(canonical_json(c))},
-          {"level", level == Level::kOp ? "op" : "step"},
+          {"level", to_string(level)},
           {"name", name},
           {"folder", checkpoints.folder.string()},
           {"first_step", checkpoints.first_step},

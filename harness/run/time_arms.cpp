@@ -19,7 +19,7 @@ TimedRun timed(const CaseArm& settings, int64_t round) {
   activity.enter(fmt::format("arm {}, timed", settings.name));
   const Watchdog watchdog(settings.timeout_s, activity);
   Nowhere nowhere;
-  InProcessArm arm(settings, Level::kStep, nowhere, activity, Checkpoints());
+  InProcessArm arm(settings, Level::kNone, nowhere, activity, Checkpoints());
   arm.prepare();
   TimedRun run{settings.name, round, {}, {}};
   for (int64_t step = 0; step < settings.steps; ++step) {

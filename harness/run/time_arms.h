@@ -12,8 +12,7 @@ namespace samebits {
 // The arms that time_arms() can run: those of this process, of two steps or more.
 std::vector<const CaseArm*> arms_to_time(const Case& c);
 
-// Runs them again for the clock alone, `rounds` times each, at level `step` and with nothing
-// recorded. Every round runs every arm once and begins with another one, so that what drifts
+// Runs them again for the clock alone, `rounds` times each, at level `none`. Every round runs every arm once and begins with another one, so that what drifts
 // (clocks, caches, neighbours) drifts for all; the first step of each, which also traces and
 // captures, is not counted.
 std::vector<TimedRun> time_arms(const Case& c, int64_t rounds, Progress& progress);

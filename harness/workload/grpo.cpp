@@ -166,8 +166,11 @@ std::vector<Rollout> Grpo::roll_out(int64_t step, Observer& observer) {
   for (int64_t i = 0; i < sequences; ++i) {
     requests.push_back({draw_id(step, i), prompts_[i / settings.group], {}});
   }
-  for (size_t i = 0; i < requests.size(); ++i) {
-    observer.observe(fmt::format("draw[{}]", i), at::tensor({arm_.seed, requests[i].id}));
+  {
+    const Observing observing(observer);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      observer.observe(fmt::format("draw[{}]", i), at::tensor({arm_.seed, requests[i].id}));
+    }
   }
   if (!given_.empty()) return rollouts_of_step(given_, step, requests.size(), arm_);
   std::vector<Rollout> rollouts;

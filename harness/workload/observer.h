@@ -21,10 +21,27 @@ class Observer {
   // A value at a site of the current phase. Plain or DTensor; a DTensor is seen whole.
   virtual void observe(const std::string& site, const at::Tensor& value) = 0;
 
+  // What a workload does in between serves observation alone, and is no cost of its phase
+  // (Observing). They nest.
+  virtual void begin_observing() {}
+  virtual void end_observing() {}
+
   // Whether it listens to what the model marks (samebits::mark). Only then do replays, whose
   // operators nobody sees, digest their own marks, and tell of them.
   virtual bool sees_operators() const { return false; }
   virtual void observe_replay(const ReplayDigests& /*digests*/) {}
+};
+
+// For as long as it lives, everything serves observation alone. Borrows the observer.
+class Observing {
+ public:
+  explicit Observing(Observer& observer) : observer_(observer) { observer_.begin_observing(); }
+  ~Observing() { observer_.end_observing(); }
+  Observing(const Observing&) = delete;
+  Observing& operator=(const Observing&) = delete;
+
+ private:
+  Observer& observer_;
 };
 
 }  // namespace samebits

@@ -41,8 +41,11 @@ std::string Score::step(int64_t step, Observer& observer) {
       *engine_, replicas_, requests,
       {arm_.seed, settings.max_new_tokens, settings.temperature, settings.top_k, settings.top_p},
       observer);
-  for (size_t i = 0; i < completions.size(); ++i) {
-    observer.observe(fmt::format("completion[{}]", i), at::tensor(completions[i].tokens));
+  {
+    const Observing observing(observer);
+    for (size_t i = 0; i < completions.size(); ++i) {
+      observer.observe(fmt::format("completion[{}]", i), at::tensor(completions[i].tokens));
+    }
   }
 
   observer.begin_phase("score");

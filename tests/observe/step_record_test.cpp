@@ -42,6 +42,18 @@ TEST(StepRecord, TheWitnessOfAPlantedFaultReadsBack) {
               HasSubstr("bits as hexadecimal digits"));
 }
 
+TEST(StepRecord, WhatObservingCostReadsBack) {
+  StepRecord record = example();
+  EXPECT_FALSE(step_record_from_line(line_from_step_record(record), "x").observation.has_value());
+  record.observation = {Level::kOp, 812, 0.25, 0.5, 4096};
+  const std::string line = line_from_step_record(record);
+  EXPECT_EQ(step_record_from_line(line, "x").observation, record.observation);
+  std::string broken = line;
+  broken.replace(broken.find("\"op\""), 4, "\"ops\"");
+  EXPECT_THAT(message_of<InputError>([&] { step_record_from_line(broken, "x"); }),
+              HasSubstr("observation.level"));
+}
+
 TEST(StepRecord, APhaseThatIsEnteredTwiceIsOneCost) {
   StepRecord record = example();
   record.phases = {{"weights", 1, 2, 30}, {"sync", 4, 4, 5}, {"weights", 0.5, 1, 40}};

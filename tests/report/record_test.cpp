@@ -108,6 +108,19 @@ TEST_F(Record, TimesAddUpAndPeaksDoNot) {
   EXPECT_EQ(arm.witness[1].second, 3 * 812);
 }
 
+TEST_F(Record, LookingIsToldApartFromThePhases) {
+  const ReportRecord record = record_of({});
+  ASSERT_TRUE(record.arms[1].looking.has_value());
+  const ReportRecord::Looking& looking = *record.arms[1].looking;
+  EXPECT_EQ(looking.level, Level::kStep);
+  EXPECT_EQ(looking.observations, 42);
+  EXPECT_EQ(looking.wall.low, 0.75);  // of the steps from the second on
+  EXPECT_EQ(looking.wall.high, 1.0);
+  EXPECT_EQ(looking.processor.median, 0.5);
+  EXPECT_EQ(looking.share, 1.75 / (1.75 + 4));
+  EXPECT_EQ(looking.peak_bytes, 3 << 20);
+}
+
 TEST_F(Record, ArmThatPartsFailsWithStepSiteAndDistance) {
   RunOptions options;
   options.captured = nudged(grpo_stream(3), 2, "logprob[1,0]", 5);

@@ -53,6 +53,8 @@ inline void write_run(const std::filesystem::path& folder, const RunOptions& opt
                        {"train", 0.5, 0.75, 400 << 20},
                        {"optimizer", 0, 0, 350 << 20},
                        {"sync", 0, 0, 350 << 20}};
+      record.observation = {Level::kStep, 40 + step, 0.5 + 0.25 * static_cast<double>(step), 0.5,
+                            int64_t{3} << 20};
       record.completion = "Paris";
       record.witness =
           name == "captured-tp2" && options.has_witness ? captured_witness() : eager_witness();

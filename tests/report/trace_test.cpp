@@ -30,16 +30,18 @@ class Trace : public testing::Scratch {
 
 TEST_F(Trace, PhasesStandOneAfterTheOtherInTheirSteps) {
   const std::vector<Json> spans = spans_of(trace_of(recorded()), 2, 0);
-  ASSERT_EQ(spans.size(), 3u * 5u);  // a step and its four phases
+  ASSERT_EQ(spans.size(), 3u * 6u);  // a step, its four phases, and what looking at them took
   EXPECT_EQ(spans[0].at("name"), "step 0");
-  EXPECT_EQ(spans[0].at("dur"), 2'000'000);
+  EXPECT_EQ(spans[0].at("dur"), 2'500'000);
   EXPECT_EQ(spans[0].at("args").at("generator.nodes"), 812);
   EXPECT_EQ(spans[1].at("name"), "rollout");
   EXPECT_EQ(spans[1].at("dur"), 1'500'000);
   EXPECT_EQ(spans[2].at("name"), "train");
   EXPECT_EQ(spans[2].at("ts"), 1'500'000);
-  EXPECT_EQ(spans[5].at("name"), "step 1");
+  EXPECT_EQ(spans[5].at("cat"), "observing");
   EXPECT_EQ(spans[5].at("ts"), 2'000'000);
+  EXPECT_EQ(spans[6].at("name"), "step 1");
+  EXPECT_EQ(spans[6].at("ts"), 2'500'000);
 }
 
 TEST_F(Trace, EachRankIsAThread) {

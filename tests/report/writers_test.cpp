@@ -123,6 +123,16 @@ TEST_F(Writers, JsonSaysTheSame) {
   EXPECT_EQ(good.at("steps").at(0).at("loss"), "14.8504");
   EXPECT_EQ(good.at("verdicts").size(), 2u);
   EXPECT_EQ(good.at("arms").at(1).at("witness").at("generator.nodes"), 3 * 812);
+  EXPECT_EQ(good.at("arms").at(1).at("looking").at("level"), "step");
+  EXPECT_EQ(good.at("arms").at(1).at("looking").at("wall").at("high"), 1.0);
+}
+
+TEST_F(Writers, SayWhatLookingCost) {
+  const ReportRecord record = record_of({});
+  const std::string markdown = markdown_report(record);
+  EXPECT_THAT(markdown, HasSubstr("## What looking cost"));
+  EXPECT_THAT(markdown, HasSubstr("captured-tp2 | step | 42 | 875.0 ms (750.0 ms to 1.00 s)"));
+  EXPECT_THAT(console_details(record), HasSubstr("observations a step"));
 }
 
 TEST_F(Writers, JunitCountsFailures) {

@@ -176,6 +176,7 @@ Html body_html(const ReportRecord& record, const Pictures& pictures) {
                "from the fastest to the slowest. One run of each arm, so this is no benchmark. " +
                    record.load,
                phases_html(record));
+  sections.add("looking", "What looking cost", kMeaningOfLooking, looking_table(record));
   sections.add("planted", "Planted faults", kMeaningOfPlanted, planted_table(record));
   sections.add("fair-times", "Fair times", kMeaningOfFairTimes, fair_time_table(record));
   sections.add("goldens", "Goldens", "Each arm against the stream that was blessed for it.",

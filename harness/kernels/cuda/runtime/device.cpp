@@ -1,7 +1,9 @@
 #include "harness/kernels/device.h"
 
 #include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAStream.h>
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
@@ -79,6 +81,56 @@ int64_t peak_reserved_device_memory() { return peak_of(&allocator::DeviceStats::
 
 void reset_peak_device_memory() {
   if (is_in_use()) allocator::resetPeakStats(c10::cuda::current_device());
+}
+
+void wait_for_device() {
+  if (is_in_use()) c10::cuda::device_synchronize();
+}
+
+// Events are made once, and recorded again for later pairs.
+struct DeviceStopwatch::Events {
+  std::vector<cudaEvent_t> all;
+  size_t recorded = 0;
+
+  void make() {
+    cudaEvent_t event = nullptr;
+    C10_CUDA_CHECK(cudaEventCreate(&event));
+    all.push_back(event);
+  }
+  ~Events() {
+    for (const cudaEvent_t event : all) C10_CUDA_IGNORE_ERROR(cudaEventDestroy(event));
+  }
+};
+
+DeviceStopwatch::DeviceStopwatch() : events_(std::make_unique<Events>()) {}
+DeviceStopwatch::~DeviceStopwatch() = default;
+
+void DeviceStopwatch::start() {
+  while (events_->all.size() < events_->recorded + 2) events_->make();
+  const cudaStream_t stream = c10::cuda::getCurrentCUDAStream();
+  C10_CUDA_CHECK(cudaEventRecord(events_->all[events_->recorded++], stream));
+}
+
+// What a card that failed answers is thrown by whoever asks it next: this may run as a failure is
+// on its way already.
+void DeviceStopwatch::stop() {
+  const cudaStream_t stream = c10::cuda::getCurrentCUDAStream();
+  C10_CUDA_IGNORE_ERROR(cudaEventRecord(events_->all[events_->recorded++], stream));
+}
+
+double DeviceStopwatch::take_seconds() {
+  const size_t pairs = events_->recorded / 2;
+  events_->recorded = 0;
+  if (pairs == 0) return 0;
+  C10_CUDA_CHECK(cudaEventSynchronize(events_->all[2 * pairs - 1]));
+  double seconds = 0;
+  for (size_t i = 0; i < pairs; ++i) {
+    float milliseconds = 0;
+    C10_CUDA_CHECK(
+        cudaEventElapsedTime(&milliseconds, events_->all[2 * i], events_->all[2 * i + 1]));
+    seconds += 1e-3 * static_cast<double>(milliseconds);
+  }
+  return seconds;
 }
 
 // Arms on the CPU ask too, and without a card there is no record to make.
