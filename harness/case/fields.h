@@ -352,18 +352,19 @@ void visit_fields(V& v, Fault& s) {
   v({"kind",
      "flip: a bit of an element. stale: what the call before left. skip: what it was to write "
      "stays "
-     "as it was. order: a linear's sums run backwards. swap: two ranks have each other's results."},
+     "as it was. order: a linear's sums run backwards. swap: two ranks have each other's results. "
+     "mask: attention sees the keys behind a query too."},
     s.kind, Choice<FaultKind>{names_of(s.kind)});
   v({"op", "Such as samebits::rms_norm."}, s.op, Text{});
   v({"step"}, s.step, Integer{0});
   v({"phase", "Such as train."}, s.phase, Text{});
-  v({"call", "Which of the operator's executions in that phase of the step, from 0."}, s.call,
-    Integer{0});
+  v({"call", "Which of the rank's executions of the operator in that phase of the step, from 0."},
+    s.call, Integer{0});
   v({"output", "Which of its results, then of the arguments that it writes."}, s.output,
     Integer{0});
   v({"element", "flip: of that result, in the order of memory."}, s.element, Integer{0});
   v({"bit", "flip: of that element; 0 is one ULP."}, s.bit, Integer{0, 63});
-  v({"rank", "The process of the mesh that plants it."}, s.rank, Integer{0, 1023});
+  v({"rank", "Of the mesh: whose execution it is."}, s.rank, Integer{0, 1023});
 }
 
 template <class V>

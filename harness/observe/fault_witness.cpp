@@ -25,18 +25,21 @@ uint64_t bits_from_hex(const JsonReader& json) {
 }  // namespace
 
 Json json_from_witness(const FaultWitness& witness) {
-  return {{"caller", witness.caller},
-          {"rank", witness.rank},
-          {"changed", witness.changed},
-          {"element", witness.element},
-          {"before", hex_from_bits(witness.before)},
-          {"after", hex_from_bits(witness.after)}};
+  Json json = {{"caller", witness.caller},
+               {"rank", witness.rank},
+               {"changed", witness.changed},
+               {"element", witness.element},
+               {"before", hex_from_bits(witness.before)},
+               {"after", hex_from_bits(witness.after)}};
+  if (witness.caller_call) json["caller_call"] = *witness.caller_call;
+  return json;
 }
 
 FaultWitness witness_from_json(const JsonReader& json) {
-  json.object({"caller", "rank", "changed", "element", "before", "after"});
+  json.object({"caller", "caller_call", "rank", "changed", "element", "before", "after"});
   FaultWitness witness;
   witness.caller = json.required("caller").name();
+  if (auto key = json.optional("caller_call")) witness.caller_call = key->integer(0);
   witness.rank = json.required("rank").integer(0);
   witness.changed = json.required("changed").integer(0);
   witness.element = json.required("element").integer(0);

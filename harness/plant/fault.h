@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "harness/base/names.h"
@@ -14,15 +15,17 @@ enum class FaultKind {
   kNone,
   kFlip,   // one bit of one element of a result is the other one
   kStale,  // a result is what the call before it left: a buffer that was not written again
-  kSkip,   // what the call was to write stays as it was: a copy, an update, a mask left out
-  kOrder,  // the sums of a linear run from their last term to their first
+  kSkip,   // what the call was to write stays as it was: a copy, an update left out
+  kOrder,  // the sums of a linear, or of its gradients, run from their last term to their first
   kSwap,   // two ranks of a local mesh have each other's results
+  kMask,   // attention without its mask: every query sees all keys of its sequence
 };
 
 inline const Names<FaultKind>& names_of(FaultKind) {
   static const Names<FaultKind> names = {{"none", FaultKind::kNone},   {"flip", FaultKind::kFlip},
                                          {"stale", FaultKind::kStale}, {"skip", FaultKind::kSkip},
-                                         {"order", FaultKind::kOrder}, {"swap", FaultKind::kSwap}};
+                                         {"order", FaultKind::kOrder}, {"swap", FaultKind::kSwap},
+                                         {"mask", FaultKind::kMask}};
   return names;
 }
 
@@ -37,11 +40,11 @@ struct Fault {
   std::string op;       // "samebits::rms_norm"; aten::add_ counts as aten::add
   int64_t step = 0;     // of the run
   std::string phase;    // of the step: "train"
-  int64_t call = 0;     // which of the executions of that operator in that phase, from 0
+  int64_t call = 0;     // which of the rank's executions of that operator in that phase, from 0
   int64_t output = 0;   // which of its results, then of the arguments that it writes
   int64_t element = 0;  // kFlip: of that result, in the order of memory
   int64_t bit = 0;      // kFlip: of that element; 0 is one ULP
-  int64_t rank = 0;     // the process of the mesh that has it. A local mesh is one process
+  int64_t rank = 0;     // of the mesh: whose execution it is; 0 of what lies over no mesh
 
   bool is_planted() const { return kind != FaultKind::kNone; }
   bool operator==(const Fault&) const = default;
@@ -49,8 +52,10 @@ struct Fault {
 
 // What was seen of a fault as it was executed. A step without one did not execute it.
 struct FaultWitness {
-  std::string caller;   // the operator that the program called, of which this one is a part
-  int64_t rank = 0;     // of a local mesh: whose call it was
+  std::string caller;  // the operator that the program called, of which this one is a part
+  // Which of the program's calls of it in that phase, from 0; none of what is replayed.
+  std::optional<int64_t> caller_call = {};
+  int64_t rank = 0;     // of the mesh: whose execution it was
   int64_t changed = 0;  // elements of the result whose bits are others than before
   // The first of these, and its raw bits; of no change the element that was meant.
   int64_t element = 0;

@@ -68,6 +68,7 @@ uint64_t bits_at(const std::byte* data, size_t element_size, int64_t element) {
 void Planter::begin_step(int64_t step) {
   step_ = step;
   calls_.clear();
+  program_calls_.clear();
   witness_.reset();
   first_.reset();
 }
@@ -76,12 +77,13 @@ bool Planter::is_looked_at(const std::string& op) const {
   return !has_no_result(op) && (!fault_.is_planted() || op == fault_.op);
 }
 
-// The calls that a mesh makes of its ranks come in their order.
-int64_t Planter::rank_of_call(const std::string& op) {
+// The calls that a mesh makes of its ranks come in their order: whose the next of this operator is,
+// counted from the first rank of this process. Null where no mesh stands around it.
+int64_t* Planter::next_rank_of(const std::string& op) {
   for (auto open = open_.rbegin(); open != open_.rend(); ++open) {
-    if (!open->is_plain) return open->by_rank[op]++;
+    if (!open->is_plain) return &open->by_rank[op];
   }
-  return 0;
+  return nullptr;
 }
 
 void Planter::call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
@@ -106,6 +108,8 @@ void Planter::call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
     return;
   }
   const bool is_wanted = is_outermost && is_looked_at(name) && !is_composed_of_others(name);
+  const bool is_captured = launch_sink() != nullptr;
+  if (open_.empty() && !is_captured) ++program_calls_[{phase_, name}];
   open_.push_back({&name, is_plain});
   const struct Close {
     std::vector<Open>& open;
@@ -118,10 +122,14 @@ void Planter::call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
     return;
   }
   Call here{&name, open_.front().op};
+  if (!is_captured) here.caller_call = program_calls_[{phase_, *here.caller}] - 1;
+  // The frame of this call is the innermost plain one: its mesh stands around it.
+  int64_t* rank = next_rank_of(name);
+  here.rank = first_rank_ + (rank == nullptr ? 0 : *rank);
   here.results = written;
-  const bool is_captured = launch_sink() != nullptr;
   here.product = product_of(op, *stack);
-  if (fault_.kind == FaultKind::kSkip) {
+  here.attention = attention_of(op, *stack);
+  if (fault_.kind == FaultKind::kSkip || fault_.kind == FaultKind::kOrder) {
     const Call* call = is_captured ? &captured_.emplace_back(here) : &here;
     launch("planted fault", [this, call] { before(*call); });
   }
@@ -131,8 +139,7 @@ void Planter::call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
   results.insert(results.end(), written.begin(), written.end());
   if (results.empty()) return;
   here.results = std::move(results);
-  // The frame of this call is the innermost plain one: its mesh stands around it.
-  here.rank = rank_of_call(name);
+  if (rank != nullptr) ++*rank;
   const Call* call = is_captured ? &captured_.emplace_back(std::move(here)) : &here;
   launch("planted fault", [this, call] { after(*call); });
 }
@@ -140,18 +147,48 @@ void Planter::call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
 std::optional<Planter::Product> Planter::product_of(const c10::OperatorHandle& op,
                                                     const torch::jit::Stack& stack) {
   const size_t count = op.schema().arguments().size();
-  const bool is_linear = op.schema().name() == "samebits::linear";
-  if (!is_linear && op.schema().name() != "samebits::linear_dgrad") return std::nullopt;
+  const std::string& name = op.schema().name();
+  const bool is_linear = name == "samebits::linear";
+  const bool is_wgrad = name == "samebits::linear_wgrad_";
+  if (!is_linear && !is_wgrad && name != "samebits::linear_dgrad") return std::nullopt;
   const at::Tensor& a = torch::jit::peek(stack, 0, count).toTensor();
   const at::Tensor& weight = torch::jit::peek(stack, 1, count).toTensor();
   if (!a.is_contiguous() || !weight.is_contiguous()) return std::nullopt;
   const auto operand = [](const at::Tensor& tensor, int64_t row, int64_t term) {
     return ProductOperand{tensor.const_data_ptr(), tensor.scalar_type() == at::kFloat, row, term};
   };
-  const int64_t inputs = weight.size(1);
+  const int64_t inputs = weight.size(-1);
+  if (is_wgrad) {  // dy and x, whose rows are the terms
+    return Product{operand(a, 1, a.size(-1)), operand(weight, 1, inputs), inputs,
+                   a.numel() / std::max<int64_t>(a.size(-1), 1)};
+  }
   return Product{operand(a, a.size(-1), 1),
                  is_linear ? operand(weight, inputs, 1) : operand(weight, 1, inputs),
                  is_linear ? weight.size(0) : inputs, a.size(-1)};
+}
+
+std::optional<AttentionOperands> Planter::attention_of(const c10::OperatorHandle& op,
+                                                       const torch::jit::Stack& stack) {
+  if (op.schema().name() != "samebits::flash_attention") return std::nullopt;
+  const size_t count = op.schema().arguments().size();
+  const auto tensor = [&](size_t i) { return torch::jit::peek(stack, i, count).toTensor(); };
+  const at::Tensor q = tensor(0);
+  const at::Tensor k = tensor(1);
+  const at::Tensor v = tensor(2);
+  const at::Tensor boundaries = tensor(3);
+  const bool is_plain = q.is_contiguous() && k.is_contiguous() && v.is_contiguous() &&
+                        boundaries.is_contiguous() && boundaries.scalar_type() == at::kInt;
+  if (!is_plain) return std::nullopt;
+  return AttentionOperands{q.const_data_ptr(),
+                           k.const_data_ptr(),
+                           v.const_data_ptr(),
+                           boundaries.const_data_ptr<int32_t>(),
+                           q.scalar_type() == at::kFloat,
+                           boundaries.size(0) - 1,
+                           q.size(2),
+                           k.size(2),
+                           q.size(3),
+                           torch::jit::peek(stack, 4, count).toDouble()};
 }
 
 std::vector<Planter::Memory> Planter::written_by(const c10::OperatorHandle& op,
@@ -189,7 +226,7 @@ std::vector<Planter::Memory> Planter::returned_by(const c10::OperatorHandle& op,
 }
 
 void Planter::before(const Call& call) {
-  if (!is_there() || calls_[{phase_, *call.op}] != fault_.call) return;
+  if (!is_there() || call.rank != fault_.rank || calls_of(call) != fault_.call) return;
   saved_.clear();
   for (const Memory& memory : call.results) {
     saved_.emplace_back(memory.data, memory.data + memory.bytes());
@@ -197,7 +234,7 @@ void Planter::before(const Call& call) {
 }
 
 void Planter::after(const Call& call) {
-  const int64_t number = calls_[{phase_, *call.op}]++;
+  const int64_t number = calls_of(call)++;
   if (!fault_.is_planted()) {
     Executed executed{step_, phase_, *call.op, number, call.rank, {}};
     for (const Memory& memory : call.results) {
@@ -207,9 +244,10 @@ void Planter::after(const Call& call) {
     executions_.push_back(std::move(executed));
     return;
   }
-  const bool is_second = first_ && number == fault_.call + 1;
-  if (is_there() && (number == fault_.call || is_second)) plant(call);
-  if (fault_.kind != FaultKind::kStale) return;
+  const bool is_its = call.rank == fault_.rank;
+  const bool is_second = first_ && call.rank == fault_.rank + 1;
+  if (is_there() && number == fault_.call && (is_its || is_second)) plant(call);
+  if (fault_.kind != FaultKind::kStale || !is_its) return;
   const auto output = static_cast<size_t>(fault_.output);
   if (output >= call.results.size()) return;
   const Memory& memory = call.results[output];
@@ -256,16 +294,24 @@ void Planter::plant(const Call& call) {
       change(call, memory, [&] {
         reversed_product(product.a, product.b, memory.elements / product.columns, product.columns,
                          product.terms, memory.data, memory.element_size == sizeof(float));
+        if (!memory.is_argument) return;  // else it is added to what was there
+        auto* sums = reinterpret_cast<float*>(memory.data);
+        const auto* before = reinterpret_cast<const float*>(saved_[0].data());
+        for (int64_t i = 0; i < memory.elements; ++i) sums[i] += before[i];
       });
       break;
     }
+    case FaultKind::kMask:
+      if (!call.attention) return;
+      change(call, memory, [&] { unmasked_attention(*call.attention, memory.data); });
+      break;
     case FaultKind::kSwap: {
       if (!first_) {
         first_ = call;
         return;
       }
       const Memory& other = first_->results[output];
-      if (call.rank != first_->rank + 1 || other.bytes() != memory.bytes()) return;
+      if (other.bytes() != memory.bytes()) return;
       change(call, memory,
              [&] { std::swap_ranges(memory.data, memory.data + memory.bytes(), other.data); });
       break;
@@ -277,7 +323,7 @@ template <typename Change>
 void Planter::change(const Call& call, const Memory& memory, const Change& how) {
   const std::vector<std::byte> was(memory.data, memory.data + memory.bytes());
   how();
-  FaultWitness witness{*call.caller, call.rank, 0, fault_.element, 0, 0};
+  FaultWitness witness{*call.caller, call.caller_call, call.rank, 0, fault_.element, 0, 0};
   if (witness.element >= memory.elements) witness.element = 0;
   for (int64_t i = memory.elements - 1; i >= 0; --i) {
     if (bits_at(was.data(), memory.element_size, i) == bits_at(memory.data, memory.element_size, i))

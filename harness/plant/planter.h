@@ -9,12 +9,14 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "harness/graph/operator_watch.h"
 #include "harness/plant/fault.h"
 #include "harness/plant/reversed_product.h"
+#include "harness/plant/unmasked_attention.h"
 
 namespace samebits {
 
@@ -30,7 +32,7 @@ struct Executed {
   std::string phase;
   std::string op;
   int64_t call = 0;  // Fault::call
-  int64_t rank = 0;  // FaultWitness::rank
+  int64_t rank = 0;  // Fault::rank
   std::vector<Result> results;
 };
 
@@ -41,8 +43,10 @@ struct Executed {
 // replayed. It must outlive such graphs. Of CPUs alone.
 class Planter final : public OperatorWatch {
  public:
-  // A fault that is none: counts.
-  explicit Planter(Fault fault) : fault_(std::move(fault)) {}
+  // A fault that is none: counts. `first_rank`: of the mesh, the first whose executions are this
+  // process's.
+  explicit Planter(Fault fault, int64_t first_rank = 0)
+      : fault_(std::move(fault)), first_rank_(first_rank) {}
 
   // What is executed from here on belongs to this step, and to this phase.
   void begin_step(int64_t step);
@@ -72,7 +76,7 @@ class Planter final : public OperatorWatch {
     bool is_argument;
     size_t bytes() const { return static_cast<size_t>(elements) * element_size; }
   };
-  struct Product {  // that the operator is: linear, or its gradient's
+  struct Product {  // that the operator is, or adds: linear, or its gradients'
     ProductOperand a;
     ProductOperand b;
     int64_t columns;
@@ -81,14 +85,17 @@ class Planter final : public OperatorWatch {
   struct Call {
     const std::string* op;
     const std::string* caller;  // what the program called, of which it is a part
+    std::optional<int64_t> caller_call = {};
     int64_t rank = 0;
     std::vector<Memory> results = {};
     std::optional<Product> product = {};
+    std::optional<AttentionOperands> attention = {};
   };
 
   bool is_there() const { return step_ == fault_.step && phase_ == fault_.phase; }
   bool is_looked_at(const std::string& op) const;
-  int64_t rank_of_call(const std::string& op);
+  int64_t& calls_of(const Call& call) { return calls_[{phase_, *call.op, call.rank}]; }
+  int64_t* next_rank_of(const std::string& op);
   void before(const Call& call);
   void after(const Call& call);
   void plant(const Call& call);
@@ -96,18 +103,24 @@ class Planter final : public OperatorWatch {
   void change(const Call& call, const Memory& memory, const Change& how);
   static std::optional<Product> product_of(const c10::OperatorHandle& op,
                                            const torch::jit::Stack& stack);
+  static std::optional<AttentionOperands> attention_of(const c10::OperatorHandle& op,
+                                                       const torch::jit::Stack& stack);
   static std::vector<Memory> written_by(const c10::OperatorHandle& op,
                                         const torch::jit::Stack& stack);
   static std::vector<Memory> returned_by(const c10::OperatorHandle& op,
                                          const torch::jit::Stack& stack);
 
   Fault fault_;
+  int64_t first_rank_;
   int64_t step_ = -1;
   std::string phase_;
   std::vector<Open> open_;
-  std::map<std::pair<std::string, std::string>, int64_t> calls_;  // in this step: phase, operator
-  std::deque<Call> captured_;                                     // that launches point to
-  std::vector<std::vector<std::byte>> saved_;  // kSkip: what the call was to write over
+  // In this step, by phase, operator and rank.
+  std::map<std::tuple<std::string, std::string, int64_t>, int64_t> calls_;
+  // Those that the program made itself, by phase and operator.
+  std::map<std::pair<std::string, std::string>, int64_t> program_calls_;
+  std::deque<Call> captured_;                  // that launches point to
+  std::vector<std::vector<std::byte>> saved_;  // what the call was to write over
   std::vector<std::byte> last_;                // kStale: what the call before left
   std::optional<Call> first_;                  // kSwap: the call of the one rank
   std::optional<FaultWitness> witness_;

@@ -36,24 +36,31 @@ struct Place {
 // By step, phase and operator.
 using Strata = std::map<std::tuple<int64_t, std::string, std::string>, std::vector<Place>>;
 
-// The executed of the same operator that came right before, or comes right after, in its phase.
+// The executed of the same operator that came right before in its phase, of the same rank; and that
+// of the next rank.
 class Neighbours {
  public:
   explicit Neighbours(const std::vector<Executed>& executions) : executions_(executions) {
     for (size_t i = 0; i < executions.size(); ++i) {
       const Executed& each = executions[i];
-      at_[{each.step, each.phase, each.op, each.call}] = i;
+      at_[{each.step, each.phase, each.op, each.call, each.rank}] = i;
     }
   }
-  const Executed* of(const Executed& executed, int64_t distance) const {
-    const auto at =
-        at_.find({executed.step, executed.phase, executed.op, executed.call + distance});
-    return at == at_.end() ? nullptr : &executions_[at->second];
+  const Executed* before(const Executed& executed) const {
+    return at(executed, executed.call - 1, executed.rank);
+  }
+  const Executed* of_next_rank(const Executed& executed) const {
+    return at(executed, executed.call, executed.rank + 1);
   }
 
  private:
+  const Executed* at(const Executed& like, int64_t call, int64_t rank) const {
+    const auto found = at_.find({like.step, like.phase, like.op, call, rank});
+    return found == at_.end() ? nullptr : &executions_[found->second];
+  }
+
   const std::vector<Executed>& executions_;
-  std::map<std::tuple<int64_t, std::string, std::string, int64_t>, size_t> at_;
+  std::map<std::tuple<int64_t, std::string, std::string, int64_t, int64_t>, size_t> at_;
 };
 
 bool has_same_result(const Executed& a, const Executed* b, size_t output) {
@@ -72,15 +79,16 @@ bool can_plant(FaultKind kind, const Executed& executed, size_t output,
     case FaultKind::kFlip:
       return result.is_float;
     case FaultKind::kStale:
-      return !result.is_argument && has_same_result(executed, neighbours.of(executed, -1), output);
+      return !result.is_argument && has_same_result(executed, neighbours.before(executed), output);
     case FaultKind::kSkip:
       return result.is_argument && executed.op != "aten::add";
     case FaultKind::kOrder:
-      return executed.op == "samebits::linear" || executed.op == "samebits::linear_dgrad";
-    case FaultKind::kSwap: {
-      const Executed* next = neighbours.of(executed, 1);
-      return has_same_result(executed, next, output) && next->rank == executed.rank + 1;
-    }
+      return executed.op == "samebits::linear" || executed.op == "samebits::linear_dgrad" ||
+             executed.op == "samebits::linear_wgrad_";
+    case FaultKind::kMask:
+      return executed.op == "samebits::flash_attention" && output == 0;
+    case FaultKind::kSwap:
+      return has_same_result(executed, neighbours.of_next_rank(executed), output);
   }
   return false;
 }
@@ -127,10 +135,15 @@ Fault draw(const Drawable& drawable, Dice& dice) {
   fault.step = executed.step;
   fault.phase = executed.phase;
   fault.call = executed.call;
+  fault.rank = executed.rank;
   fault.output = static_cast<int64_t>(place.output);
   if (kind == FaultKind::kFlip) {
-    fault.element = static_cast<int64_t>(
-        dice.below(static_cast<uint64_t>(executed.results[place.output].elements)));
+    const Executed::Result& result = executed.results[place.output];
+    fault.element = static_cast<int64_t>(dice.below(static_cast<uint64_t>(result.elements)));
+    const bool is_one_ulp = dice.below(2) == 0;
+    if (!is_one_ulp) {
+      fault.bit = static_cast<int64_t>(dice.below(static_cast<uint64_t>(result.element_bits)));
+    }
   }
   return fault;
 }

@@ -15,8 +15,8 @@ struct ArmExecutions {
   std::vector<Executed> executions;
 };
 
-// `count` faults that these arms can plant, by turns, drawn from `seed`: half of them flips of one
-// ULP, the others of the kinds that the arm's executions know. Step, phase and operator are drawn
+// `count` faults that these arms can plant, by turns, drawn from `seed`: half of them flips, of
+// these half of one ULP and half of any bit; the others of the kinds that the arm's executions know. Step, phase and operator are drawn
 // first, each as likely as any other, then one of the executions, so that what runs seldom is drawn
 // as often as what runs at every token.
 std::vector<std::pair<std::string, Fault>> draw_faults(const std::vector<ArmExecutions>& arms,

@@ -49,9 +49,10 @@ InProcessArm::InProcessArm(const CaseArm& settings, Level level, ObservationSink
             if (planter_ != nullptr) planter_->begin_phase(phase);
           },
           world == nullptr ? 0 : world->rank()) {
-  const int64_t rank = world == nullptr ? 0 : world->rank();
-  if (!settings_.plant.is_planted() || settings_.plant.rank != rank) return;
-  planter_ = &own_planter_.emplace(settings_.plant);
+  const int64_t first_rank = world == nullptr ? 0 : world->rank();
+  const bool is_elsewhere = world != nullptr && settings_.plant.rank != first_rank;
+  if (!settings_.plant.is_planted() || is_elsewhere) return;
+  planter_ = &own_planter_.emplace(settings_.plant, first_rank);
 }
 
 void InProcessArm::count_with(Planter& planter) {

@@ -33,7 +33,12 @@ TEST(StepRecord, ReadsBackAsWritten) {
 TEST(StepRecord, TheWitnessOfAPlantedFaultReadsBack) {
   StepRecord record = example();
   EXPECT_EQ(line_from_step_record(record).find("planted"), std::string::npos);
-  record.planted = FaultWitness{"samebits::linear", 1, 3, 77, 0x3f80, 0xffffffffffffffff};
+  record.planted = FaultWitness{.caller = "samebits::linear",
+                                .rank = 1,
+                                .changed = 3,
+                                .element = 77,
+                                .before = 0x3f80,
+                                .after = 0xffffffffffffffff};
   const std::string line = line_from_step_record(record);
   EXPECT_EQ(step_record_from_line(line, "x").planted, record.planted);
   std::string broken = line;

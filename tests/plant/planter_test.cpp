@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "harness/dtensor/dtensor.h"
 #include "harness/graph/make_pool.h"
 #include "harness/kernels/functional.h"
 
@@ -46,7 +47,7 @@ TEST(Planter, FlipsOneBitOfOneElementOfTheCallThatIsMeant) {
       }
       EXPECT_EQ(planter.witness().has_value(), step == 1);
       if (step != 1) continue;
-      const FaultWitness expected{"aten::mul", 0, 1, 2, 0x3f800000, 0x3f800001};
+      const FaultWitness expected{"aten::mul", 1, 0, 1, 2, 0x3f800000, 0x3f800001};
       EXPECT_EQ(*planter.witness(), expected);
     }
   }
@@ -95,6 +96,65 @@ TEST(Planter, SumsFromTheLastTermToTheFirst) {
   at::Tensor sum;
   run_in(planter, [&] { sum = ops::linear(x, weight, 0, 0, at::kFloat); });
   EXPECT_EQ(sum.item<float>(), 16777218.0F);
+}
+
+// Likewise over tokens, into a sum that was begun.
+TEST(Planter, SumsAGradientFromTheLastTokenToTheFirst) {
+  Planter planter(fault_of(FaultKind::kOrder, "samebits::linear_wgrad_", 0));
+  const at::Tensor dy = at::tensor({16777216.0F, 1.0F, 1.0F}).view({3, 1});
+  const at::Tensor x = at::ones({3, 1});
+  at::Tensor sum = at::full({1, 1}, 4.0);
+  run_in(planter, [&] { ops::linear_wgrad_(dy, x, std::nullopt, sum); });
+  EXPECT_EQ(sum.item<float>(), 16777222.0F);  // 2 + 2^24, and then 4
+  at::Tensor clean = at::full({1, 1}, 4.0);
+  ops::linear_wgrad_(dy, x, std::nullopt, clean);
+  EXPECT_EQ(clean.item<float>(), 16777220.0F);
+  EXPECT_EQ(planter.witness()->changed, 1);
+}
+
+// The first query sees the second key, and the last of each sequence what it had seen.
+TEST(Planter, LeavesTheMaskOfAttentionOut) {
+  Planter planter(fault_of(FaultKind::kMask, "samebits::flash_attention", 0));
+  const at::Tensor q = at::zeros({1, 3, 2, 8});
+  const at::Tensor k = at::zeros({1, 3, 1, 8});
+  const at::Tensor v = at::arange(3.0F).view({1, 3, 1, 1}).expand({1, 3, 1, 8}).contiguous();
+  const at::Tensor boundaries = at::tensor({0, 2, 3}, at::kInt);
+  at::Tensor out;
+  run_in(planter, [&] { out = std::get<0>(ops::flash_attention(q, k, v, boundaries, 1.0)); });
+  const at::Tensor seen = out.select(3, 0).select(2, 1).view({3});
+  EXPECT_TRUE(at::equal(seen, at::tensor({0.5F, 0.5F, 2.0F}))) << seen;
+  EXPECT_EQ(planter.witness()->changed, 2 * 8);  // both heads of the first query
+}
+
+// A rank's executions are counted by themselves, so that the same fault is meant where each rank is
+// a process.
+TEST(Planter, PlantsIntoTheRankThatIsMeant) {
+  const auto mesh = make_local_mesh(2);
+  const at::Tensor whole = at::ones({2, 4});
+  Fault fault = fault_of(FaultKind::kFlip, "aten::mul", 1);
+  fault.rank = 1;
+  Planter planter(fault);
+  std::vector<at::Tensor> products;
+  run_in(planter, [&] {
+    const at::Tensor x = distribute_tensor(whole, mesh, Placement::shard(0));
+    for (int call = 0; call < 3; ++call) products.push_back(at::mul(x, x));
+  });
+  ASSERT_TRUE(planter.witness());
+  EXPECT_EQ(planter.witness()->rank, 1);
+  EXPECT_EQ(planter.witness()->caller_call, 1);
+  for (size_t i = 0; i < products.size(); ++i) {
+    const std::vector<at::Tensor> locals = to_local(products[i]);
+    EXPECT_TRUE(at::equal(locals[0], at::ones({1, 4}))) << i;
+    EXPECT_EQ(at::equal(locals[1], at::ones({1, 4})), i != 1) << i;
+  }
+
+  Planter in_its_process(fault, /*first_rank=*/1);
+  at::Tensor second;
+  run_in(in_its_process, [&] {
+    at::mul(whole, whole);
+    second = at::mul(whole, whole);
+  });
+  EXPECT_FALSE(at::equal(second, whole));
 }
 
 TEST(Planter, CountsTheOutermostCallsOnPlainTensors) {

@@ -37,10 +37,27 @@ TEST(DrawFaults, KindsAreDrawnWhereTheyCanDoSomething) {
   EXPECT_EQ(kinds_of({executed("f_", 0, kWritten)}), (Kinds{FaultKind::kFlip, FaultKind::kSkip}));
   EXPECT_EQ(kinds_of({executed("samebits::linear", 0, kFloats)}),
             (Kinds{FaultKind::kFlip, FaultKind::kOrder}));
+  EXPECT_EQ(kinds_of({executed("samebits::flash_attention", 0, kFloats)}),
+            (Kinds{FaultKind::kFlip, FaultKind::kMask}));
+  EXPECT_EQ(kinds_of({executed("samebits::linear_wgrad_", 0, kWritten)}),
+            (Kinds{FaultKind::kFlip, FaultKind::kSkip, FaultKind::kOrder}));
   EXPECT_TRUE(kinds_of({executed("f", 0, kIntegers)}).empty());
-  Executed other_rank = executed("f", 1, kFloats);
+  Executed other_rank = executed("f", 0, kFloats);
   other_rank.rank = 1;
   EXPECT_TRUE(kinds_of({executed("f", 0, kFloats), other_rank}).contains(FaultKind::kSwap));
+}
+
+TEST(DrawFaults, HalfOfTheFlipsAreOfOneUlpAndTheOthersOfAnyBit) {
+  std::set<int64_t> bits;
+  int one_ulp = 0;
+  for (const auto& [arm, fault] : draw_faults({{"a", {executed("f", 0, kFloats)}}}, 1000, 7)) {
+    bits.insert(fault.bit);
+    if (fault.bit == 0) ++one_ulp;
+  }
+  EXPECT_EQ(bits.size(), 32U);
+  EXPECT_EQ(*bits.rbegin(), 31);
+  EXPECT_GT(one_ulp, 450);
+  EXPECT_LT(one_ulp, 600);
 }
 
 TEST(DrawFaults, TheSameSeedDrawsTheSame) {
