@@ -14,18 +14,6 @@
 namespace samebits {
 namespace {
 
-bool is_same_site(const Observation& a, const Observation& b) {
-  return a.step == b.step && a.rank == b.rank && a.site == b.site && a.phase == b.phase;
-}
-
-// How many observations of the same site stand before this one.
-int64_t occurrence_of(const std::vector<Observation>& observations, size_t index) {
-  const Observation& seen = observations[index];
-  return std::count_if(observations.begin(),
-                       observations.begin() + static_cast<std::ptrdiff_t>(index),
-                       [&](const Observation& each) { return is_same_site(each, seen); });
-}
-
 int64_t count_steps(const std::vector<Observation>& observations) {
   std::vector<int64_t> steps;
   for (const Observation& each : observations) {

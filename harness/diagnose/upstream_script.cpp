@@ -75,7 +75,7 @@ std::string input_site(const std::string& pattern, int64_t layer) {
 
 // What an arm observed there; undefined where that cannot be had.
 at::Tensor tensor_at(const CaseArm& arm, const ObservationPlace& place) {
-  const Computation computation = keep_tensor(arm, place).computation;
+  const Computation computation = keep_tensor(without_replays(arm), place).computation;
   return computation.is_known() ? computation.value() : at::Tensor();
 }
 

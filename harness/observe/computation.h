@@ -21,7 +21,9 @@ struct Computation {
     std::optional<size_t> call;    // that made it; none: it came in from outside of these calls
     size_t output = 0;             // which of that call's (outputs_of)
     const void* memory = nullptr;  // where it lay, by which a weight is known
-    bool is_apart = false;         // ranks of a mesh hold copies of it that are not the same
+    // The copy of the first rank of a mesh that holds another one than rank 0; none where all
+    // ranks hold the same.
+    std::optional<at::Tensor> apart = {};
   };
   struct Input {
     std::string name;  // of the operator's argument: "weight"
@@ -33,6 +35,8 @@ struct Computation {
     bool is_repeatable = false;     // no tensor lies over a mesh
     std::vector<std::pair<std::string, std::string>> arguments;  // that hold no tensor, as text
     std::vector<Input> inputs;
+    // Which of its phase's calls of that operator, from 0 (counted_name() in plant/fault.h).
+    int64_t number = 0;
 
     std::string name() const { return op.operator_name().name; }  // "samebits::rms_norm"
   };

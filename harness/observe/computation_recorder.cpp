@@ -8,10 +8,12 @@
 
 #include "harness/capture/abstract_call.h"
 #include "harness/capture/print.h"
+#include "harness/dispatch/launch.h"
 #include "harness/dispatch/schema.h"
 #include "harness/dtensor/copies.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/graph/operator_watch.h"
+#include "harness/plant/fault.h"
 
 namespace samebits {
 namespace {
@@ -21,6 +23,20 @@ bool only_allocates(const c10::OperatorHandle& op) {
   static const std::set<std::string> kAllocating = {"aten::empty_like", "aten::new_empty",
                                                     "aten::new_empty_strided"};
   return kAllocating.contains(op.operator_name().name);
+}
+
+bool takes_a_tensor(const std::vector<c10::IValue>& args) {
+  return std::any_of(args.begin(), args.end(),
+                     [](const c10::IValue& arg) { return !tensors_in(arg).empty(); });
+}
+
+// The copy of the first rank that holds another one than the first; none where there is none.
+std::optional<at::Tensor> copy_apart(const at::Tensor& tensor) {
+  const std::vector<int64_t> apart = ranks_apart(tensor);
+  if (apart.empty()) return std::nullopt;
+  const std::vector<int64_t>& ranks = spec_of(tensor).mesh->hosted_ranks();
+  const auto at = std::find(ranks.begin(), ranks.end(), apart.front()) - ranks.begin();
+  return copy_of_whole(locals_of(tensor)[static_cast<size_t>(at)]);
 }
 
 const void* memory_of(const at::Tensor& tensor) {
@@ -46,7 +62,8 @@ c10::IValue with_copies(const c10::IValue& arg, const CopyOf& copy_of) {
 
 std::shared_ptr<ComputationRecorder::Node> ComputationRecorder::node_of(
     const c10::OperatorHandle& op, c10::ArrayRef<c10::IValue> args) {
-  auto node = std::make_shared<Node>(Node{calls_, op, args.vec(), {}});
+  const int64_t number = counts_[counted_name(op.operator_name().name)];
+  auto node = std::make_shared<Node>(Node{calls_, number, op, args.vec(), {}});
   std::vector<at::Tensor> written;
   for (size_t i = 0; i < args.size(); ++i) {
     const c10::Argument& declared = op.schema().arguments()[i];
@@ -86,12 +103,17 @@ void ComputationRecorder::keep_as_it_is(const at::Tensor& tensor) {
 
 void ComputationRecorder::call(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   constexpr int64_t kCallsBetweenCleaning = 64;
+  if (launch_sink() != nullptr) {
+    op.callBoxed(stack);
+    return;
+  }
   const auto& schema = op.schema();
   const auto args = torch::jit::last(*stack, schema.arguments().size()).vec();
   const std::shared_ptr<Node> node = [&] {
     const OperatorWatchPause pause;  // its copies are no calls of the program
     return node_of(op, args);
   }();
+  if (takes_a_tensor(args)) ++counts_[counted_name(op.operator_name().name)];
   op.callBoxed(stack);
   if (node == nullptr) return;
   ++calls_;
@@ -133,18 +155,27 @@ void ComputationRecorder::note_made(const at::Tensor& tensor, const Made& made, 
           made});
 }
 
-// The call that made it, or a later one that wrote into its memory.
+// The call that made it, or a later one that wrote into its memory: that of a rank, where it lies
+// over a mesh.
 std::optional<ComputationRecorder::Made> ComputationRecorder::maker_of(
     const at::Tensor& tensor) const {
   std::optional<Made> maker;
   if (const auto made = made_.find(tensor.unsafeGetTensorImpl()); made != made_.end()) {
     maker = made->second.what;
   }
-  if (!tensor.has_storage()) return maker;
-  const auto written = written_.find(tensor.storage().unsafeGetStorageImpl());
-  if (written == written_.end()) return maker;
-  const Made& writer = written->second.what;
-  return !maker || maker->node->number < writer.node->number ? writer : maker;
+  const auto look_at = [&](const at::Tensor& memory) {
+    if (!memory.has_storage()) return;
+    const auto written = written_.find(memory.storage().unsafeGetStorageImpl());
+    if (written == written_.end()) return;
+    const Made& writer = written->second.what;
+    if (!maker || maker->node->number < writer.node->number) maker = writer;
+  };
+  if (!is_dtensor(tensor)) {
+    look_at(tensor);
+  } else {
+    for (const at::Tensor& local : locals_of(tensor)) look_at(local);
+  }
+  return maker;
 }
 
 std::string ComputationRecorder::site_of(const at::Tensor& tensor) const {
@@ -195,9 +226,8 @@ Computation ComputationRecorder::computation_of(const at::Tensor& value,
   std::map<int64_t, size_t> calls;
   const auto add_value = [&](const at::Tensor& tensor, const std::string& seen_at,
                              const void* memory) {
-    const bool is_apart = !ranks_apart(tensor).empty();
     computation.values.push_back(
-        {copy_of_whole(tensor), seen_at, std::nullopt, 0, memory, is_apart});
+        {copy_of_whole(tensor), seen_at, std::nullopt, 0, memory, copy_apart(tensor)});
     return computation.values.size() - 1;
   };
   const auto add_made = [&](const at::Tensor& tensor, const Made& by, const std::string& seen_at) {
@@ -209,7 +239,7 @@ Computation ComputationRecorder::computation_of(const at::Tensor& value,
     return at->second;
   };
   for (const auto& [number, node] : nodes) {
-    Computation::Call call{node->op, {}, !node->is_over_mesh, {}, {}};
+    Computation::Call call{node->op, {}, !node->is_over_mesh, {}, {}, node->number_of_operator};
     std::map<const c10::TensorImpl*, size_t> inputs;
     for (const Input& input : node->inputs) {
       const c10::TensorImpl* impl = input.tensor.unsafeGetTensorImpl();

@@ -19,11 +19,15 @@ namespace samebits {
 
 // Remembers the calls of a program, so that the computation of one of its values can be told. It
 // holds the arguments of every call whose result is still in use, and a copy of each argument from
-// before it was written: the memory of a training step's, and more. Not for a thread that captures.
+// before it was written: the memory of a training step's, and more. What a thread captures it lets
+// pass.
 class ComputationRecorder {
  public:
   // Runs a call whose arguments are on top of `stack`, as DispatchMode::call is asked to.
   void call(const c10::OperatorHandle& op, torch::jit::Stack* stack);
+
+  // The calls of an operator are numbered from here on.
+  void begin_phase() { counts_.clear(); }
 
   // A value that is observed: what is computed of it begins with it. One that is named by the
   // memory in which it lies, as weights are, is named at whatever time it is observed.
@@ -50,6 +54,7 @@ class ComputationRecorder {
   };
   struct Node {
     int64_t number;
+    int64_t number_of_operator;  // in its phase
     c10::OperatorHandle op;
     std::vector<c10::IValue> args;
     std::vector<Input> inputs;
@@ -71,6 +76,7 @@ class ComputationRecorder {
   void forget_the_dead();
 
   int64_t calls_ = 0;
+  std::map<std::string, int64_t> counts_;  // of this phase, by operator
   std::vector<std::weak_ptr<Node>> nodes_;
   Notes<c10::TensorImpl, Made> made_;
   Notes<c10::StorageImpl, Made> written_;  // by the last call that wrote there

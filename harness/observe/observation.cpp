@@ -183,6 +183,16 @@ std::string scalar_text(const Observation& observation) {
   return observation.bits ? text_from_bits(observation.dtype, *observation.bits) : "";
 }
 
+int64_t occurrence_of(const std::vector<Observation>& observations, size_t index) {
+  const Observation& at = observations[index];
+  return std::count_if(observations.begin(),
+                       observations.begin() + static_cast<std::ptrdiff_t>(index),
+                       [&](const Observation& each) {
+                         return each.step == at.step && each.phase == at.phase &&
+                                each.rank == at.rank && each.site == at.site;
+                       });
+}
+
 std::string line_from_observation(const Observation& observation) {
   const auto string = [](const std::string& text) { return Json(text).dump(); };
   std::string line = "{\"step\":" + std::to_string(observation.step);

@@ -52,6 +52,9 @@ double scalar_value(const Observation& observation);
 // to the same bits, an integer in full, or nan, inf, -inf. Empty where there is none.
 std::string scalar_text(const Observation& observation);
 
+// How many observations of the step, phase, rank and site of the one at `index` come before it.
+int64_t occurrence_of(const std::vector<Observation>& observations, size_t index);
+
 // One line of JSON, keys in the order of the struct, then "bits" and "value" for a scalar, or
 // "nonfinite" for a tensor that has such elements, and "apart" where ranks hold other copies. The
 // same observation gives the same bytes everywhere. No newline.

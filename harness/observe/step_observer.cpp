@@ -38,6 +38,7 @@ void StepObserver::begin_phase(const std::string& name) {
   record_.phases.emplace_back();
   record_.phases.back().phase = name;
   if (on_phase_) on_phase_(record_.step, name);
+  if (keeper_ != nullptr) keeper_->begin_phase();
   memory_.reset_peak();
   if (device_ == DeviceKind::kCuda) reset_peak_device_memory();
   stopwatch_.emplace();

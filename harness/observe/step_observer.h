@@ -42,7 +42,7 @@ class StepObserver : public Observer, private DispatchMode {
         clock_(device) {}
 
   // Is told of every tensor that is observed from here on and, at level `op`, runs every call;
-  // borrowed. Not for an arm that captures launches.
+  // borrowed. Of replays it is told nothing.
   void keep_with(TensorKeeper& keeper) { keeper_ = &keeper; }
 
   // Bytes that observations may hold at once before they are read and given to the sink, beside the

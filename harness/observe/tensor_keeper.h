@@ -28,6 +28,9 @@ class TensorKeeper {
   void see(int64_t step, const std::string& phase, const std::string& site,
            const at::Tensor& value);
 
+  // To be told of each phase as it begins.
+  void begin_phase() { calls_.begin_phase(); }
+
   // To run every call of an operator in between (ComputationRecorder::call).
   void call(int64_t step, const c10::OperatorHandle& op, torch::jit::Stack* stack);
 

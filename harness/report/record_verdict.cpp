@@ -156,6 +156,14 @@ void add_on_policy_failure(std::vector<Failure>& failures, const ReportRecord& r
   failures.push_back(std::move(failure));
 }
 
+// What a closer look at one arm found.
+void add_closer(Failure& failure, const std::optional<Manifest>& manifest, const std::string& arm) {
+  const Manifest::Closer* closer = closer_look(manifest, arm, "");
+  if (closer == nullptr) return;
+  failure.facts.emplace_back("operator", closer->text);
+  failure.facts.insert(failure.facts.end(), closer->facts.begin(), closer->facts.end());
+}
+
 void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record,
                       const RecordedRun& run) {
   for (const ReportRecord::ArmRecord& arm : record.arms) {
@@ -175,6 +183,7 @@ void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record
     if (!arm.evidence.ranks.empty()) {
       failures.push_back(
           {"the ranks of " + arm.name + " do not agree", {{"seen", arm.evidence.ranks}}, {}});
+      if (arm.evidence.nonfinite.empty()) add_closer(failures.back(), run.manifest, arm.name);
     }
     if (!arm.evidence.itself.empty()) {
       failures.push_back(failure_of_unstable(arm.name, arm.evidence.itself));
@@ -183,11 +192,7 @@ void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record
     if (arm.evidence.nonfinite.empty()) continue;
     failures.push_back(
         {arm.name + " has a NaN or an infinity", {{"where", arm.evidence.nonfinite}}, {}});
-    if (const Manifest::Closer* closer = closer_look(run.manifest, arm.name, "")) {
-      auto& facts = failures.back().facts;
-      facts.emplace_back("operator", closer->text);
-      facts.insert(facts.end(), closer->facts.begin(), closer->facts.end());
-    }
+    add_closer(failures.back(), run.manifest, arm.name);
   }
 }
 

@@ -7,11 +7,13 @@
 #include <cstring>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "harness/compare/tensor_difference.h"
 #include "harness/compare/verdict.h"
 #include "harness/dispatch/schema.h"
 #include "harness/plant/fault.h"
+#include "harness/run/cause_text.h"
 #include "harness/run/float64_reference.h"
 #include "harness/run/tensor_view.h"
 
@@ -41,22 +43,6 @@ struct Side {
   }
 };
 
-// "weight (layers.0.attention.wq.weight)"; the name alone where nothing else is known of it.
-std::string input_text(const Side& side, const Computation::Input& input) {
-  const std::string& site = side.value(input.value).site;
-  return site.empty() ? input.name : input.name + " (" + site + ")";
-}
-
-// Where a value that differs came from, as far as that can be known.
-std::string origin_text(const Computation::Value& value, int64_t step) {
-  if (value.site.ends_with(".weight")) {
-    return step == 0 ? value.site + ", as the run began with it"
-                     : value.site + ", as the step before left it";
-  }
-  if (!value.site.empty()) return value.site;
-  return "which came in from outside: no operator of this step made it";
-}
-
 // Names of the calls, views and copies of placement included; a long list is cut.
 std::string calls_text(const std::vector<Call>& calls) {
   constexpr size_t kMost = 8;
@@ -81,7 +67,7 @@ std::string arguments_that_differ(const Call& a, const Call& b) {
 }
 
 bool is_equal(const Computation::Value& a, const Computation::Value& b) {
-  return a.is_apart == b.is_apart && is_same_value(a.tensor, b.tensor);
+  return a.apart.has_value() == b.apart.has_value() && is_same_value(a.tensor, b.tensor);
 }
 
 // A call of each arm, of the same operator.
@@ -104,10 +90,17 @@ std::vector<size_t> inputs_that_differ(const Side& a, const Side& b, const Pair&
 
 // Operators that give the value that they are given, elsewhere: a copy, other placements.
 bool is_copy(const Call& call) {
-  static const std::set<std::string> kNames = {
-      "aten::clone",    "aten::contiguous",       "aten::to",
-      "aten::_to_copy", "samebits::redistribute", "samebits::full_tensor"};
+  static const std::set<std::string> kNames = {"aten::clone",          "aten::copy_",
+                                               "aten::contiguous",     "aten::to",
+                                               "aten::_to_copy",       "samebits::redistribute",
+                                               "samebits::full_tensor"};
   return kNames.contains(call.name());
+}
+
+// What a view or a copy shows: its first argument, or what is written over that.
+size_t shown_by(const Call& call) {
+  const size_t shown = call.name() == "aten::copy_" ? 1 : 0;
+  return call.inputs[std::min(shown, call.inputs.size() - 1)].value;
 }
 
 enum class Copy { kNone, kTrue, kFalse };
@@ -117,8 +110,8 @@ Copy copy_of(const Side& side, size_t call) {
   const Call& at = side.call(call);
   const Computation::Value* output = side.made(call, 0);
   if (!is_copy(at) || at.inputs.empty() || output == nullptr) return Copy::kNone;
-  const Computation::Value& given = side.value(at.inputs.front().value);
-  if (given.is_apart) return Copy::kTrue;  // what came of it is the doing of who made it so
+  const Computation::Value& given = side.value(shown_by(at));
+  if (given.apart) return Copy::kTrue;  // what came of it is the doing of who made it so
   if (given.tensor.scalar_type() != output->tensor.scalar_type() ||
       given.tensor.sizes() != output->tensor.sizes()) {
     return Copy::kNone;
@@ -134,8 +127,7 @@ std::optional<size_t> maker_of(const Side& side, size_t value) {
     return is_copy(at) ? copy_of(side, index) == Copy::kTrue : is_view(at.op.schema());
   };
   while (call && shows_another(*call)) {
-    const std::vector<Computation::Input>& inputs = side.call(*call).inputs;
-    const std::optional<size_t> before = side.value(inputs.front().value).call;
+    const std::optional<size_t> before = side.value(shown_by(side.call(*call))).call;
     if (!before) return call;
     call = before;
   }
@@ -298,7 +290,7 @@ Cause cause_at(const Side& a, const Side& b, const Pair& pair, const Values& par
   std::vector<std::string> equal;
   for (size_t i = 0; i < call.inputs.size(); ++i) {
     const bool differs = std::find(inputs.begin(), inputs.end(), i) != inputs.end();
-    if (!differs) equal.push_back(input_text(a, call.inputs[i]));
+    if (!differs) equal.push_back(input_text(a.computation, call.inputs[i]));
   }
   if (!equal.empty()) cause.facts.emplace_back("inputs", "equal: " + list_text(equal));
   if (cause.kind == Cause::Kind::kOperator && !call.arguments.empty()) {
@@ -311,6 +303,7 @@ Cause cause_at(const Side& a, const Side& b, const Pair& pair, const Values& par
   if (result) cause.facts.emplace_back("alone", alone_text(a, b, pair, *result));
   if (cause.kind != Cause::Kind::kOperator) return cause;
   cause.op = call.name();
+  cause.number = other.number;
   cause.is_over_mesh = !call.is_repeatable;
   cause.a = result ? result->a : a.value(parting.a).tensor;
   cause.b = result ? result->b : b.value(parting.b).tensor;
@@ -318,14 +311,17 @@ Cause cause_at(const Side& a, const Side& b, const Pair& pair, const Values& par
 }
 
 // A copy that is none needs no other arm to be found: nullopt where the value was made by another
-// call.
-std::optional<Cause> cause_of_false_copy(const Side& side, size_t value) {
+// call. `a` of the cause is what it was given, `b` what it gave.
+std::optional<Cause> false_copy(const Side& side, size_t value) {
   const auto call = maker_of(side, value);
   if (!call || copy_of(side, *call) != Copy::kFalse) return std::nullopt;
   Cause cause;
   cause.kind = Cause::Kind::kOperator;
   cause.op = side.call(*call).name();
+  cause.number = side.call(*call).number;
   cause.is_over_mesh = !side.call(*call).is_repeatable;
+  cause.a = side.value(shown_by(side.call(*call))).tensor;
+  cause.b = *side.output(*call, 0);
   cause.facts.emplace_back(
       "cause",
       fmt::format("{} itself: in {} it gives another value than it is given", cause.op, side.arm));
@@ -369,11 +365,6 @@ Cause cause_of_other_calls(const Side& a, const Side& b, const Parting& at, int6
   return cause;
 }
 
-int64_t nonfinite_in(const at::Tensor& tensor) {
-  const TensorView view = view_of("", tensor);
-  return count_nonfinite(view.dtype, view.data.data(), tensor.numel());
-}
-
 }  // namespace
 
 bool is_same_value(const at::Tensor& a, const at::Tensor& b) {
@@ -393,50 +384,17 @@ Cause cause_of(const Computation& a, const Computation& b, const std::string& ar
   }
   const Parting at = parting_of(side_a, side_b);
   if (at.calls) return cause_at(side_a, side_b, *at.calls, at.values, step);
-  for (const auto& [side, value] :
-       {std::pair(&side_a, at.values.a), std::pair(&side_b, at.values.b)}) {
-    std::optional<Cause> cause = cause_of_false_copy(*side, value);
-    if (!cause) continue;
-    const size_t call = *maker_of(*side, value);
-    const at::Tensor& given = side->value(side->call(call).inputs.front().value).tensor;
-    cause->a = side == &side_a ? *side->output(call, 0) : given;
-    cause->b = side == &side_a ? given : *side->output(call, 0);
+  if (auto cause = false_copy(side_b, at.values.b)) return *cause;
+  if (auto cause = false_copy(side_a, at.values.a)) {
+    std::swap(cause->a, cause->b);
     return *cause;
   }
   return cause_of_other_calls(side_a, side_b, at, step);
 }
 
-Cause cause_of_nonfinite(const Computation& computation, int64_t step) {
-  const std::string name;
-  const Side side{name, computation};
-  Cause cause;
-  size_t value = computation.result;
-  while (const std::optional<size_t> index = computation.values[value].call) {
-    const Call& call = side.call(*index);
-    std::optional<size_t> bad;
-    std::vector<std::string> finite;
-    for (const Computation::Input& input : call.inputs) {
-      const int64_t count = nonfinite_in(side.value(input.value).tensor);
-      if (count == 0) finite.push_back(input_text(side, input));
-      if (count == 0 || bad || is_cache(input.name)) continue;
-      bad = input.value;
-      if (side.value(input.value).call) continue;
-      cause.kind = Cause::Kind::kInput;
-      cause.facts.emplace_back(
-          "cause", fmt::format("input {} of {} has {} that are NaN or infinite: {}", input.name,
-                               call.name(), count, origin_text(side.value(input.value), step)));
-      return cause;
-    }
-    if (!bad) {
-      cause.kind = Cause::Kind::kOperator;
-      cause.facts.emplace_back("cause", call.name() + " itself: its inputs are finite");
-      if (!finite.empty()) cause.facts.emplace_back("inputs", "finite: " + list_text(finite));
-      return cause;
-    }
-    value = *bad;
-  }
-  cause.facts.emplace_back("cause", "not known: no operator was seen to make it");
-  return cause;
+std::optional<Cause> cause_of_false_copy(const Computation& computation, const std::string& arm) {
+  if (!computation.is_known()) return std::nullopt;
+  return false_copy({arm, computation}, computation.result);
 }
 
 }  // namespace samebits

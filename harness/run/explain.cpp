@@ -23,16 +23,58 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What an arm, whose earlier run is in `folder`, observed at a place and how it came to be; not
-// known where that cannot be had, or gives another digest than what was observed.
-Kept kept_at(const CaseArm& arm, const ObservationPlace& place, const Observation& seen,
+// What an arm observed at a place.
+struct Look {
+  Kept kept;                  // not known where it cannot be had
+  bool is_of_replay = false;  // a replay left it, of whose operators nothing is seen
+  Computation by_nodes = {};  // of a replay: what its graph gives when it runs node by node
+  Computation again = {};     // of a replay that is not known: what another run of it gave
+
+  bool is_known() const { return kept.computation.is_known(); }
+};
+
+bool has_digest(const Computation& computation, const Digest& digest) {
+  if (!computation.is_known()) return false;
+  const TensorView value = view_of("", computation.value());
+  return digest_of(value.dtype, value.shape, value.data.data()) == digest;
+}
+
+// What an arm, whose earlier run is in `folder`, observed at a place and how it came to be: nothing
+// that gives another digest than what was observed.
+Look look_at(const CaseArm& as_it_ran, const ObservationPlace& place, const Observation& seen,
              const fs::path& folder) {
-  Kept kept = keep_tensor(arm, place, folder);
-  if (!kept.computation.is_known()) return {};
-  const TensorView value = view_of(arm.name, kept.computation.value());
-  const bool is_what_was_seen =
-      digest_of(value.dtype, value.shape, value.data.data()) == seen.digest;
-  return is_what_was_seen ? std::move(kept) : Kept();
+  const CaseArm arm = in_this_process(as_it_ran);
+  Kept by_nodes = keep_tensor(without_replays(arm), place, folder);
+  if (has_digest(by_nodes.computation, seen.digest)) return {std::move(by_nodes)};
+  if (!is_replayed(arm)) return {};
+  Look look{{}, true, std::move(by_nodes.computation)};
+  Kept of_replay = keep_tensor(arm, place, folder);
+  if (has_digest(of_replay.computation, seen.digest)) {
+    look.kept = std::move(of_replay);
+  } else {
+    look.again = std::move(of_replay.computation);
+  }
+  return look;
+}
+
+// What of two looks at a place says why they differ; nullopt where not enough of it is seen.
+std::optional<Cause> cause_of_looks(const Look& a, const Look& b, const Divergence& first,
+                                    const std::string& arm_a, const std::string& arm_b) {
+  std::optional<Cause> cause;
+  if (a.is_known() && b.is_known()) {
+    cause = cause_of(a.kept.computation, b.kept.computation, arm_a, arm_b, first.step);
+    if (cause->kind == Cause::Kind::kOperator) return cause;
+  }
+  // Memory that nobody wrote holds something else in each run.
+  if (auto copy = cause_of_false_copy(a.again, arm_a)) return copy;
+  if (auto copy = cause_of_false_copy(b.again, arm_b)) return copy;
+  if (a.is_of_replay && has_digest(a.by_nodes, first.b->digest)) {
+    return cause_of_replay(a.by_nodes, arm_a, arm_b);
+  }
+  if (b.is_of_replay && has_digest(b.by_nodes, first.a->digest)) {
+    return cause_of_replay(b.by_nodes, arm_b, arm_a);
+  }
+  return cause;
 }
 
 // The bytes of such a value; empty where they cannot be had. Another program is asked for them by
@@ -41,7 +83,7 @@ std::vector<std::byte> bytes_at(const CaseArm& arm, const Observation& seen, int
                                 const fs::path& folder) {
   const ObservationPlace place{seen.step, seen.phase, seen.site, occurrence};
   if (!arm.is_program()) {
-    const Kept kept = kept_at(arm, place, seen, folder / arm.name);
+    const Kept kept = look_at(arm, place, seen, folder / arm.name).kept;
     if (!kept.computation.is_known()) return {};
     const TensorView value = view_of(arm.name, kept.computation.value());
     return {value.data.begin(), value.data.end()};
@@ -87,8 +129,8 @@ std::string repeats_text(const CaseArm& a, const CaseArm& b, const ObservationPl
   const Stopwatch clock;
   for (; runs < kRuns && clock.seconds() < kSeconds; ++runs) {
     progress.show(fmt::format("{} and {}: run {} of {}", a.name, b.name, runs + 1, kRuns));
-    const auto of_a = observe_again(a, place, folder / a.name);
-    const auto of_b = observe_again(b, place, folder / b.name);
+    const auto of_a = observe_again(in_this_process(a), place, folder / a.name);
+    const auto of_b = observe_again(in_this_process(b), place, folder / b.name);
     if (of_a && of_b && of_a->digest == first.a->digest && of_b->digest == first.b->digest) ++times;
   }
   std::string text = times == runs ? fmt::format("always ({} of {} runs)", times, runs)
@@ -142,13 +184,17 @@ Facts explain_difference(const CaseArm& a, const CaseArm& b, const Divergence& f
   progress.show(fmt::format("{} and {}: keeping {}", a.name, b.name, first.site));
   if (a.is_program() || b.is_program()) return explain_values(a, b, first, folder);
   const ObservationPlace place{first.step, first.phase, first.site, first.occurrence};
-  const Kept of_a = kept_at(a, place, *first.a, folder / a.name);
-  const Kept of_b =
-      of_a.computation.is_known() ? kept_at(b, place, *first.b, folder / b.name) : Kept();
-  if (!of_b.computation.is_known()) {
-    return {{"elements", "not seen: " + (of_a.computation.is_known() ? b : a).name +
-                             " does not give that value outside of its replays or ranks"}};
+  const Look look_a = look_at(a, place, *first.a, folder / a.name);
+  const Look look_b = look_at(b, place, *first.b, folder / b.name);
+  const std::optional<Cause> cause = cause_of_looks(look_a, look_b, first, a.name, b.name);
+  if (!look_a.is_known() || !look_b.is_known()) {
+    Facts facts = cause ? cause->facts : Facts();
+    facts.emplace_back("elements", "not seen: " + (look_a.is_known() ? b : a).name +
+                                       " does not give that value outside of its replays or ranks");
+    return facts;
   }
+  const Kept& of_a = look_a.kept;
+  const Kept& of_b = look_b.kept;
   const std::string again = repeats_text(a, b, place, first, folder, progress);
   const at::Tensor& value_a = of_a.computation.value();
   const at::Tensor& value_b = of_b.computation.value();
@@ -160,7 +206,7 @@ Facts explain_difference(const CaseArm& a, const CaseArm& b, const Divergence& f
              !sync.empty()) {
     facts.emplace_back("cause", sync);
   } else {
-    facts = cause_of(of_a.computation, of_b.computation, a.name, b.name, first.step).facts;
+    facts = cause->facts;
   }
   facts.emplace_back("again", again);
   const std::vector<TensorView> views = {view_of("a", value_a), view_of("b", value_b)};
@@ -181,16 +227,23 @@ std::optional<Cause> cause_of_divergence(const CaseArm& a, const CaseArm& b,
                                          const Divergence& first) {
   if (!first.a || !first.b) return std::nullopt;
   const ObservationPlace place{first.step, first.phase, first.site, first.occurrence};
-  const Kept of_a = kept_at(a, place, *first.a, {});
-  const Kept of_b = of_a.computation.is_known() ? kept_at(b, place, *first.b, {}) : Kept();
-  if (!of_b.computation.is_known()) return std::nullopt;
-  return cause_of(of_a.computation, of_b.computation, a.name, b.name, first.step);
+  return cause_of_looks(look_at(a, place, *first.a, {}), look_at(b, place, *first.b, {}), first,
+                        a.name, b.name);
+}
+
+std::optional<Cause> cause_of_apart(const CaseArm& arm, const Observation& seen, int64_t occurrence,
+                                    const fs::path& folder) {
+  const Look look = look_at(arm, {seen.step, seen.phase, seen.site, occurrence}, seen, folder);
+  if (!look.is_known() || !look.kept.computation.values[look.kept.computation.result].apart) {
+    return std::nullopt;
+  }
+  return cause_of_copies_apart(look.kept.computation, seen.step);
 }
 
 Facts explain_nonfinite(const CaseArm& arm, const Observation& seen, int64_t occurrence,
                         const fs::path& folder) {
   const Kept kept =
-      kept_at(arm, {seen.step, seen.phase, seen.site, occurrence}, seen, folder / arm.name);
+      look_at(arm, {seen.step, seen.phase, seen.site, occurrence}, seen, folder / arm.name).kept;
   if (!kept.computation.is_known()) return {};
   Facts facts = cause_of_nonfinite(kept.computation, seen.step).facts;
   const Facts where = nonfinite_facts(kept.computation.value());

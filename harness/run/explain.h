@@ -28,9 +28,14 @@ Facts explain_difference(const CaseArm& a, const CaseArm& b, const Divergence& f
                          const std::filesystem::path& folder, Progress& progress);
 
 // Why two arms of this process first give other values where they do, both run again up to there;
-// nullopt where what they observed cannot be had again outside of their replays.
+// nullopt where too little of it can be had again.
 std::optional<Cause> cause_of_divergence(const CaseArm& a, const CaseArm& b,
                                          const Divergence& first);
+
+// Why ranks of an arm hold other copies of a value than rank 0, the `occurrence`-th of its place
+// within the step; nullopt where that cannot be had again. `folder`: of the arm's earlier run.
+std::optional<Cause> cause_of_apart(const CaseArm& arm, const Observation& seen, int64_t occurrence,
+                                    const std::filesystem::path& folder = {});
 
 // Where the NaN or infinities of a value came from; empty where it cannot be had. `occurrence`: of
 // its place within the step.

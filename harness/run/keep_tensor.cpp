@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "harness/base/error.h"
 #include "harness/observe/run_files.h"
 #include "harness/run/in_process_arm.h"
 #include "harness/run/watchdog.h"
@@ -54,10 +55,20 @@ bool is_of_this_process(const CaseArm& arm) {
 
 }  // namespace
 
+bool is_replayed(const CaseArm& arm) {
+  return arm.generator.is_replayed() || arm.trainer.is_replayed();
+}
+
 CaseArm without_replays(CaseArm arm) {
   for (SideSettings* side : {&arm.generator, &arm.trainer}) {
     if (side->is_replayed()) side->execution = Execution::kCaptured;
   }
+  return arm;
+}
+
+CaseArm in_this_process(CaseArm arm) {
+  const bool can_be = arm.mesh.kind == MeshKind::kGloo && arm.mesh.dp == 1;
+  if (can_be && arm.device == DeviceKind::kCpu) arm.mesh.kind = MeshKind::kLocal;
   return arm;
 }
 
@@ -66,7 +77,13 @@ Kept keep_tensor(const CaseArm& arm, const ObservationPlace& place,
   if (!is_of_this_process(arm)) return {};
   NoSink nowhere;
   TensorKeeper keeper(place);
-  run_until(without_replays(arm), place, folder, nowhere, &keeper);
+  try {
+    run_until(arm, place, folder, nowhere, &keeper);
+  } catch (const RunError&) {  // a step may break after the place
+    if (!keeper.kept().is_known()) throw;
+  } catch (const InputError&) {
+    if (!keeper.kept().is_known()) throw;
+  }
   return {keeper.kept(), keeper.completions()};
 }
 

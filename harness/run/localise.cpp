@@ -126,11 +126,33 @@ Manifest::Closer look_at_nonfinite(const Case& c, const ArmRecording& recording,
   }
   if (first == seen.end()) return closer;
   closer.text = place_text(*first) + what;
-  const int64_t occurrence = std::count_if(seen.begin(), first, [&](const Observation& each) {
-    return each.step == first->step && each.phase == first->phase && each.site == first->site;
-  });
-  closer.facts = explain_nonfinite(c.arm(recording.arm), *first, occurrence,
+  closer.facts = explain_nonfinite(c.arm(recording.arm), *first,
+                                   occurrence_of(seen, static_cast<size_t>(first - seen.begin())),
                                    out / run_files::closer_folder(recording.arm, ""));
+  return closer;
+}
+
+bool is_apart(const Observation& each) { return !each.apart.empty(); }
+
+// The first value of which ranks hold other copies; in an arm's first run, seen at `step`.
+Manifest::Closer look_at_apart(const Case& c, const ArmRecording& recording, int64_t step,
+                               const Json& origin, const fs::path& out, Progress& progress,
+                               RankPool* launched) {
+  Manifest::Closer closer{.a = recording.arm};
+  const fs::path folder = out / run_files::closer_folder(recording.arm, "");
+  const std::vector<ArmRecording> again =
+      run_again(c, {recording.arm}, step + 1, origin, folder, progress, launched);
+  const std::vector<Observation>& seen = again.front().ranks.front().observations;
+  const auto first = std::find_if(seen.begin(), seen.end(), is_apart);
+  if (first == seen.end()) {
+    closer.text = "another run of it has no copies that differ";
+    return closer;
+  }
+  closer.text = place_text(*first) + ": the first value of which ranks hold other copies";
+  const auto cause = cause_of_apart(c.arm(recording.arm), *first,
+                                    occurrence_of(seen, static_cast<size_t>(first - seen.begin())),
+                                    folder / recording.arm);
+  if (cause) closer.facts = cause->facts;
   return closer;
 }
 
@@ -168,9 +190,16 @@ std::vector<Manifest::Closer> look_closer(const Case& c,
   }
   for (const ArmRecording& recording : recordings) {
     const CaseArm& arm = c.arm(recording.arm);
-    if (!shows_operators(arm) || evidence_of(arm, recording).nonfinite.empty()) continue;
-    found.push_back(look_at_nonfinite(c, recording, step_of_first_nonfinite(recording) + 1, origin,
-                                      out, progress, launched));
+    if (!shows_operators(arm)) continue;
+    if (!evidence_of(arm, recording).nonfinite.empty()) {
+      found.push_back(look_at_nonfinite(c, recording, step_of_first_nonfinite(recording) + 1,
+                                        origin, out, progress, launched));
+      continue;
+    }
+    const std::vector<Observation>& seen = recording.ranks.front().observations;
+    const auto apart = std::find_if(seen.begin(), seen.end(), is_apart);
+    if (apart == seen.end()) continue;
+    found.push_back(look_at_apart(c, recording, apart->step, origin, out, progress, launched));
   }
   return found;
 }

@@ -93,6 +93,26 @@ TEST(CauseTest, AnOperatorWhoseInputsAndArgumentsAreEqualIsTheCause) {
   EXPECT_EQ(fact(cause, "alone"), "the call of a gives its value always (5 of 5), that of b never");
 }
 
+// The second of two copies.
+TEST(CauseTest, ACopyThatGivesAnotherValueThanItIsGivenIsTheCause) {
+  const Computation a = kept_at("to#0", [](Observer&) {
+    const at::Tensor sum = ops::residual_add(some(), some());
+    const at::Tensor to = at::empty_like(sum);
+    at::empty_like(sum).copy_(sum);
+    to.copy_(sum);
+    ops::mark(to, "to#0");
+  });
+  Computation b = a;
+  b.values[b.result].tensor = a.values[a.result].tensor.clone();
+  b.values[b.result].tensor.view(at::kShort).view({-1})[5] += 1;
+  const Cause cause = cause_between(a, b);
+  EXPECT_EQ(cause.kind, Cause::Kind::kOperator);
+  EXPECT_EQ(cause.op, "aten::copy_");
+  EXPECT_EQ(cause.number, 1);
+  EXPECT_EQ(fact(cause, "cause"),
+            "aten::copy_ itself: in b it gives another value than it is given");
+}
+
 TEST(CauseTest, AnotherEpsilonIsTheCause) {
   const Cause cause = cause_between(norm_of_sum(ones(), 1e-6), norm_of_sum(ones(), 1e-1));
   EXPECT_EQ(cause.kind, Cause::Kind::kArguments);

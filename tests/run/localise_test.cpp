@@ -163,6 +163,36 @@ TEST_F(LocalisePlant, AKernelThatIsWrongOnceIsNamedThoughNothingElseDiffers) {
 
 // The run that names the operator keeps the state before the step that differs: what keeps its
 // tensors, and the repeats, begin there.
+// Faults between the program and a replay's memory, and within a replay, have no counterpart where
+// its graph runs node by node.
+TEST_F(Localise, ACopyOutOfAReplayIsNamed) {
+  Facts facts =
+      facts_of({R"(b.generator=full_graph)",
+                R"(b.plant={"kind":"flip","op":"aten::copy_","phase":"rollout","call":3})"});
+  EXPECT_THAT(facts["operator"], HasSubstr("token#1"));
+  EXPECT_EQ(facts["cause"], "aten::copy_ itself: in b it gives another value than it is given");
+  EXPECT_THAT(facts["elements"], StartsWith("1 of "));
+}
+
+TEST_F(Localise, AReplayThatGivesWhatItsGraphDoesNotIsNamedWithTheOperator) {
+  Facts facts =
+      facts_of({R"(b.generator=persistent)", R"(b.plant={"kind":"flip","op":"samebits::linear",)"
+                                             R"("phase":"rollout","call":400,"bit":12})"});
+  EXPECT_EQ(facts["cause"],
+            "the replay in b, at samebits::linear: run node by node its graph gives what a gives");
+}
+
+// Rank 0 has what it had, so that no other arm differs.
+TEST_F(Localise, TheOperatorThatLeftRanksApartIsNamed) {
+  Facts facts =
+      facts_of({"b.mesh.tp=2", R"(b.plant={"kind":"skip","op":"samebits::rms_norm_wgrad_",)"
+                               R"("phase":"train","call":2,"rank":1})"},
+               "the ranks of b do not agree");
+  EXPECT_THAT(facts["operator"], HasSubstr("the first value of which ranks hold other copies"));
+  EXPECT_THAT(facts["cause"], HasSubstr("samebits::rms_norm_wgrad_ itself: its inputs are the same "
+                                        "on all ranks"));
+}
+
 TEST_F(LocalisePlant, ADifferenceOfALaterStepIsLookedAtFromThatStepOn) {
   Plant none("samebits::clip_scale", 0, 0, false, {});  // once a step
   const DispatchModeGuard guard(none);
