@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
@@ -10,66 +11,18 @@
 #include "harness/base/error.h"
 #include "harness/case/setting_differences.h"
 #include "harness/compare/divergence.h"
+#include "harness/compare/evidence.h"
 #include "harness/compare/tensor_difference.h"
 #include "harness/compare/verdict.h"
+#include "harness/observe/run_files.h"
+#include "harness/run/arm_run.h"
 #include "harness/run/draw_faults.h"
 #include "harness/run/explain.h"
-#include "harness/run/in_process_arm.h"
+#include "harness/run/keep_tensor.h"
 #include "harness/run/tensor_view.h"
-#include "harness/run/watchdog.h"
 
 namespace samebits {
 namespace {
-
-class Collector : public ObservationSink {
- public:
-  explicit Collector(std::vector<Observation>& into) : into_(into) {}
-  void record(const Observation& each) override { into_.push_back(each); }
-  void flush() override {}
-
- private:
-  std::vector<Observation>& into_;
-};
-
-// A run of one arm at level `op`, in memory.
-struct ArmRun {
-  ArmRecording recording;
-  std::string broke;  // why it did not come to its end; "" where it did
-  std::optional<FaultWitness> witness;
-  State state;  // after its last step
-};
-
-ArmRun run_in_memory(const CaseArm& settings, Planter* counting) {
-  ArmRun run;
-  run.recording.arm = settings.name;
-  run.recording.ranks.emplace_back();
-  Activity activity;
-  activity.enter(fmt::format("arm {}, planting", settings.name));
-  const Watchdog watchdog(settings.timeout_s, activity);
-  Collector collector(run.recording.ranks[0].observations);
-  InProcessArm arm(settings, Level::kOp, collector, activity, Checkpoints());
-  if (counting != nullptr) arm.count_with(*counting);
-  const auto note_broken = [&](const std::exception& error) {
-    run.broke = error.what();
-    run.witness = arm.witness();
-  };
-  try {
-    arm.prepare();
-    for (int64_t step = 0; step < settings.steps; ++step) {
-      run.recording.steps.push_back(arm.step());
-      if (const auto& planted = run.recording.steps.back().planted) run.witness = planted;
-    }
-    run.recording.guards = arm.guards();
-    run.recording.finished = true;
-    run.state = arm.state();
-  } catch (const RunError& error) {
-    note_broken(error);
-  } catch (const InputError& error) {  // a token that is none is found where its text is asked for
-    note_broken(error);
-  }
-  arm.stop();
-  return run;
-}
 
 bool is_same_state(const State& a, const State& b) {
   return a.size() == b.size() &&
@@ -88,14 +41,23 @@ bool has_element(const at::Tensor& clean, const at::Tensor& faulty, const FaultW
   return false;
 }
 
+// What the report says of ranks that do not agree.
+bool has_copies_apart(const ArmRecording& recording) {
+  return !rank_difference(recording).empty() ||
+         std::any_of(recording.ranks[0].observations.begin(), recording.ranks[0].observations.end(),
+                     [](const Observation& each) { return !each.apart.empty(); });
+}
+
 class Campaign {
  public:
-  Campaign(const RecordedRun& clean, Level level) : clean_(clean), level_(level) {}
+  Campaign(const RecordedRun& clean, Level level, Progress& progress)
+      : clean_(clean), level_(level), progress_(progress) {}
 
-  // Runs an arm without a fault, and counts.
+  // Runs an arm without a fault, and counts: one whose ranks are processes as it is in one process,
+  // where each of them executes the same.
   ArmExecutions count(const CaseArm& arm) {
     Planter counting{Fault()};
-    runs_.insert_or_assign(arm.name, run_in_memory(arm, &counting));
+    runs_.insert_or_assign(arm.name, run_in_memory(in_this_process(arm), &counting));
     const ArmRun& run = runs_.at(arm.name);
     if (!run.broke.empty()) throw RunError(run.broke);
     const PairComparison self =
@@ -119,16 +81,16 @@ class Campaign {
     PlantedFault planted{.arm = name, .fault = fault};
     CaseArm arm = clean_.settings.arm(name);
     arm.plant = fault;
-    const ArmRun run = run_in_memory(arm, nullptr);
+    const ArmRun run = run_of(arm);
     planted.witness = run.witness;
     if (!run.witness) {
       planted.text = run.broke;
       return planted;
     }
-    if (!run.broke.empty()) {
+    if (!run.broke.empty()) {  // what it has left is compared, as `samebits compare` does
       planted.outcome = FaultOutcome::kCaught;
       planted.text = "the run broke: " + run.broke;
-      planted.detail = "the run broke before its values could be compared";
+      localise(planted, arm, run, nearest_related(arm));
       return planted;
     }
     const ReportRecord record = record_with(run.recording);
@@ -138,17 +100,30 @@ class Campaign {
     }
     planted.outcome = FaultOutcome::kCaught;
     planted.text = record.failures.front().title;
-    localise(planted, arm, run, record);
+    const CaseArm* other = nearest_partner(arm, record);
+    if (has_copies_apart(run.recording)) localise_apart(planted, arm, run);
+    if (!planted.is_exact && other != nullptr) localise(planted, arm, run, other);
     return planted;
+  }
+
+  ArmRun run_of(const CaseArm& arm) const {
+    if (!arm.mesh.has_processes()) return run_in_memory(arm);
+    const std::string folder = run_files::closer_folder(arm.name, "planted");
+    return run_in_processes(clean_.settings, arm, clean_.folder / folder, progress_);
+  }
+
+  // Of ranks in processes the steps alone tell: they observe weights, master weights and moments.
+  bool has_clean_state(const CaseArm& arm, const ArmRun& run) const {
+    return arm.mesh.has_processes() || is_same_state(runs_.at(arm.name).state, run.state);
   }
 
   // What the verdict has against a run of the arm without a fault; "" for nothing.
   std::string false_alarm(const CaseArm& arm) const {
-    const ArmRun run = run_in_memory(arm, nullptr);
+    const ArmRun run = run_of(arm);
     if (!run.broke.empty()) return run.broke;
     const ReportRecord record = record_with(run.recording);
     if (!record.holds) return record.failures.front().title;
-    return is_same_state(runs_.at(arm.name).state, run.state) ? "" : "it ends in another state";
+    return has_clean_state(arm, run) ? "" : "it ends in another state";
   }
 
   // The report of the run with this recording in the place of that arm's.
@@ -158,6 +133,7 @@ class Campaign {
       if (each.arm != recording.arm) continue;
       each.ranks = level_ == Level::kOp ? recording.ranks : without_operators(recording).ranks;
       each.steps = recording.steps;
+      each.steps_of_others = recording.steps_of_others;
       each.guards = recording.guards;
     }
     run.manifest->golden = Json::array();  // made by the arm as it is
@@ -172,7 +148,7 @@ class Campaign {
     if (values.differs()) {
       planted.outcome = FaultOutcome::kEscaped;
       planted.text = "the arm gives other values: " + values.first->text();
-    } else if (!is_same_state(before.state, run.state)) {
+    } else if (!has_clean_state(clean_.settings.arm(planted.arm), run)) {
       planted.outcome = FaultOutcome::kEscaped;
       planted.text = "the arm ends with other weights, moments or counters";
     } else {
@@ -187,10 +163,9 @@ class Campaign {
   }
 
   void localise(PlantedFault& planted, const CaseArm& arm, const ArmRun& run,
-                const ReportRecord& record) const {
-    const CaseArm* other = nearest_partner(arm, record);
+                const CaseArm* other) const {
     if (other == nullptr) {
-      planted.detail = "no arm that it differs from runs the same operators";
+      planted.detail = "no arm that it is compared with runs the same operators";
       return;
     }
     const PairComparison seen =
@@ -202,69 +177,128 @@ class Campaign {
     planted.named = seen.first_value->place();
     const std::optional<Cause> cause = cause_of_divergence(*other, arm, *seen.first_value);
     if (!cause) {
-      planted.detail = "the value is not had again outside of its replay";
+      planted.detail = "the value is not had again";
       return;
     }
     planted.named += ": " + cause->facts.front().second;
-    planted.detail = why_not_exact(planted, *seen.first_value, *cause);
-    planted.is_exact =
-        planted.detail.empty() || is_exact_site(planted, arm, run, *seen.first_value);
+    planted.detail = why_not_exact(planted, arm, seen.first_value->step, *cause);
+    // Of what was replayed no call is seen: its place must be the first that the fault moved.
+    const bool is_exact = planted.detail.empty() && (cause->kind != Cause::Kind::kReplay ||
+                                                     is_first_place(arm, run, *seen.first_value));
+    planted.is_exact = is_exact || is_exact_site(planted, arm, run, *seen.first_value);
     if (planted.is_exact) planted.detail.clear();
+    if (!planted.is_exact && planted.detail.empty()) planted.detail = "another place of the replay";
   }
 
-  // Of the arms that it was found to differ from the one whose settings are most like its own: the
-  // report has a block of each.
+  // Of a fault that left other ranks with other copies: the report has a block of that.
+  static void localise_apart(PlantedFault& planted, const CaseArm& arm, const ArmRun& run) {
+    const ArmRun here = arm.mesh.has_processes() ? run_in_memory(in_this_process(arm)) : run;
+    const std::vector<Observation>& seen = here.recording.ranks[0].observations;
+    const auto first = std::find_if(seen.begin(), seen.end(),
+                                    [](const Observation& each) { return !each.apart.empty(); });
+    if (first == seen.end()) {
+      planted.detail = "in one process its ranks agree";
+      return;
+    }
+    const int64_t occurrence = occurrence_of(seen, static_cast<size_t>(first - seen.begin()));
+    const std::optional<Cause> cause = cause_of_apart(arm, *first, occurrence);
+    planted.named = place_text(*first);
+    if (!cause) {
+      planted.detail = "the value is not had again";
+      return;
+    }
+    planted.named += ": " + cause->facts.front().second;
+    planted.detail = why_not_exact(planted, arm, first->step, *cause);
+    planted.is_exact = planted.detail.empty();
+  }
+
+  // Of the arms that it was found to differ from the one that is most like it: the report has a
+  // block of each.
   const CaseArm* nearest_partner(const CaseArm& arm, const ReportRecord& record) const {
-    const CaseArm* nearest = nullptr;
-    size_t fewest = 0;
+    std::vector<std::string> partners;
     for (const Verdict& verdict : record.verdicts) {
       for (const Verdict::Pair& pair : verdict.pairs) {
         if (pair.holds || (pair.a != arm.name && pair.b != arm.name)) continue;
-        const CaseArm& partner = clean_.settings.arm(pair.a == arm.name ? pair.b : pair.a);
-        if (!runs_.contains(partner.name) || !runs_same_operators(arm, partner)) continue;
-        const size_t differences = setting_differences(arm, partner).size();
-        if (nearest != nullptr && differences >= fewest) continue;
-        nearest = &partner;
-        fewest = differences;
+        partners.push_back(pair.a == arm.name ? pair.b : pair.a);
       }
     }
+    return nearest_of(arm, partners);
+  }
+
+  // Of all arms that a relation compares it with.
+  const CaseArm* nearest_related(const CaseArm& arm) const {
+    std::vector<std::string> partners;
+    for (const Relation& relation : clean_.settings.relations) {
+      const std::vector<std::string>& arms = relation.arms;
+      const bool has_it = std::find(arms.begin(), arms.end(), arm.name) != arms.end();
+      if (relation.holds == Holds::kMustDiverge || !has_it) continue;
+      std::copy_if(arms.begin(), arms.end(), std::back_inserter(partners),
+                   [&](const std::string& each) { return each != arm.name; });
+    }
+    return nearest_of(arm, partners);
+  }
+
+  // The one of the same mesh, and of these that with the fewest other settings: over another mesh a
+  // backward is of other operators.
+  const CaseArm* nearest_of(const CaseArm& arm, const std::vector<std::string>& partners) const {
+    const auto distance = [&](const CaseArm& partner) {
+      return std::pair(partner.mesh.ranks() != arm.mesh.ranks(),
+                       setting_differences(arm, partner).size());
+    };
+    const CaseArm* nearest = nullptr;
+    for (const std::string& name : partners) {
+      const CaseArm& partner = clean_.settings.arm(name);
+      if (!runs_.contains(name) || !runs_same_operators(arm, partner)) continue;
+      if (nearest == nullptr || distance(partner) < distance(*nearest)) nearest = &partner;
+    }
     return nearest;
+  }
+
+  // Whether the fault moved nothing before that place.
+  bool is_first_place(const CaseArm& arm, const ArmRun& run, const Divergence& named) const {
+    const PairComparison seen =
+        compare_recordings(runs_.at(arm.name).recording, run.recording, Relation());
+    return seen.first_value && seen.first_value->place() == named.place();
   }
 
   // Arms that lie over other meshes compute a value by other operators, and its site alone can be
   // named. Whether that is the planted operator's is asked of the arm itself without the fault.
   bool is_exact_site(const PlantedFault& planted, const CaseArm& arm, const ArmRun& run,
                      const Divergence& named) const {
+    if (!is_operator_site(named.site) || !is_first_place(arm, run, named)) return false;
     const PairComparison seen =
         compare_recordings(runs_.at(arm.name).recording, run.recording, Relation());
-    if (!is_operator_site(named.site) || !seen.first_value ||
-        seen.first_value->place() != named.place()) {
-      return false;
-    }
     const std::optional<Cause> cause =
         cause_of_divergence(clean_.settings.arm(arm.name), arm, *seen.first_value);
-    return cause && why_not_exact(planted, named, *cause).empty();
+    return cause && cause->kind == Cause::Kind::kOperator &&
+           why_not_exact(planted, arm, named.step, *cause).empty();
   }
 
-  // "" where the cause is the planted call: the operator in that step, whose result has the element
+  // "" where the cause is the planted call: the operator in that step, and of all of its calls in
+  // that phase this one. Calls that are replayed have no number: the result must have the element
   // that was seen to change, from and to the same bits, where it is had as that call left it.
-  static std::string why_not_exact(const PlantedFault& planted, const Divergence& first,
+  static std::string why_not_exact(const PlantedFault& planted, const CaseArm& arm, int64_t step,
                                    const Cause& cause) {
     const FaultWitness& witness = *planted.witness;
-    if (first.step != planted.fault.step) {
+    if (step != planted.fault.step) {
       return fmt::format("it was planted in step {}", planted.fault.step);
     }
-    if (cause.kind != Cause::Kind::kOperator) return "no operator is named";
+    const bool is_replay = cause.kind == Cause::Kind::kReplay;
+    if (cause.kind != Cause::Kind::kOperator && !is_replay) return "no operator is named";
     const std::string named = counted_name(cause.op);
     if (named != witness.caller && named != planted.fault.op) {
       return "it was planted in " + witness.caller;
     }
-    if (!cause.is_over_mesh && !has_element(cause.a, cause.b, witness)) return "another call of it";
-    return "";
+    if (is_replay) return "";
+    const bool is_of_generator = planted.fault.phase == "rollout" || planted.fault.phase == "score";
+    if (witness.caller_call == cause.number) return "";
+    const bool has_bits = cause.is_over_mesh || has_element(cause.a, cause.b, witness);
+    return is_of_generator && is_replayed(arm) && has_bits ? "" : "another call of it";
   }
 
   const RecordedRun& clean_;
   Level level_;
+  Progress& progress_;
   std::map<std::string, ArmRun> runs_;  // at level `op`, without a fault
 };
 
@@ -279,8 +313,9 @@ std::vector<CaseArm> arms_to_plant_in(const Case& c) {
                  std::find(relation.arms.begin(), relation.arms.end(), arm.name) !=
                      relation.arms.end();
         });
-    const bool is_here = !arm.is_program() && !arm.mesh.has_processes() &&
-                         arm.device == DeviceKind::kCpu && !arm.plant.is_planted();
+    // Ranks in processes are counted in one, which replicas do not share.
+    const bool is_here = !arm.is_program() && arm.device == DeviceKind::kCpu &&
+                         (!arm.mesh.has_processes() || arm.mesh.dp == 1) && !arm.plant.is_planted();
     if (is_compared && is_here) arms.push_back(arm);
   }
   return arms;
@@ -288,7 +323,7 @@ std::vector<CaseArm> arms_to_plant_in(const Case& c) {
 
 std::vector<PlantedFault> plant_faults(const RecordedRun& clean, Level level,
                                        const PlantOptions& options, Progress& progress) {
-  Campaign campaign(clean, level);
+  Campaign campaign(clean, level, progress);
   std::vector<ArmExecutions> executions;
   for (const CaseArm& arm : arms_to_plant_in(clean.settings)) {
     progress.show("planting: counting the operators of " + arm.name);

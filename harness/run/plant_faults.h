@@ -15,8 +15,8 @@ struct PlantOptions {
   uint64_t seed = 0;  // that they are drawn from
 };
 
-// The arms that faults are planted into: those of this process, on its CPU, that a relation says to
-// be equal in some precision.
+// The arms that faults are planted into: those on CPUs, of no other program, that a relation says
+// to be equal in some precision; of ranks in processes, those that are no replicas.
 std::vector<CaseArm> arms_to_plant_in(const Case& c);
 
 // Plants faults into these arms of a run that holds, one at a time, each in a run of its arm of its

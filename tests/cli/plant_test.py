@@ -79,6 +79,19 @@ class PlantTest(unittest.TestCase):
         arm = re.match(r"--set (\w+)\.plant", flag).group(1)
         self.assertIn('"planted":{', (self.folder / "run" / arm / "steps.jsonl").read_text())
 
+    def test_a_fault_reaches_the_process_of_its_rank_and_is_localised(self):
+        arms = {"tp2": {"mesh": {"tp": 2}}, "ranks": {"mesh": {"kind": "gloo", "tp": 2}}}
+        run = self.run_case(self.case(arms=arms, relations=[{"arms": list(arms), "holds": "bit_exact"}]), "--plant", 16)
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        planted = json.loads((self.folder / "run/planted.json").read_text())
+        of_ranks = [each for each in planted if each["arm"] == "ranks"]
+        self.assertEqual(len(of_ranks), 8)
+        for each in of_ranks:
+            self.assertEqual(each["witness"]["rank"], each["fault"]["rank"])
+        self.assertIn(1, {each["witness"]["rank"] for each in of_ranks})
+        self.assertGreater(sum(each.get("exact", False) for each in of_ranks), 1)
+        self.assertEqual([each.name for each in (self.folder / "run").iterdir() if each.name.startswith("op-")], [])
+
     def test_bad_use_is_one_line(self):
         file = self.case()
         for flags, line in (([], None), (["--plant", "0"], "--plant"), (["--plant-seed", "2"], "--plant"),
