@@ -128,6 +128,17 @@ Html losses_and_numbers(const ReportRecord& record) {
   return losses;
 }
 
+Html planted_html(const ReportRecord& record) {
+  if (record.planted.empty()) return {};
+  const Table details = planted_detail_table(record);
+  Html html = table_html(planted_table(record), "Planted faults by kind") +
+              table_html(planted_arm_table(record), "Planted faults by arm");
+  if (!details.rows.empty()) {
+    html += details_html("Those that were not localised, and why", table_html(details, "Why"));
+  }
+  return html;
+}
+
 Html folded_sections(const ReportRecord& record) {
   return folded_section("Pace",
                         "Steps from the second on, and what they take to those of the first arm: "
@@ -177,7 +188,7 @@ Html body_html(const ReportRecord& record, const Pictures& pictures) {
                    record.load,
                phases_html(record));
   sections.add("looking", "What looking cost", kMeaningOfLooking, looking_table(record));
-  sections.add("planted", "Planted faults", kMeaningOfPlanted, planted_table(record));
+  sections.add("planted", "Planted faults", kMeaningOfPlanted, planted_html(record));
   sections.add("fair-times", "Fair times", kMeaningOfFairTimes, fair_time_table(record));
   sections.add("goldens", "Goldens", "Each arm against the stream that was blessed for it.",
                golden_table(record));
