@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <stdexcept>
+#include <vector>
 
 #include "harness/base/error.h"
 #include "harness/base/text.h"
@@ -103,6 +104,38 @@ int hex_value(char c) {
   return -1;
 }
 
+// What is folded into the sums when they are sealed.
+std::vector<uint64_t> form_of(Dtype dtype, std::span<const int64_t> shape) {
+  std::vector<uint64_t> form = {static_cast<uint64_t>(dtype), shape.size()};
+  for (const int64_t size : shape) form.push_back(static_cast<uint64_t>(size));
+  return form;
+}
+
+// The mixings have inverses: an odd factor has one modulo 2^64, and a shift leaves the upper bits as
+// they were, from which the lower ones follow.
+constexpr uint64_t inverse_of(uint64_t odd) {
+  uint64_t inverse = odd;  // right in its lowest three bits; each turn doubles that
+  for (int turn = 0; turn < 5; ++turn) inverse *= 2 - odd * inverse;
+  return inverse;
+}
+constexpr uint64_t unshifted(uint64_t x, int shift) {
+  uint64_t before = x;
+  for (int known = shift; known < 64; known += shift) before = x ^ before >> shift;
+  return before;
+}
+constexpr uint64_t unmix_a(uint64_t x) {
+  x = unshifted(x, 31) * inverse_of(0x94d049bb133111ebu);
+  x = unshifted(x, 27) * inverse_of(0xbf58476d1ce4e5b9u);
+  return unshifted(x, 30);
+}
+constexpr uint64_t unmix_b(uint64_t x) {
+  x = unshifted(x, 33) * inverse_of(0xc4ceb9fe1a85ec53u);
+  x = unshifted(x, 33) * inverse_of(0xff51afd7ed558ccdu);
+  return unshifted(x, 33);
+}
+static_assert(unmix_a(mix_a(0x0123456789abcdefu)) == 0x0123456789abcdefu);
+static_assert(unmix_b(mix_b(0xfedcba9876543210u)) == 0xfedcba9876543210u);
+
 }  // namespace
 
 std::string Digest::hex() const {
@@ -155,14 +188,22 @@ void add_block(DigestSums& sums, size_t element_size, const void* data,
 
 Digest finish_digest(const DigestSums& sums, Dtype dtype, std::span<const int64_t> shape) {
   Digest digest{sums.a, sums.b};
-  const auto fold = [&digest](uint64_t value) {
-    digest.high = mix_a((digest.high ^ value) + kIndexStrideA);
-    digest.low = mix_b((digest.low ^ value) + kIndexStrideB);
-  };
-  fold(static_cast<uint64_t>(dtype));
-  fold(shape.size());
-  for (const int64_t size : shape) fold(static_cast<uint64_t>(size));
+  for (const uint64_t word : form_of(dtype, shape)) {
+    digest.high = mix_a((digest.high ^ word) + kIndexStrideA);
+    digest.low = mix_b((digest.low ^ word) + kIndexStrideB);
+  }
   return digest;
+}
+
+Digest reshaped_digest(const Digest& digest, Dtype dtype, std::span<const int64_t> from,
+                       std::span<const int64_t> to) {
+  DigestSums sums{digest.high, digest.low};
+  const std::vector<uint64_t> form = form_of(dtype, from);
+  for (size_t i = form.size(); i-- > 0;) {
+    sums.a = (unmix_a(sums.a) - kIndexStrideA) ^ form[i];
+    sums.b = (unmix_b(sums.b) - kIndexStrideB) ^ form[i];
+  }
+  return finish_digest(sums, dtype, to);
 }
 
 Digest digest_of(Dtype dtype, std::span<const int64_t> shape, const void* data) {

@@ -46,6 +46,11 @@ void add_block(DigestSums& sums, size_t element_size, const void* data,
 // Seals the sums of a whole tensor with its dtype and shape.
 Digest finish_digest(const DigestSums& sums, Dtype dtype, std::span<const int64_t> shape);
 
+// The digest of the same elements, in row-major order, as a tensor of shape `to`, of the digest that
+// they have in shape `from`; both shapes have as many elements.
+Digest reshaped_digest(const Digest& digest, Dtype dtype, std::span<const int64_t> from,
+                       std::span<const int64_t> to);
+
 // The digest of a contiguous tensor.
 Digest digest_of(Dtype dtype, std::span<const int64_t> shape, const void* data);
 

@@ -49,6 +49,25 @@ Digest digest_by_definition(Dtype dtype, const Shape& shape, const void* data) {
   return finish_digest(sums, dtype, shape);
 }
 
+TEST(Digest, OfAnotherShapeFollowsFromTheDigestAndBothShapes) {
+  const std::vector<Shape> shapes = {{24}, {2, 12}, {1, 24}, {2, 3, 4}, {4, 3, 2}, {24, 1, 1, 1}};
+  for (const Dtype dtype : kAllDtypes) {
+    const auto bytes = random_bytes(24 * dtype_size(dtype), 11);
+    for (const Shape& from : shapes) {
+      const Digest digest = digest_of(dtype, from, bytes.data());
+      for (const Shape& to : shapes) {
+        EXPECT_EQ(reshaped_digest(digest, dtype, from, to), digest_of(dtype, to, bytes.data()));
+      }
+      // From another shape than it had, it is the digest of nothing that is there.
+      EXPECT_NE(reshaped_digest(digest, dtype, {}, {{24}}), digest_of(dtype, {{24}}, bytes.data()));
+    }
+    auto moved = bytes;
+    moved[3] ^= 1;
+    EXPECT_NE(reshaped_digest(digest_of(dtype, shapes[1], moved.data()), dtype, shapes[1], {{24}}),
+              digest_of(dtype, {{24}}, bytes.data()));
+  }
+}
+
 TEST(Digest, FastPathsFollowTheDefinitionAtEveryLengthAndAlignment) {
   for (const Dtype dtype : kAllDtypes) {
     for (int64_t count = 0; count < 100; ++count) {
