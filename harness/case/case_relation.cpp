@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "harness/base/file.h"
 #include "harness/case/case_schema.h"
 
 namespace samebits {
@@ -52,22 +51,6 @@ Json schema_of_key(const std::string& key) {
   return {{"type", "number"}, {"minimum", 0}};  // rtol, atol
 }
 
-Json map_schema() {
-  const Json rule = {
-      {"type", "object"},
-      {"properties",
-       {{"from", {{"type", "string"}, {"minLength", 1}}}, {"to", {{"type", "string"}}}}},
-      {"required", Json::array({"from", "to"})},
-      {"additionalProperties", false}};
-  return {{"oneOf",
-           {{{"type", "array"}, {"items", rule}, {"minItems", 1}},
-            {{"type", "string"}, {"minLength", 1}}}},
-          {"description",
-           "The names that the first arm has for the sites of the others: rules, each a regular "
-           "expression that is found in a site and what stands there instead; or a file of them, "
-           "absolute or relative to the case's folder."}};
-}
-
 // What one word of `holds` allows and demands.
 Json bound_schema(Holds holds, bool is_on_policy, const std::string& description) {
   const BoundKeys bound = bound_keys(holds, is_on_policy);
@@ -80,7 +63,7 @@ Json bound_schema(Holds holds, bool is_on_policy, const std::string& description
         {"minItems", 2},
         {"uniqueItems", true}};
     if (holds == Holds::kMustDiverge) properties["arms"]["maxItems"] = 2;
-    properties["map"] = map_schema();
+    properties["map"] = {{"$ref", "#/definitions/map"}};
     required.push_back("arms");
   }
   properties["holds"] = {{"const", to_string(holds)}};
@@ -115,20 +98,6 @@ Relation read_on_policy(const JsonReader& json) {
   return read_bound(json, names_of(Holds()), /*is_on_policy=*/true);
 }
 
-std::vector<SiteRule> read_site_rules(const JsonReader& json) {
-  std::vector<SiteRule> rules;
-  for (const JsonReader& element : json.array(/*min_size=*/1)) {
-    element.object({"from", "to"});
-    rules.push_back({element.required("from").non_empty_string(), element.required("to").string()});
-  }
-  return rules;
-}
-
-std::vector<SiteRule> load_site_rules(const std::filesystem::path& file) {
-  const Json json = parse_json(read_text_file(file.string()), file.string());
-  return read_site_rules(JsonReader(json, file.string()));
-}
-
 Relation read_relation(const JsonReader& json, const std::vector<std::string>& arms,
                        const std::filesystem::path& folder) {
   Relation relation = read_bound(json, names_between_arms(), /*is_on_policy=*/false);
@@ -161,9 +130,7 @@ Json json_from_relation(const Relation& relation) {
     json["atol"] = relation.atol;
   }
   if (relation.tensors != TensorRule::kMustMatch) json["tensors"] = to_string(relation.tensors);
-  for (const SiteRule& rule : relation.map) {
-    json["map"].push_back({{"from", rule.from}, {"to", rule.to}});
-  }
+  if (!relation.map.empty()) json["map"] = json_from_site_rules(relation.map);
   if (!relation.reason.empty()) json["reason"] = relation.reason;
   return json;
 }

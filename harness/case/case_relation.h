@@ -21,9 +21,6 @@ BoundKeys bound_keys(Holds holds, bool is_on_policy);
 // Throws InputError, as JsonReader does.
 Relation read_relation(const JsonReader& json, const std::vector<std::string>& arms,
                        const std::filesystem::path& folder);
-// A list of rules, as a file of a map has it. Throws InputError.
-std::vector<SiteRule> read_site_rules(const JsonReader& json);
-std::vector<SiteRule> load_site_rules(const std::filesystem::path& file);
 // Between what an arm's generator and its trainer say of the same tokens.
 Relation read_on_policy(const JsonReader& json);
 

@@ -164,6 +164,7 @@ Json case_schema() {
   visit_fields(arm, value);
   definitions["arm"] = {
       {"type", "object"}, {"additionalProperties", false}, {"properties", arm.properties}};
+  definitions["map"] = site_rules_schema();
   definitions["relation"] = relation_schema();
 
   Json properties = {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "harness/base/names.h"
+#include "harness/case/site_rules.h"
 
 namespace samebits {
 
@@ -40,13 +41,6 @@ inline const Names<TensorRule>& names_of(TensorRule) {
   return names;
 }
 
-// What one program calls a site, and what another does: a regular expression of PCRE2 that is found
-// in its name, and what stands there instead ($1 is its first group).
-struct SiteRule {
-  std::string from;
-  std::string to;
-};
-
 // What must hold between some arms, or between the two sides of one.
 struct Relation {
   std::vector<std::string> arms;  // at least two, all of the case, none twice; none of an arm's own
@@ -55,8 +49,8 @@ struct Relation {
   double rtol = 0;      // kAllclose
   double atol = 0;
   TensorRule tensors = TensorRule::kMustMatch;  // under kUlp and kAllclose
-  std::vector<SiteRule> map;  // of the sites of all arms but the first, to the first one's names
-  std::string reason;         // why this relation, or this bound; required with a bound
+  SiteRules map = {};                           // between the first arm and the others
+  std::string reason;  // why this relation, or this bound; required with a bound
 };
 
 // Why a case wants a step that repeats the one before; "": it does not, and such a step fails.

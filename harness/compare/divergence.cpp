@@ -84,8 +84,11 @@ struct Placed {
   size_t value_position = 0;  // the same of the first whose values differ
 };
 
+// Whether both must have seen their sites in one order.
+enum class Order { kCompared, kFree };
+
 Placed compare_placed(const std::vector<Observation>& a, const std::vector<Observation>& b,
-                      const Relation& relation) {
+                      const Relation& relation, Order order) {
   Placed placed;
   PairComparison& comparison = placed.comparison;
   comparison.steps_a = count_steps(a);
@@ -106,7 +109,7 @@ Placed compare_placed(const std::vector<Observation>& a, const std::vector<Obser
     } else {
       const Agreement agreement = judge_pair(relation, *a_seen, *b_seen);
       ++(agreement == Agreement::kUnknown ? comparison.unknown : comparison.compared);
-      is_out_of_order = *b_index < next_b;
+      is_out_of_order = order == Order::kCompared && *b_index < next_b;
       is_divergence = agreement == Agreement::kFails || is_out_of_order;
       if (agreement == Agreement::kFails) ++comparison.different_at[a_seen->site];
       if (agreement == Agreement::kFails && ++comparison.different == 1) {
@@ -160,6 +163,52 @@ std::string distance_text(const Observation& a, const Observation& b, uint64_t d
   return ulp_text(distance) + ", apart by " + shortest_text(std::abs(x - y));
 }
 
+// Of recordings that have one name for a site.
+PairComparison compare_named(const ArmRecording& a, const ArmRecording& b, const Relation& relation,
+                             Order order) {
+  if (is_coarsened_by(a, b) || is_coarsened_by(b, a)) {
+    ArmRecording common_a = coarsened(a, *b.log);
+    ArmRecording common_b = coarsened(b, *a.log);
+    // Which precision that is, is said of the logs themselves.
+    common_a.log.reset();
+    common_b.log.reset();
+    PairComparison comparison = compare_named(common_a, common_b, relation, order);
+    comparison.precision = precision_text(a, b);
+    return comparison;
+  }
+  PairComparison all;
+  all.precision = precision_text(a, b);
+  Place first_place;
+  Place value_place;
+  for (size_t rank = 0; rank < std::min(a.ranks.size(), b.ranks.size()); ++rank) {
+    const Placed placed =
+        compare_placed(a.ranks[rank].observations, b.ranks[rank].observations, relation, order);
+    const PairComparison& one = placed.comparison;
+    all.compared += one.compared;
+    all.different += one.different;
+    all.unknown += one.unknown;
+    for (const auto& [site, count] : one.different_at) all.different_at[site] += count;
+    all.nonfinite += one.nonfinite;
+    if (one.first_nonfinite &&
+        (!all.first_nonfinite || one.first_nonfinite->step < all.first_nonfinite->step)) {
+      all.first_nonfinite = one.first_nonfinite;
+    }
+    all.only_a += one.only_a;
+    all.only_b += one.only_b;
+    all.steps_a = std::max(all.steps_a, one.steps_a);
+    all.steps_b = std::max(all.steps_b, one.steps_b);
+    all.max_loss_ulp = std::max(all.max_loss_ulp, one.max_loss_ulp);
+    all.max_logprob_ulp = std::max(all.max_logprob_ulp, one.max_logprob_ulp);
+    if (one.first_different_step &&
+        (!all.first_different_step || *one.first_different_step < *all.first_different_step)) {
+      all.first_different_step = one.first_different_step;
+    }
+    take_earlier(all.first, first_place, one.first, placed.position, rank);
+    take_earlier(all.first_value, value_place, one.first_value, placed.value_position, rank);
+  }
+  return all;
+}
+
 }  // namespace
 
 bool is_operator_site(const std::string& site) { return site.find('#') != std::string::npos; }
@@ -210,62 +259,21 @@ std::string Divergence::values() const {
 
 PairComparison compare_streams(const std::vector<Observation>& a, const std::vector<Observation>& b,
                                const Relation& relation) {
-  return compare_placed(a, b, relation).comparison;
+  return compare_placed(a, b, relation, Order::kCompared).comparison;
 }
 
 PairComparison compare_recordings(const ArmRecording& a, const ArmRecording& b,
                                   const Relation& relation) {
-  if (!relation.map.empty()) {
-    Relation of_one_name = relation;
-    of_one_name.map.clear();
-    const SiteMap map(relation.map);
-    PairComparison comparison = compare_recordings(a, map.renamed(b), of_one_name);
-    for (std::optional<Divergence>* first : {&comparison.first, &comparison.first_value}) {
-      if (*first && (*first)->b) (*first)->b->site = map.own_name(b, *(*first)->b);
-    }
-    return comparison;
+  if (relation.map.empty()) return compare_named(a, b, relation, Order::kCompared);
+  const SiteMap map(relation.map);
+  // What is one call of a fused module is one of each part elsewhere.
+  const Order order = relation.map.layouts.empty() ? Order::kCompared : Order::kFree;
+  PairComparison comparison =
+      compare_named(map.laid_out(a), map.renamed(map.laid_out(b)), relation, order);
+  for (std::optional<Divergence>* first : {&comparison.first, &comparison.first_value}) {
+    if (*first && (*first)->b) (*first)->b->site = map.own_name(b, *(*first)->b);
   }
-  if (is_coarsened_by(a, b) || is_coarsened_by(b, a)) {
-    ArmRecording common_a = coarsened(a, *b.log);
-    ArmRecording common_b = coarsened(b, *a.log);
-    // Which precision that is, is said of the logs themselves.
-    common_a.log.reset();
-    common_b.log.reset();
-    PairComparison comparison = compare_recordings(common_a, common_b, relation);
-    comparison.precision = precision_text(a, b);
-    return comparison;
-  }
-  PairComparison all;
-  all.precision = precision_text(a, b);
-  Place first_place;
-  Place value_place;
-  for (size_t rank = 0; rank < std::min(a.ranks.size(), b.ranks.size()); ++rank) {
-    const Placed placed =
-        compare_placed(a.ranks[rank].observations, b.ranks[rank].observations, relation);
-    const PairComparison& one = placed.comparison;
-    all.compared += one.compared;
-    all.different += one.different;
-    all.unknown += one.unknown;
-    for (const auto& [site, count] : one.different_at) all.different_at[site] += count;
-    all.nonfinite += one.nonfinite;
-    if (one.first_nonfinite &&
-        (!all.first_nonfinite || one.first_nonfinite->step < all.first_nonfinite->step)) {
-      all.first_nonfinite = one.first_nonfinite;
-    }
-    all.only_a += one.only_a;
-    all.only_b += one.only_b;
-    all.steps_a = std::max(all.steps_a, one.steps_a);
-    all.steps_b = std::max(all.steps_b, one.steps_b);
-    all.max_loss_ulp = std::max(all.max_loss_ulp, one.max_loss_ulp);
-    all.max_logprob_ulp = std::max(all.max_logprob_ulp, one.max_logprob_ulp);
-    if (one.first_different_step &&
-        (!all.first_different_step || *one.first_different_step < *all.first_different_step)) {
-      all.first_different_step = one.first_different_step;
-    }
-    take_earlier(all.first, first_place, one.first, placed.position, rank);
-    take_earlier(all.first_value, value_place, one.first_value, placed.value_position, rank);
-  }
-  return all;
+  return comparison;
 }
 
 }  // namespace samebits

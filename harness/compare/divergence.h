@@ -63,7 +63,8 @@ struct PairComparison {
 
 // Aligns two recordings by (step, phase, rank, site, occurrence) and judges every pair. Ranks that
 // only one of them has belong to its larger mesh and are not compared. Recordings of logs are
-// compared in their common precision; `b` under the names that the relation's map gives it.
+// compared in their common precision; with a map both in its layouts, `b` under the names that it
+// gives.
 PairComparison compare_recordings(const ArmRecording& a, const ArmRecording& b,
                                   const Relation& relation);
 

@@ -8,9 +8,12 @@
 #include "harness/base/error.h"
 #include "harness/base/pcre2.h"
 #include "harness/base/text.h"
+#include "harness/bits/digest.h"
 
 namespace samebits {
 namespace {
+
+using Kind = SiteLayout::Kind;
 
 PCRE2_SPTR units_of(const std::string& text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
 
@@ -45,14 +48,66 @@ std::string replaced(const SiteRule& rule, const pcre2_code* code, const std::st
   }
 }
 
+// What is to stand there is looked at where something was found, and so with what is in nothing.
+void check_replacement(const SiteRule& rule) {
+  compiled(rule, rule.from);
+  replaced(rule, compiled(rule, "(?:" + rule.from + ")|").get(), "");
+}
+
+void flatten(Observation& seen) {
+  int64_t count = 1;
+  for (const int64_t size : seen.shape) {
+    if (__builtin_mul_overflow(count, size, &count)) {
+      throw InputError("map: " + quoted(seen.site), "more than 2^63 elements", "a tensor");
+    }
+  }
+  const std::vector<int64_t> flat = {count};
+  seen.digest = reshaped_digest(seen.digest, seen.dtype, seen.shape, flat);
+  seen.shape = flat;
+}
+
 }  // namespace
 
-SiteMap::SiteMap(const std::vector<SiteRule>& rules) {
-  for (const SiteRule& rule : rules) {
-    rules_.push_back({compiled(rule, rule.from), rule});
-    // What is to stand there is looked at where something was found, and so with what is in nothing.
-    replaced(rule, compiled(rule, "(?:" + rule.from + ")|").get(), "");
+SiteMap::SiteMap(const SiteRules& rules) {
+  for (const SiteLayout& layout : rules.layouts) {
+    for (const std::string& to : layout.to) check_replacement({layout.from, to});
+    layouts_.push_back({compiled({layout.from, ""}, layout.from), layout.kind});
+    if (!layout.by.empty()) compiled({layout.by, ""}, layout.by);
   }
+  for (const SiteRule& rule : rules.names) {
+    check_replacement(rule);
+    rules_.push_back({compiled(rule, rule.from), rule});
+  }
+}
+
+const SiteMap::Layout* SiteMap::layout_of(const std::string& site) const {
+  for (const Layout& each : layouts_) {
+    // Whose site keeps its name, and may be one whose rows are of no sequence.
+    if (each.kind == Kind::kPadded || each.kind == Kind::kPacked) continue;
+    const auto data = make_match_data(*each.code);
+    if (match_pcre2(*each.code, site, 0, 0, *data) >= 0) return &each;
+  }
+  return nullptr;
+}
+
+ArmRecording SiteMap::laid_out(ArmRecording recording) const {
+  if (layouts_.empty()) return recording;
+  std::unordered_map<std::string, const Layout*> known;  // looked up, never iterated
+  for (StreamContents& rank : recording.ranks) {
+    for (Observation& each : rank.observations) {
+      const auto [at, is_new] = known.try_emplace(each.site);
+      if (is_new) at->second = layout_of(each.site);
+      if (at->second == nullptr) continue;
+      if (at->second->kind != Kind::kFlat) {
+        throw InputError("map",
+                         quoted(each.site) + " in a recording of " + recording.arm + ", layout " +
+                             to_string(at->second->kind),
+                         "a recording that was made with this map: samebits_record --map");
+      }
+      if (!each.shape.empty()) flatten(each);
+    }
+  }
+  return recording;
 }
 
 std::string SiteMap::renamed(const std::string& site) const {

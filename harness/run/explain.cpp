@@ -33,10 +33,17 @@ struct Look {
   bool is_known() const { return kept.computation.is_known(); }
 };
 
-bool has_digest(const Computation& computation, const Digest& digest) {
+size_t element_count(const std::vector<int64_t>& shape) {
+  return static_cast<size_t>(
+      std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>()));
+}
+
+// A map may have given the observation another shape of as many elements.
+bool is_what_was_seen(const Computation& computation, const Observation& seen) {
   if (!computation.is_known()) return false;
   const TensorView value = view_of("", computation.value());
-  return digest_of(value.dtype, value.shape, value.data.data()) == digest;
+  return element_count(value.shape) == element_count(seen.shape) &&
+         digest_of(value.dtype, seen.shape, value.data.data()) == seen.digest;
 }
 
 // What an arm, whose earlier run is in `folder`, observed at a place and how it came to be: nothing
@@ -45,11 +52,11 @@ Look look_at(const CaseArm& as_it_ran, const ObservationPlace& place, const Obse
              const fs::path& folder) {
   const CaseArm arm = in_this_process(as_it_ran);
   Kept by_nodes = keep_tensor(without_replays(arm), place, folder);
-  if (has_digest(by_nodes.computation, seen.digest)) return {std::move(by_nodes)};
+  if (is_what_was_seen(by_nodes.computation, seen)) return {std::move(by_nodes)};
   if (!is_replayed(arm)) return {};
   Look look{{}, true, std::move(by_nodes.computation)};
   Kept of_replay = keep_tensor(arm, place, folder);
-  if (has_digest(of_replay.computation, seen.digest)) {
+  if (is_what_was_seen(of_replay.computation, seen)) {
     look.kept = std::move(of_replay);
   } else {
     look.again = std::move(of_replay.computation);
@@ -68,10 +75,10 @@ std::optional<Cause> cause_of_looks(const Look& a, const Look& b, const Divergen
   // Memory that nobody wrote holds something else in each run.
   if (auto copy = cause_of_false_copy(a.again, arm_a)) return copy;
   if (auto copy = cause_of_false_copy(b.again, arm_b)) return copy;
-  if (a.is_of_replay && has_digest(a.by_nodes, first.b->digest)) {
+  if (a.is_of_replay && is_what_was_seen(a.by_nodes, *first.b)) {
     return cause_of_replay(a.by_nodes, arm_a, arm_b);
   }
-  if (b.is_of_replay && has_digest(b.by_nodes, first.a->digest)) {
+  if (b.is_of_replay && is_what_was_seen(b.by_nodes, *first.a)) {
     return cause_of_replay(b.by_nodes, arm_b, arm_a);
   }
   return cause;
@@ -89,9 +96,8 @@ std::vector<std::byte> bytes_at(const CaseArm& arm, const Observation& seen, int
     return {value.data.begin(), value.data.end()};
   }
   std::vector<std::byte> bytes = keep_of_program(arm, place, seen.rank, folder / arm.name);
-  const int64_t count =
-      std::accumulate(seen.shape.begin(), seen.shape.end(), int64_t{1}, std::multiplies<>());
-  const bool is_whole = bytes.size() == static_cast<size_t>(count) * dtype_size(seen.dtype);
+  const size_t count = element_count(seen.shape);
+  const bool is_whole = bytes.size() == count * dtype_size(seen.dtype);
   if (!is_whole || digest_of(seen.dtype, seen.shape, bytes.data()) != seen.digest) return {};
   return bytes;
 }

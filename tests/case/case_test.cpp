@@ -286,16 +286,73 @@ TEST(ParseCase, AMapOfSitesIsAListOrAFile) {
   };
   const std::string list = R"([{"from": "^model\\.", "to": ""}])";
   const Case c = parse_case(with(list), "c.json");
-  ASSERT_EQ(c.relations[0].map.size(), 1u);
-  EXPECT_EQ(c.relations[0].map[0].from, "^model\\.");
-  EXPECT_EQ(parse_case(canonical_json(c), "c.json").relations[0].map[0].to, "");
+  ASSERT_EQ(c.relations[0].map.names.size(), 1u);
+  EXPECT_EQ(c.relations[0].map.names[0].from, "^model\\.");
+  EXPECT_EQ(parse_case(canonical_json(c), "c.json").relations[0].map.names[0].to, "");
   const std::string folder = source_path("cases/");
   const Case of_file = parse_case(with(R"("maps/qwen3-transformers.json")"), folder + "c.json");
-  EXPECT_GT(of_file.relations[0].map.size(), 10u);
+  EXPECT_GT(of_file.relations[0].map.names.size(), 10u);
   for (const char* bad : {"[]", R"([{"from": "a"}])", R"([{"from": "", "to": "b"}])",
                           R"([{"from": "a", "to": "b", "as": "c"}])", "7", R"("none.json")"}) {
     EXPECT_NE(message_of<InputError>([&] { parse_case(with(bad), folder + "c.json"); }), "") << bad;
   }
+}
+
+TEST(ParseCase, AMapOfLayoutsStandsBesideItsNames) {
+  const auto with = [](const std::string& map) {
+    return R"({"name": "c", "model": "m", "arms": {"a": {}, "b": {}}, "relations": [
+               {"arms": ["a", "b"], "holds": "bit_exact", "map": )" +
+           map + "}]}";
+  };
+  const auto layouts = [&](const std::string& each) {
+    return with(R"({"layouts": [)" + each + "]}");
+  };
+  const Case c = parse_case(with(R"({"layouts": [
+      {"from": "qkv", "layout": "split", "dim": -1, "groups": 2,
+       "shares": ["num_attention_heads", 1, 1], "to": ["q", "k", "v"]},
+      {"from": "w", "layout": "transpose", "to": "wt"}, {"from": "#", "layout": "flat"},
+      {"from": "in", "layout": "copies", "to": ["a", "b"]},
+      {"from": "p", "layout": "packed", "by": "positions"},
+      {"from": "p", "layout": "padded", "by": "mask"}, {"from": "m", "layout": "unobserved"}],
+      "sites": [{"from": "a", "to": "b"}]})"),
+                            "c.json");
+  for (const Case& each : {c, parse_case(canonical_json(c), "c.json")}) {
+    const SiteRules& map = each.relations[0].map;
+    ASSERT_EQ(map.layouts.size(), 7u);
+    const SiteLayout& split = map.layouts[0];
+    EXPECT_EQ(split.dim, -1);
+    EXPECT_THAT(split.to, ElementsAre("q", "k", "v"));
+    EXPECT_EQ(split.shares[0], SiteLayout::Size("num_attention_heads"));
+    EXPECT_EQ(split.shares[1], SiteLayout::Size(int64_t{1}));
+    EXPECT_EQ(split.groups, SiteLayout::Size(int64_t{2}));
+    EXPECT_THAT(map.layouts[3].to, ElementsAre("a", "b"));
+    EXPECT_EQ(map.layouts[5].by, "mask");
+    EXPECT_EQ(map.names[0].to, "b");
+  }
+  for (const auto& [bad, expected] : std::vector<std::pair<std::string, std::string>>{
+           {R"({"from": "a", "layout": "fused"})", R"(found "fused", expected one of "split")"},
+           {R"({"from": "a"})", "layout"},
+           {R"({"from": "", "layout": "flat"})", "from"},
+           {R"({"from": "a", "layout": "flat", "dim": 0})", "dim"},
+           {R"({"from": "a", "layout": "transpose"})", "to"},
+           {R"({"from": "a", "layout": "packed"})", "by"},
+           {R"({"from": "a", "layout": "copies", "to": "b"})", "to"},
+           {R"({"from": "a", "layout": "split", "dim": 0, "to": ["b", "c"], "shares": [1]})",
+            R"(found 1 shares, expected 2, one of each name in "to")"},
+           {R"({"from": "a", "layout": "split", "dim": 0, "to": ["b"], "shares": [1]})", "to"},
+           {R"({"from": "a", "layout": "split", "dim": 0, "to": ["b", "c"], "shares": [1, 0]})",
+            "shares.1"},
+           {R"({"from": "a", "layout": "split", "dim": 9, "to": ["b", "c"], "shares": [1, 1]})",
+            "dim"},
+           {"7", ""},
+           {"", "layouts"}}) {
+    const std::string found =
+        message_of<InputError>([&, each = bad] { parse_case(layouts(each), "c.json"); });
+    EXPECT_THAT(found, HasSubstr(expected)) << bad;
+    EXPECT_NE(found, "") << bad;
+    EXPECT_EQ(found.find('\n'), std::string::npos) << found;
+  }
+  EXPECT_NE(message_of<InputError>([&] { parse_case(with(R"({"sites": []})"), "c.json"); }), "");
 }
 
 TEST(ParseCase, LoopSettings) {
