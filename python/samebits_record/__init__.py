@@ -27,6 +27,7 @@ def record(
     optimizer: torch.optim.Optimizer | None = None,
     level: str | Level = Level.MODULE,
     part: tuple[int, int] = (0, 1),
+    map_file: str | os.PathLike[str] = "",
 ) -> Recording:
     """A context in which everything that torch computes is observed, into the new folder `out`.
 
@@ -34,9 +35,10 @@ def record(
     `optimizer`, or of any optimizer, when the next forward or backward begins; `step()` ends it by hand.
     `part` (i, n) compares a sequence in a batch of n with the same sequence alone: of what a forward computes, where
     the first dimension is a multiple of n, only the i-th of n parts is observed.
-    Throws InputError for a folder that is in use and for an unknown level.
+    `map_file` has layouts in which tensors are observed, as those of another program: a fused weight as its parts.
+    Throws InputError for a folder that is in use, for an unknown level and for a bad map.
     """
-    return Recording(out, model, optimizer, level, part)
+    return Recording(out, model, optimizer, level, part, map_file=map_file)
 
 
 def observe(name: str, value: object, phase: str = "program") -> None:

@@ -34,6 +34,7 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--alone", default="", metavar="PLACE", help="likewise, whose operator becomes a script for stock torch"
     )
+    parser.add_argument("--map", default="", metavar="FILE", help="a map, in whose layouts tensors are observed")
     parser.add_argument("program", nargs="+", metavar="-- PROGRAM.py ARGS", help="as python would be given it")
     if "--" not in arguments and not {"-h", "--help"} & set(arguments):
         parser.error("no program: -- PROGRAM.py ARGS is missing")
@@ -91,6 +92,7 @@ def main(arguments: list[str]) -> int:
             begin=parsed.begin,
             keep=parsed.keep,
             alone=parsed.alone,
+            map_file=parsed.map,
         )
     except InputError as error:
         print(f"samebits_record: {error}", file=sys.stderr)
@@ -98,6 +100,9 @@ def main(arguments: list[str]) -> int:
     try:
         with recording:
             _run(program)
+    except InputError as error:  # what the program itself observes, or a map that does not fit it
+        print(f"samebits_record: {error}", file=sys.stderr)
+        return _BAD_INPUT
     except RecordError as error:
         print(f"samebits_record: {error}", file=sys.stderr)
         return _BROKEN

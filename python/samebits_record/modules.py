@@ -38,6 +38,15 @@ def _class_name(module: torch.nn.Module) -> str:
     return kind.__name__
 
 
+def _keywords(frame: Frame, kwargs: dict[str, Any]) -> list[tuple[str, torch.Tensor]]:
+    """What was passed by name."""
+    return [
+        (f"{frame.name}#{key}{i}", tensor)
+        for key, value in kwargs.items()
+        for i, tensor in enumerate(tensors_in(value))
+    ]
+
+
 class Modules:
     """Hooks on every module that runs. A module that runs outside of any other is a root, and names those below it.
 
@@ -73,6 +82,8 @@ class Modules:
         if root in self._names:
             self._name_wrappers(module, root, self._names[root])
             return
+        if self._recorder.layouts is not None:
+            self._recorder.layouts.note_model(root)
         kind = _class_name(root)
         label = kind
         if self._roots:
@@ -165,14 +176,13 @@ class Modules:
         frame = self._frames.enter_module(name)
         frame.is_first_call = kwargs is None
         if self._observes:
-            for i, tensor in enumerate(tensors_in(args)):
-                self._recorder.see(frame.phase, f"{name}#in{i}", tensor)
-            self._see_keywords(frame, kwargs or {})
+            inputs = [(f"{name}#in{i}", tensor) for i, tensor in enumerate(tensors_in(args))]
+            self._see_inputs(frame, inputs + _keywords(frame, kwargs or {}))
 
-    def _see_keywords(self, frame: Frame, kwargs: dict[str, Any]) -> None:
-        for key, value in kwargs.items():
-            for i, tensor in enumerate(tensors_in(value)):
-                self._recorder.see(frame.phase, f"{frame.name}#{key}{i}", tensor)
+    def _see_inputs(self, frame: Frame, inputs: list[tuple[str, torch.Tensor]]) -> None:
+        self._recorder.note_inputs(inputs)
+        for site, tensor in inputs:
+            self._recorder.see(frame.phase, site, tensor)
 
     def _leave(self, name: str, kwargs: dict[str, Any], output: Any) -> None:
         frame = next((each for each in reversed(self._frames.stack) if each.name == name), None)
@@ -180,7 +190,7 @@ class Modules:
             return
         if self._observes:
             if frame.is_first_call:  # its keywords were not known when it began
-                self._see_keywords(frame, kwargs)
+                self._see_inputs(frame, _keywords(frame, kwargs))
             for i, tensor in enumerate(tensors_in(output)):
                 site = f"{name}#{i}"
                 self._recorder.see(frame.phase, site, tensor)

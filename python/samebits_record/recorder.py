@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,9 +15,10 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 
 from . import digest
 from .dtypes import DTYPES
-from .errors import RecordError
+from .errors import InputError, RecordError
 from .folder import ArmFolder
 from .keeper import Keeper
+from .layouts import Layouts
 from .lines import Site
 from .local_parts import LocalParts
 from .shards import Part, is_dtensor, part_of
@@ -26,6 +27,8 @@ from .slots import Slots
 is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 
 _CAPACITY = 1 << 15  # slots; a step that needs more is read in parts
+
+_LEFT_OUT = "tensor that the map leaves out"
 
 # Bits of these are observed through a type of the same size that streams know.
 _READ_AS: dict[torch.dtype, torch.dtype] = {
@@ -88,6 +91,7 @@ class Recorder:
         self.unobserved: dict[str, int] = {}
         self.local_parts = LocalParts()
         self.keeper: Keeper | None = None
+        self.layouts: Layouts | None = None
         self.captured: CapturedSlots | None = None  # set while a CUDA graph is being captured
         self._part, self._parts = part
         self._seals = digest.Seals()
@@ -111,41 +115,82 @@ class Recorder:
             return
         self.is_busy = True
         try:
-            # What most values are is asked in few words: this runs some thousand times a step.
-            is_plain = type(value) is torch.Tensor and value.dtype in DTYPES and value.layout is torch.strided
-            is_plain = is_plain and not value.is_neg() and not is_wrapped(value)
-            tensor = value if is_plain and value.device in self._slots else plain_tensor(value)
-            part = None
-            if not is_plain and tensor is not None and is_dtensor(value):
-                tensor, part = self._with_part(value, tensor, phase)
-            if tensor is None:
-                self._note_unobserved(value)
-                return
-            # What level `step` has is called the same at every level, and there nobody follows parts.
-            if self.local_parts and "#" in site and not is_dtensor(value) and self.local_parts.has(tensor):
-                part = self.local_parts.part_of(tensor)
-                if part is None:
-                    site += ".local"
-            if self._parts > 1 and phase == "forward":
-                tensor = self._part_of(tensor)
-            dtype, device = tensor.dtype, tensor.device
-            shape, groups = (tensor.shape, ()) if part is None else (part.shape, part.groups)
-            key = (phase, site, dtype, shape, groups)
-            found = self._sites.get(key)
-            if found is None:
-                found = self._sites[key] = Site(phase, site, self.folder.rank, dtype, shape, self._seals, groups)
-            if self.keeper is not None:
-                self.keeper.see(self.step, phase, site, tensor, part)
-            if self.captured is not None and device == self.captured.slots.words.device:
-                self.captured.write(found, tensor, part)
-                return
-            slots = self._slots.get(device)
-            if slots is None or slots.used == slots.capacity:
-                slots = self.slots(device)
-            slots.write(tensor, part)
-            self._seen.append((found, device))
+            if self.layouts is None:
+                self._observe(phase, site, value)
+            else:
+                self._observe_laid_out(self.layouts, phase, site, value)
         finally:
             self.is_busy = False
+
+    def note_inputs(self, inputs: Sequence[tuple[str, torch.Tensor]]) -> None:
+        """What a module is called with, before any of it is observed: one input may tell how others are laid out."""
+        if self.layouts is None or self.is_busy:
+            return
+        self.is_busy = True
+        try:
+            for site, value in inputs:
+                self._note_sequences(self.layouts, site, value)
+        finally:
+            self.is_busy = False
+
+    def _note_sequences(self, layouts: Layouts, site: str, value: torch.Tensor) -> None:
+        if layouts.tells_sequences(site) and (tensor := plain_tensor(value)) is not None:
+            layouts.note_sequences(site, tensor)
+
+    def _observe(self, phase: str, site: str, value: torch.Tensor) -> None:
+        # What most values are is asked in few words: this runs some thousand times a step.
+        is_plain = type(value) is torch.Tensor and value.dtype in DTYPES and value.layout is torch.strided
+        is_plain = is_plain and not value.is_neg() and not is_wrapped(value)
+        tensor = value if is_plain and value.device in self._slots else plain_tensor(value)
+        part = None
+        if not is_plain and tensor is not None and is_dtensor(value):
+            tensor, part = self._with_part(value, tensor, phase)
+        if tensor is None:
+            self._note_unobserved(value)
+            return
+        # What level `step` has is called the same at every level, and there nobody follows parts.
+        if self.local_parts and "#" in site and not is_dtensor(value) and self.local_parts.has(tensor):
+            part = self.local_parts.part_of(tensor)
+            if part is None:
+                site += ".local"
+        if self._parts > 1 and phase == "forward":
+            tensor = self._part_of(tensor)
+        dtype, device = tensor.dtype, tensor.device
+        shape, groups = (tensor.shape, ()) if part is None else (part.shape, part.groups)
+        key = (phase, site, dtype, shape, groups)
+        found = self._sites.get(key)
+        if found is None:
+            found = self._sites[key] = Site(phase, site, self.folder.rank, dtype, shape, self._seals, groups)
+        if self.keeper is not None:
+            self.keeper.see(self.step, phase, site, tensor, part)
+        if self.captured is not None and device == self.captured.slots.words.device:
+            self.captured.write(found, tensor, part)
+            return
+        slots = self._slots.get(device)
+        if slots is None or slots.used == slots.capacity:
+            slots = self.slots(device)
+        slots.write(tensor, part)
+        self._seen.append((found, device))
+
+    def _observe_laid_out(self, layouts: Layouts, phase: str, site: str, value: torch.Tensor) -> None:
+        self._note_sequences(layouts, site, value)
+        if not layouts.fits(site):
+            self._observe(phase, site, value)
+            return
+        tensor, part = plain_tensor(value), None
+        if tensor is not None and is_dtensor(value):
+            tensor, part = self._with_part(value, tensor, phase)
+        if part is not None:
+            raise InputError(f"map: {site}", "a DTensor in parts", "a layout of tensors that each rank has whole")
+        if tensor is None:
+            self._note_unobserved(value)
+            return
+        with torch.no_grad():
+            found = layouts.laid_out(site, tensor.detach())
+        for name, each in found:
+            self._observe(phase, name, each)
+        if not found:
+            self.unobserved[_LEFT_OUT] = self.unobserved.get(_LEFT_OUT, 0) + 1
 
     def _with_part(
         self, value: torch.Tensor, local: torch.Tensor, phase: str

@@ -21,6 +21,7 @@ from .errors import InputError
 from .folder import ArmFolder
 from .frames import Frame, Frames
 from .keeper import Keeper
+from .layouts import Layouts
 from .modules import Modules
 from .operators import OperatorMode, tensors_in
 from .recorder import Recorder
@@ -67,10 +68,11 @@ class Recording:
         begin: str = "start",
         keep: str = "",
         alone: str = "",
+        map_file: str | os.PathLike[str] = "",
     ) -> None:
         """`begin`: observes from the start on, or from the first call of a module on: "forward". `keep`: a place as
         Keeper has it, whose tensor is written to kept-R.safetensors; "" is none. `alone`: likewise, whose operator is
-        looked for as Alone does, at level `op`."""
+        looked for as Alone does, at level `op`. `map_file`: a map in whose layouts tensors are observed; "" is none."""
         if begin not in ("start", "forward"):
             raise InputError("begin", repr(begin), "start or forward")
         self.level = level_from(level)
@@ -80,20 +82,25 @@ class Recording:
         if _active is not None:
             raise InputError("record", "another recording is running", "one at a time")
         rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        environment = {"python": platform.python_version(), "torch": torch.__version__}
         about = {
             "recorder": f"samebits_record {VERSION}",
             "level": self.level.value,
             "part": f"{index}/{parts}",
             "command": command if command is not None else sys.argv,
-            "environment": {"python": platform.python_version(), "torch": torch.__version__},
+            "environment": environment,
         }
         if alone and (self.level is not Level.OP or ranks > 1):
             found = f"{ranks} ranks" if ranks > 1 else f"level {self.level.value}"
             raise InputError("--alone", found, "level op, in one process")
+        layouts = Layouts(map_file) if map_file else None
+        if map_file:
+            environment["map"] = str(map_file)
         self._alone = Alone(alone, pathlib.Path(out)) if alone else None
         keeper = Keeper(keep, pathlib.Path(out) / f"kept-{rank}.safetensors") if keep else None
         self.recorder = Recorder(ArmFolder(out, about, rank, ranks), part)
         self.recorder.keeper = keeper
+        self.recorder.layouts = layouts
         self.recorder.is_busy = begin == "forward"
         self._has_begun = begin == "start"
         self._model, self._optimizer = model, optimizer
