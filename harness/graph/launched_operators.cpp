@@ -125,6 +125,36 @@ bool index_select(Stack* stack) {
   return true;
 }
 
+// index_add_(self, dim, index, source, *, alpha)
+bool index_add_(Stack* stack) {
+  const at::Tensor x = argument(*stack, 5, 0).toTensor();
+  if (x.dim() == 0 || !x.is_contiguous() || !is_float(x.scalar_type())) return false;
+  const int64_t dim = at::maybe_wrap_dim(argument(*stack, 5, 1).toInt(), x.dim());
+  const at::Tensor index = argument(*stack, 5, 2).toTensor();
+  const at::Tensor source = argument(*stack, 5, 3).toTensor();
+  if (index.dim() != 1 || index.scalar_type() != at::kLong ||
+      source.scalar_type() != x.scalar_type() || !argument(*stack, 5, 4).toScalar().equal(1)) {
+    return false;
+  }
+  launch_index_add(x, dim, contiguous_copy(index), contiguous_copy(source));
+  give(stack, 5, x);
+  return true;
+}
+
+// ones_like(self, dtype, layout, device, pin_memory, memory_format)
+bool ones_like(Stack* stack) {
+  const at::Tensor x = argument(*stack, 6, 0).toTensor();
+  const c10::IValue dtype_argument = argument(*stack, 6, 1);
+  const at::ScalarType dtype =
+      dtype_argument.isNone() ? x.scalar_type() : dtype_argument.toScalarType();
+  const c10::IValue device = argument(*stack, 6, 3);
+  if ((!device.isNone() && !device.toDevice().is_cpu()) || !is_float(dtype)) return false;
+  at::Tensor ones = contiguous_empty(x.sizes(), dtype);
+  launch_ones(ones);
+  give(stack, 6, std::move(ones));
+  return true;
+}
+
 // zero_(self)
 bool zero_(Stack* stack) {
   const at::Tensor x = argument(*stack, 1, 0).toTensor();
@@ -141,7 +171,9 @@ const std::map<std::string, bool (*)(Stack*)>& launched() {
       {"aten::clone", clone},
       {"aten::copy_", copy_},
       {"aten::zero_", zero_},
+      {"aten::index_add_", index_add_},
       {"aten::index_select", index_select},
+      {"aten::ones_like", ones_like},
   };
   return operators;
 }

@@ -49,8 +49,9 @@ constexpr int64_t kAttentionTile = 64;
 
 // The CPU kernels behind the operators of the same names; shapes as in ops.cpp. Tensors of one call
 // have one dtype, float32 or bfloat16, except lse (float32) and the int32 or int64 index tensors.
-// Throw c10::Error for shapes and dtypes that do not meet, cu_seqlens that do not ascend from 0 to
-// T, pages outside the cache, and sequences shorter than their queries. An empty sequence is fine.
+// Throw c10::Error for shapes and dtypes that do not meet, cu_seqlens that do not ascend from 0 or
+// pass T, pages outside the cache, and sequences shorter than their queries. An empty sequence is
+// fine. Rows past the last of cu_seqlens are padding, whose outputs and gradients are +0.
 
 std::tuple<at::Tensor, at::Tensor> flash_attention(const at::Tensor& q, const at::Tensor& k,
                                                    const at::Tensor& v,
@@ -60,8 +61,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> flash_attention_backward(
     const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
     const at::Tensor& out, const at::Tensor& lse, const at::Tensor& cu_seqlens, double scale);
 
-// Query i of the q_len queries of sequence b is at position seq_lens[b] - q_len + i. Rows of q past
-// the last of cu_seqlens are padding: their output is 0.
+// Query i of the q_len queries of sequence b is at position seq_lens[b] - q_len + i.
 at::Tensor paged_attention(const at::Tensor& q, const at::Tensor& k_cache,
                            const at::Tensor& v_cache, const at::Tensor& block_table,
                            const at::Tensor& cu_seqlens, const at::Tensor& seq_lens, double scale);

@@ -9,7 +9,7 @@
 //
 // logprobs are the trainer's, reference the generator's, over the generated tokens: those of
 // sequence s are starts[s] to starts[s + 1] - 1 (step_gradient.h). `sequences` (> 0) and `tokens`
-// (>= R) count the whole step: means over the step are sums of shares, so the step's loss is the
+// (>= those of all sequences) count the whole step: means over the step are sums of shares, so the step's loss is the
 // sum of the sequences' losses. `entropy` and `kl` are the coefficients. What changes from call to
 // call is a tensor, so that a captured step does not keep the value that it was captured with.
 // Scalars are rounded to float32 first. A sequence with its n tokens and its advantage a; float32,
@@ -30,6 +30,7 @@
 //   w = 1 where p < c;  inside ? 1 : 1/2 where p = c;  0 otherwise; NaN where p or c is
 //   dlogprobs[i] = dloss * ((entropy / tokens - ((w * a) * ratio) / sequences)
 //                           + (kl * (ratio - 1)) / sequences)              the same for every i
+// and +0 where token i is of no sequence.
 // `reference` and the stats have no gradient.
 //
 // Source of the semantics: the loss of torchtitan's simple RL loop (sequence-level ratio).

@@ -42,7 +42,7 @@ namespace samebits::cpu {
 
 // The CPU kernels behind samebits::linear, linear_dgrad and linear_wgrad_; shapes as in ops.cpp.
 // Dtypes float32 or bfloat16, x and weight alike. Throw c10::Error for other dtypes, shapes that do
-// not meet, a negative slice, or starts that do not ascend from 0 to T. Empty tensors are fine.
+// not meet, a negative slice, or starts that do not ascend from 0 or pass T. Empty tensors are fine.
 // Results are contiguous and owned by the caller; `sum` is written and has to be contiguous.
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, int64_t slice, int64_t dgrad_slice,

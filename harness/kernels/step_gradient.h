@@ -37,8 +37,9 @@
 // step. A sequence without a generated token is counted among the sequences and takes its place in
 // its group, but has no rows: it adds nothing to the gradient, the loss or its parts.
 //
-// `starts`, an argument of the operators: int32 [S + 1], ascending from 0 to the number of tokens
-// T, sequence s has the tokens starts[s] to starts[s + 1] - 1, none perhaps. Or int32 [G, S + 1]
+// `starts`, an argument of the operators: int32 [S + 1], ascending from 0 to at most the number of
+// tokens T, sequence s has the tokens starts[s] to starts[s + 1] - 1, none perhaps. Tokens from its
+// last value on are padding, of no sequence: whatever they hold, they add nothing. Or int32 [G, S + 1]
 // for a power of two of groups, each with a row of its own that begins where the one before ends;
 // of one group it is the same as [S + 1]. Without it all tokens are one sequence's. Tokens are the
 // rows of linear_wgrad_; those of rms_norm_wgrad_ are, where there is a `starts`, dimension 1 of x

@@ -91,6 +91,40 @@ TEST(DataMovementTest, AddRoundsAsLibTorchDoes) {
   }
 }
 
+TEST(DataMovementTest, IndexAddAlongEveryDimension) {
+  const at::Tensor index = at::tensor({int64_t{2}, int64_t{0}, int64_t{2}, int64_t{1}});
+  for (const at::ScalarType dtype : kDtypes) {
+    for (const int64_t dim : {0, 1, 2}) {
+      const at::Tensor x = random_tensor({3, 4, 5}, dtype, 1);
+      std::vector<int64_t> sizes = x.sizes().vec();
+      sizes[dim] = index.numel();
+      const at::Tensor from = hostile_numbers(sizes, dtype, 2);
+      const at::Tensor found = x.clone();
+      launch_index_add(found, dim, index, from);
+      const auto without_nans = [](const at::Tensor& sum) {
+        return sum.nan_to_num(7.0, INFINITY, -INFINITY);
+      };
+      EXPECT_TRUE(same_bits(without_nans(found), without_nans(x.index_add(dim, index, from))))
+          << dtype << ' ' << dim;
+      EXPECT_FALSE(same_bits(found, x));
+    }
+  }
+  const at::Tensor to = at::zeros({2, 3});
+  for (const int64_t bad : {-1, 2}) {
+    EXPECT_THROW(launch_index_add(to, 0, at::full({1}, bad, at::kLong), at::ones({1, 3})),
+                 c10::Error);
+  }
+  EXPECT_THROW(launch_index_add(to, 0, at::zeros({2}, at::kLong), at::ones({1, 3})), c10::Error);
+}
+
+TEST(DataMovementTest, OnesAreOnes) {
+  for (const at::ScalarType dtype : kDtypes) {
+    const at::Tensor x = random_tensor({7}, dtype, 1);
+    launch_ones(x);
+    EXPECT_TRUE(same_bits(x, at::ones({7}, dtype)));
+  }
+}
+
 TEST(DataMovementTest, ZeroIsPositive) {
   const at::Tensor x = at::full({3}, -0.0f);
   EXPECT_FALSE(same_bits(x, at::zeros({3})));

@@ -152,7 +152,31 @@ TEST(GrpoLoss, SequencesOfOneCallDoNotSeeEachOther) {
   }
   EXPECT_FALSE(same_bits(run({0, 5, 6, 6, 20}, logprobs, reference, advantages, dloss), all));
   EXPECT_THROW(run({0, 5, 4, 6, 20}, logprobs, reference, advantages, dloss), c10::Error);
-  EXPECT_THROW(run({0, 5, 5, 6, 19}, logprobs, reference, advantages, dloss), c10::Error);
+  EXPECT_THROW(run({0, 5, 5, 6, 21}, logprobs, reference, advantages, dloss), c10::Error);
+}
+
+// Whatever it holds: its own gradient is +0. The control makes it a sequence.
+TEST(GrpoLoss, PaddingIsOfNoSequence) {
+  const at::Tensor logprobs = -random_tensor({20}, at::kFloat, 3).abs();
+  const at::Tensor reference = logprobs + random_tensor({20}, at::kFloat, 4) * 0.05;
+  const at::Tensor padding = at::full({3}, NAN);
+  const at::Tensor advantages = random_tensor({2}, at::kFloat, 5);
+  const at::Tensor dloss = random_tensor({2}, at::kFloat, 6);
+  const auto run = [&](const std::vector<int64_t>& cuts, const at::Tensor& x, const at::Tensor& y) {
+    const at::Tensor tokens = at::scalar_tensor(20, at::kLong);
+    const at::Tensor firsts = testing::starts_of(cuts);
+    auto out = testing::list(
+        ops::grpo_loss(x, y, firsts, advantages, tokens, kSequences, kClip, kEntropy, kKl));
+    out.push_back(ops::grpo_loss_backward(dloss, x, y, firsts, advantages, tokens, kSequences,
+                                          kClip, kEntropy, kKl));
+    return out;
+  };
+  std::vector<at::Tensor> expected = run({0, 5, 20}, logprobs, reference);
+  expected[2] = at::cat({expected[2], at::zeros({3})});
+  const at::Tensor x = at::cat({logprobs, padding}), y = at::cat({reference, padding});
+  EXPECT_TRUE(same_bits(run({0, 5, 20}, x, y), expected));
+  EXPECT_THROW(run({0, 5, 23}, x, y), c10::Error);  // more than the step's tokens
+  EXPECT_FALSE(same_bits(run({0, 5, 19}, x, y), expected));
 }
 
 TEST(GrpoLoss, RefusesBadCountsAndShapes) {

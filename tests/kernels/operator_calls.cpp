@@ -45,14 +45,21 @@ Args linear_dgrad(Draw& d) {
           size.slice};
 }
 
+// Tokens of sequences among so many: of some calls all, of others the last ones are padding.
+int64_t without_padding(Draw& d, int64_t tokens) {
+  return d.coin() ? tokens : d.between(0, tokens);
+}
+
 // Where sequences begin among so many tokens: up to seven of any lengths, some of them empty.
-at::Tensor starts(Draw& d, int64_t tokens) {
+at::Tensor starts(Draw& d, int64_t most) {
+  const int64_t tokens = without_padding(d, most);
   const at::Tensor cuts = std::get<0>(at::sort(d.integers({d.between(0, 6)}, 0, tokens)));
   return at::cat({at::zeros({1}, at::kLong), cuts, at::full({1}, tokens, at::kLong)}).to(at::kInt);
 }
 
 // So many groups of up to five sequences each.
-at::Tensor starts_of_groups(Draw& d, int64_t tokens, int64_t groups) {
+at::Tensor starts_of_groups(Draw& d, int64_t most, int64_t groups) {
+  const int64_t tokens = without_padding(d, most);
   const auto drawn = [&](int64_t count, int64_t low, int64_t high) {
     const at::Tensor sorted = std::get<0>(at::sort(d.integers({count}, low, high)));
     const auto* first = sorted.const_data_ptr<int64_t>();
@@ -275,7 +282,7 @@ at::Tensor boundaries(const std::vector<int64_t>& lengths) {
   return at::tensor(ends).to(at::kInt);
 }
 
-// Sequences one after the other, some of them empty.
+// Sequences one after the other, some of them empty, and padding perhaps.
 struct Packed {
   Packed(Draw& d, const AttentionSizes& size) {
     std::vector<int64_t> lengths;
@@ -284,6 +291,7 @@ struct Packed {
       lengths.push_back(d.between(0, 7) == 0 ? 0 : d.size(70, 200));
       tokens += lengths.back();
     }
+    if (d.coin()) tokens += d.between(0, 20);  // padding
     q = d.values({1, tokens, size.heads, size.dim}, size.dtype);
     k = d.values({1, tokens, size.kv_heads, size.dim}, size.dtype);
     v = d.values({1, tokens, size.kv_heads, size.dim}, size.dtype);

@@ -4,7 +4,9 @@
 #include <torch/library.h>
 
 #include <optional>
+#include <type_traits>
 
+#include "harness/dispatch/launch.h"
 #include "harness/kernels/cpu/tensors.h"
 
 namespace samebits {
@@ -17,21 +19,51 @@ void check_state(const char* name, const at::Tensor& x, const at::Tensor& weight
   TORCH_CHECK(x.is_contiguous(), "adamw_: ", name, " is not contiguous");
 }
 
+// What a step reads and writes; W and G are the elements of the weight and of the gradient, S those
+// of the moments.
+template <typename W, typename G, typename S>
+struct Step {
+  AdamwSettings settings;
+  const float* scale;
+  const int64_t* step;
+  W* weight;
+  float* master;  // may be null
+  S* m;
+  S* v;
+  const G* grad;
+  int64_t count;
+
+  AdamwConstants constants() const {
+    TORCH_CHECK(*step >= 1, "adamw_: found step ", *step, ", expected 1 or more");
+    return adamw_constants(settings, *scale, *step);
+  }
+};
+
+template <typename W, typename G>
+void run(const Step<W, G, float>& call) {
+  const AdamwConstants constants = call.constants();
+  at::parallel_for(0, call.count, row_grain(1), [&](int64_t begin, int64_t end) {
+    float* master = call.master == nullptr ? nullptr : call.master + begin;
+    const auto kernel = [] {
+      if constexpr (std::is_same_v<G, W>) return row_kernels<W>().adamw;
+      if constexpr (!std::is_same_v<G, W>) return row_kernels<W>().adamw_float_grad;
+    }();
+    kernel(call.weight + begin, master, call.m + begin, call.v + begin, call.grad + begin,
+           end - begin, constants);
+  });
+}
+
 // Weight, moments and gradient in bfloat16, rounded as torch's loop over such tensors rounds.
-void step_bf16(const at::Tensor& weight, const at::Tensor& m, const at::Tensor& v,
-               const at::Tensor& grad, const AdamwConstants& constants) {
-  Bf16* weight_data = mutable_elements<Bf16>(weight);
-  Bf16* m_data = mutable_elements<Bf16>(m);
-  Bf16* v_data = mutable_elements<Bf16>(v);
-  const Bf16* grad_data = elements<Bf16>(grad);
-  at::parallel_for(0, weight.numel(), row_grain(1), [&](int64_t begin, int64_t end) {
+void run(const Step<Bf16, Bf16, Bf16>& call) {
+  const AdamwConstants constants = call.constants();
+  at::parallel_for(0, call.count, row_grain(1), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const AdamwBf16 x =
-          adamw_bf16({to_float(weight_data[i]), to_float(m_data[i]), to_float(v_data[i])},
-                     to_float(grad_data[i]), constants);
-      weight_data[i].bits = f32_to_bf16(x.p);
-      m_data[i].bits = f32_to_bf16(x.m);
-      v_data[i].bits = f32_to_bf16(x.v);
+          adamw_bf16({to_float(call.weight[i]), to_float(call.m[i]), to_float(call.v[i])},
+                     to_float(call.grad[i]), constants);
+      call.weight[i].bits = f32_to_bf16(x.p);
+      call.m[i].bits = f32_to_bf16(x.m);
+      call.v[i].bits = f32_to_bf16(x.v);
     }
   });
 }
@@ -56,29 +88,25 @@ void adamw_(const at::Tensor& weight, const std::optional<at::Tensor>& master, c
   check_dtype("adamw_", "scale", scale, at::kFloat);
   check_sizes("adamw_", "step", step_in, {});
   check_dtype("adamw_", "step", step_in, at::kLong);
-  const int64_t step = *elements<int64_t>(step_in);
-  TORCH_CHECK(step >= 1, "adamw_: found step ", step, ", expected 1 or more");
-  const AdamwConstants constants =
-      adamw_constants({lr, beta1, beta2, eps, weight_decay}, *elements<float>(scale), step);
   const at::Tensor grad = grad_in.contiguous();
-  if (is_bf16) return step_bf16(weight, m, v, grad, constants);
-  float* master_data = master.has_value() ? mutable_elements<float>(*master) : nullptr;
-  float* m_data = mutable_elements<float>(m);
-  float* v_data = mutable_elements<float>(v);
+  const auto step = [&](auto weight_element, auto grad_element, auto state_element) {
+    using W = decltype(weight_element);
+    using G = decltype(grad_element);
+    using S = decltype(state_element);
+    launch("adamw_",
+           [call = Step<W, G, S>{{lr, beta1, beta2, eps, weight_decay},
+                                 elements<float>(scale),
+                                 elements<int64_t>(step_in),
+                                 mutable_elements<W>(weight),
+                                 master.has_value() ? mutable_elements<float>(*master) : nullptr,
+                                 mutable_elements<S>(m),
+                                 mutable_elements<S>(v),
+                                 elements<G>(grad),
+                                 weight.numel()}] { run(call); });
+  };
+  if (is_bf16) return step(Bf16{}, Bf16{}, Bf16{});
   with_element("adamw_", weight, [&](auto element) {
-    using T = decltype(element);
-    const auto& kernels = row_kernels<T>();
-    T* weight_data = mutable_elements<T>(weight);
-    at::parallel_for(0, weight.numel(), row_grain(1), [&](int64_t begin, int64_t end) {
-      float* master_begin = master_data == nullptr ? nullptr : master_data + begin;
-      if (float_grad) {
-        kernels.adamw_float_grad(weight_data + begin, master_begin, m_data + begin, v_data + begin,
-                                 elements<float>(grad) + begin, end - begin, constants);
-      } else {
-        kernels.adamw(weight_data + begin, master_begin, m_data + begin, v_data + begin,
-                      elements<T>(grad) + begin, end - begin, constants);
-      }
-    });
+    float_grad ? step(element, float{}, float{}) : step(element, element, float{});
   });
 }
 

@@ -2,8 +2,10 @@
 
 #include <c10/util/accumulate.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <type_traits>
 
 #include "harness/dispatch/launch.h"
 #include "harness/kernels/cpu/tensors.h"
@@ -134,10 +136,51 @@ void launch_add(const at::Tensor& to, const at::Tensor& a, const at::Tensor& b) 
   });
 }
 
+void launch_index_add(const at::Tensor& to, int64_t dim, const at::Tensor& index,
+                      const at::Tensor& from) {
+  TORCH_CHECK(dim >= 0 && dim < to.dim(), "index_add_: found dimension ", dim,
+              ", expected one in [0, ", to.dim(), ")");
+  check_dtype("index_add_", "index", index, at::kLong);
+  TORCH_CHECK(index.dim() == 1, "index_add_: index has shape ", index.sizes(), ", expected [n]");
+  auto sizes = to.sizes().vec();
+  sizes[dim] = index.size(0);
+  check_sizes("index_add_", "from", from, sizes);
+  check_dtype("index_add_", "from", from, to.scalar_type());
+  for (const at::Tensor* x : {&to, &from, &index}) check_contiguous("index_add_", *x);
+  const int64_t width = c10::multiply_integers(to.sizes().slice(dim + 1));
+  const int64_t outer = c10::multiply_integers(to.sizes().slice(0, dim));
+  with_element("index_add_", to, [&](auto element) {
+    using T = decltype(element);
+    launch("index_add_", [kernel = row_kernels<T>().residual_add, to = mutable_elements<T>(to),
+                          from = elements<T>(from), index = elements<int64_t>(index),
+                          count = index.numel(), rows = to.size(dim), outer, width] {
+      for (int64_t i = 0; i < count; ++i) {
+        TORCH_CHECK(index[i] >= 0 && index[i] < rows, "index_add_: index[", i, "] is ", index[i],
+                    ", expected one in [0, ", rows, ")");
+        for (int64_t o = 0; o < outer; ++o) {
+          T* row = to + (o * rows + index[i]) * width;
+          kernel(row, from + (o * count + i) * width, row, width);
+        }
+      }
+    });
+  });
+}
+
 void launch_zero(const at::Tensor& to) {
   check_contiguous("zero", to);
   if (to.numel() == 0) return;
   launch("zero", [to = to.mutable_data_ptr(), bytes = to.nbytes()] { std::memset(to, 0, bytes); });
+}
+
+void launch_ones(const at::Tensor& to) {
+  check_contiguous("ones", to);
+  with_element("ones", to, [&](auto element) {
+    using T = decltype(element);
+    launch("ones", [to = mutable_elements<T>(to), count = to.numel()] {
+      if constexpr (std::is_same_v<T, float>) std::fill_n(to, count, 1.0f);
+      if constexpr (std::is_same_v<T, Bf16>) std::fill_n(to, count, Bf16{f32_to_bf16(1.0f)});
+    });
+  });
 }
 
 }  // namespace samebits

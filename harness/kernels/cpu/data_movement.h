@@ -23,7 +23,15 @@ void launch_cast(const at::Tensor& to, const at::Tensor& from);
 // to = a + b, rounded once; float32 or bfloat16, all contiguous, same sizes and dtype.
 void launch_add(const at::Tensor& to, const at::Tensor& a, const at::Tensor& b);
 
+// to[..., index[i], ...] = that + from[..., i, ...] along `dim`, i ascending, rounded each time:
+// float32 or bfloat16, index int64 [n]; all contiguous.
+void launch_index_add(const at::Tensor& to, int64_t dim, const at::Tensor& index,
+                      const at::Tensor& from);
+
 // Every element +0; contiguous.
 void launch_zero(const at::Tensor& to);
+
+// Every element 1: float32 or bfloat16, contiguous.
+void launch_ones(const at::Tensor& to);
 
 }  // namespace samebits

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "harness/dispatch/launch.h"
 #include "harness/kernels/cpu/flash_attention_parts.h"
 #include "harness/kernels/cpu/math.h"
 #include "harness/kernels/flash_attention.h"
@@ -17,6 +18,7 @@ namespace {
 
 constexpr int64_t kTile = kAttentionTile;
 
+// What one call reads and writes. Sizes: flash_attention.h.
 struct Gradients {
   Isa isa;
   AttentionShape shape;
@@ -24,8 +26,11 @@ struct Gradients {
   const char* k;
   const char* v;
   const char* dout;
-  const float* lse;    // [T, H]
-  const float* delta;  // [T, H]
+  const char* out;
+  const float* lse;  // [T, H]
+  float* delta;      // [T, H]: made on the way
+  int64_t tokens;    // T, padding included
+  Indices cu_seqlens;
   char* dq;
   char* dk;
   char* dv;
@@ -166,22 +171,39 @@ class HeadGradients {
   RowBlock left_;
 };
 
-// delta[t, h] = dout[t, h, :] . out[t, h, :].
-at::Tensor row_products(Isa isa, const at::Tensor& dout, const at::Tensor& out) {
-  const AttentionRows& kernels = attention_rows(isa);
-  at::Tensor delta = at::empty({dout.size(1), dout.size(2)}, dout.options().dtype(at::kFloat));
-  const int64_t d = dout.size(3);
-  float* to = delta.mutable_data_ptr<float>();
-  for (int64_t row = 0; row < delta.numel(); ++row) {
-    if (dout.scalar_type() == at::kFloat) {
-      to[row] = kernels.dot_f32(dout.const_data_ptr<float>() + row * d,
-                                out.const_data_ptr<float>() + row * d, d);
+// delta[t, h] = dout[t, h, :] . out[t, h, :], of the first so many tokens.
+void row_products(const Gradients& g, int64_t tokens) {
+  const AttentionRows& kernels = attention_rows(g.isa);
+  const int64_t d = g.shape.head_dim;
+  for (int64_t row = 0; row < tokens * g.shape.heads; ++row) {
+    if (g.shape.dtype == at::kFloat) {
+      g.delta[row] = kernels.dot_f32(reinterpret_cast<const float*>(g.dout) + row * d,
+                                     reinterpret_cast<const float*>(g.out) + row * d, d);
     } else {
-      to[row] = kernels.dot_bf16(static_cast<const uint16_t*>(dout.const_data_ptr()) + row * d,
-                                 static_cast<const uint16_t*>(out.const_data_ptr()) + row * d, d);
+      g.delta[row] = kernels.dot_bf16(reinterpret_cast<const uint16_t*>(g.dout) + row * d,
+                                      reinterpret_cast<const uint16_t*>(g.out) + row * d, d);
     }
   }
-  return delta;
+}
+
+void run(const Gradients& g) {
+  const auto boundaries = checked_boundaries("flash_attention_backward", g.cu_seqlens, g.tokens);
+  row_products(g, boundaries.back());
+  const auto clear = [&](char* x, int64_t heads) {
+    clear_padding(x, boundaries.back(), g.tokens,
+                  heads * g.shape.head_dim * static_cast<int64_t>(g.shape.element()));
+  };
+  clear(g.dq, g.shape.heads);
+  clear(g.dk, g.shape.kv_heads);
+  clear(g.dv, g.shape.kv_heads);
+  const int64_t kv_heads = g.shape.kv_heads;
+  const int64_t sequences = static_cast<int64_t>(boundaries.size()) - 1;
+  at::parallel_for(0, sequences * kv_heads, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t start = boundaries[i / kv_heads];
+      HeadGradients(g, start, boundaries[i / kv_heads + 1] - start).run(i % kv_heads);
+    }
+  });
 }
 
 }  // namespace
@@ -205,8 +227,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> flash_attention_backward(
               "samebits::", op, ": lse has dtype ", lse_in.scalar_type(), " and sizes ",
               lse_in.sizes(), ", expected float32 [1, ", tokens, ", ", shape.heads, "]");
   checked_sequences(op, cu_seqlens);
-  const at::Tensor starts_of = index_tensor(cu_seqlens);
-  const auto boundaries = checked_boundaries(op, indices_of(starts_of), tokens, /*padded=*/false);
+  const at::Tensor starts = index_tensor(cu_seqlens);
   const at::Tensor q = q_in.contiguous();
   const at::Tensor k = k_in.contiguous();
   const at::Tensor v = v_in.contiguous();
@@ -216,33 +237,15 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> flash_attention_backward(
   at::Tensor dq = at::empty_like(q);
   at::Tensor dk = at::empty_like(k);
   at::Tensor dv = at::empty_like(v);
-  const Isa isa = selected_isa();
-  const at::Tensor delta = row_products(isa, dout, out);
+  const at::Tensor delta = at::empty({tokens, shape.heads}, q.options().dtype(at::kFloat));
   const auto bytes = [](const at::Tensor& x) {
     return static_cast<const char*>(x.const_data_ptr());
   };
   const auto mutable_bytes = [](at::Tensor& x) { return static_cast<char*>(x.mutable_data_ptr()); };
-  const Gradients g{isa,
-                    shape,
-                    bytes(q),
-                    bytes(k),
-                    bytes(v),
-                    bytes(dout),
-                    lse.const_data_ptr<float>(),
-                    delta.const_data_ptr<float>(),
-                    mutable_bytes(dq),
-                    mutable_bytes(dk),
-                    mutable_bytes(dv)};
-
-  const int64_t sequences = static_cast<int64_t>(boundaries.size()) - 1;
-  at::parallel_for(
-      0, sequences * shape.kv_heads, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t sequence = i / shape.kv_heads;
-          const int64_t start = boundaries[sequence];
-          HeadGradients(g, start, boundaries[sequence + 1] - start).run(i % shape.kv_heads);
-        }
-      });
+  launch(op, [g = Gradients{selected_isa(), shape, bytes(q), bytes(k), bytes(v), bytes(dout),
+                            bytes(out), lse.const_data_ptr<float>(),
+                            delta.mutable_data_ptr<float>(), tokens, indices_of(starts),
+                            mutable_bytes(dq), mutable_bytes(dk), mutable_bytes(dv)}] { run(g); });
   return {dq, dk, dv};
 }
 

@@ -75,18 +75,20 @@ int64_t checked_sequences(const char* op, const at::Tensor& cu_seqlens) {
   return cu_seqlens.size(0) - 1;
 }
 
-std::vector<int64_t> checked_boundaries(const char* op, const Indices& cu_seqlens, int64_t tokens,
-                                        bool padded) {
+std::vector<int64_t> checked_boundaries(const char* op, const Indices& cu_seqlens, int64_t tokens) {
   std::vector<int64_t> boundaries(cu_seqlens.count);
   for (int64_t i = 0; i < cu_seqlens.count; ++i) boundaries[i] = cu_seqlens[i];
   TORCH_CHECK(boundaries.front() == 0, "samebits::", op, ": cu_seqlens starts at ",
               boundaries.front(), ", expected 0");
   TORCH_CHECK(std::is_sorted(boundaries.begin(), boundaries.end()), "samebits::", op,
               ": cu_seqlens falls somewhere, expected ascending values");
-  TORCH_CHECK(padded ? boundaries.back() <= tokens : boundaries.back() == tokens, "samebits::", op,
-              ": cu_seqlens ends at ", boundaries.back(), ", expected ", padded ? "at most " : "",
-              tokens, ", the tokens of q");
+  TORCH_CHECK(boundaries.back() <= tokens, "samebits::", op, ": cu_seqlens ends at ",
+              boundaries.back(), ", expected at most ", tokens, ", the tokens of q");
   return boundaries;
+}
+
+void clear_padding(void* x, int64_t first, int64_t end, int64_t row_bytes) {
+  std::memset(static_cast<char*>(x) + first * row_bytes, 0, (end - first) * row_bytes);
 }
 
 AttentionShape checked_shape(const char* op, const at::Tensor& q, const at::Tensor& k,

@@ -69,10 +69,12 @@ Indices indices_of(const at::Tensor& index_tensor);
 // Checks the shape of cu_seqlens; returns the number of sequences.
 int64_t checked_sequences(const char* op, const at::Tensor& cu_seqlens);
 
-// cu_seqlens as int64, checked: starts at 0, never falls, ends at `tokens` (or, with `padded`, at
-// most there).
-std::vector<int64_t> checked_boundaries(const char* op, const Indices& cu_seqlens, int64_t tokens,
-                                        bool padded);
+// cu_seqlens as int64, checked: starts at 0, never falls, ends at `tokens` at most. To be called
+// within a launch, which reads them. Tokens past the last one are padding, of no sequence.
+std::vector<int64_t> checked_boundaries(const char* op, const Indices& cu_seqlens, int64_t tokens);
+
+// Rows first to end of x are +0.
+void clear_padding(void* x, int64_t first, int64_t end, int64_t row_bytes);
 
 // Checks q [1, T, H, D] against k and v [1, any, G, D] (or a cache [blocks, rows, G, D]).
 AttentionShape checked_shape(const char* op, const at::Tensor& q, const at::Tensor& k,

@@ -7,6 +7,7 @@
 #include <array>
 #include <vector>
 
+#include "harness/dispatch/launch.h"
 #include "harness/kernels/cpu/math.h"
 #include "harness/kernels/cpu/starts.h"
 #include "harness/kernels/cpu/tensors.h"
@@ -14,18 +15,35 @@
 namespace samebits {
 namespace {
 
-struct Settings {
+// What both kernels read, as a launch holds it.
+struct Loss {
+  const char* op;
+  const float* logprobs;
+  const float* reference;
+  int64_t rows;  // of both
+  Starts starts;
+  const float* advantage;
+  const int64_t* tokens;  // of the step
   float sequences;
-  float tokens;
   float low;  // of the clamp
   float high;
   float entropy;
   float kl;
 };
 
-Settings checked(const char* op, const at::Tensor& logprobs, const at::Tensor& reference,
-                 const at::Tensor& starts, const at::Tensor& advantage, const at::Tensor& tokens,
-                 int64_t sequences, double clip, double entropy, double kl) {
+// The tensors that it points into, until the launch is made.
+struct LossTensors {
+  at::Tensor logprobs;
+  at::Tensor reference;
+  at::Tensor starts;
+  at::Tensor advantage;
+  at::Tensor tokens;
+  Loss loss;
+};
+
+LossTensors checked(const char* op, const at::Tensor& logprobs, const at::Tensor& reference,
+                    const at::Tensor& starts, const at::Tensor& advantage, const at::Tensor& tokens,
+                    int64_t sequences, double clip, double entropy, double kl) {
   TORCH_CHECK(logprobs.dim() == 1, op, ": logprobs has shape ", logprobs.sizes(),
               ", expected one dimension");
   check_dtype(op, "logprobs", logprobs, at::kFloat);
@@ -37,13 +55,30 @@ Settings checked(const char* op, const at::Tensor& logprobs, const at::Tensor& r
   check_sizes(op, "tokens", tokens, {});
   check_dtype(op, "tokens", tokens, at::kLong);
   TORCH_CHECK(sequences >= 1, op, ": found ", sequences, " sequences, expected 1 or more");
-  const int64_t step_tokens = *elements<int64_t>(tokens);
-  TORCH_CHECK(step_tokens >= logprobs.size(0), op, ": found ", step_tokens,
-              " tokens in the step, expected at least the ", logprobs.size(0), " of this call");
   const float clip_f = static_cast<float>(clip);
-  return {
-      static_cast<float>(sequences), static_cast<float>(step_tokens), 1.0f - clip_f, 1.0f + clip_f,
-      static_cast<float>(entropy),   static_cast<float>(kl)};
+  LossTensors x{logprobs.contiguous(),  reference.contiguous(), contiguous_starts(starts),
+                advantage.contiguous(), tokens.contiguous(),    {}};
+  x.loss = {op,
+            elements<float>(x.logprobs),
+            elements<float>(x.reference),
+            logprobs.size(0),
+            starts_of(op, x.starts, logprobs.size(0)),
+            elements<float>(x.advantage),
+            elements<int64_t>(x.tokens),
+            static_cast<float>(sequences),
+            1.0f - clip_f,
+            1.0f + clip_f,
+            static_cast<float>(entropy),
+            static_cast<float>(kl)};
+  return x;
+}
+
+// Where the sequences begin, and the end; with the step's tokens checked, too.
+std::vector<int64_t> checked_firsts(const Loss& x) {
+  std::vector<int64_t> firsts = checked_groups(x.op, x.starts)[0];
+  TORCH_CHECK(*x.tokens >= firsts.back(), x.op, ": found ", *x.tokens,
+              " tokens in the step, expected at least the ", firsts.back(), " of this call");
+  return firsts;
 }
 
 float ascending_sum(const float* first, const float* end) {
@@ -56,81 +91,80 @@ float ascending_sum(const float* first, const float* end) {
 float clamp(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 float minimum(float x, float y) { return x != x || x < y ? x : y; }
 
-std::tuple<at::Tensor, at::Tensor> grpo_loss(const at::Tensor& logprobs_in,
-                                             const at::Tensor& reference_in,
-                                             const at::Tensor& starts,
-                                             const at::Tensor& advantage_in,
-                                             const at::Tensor& tokens, int64_t sequences,
-                                             double clip, double entropy, double kl) {
-  const Settings s = checked("grpo_loss", logprobs_in, reference_in, starts, advantage_in, tokens,
-                             sequences, clip, entropy, kl);
-  const at::Tensor logprobs = logprobs_in.contiguous();
-  const at::Tensor reference = reference_in.contiguous();
-  const at::Tensor advantages = advantage_in.contiguous();
-  const std::vector<int64_t> firsts = checked_starts("grpo_loss", starts, logprobs.size(0));
-  at::Tensor losses = at::empty(advantages.sizes(), logprobs.options());
-  at::Tensor stats = at::empty({advantages.size(0), 6}, logprobs.options());
+void run(const Loss& x, float* losses, float* stats) {
+  const std::vector<int64_t> firsts = checked_firsts(x);
+  const auto tokens = static_cast<float>(*x.tokens);
   for (size_t i = 0; i + 1 < firsts.size(); ++i) {
-    const float advantage = elements<float>(advantages)[i];
-    const auto sum_of = [&](const at::Tensor& x) {
-      return ascending_sum(elements<float>(x) + firsts[i], elements<float>(x) + firsts[i + 1]);
-    };
-    const float sum = sum_of(logprobs);
-    const float reference_sum = sum_of(reference);
+    const float advantage = x.advantage[i];
+    const float sum = ascending_sum(x.logprobs + firsts[i], x.logprobs + firsts[i + 1]);
+    const float reference_sum = ascending_sum(x.reference + firsts[i], x.reference + firsts[i + 1]);
     const float d = sum - reference_sum;
     const float ratio = exp_f32(d);
     const float pg =
-        -minimum(ratio * advantage, clamp(ratio, s.low, s.high) * advantage) / s.sequences;
-    const float entropy_share = s.tokens == 0.0f ? 0.0f : (0.0f - sum) / s.tokens;
-    const float kl_share = ((ratio - 1.0f) - d) / s.sequences;
+        -minimum(ratio * advantage, clamp(ratio, x.low, x.high) * advantage) / x.sequences;
+    const float entropy_share = tokens == 0.0f ? 0.0f : (0.0f - sum) / tokens;
+    const float kl_share = ((ratio - 1.0f) - d) / x.sequences;
     const std::array<float, 6> values = {sum, reference_sum, ratio, pg, entropy_share, kl_share};
-    mutable_elements<float>(losses)[i] =
-        canonical_nan_f32((pg - s.entropy * entropy_share) + s.kl * kl_share);
-    std::transform(values.begin(), values.end(), mutable_elements<float>(stats) + i * values.size(),
-                   [](float x) { return canonical_nan_f32(x); });
+    losses[i] = canonical_nan_f32((pg - x.entropy * entropy_share) + x.kl * kl_share);
+    std::transform(values.begin(), values.end(), stats + i * values.size(),
+                   [](float value) { return canonical_nan_f32(value); });
   }
+}
+
+std::tuple<at::Tensor, at::Tensor> grpo_loss(const at::Tensor& logprobs,
+                                             const at::Tensor& reference, const at::Tensor& starts,
+                                             const at::Tensor& advantage, const at::Tensor& tokens,
+                                             int64_t sequences, double clip, double entropy,
+                                             double kl) {
+  const LossTensors x = checked("grpo_loss", logprobs, reference, starts, advantage, tokens,
+                                sequences, clip, entropy, kl);
+  at::Tensor losses = at::empty(advantage.sizes(), logprobs.options());
+  at::Tensor stats = at::empty({advantage.size(0), 6}, logprobs.options());
+  launch("grpo_loss", [loss = x.loss, to = mutable_elements<float>(losses),
+                       parts = mutable_elements<float>(stats)] { run(loss, to, parts); });
   return {losses, stats};
 }
 
 // d(-pg * sequences) / d(ratio), over the advantage.
-float share_of_gradient(float ratio, float advantage, const Settings& s) {
+float share_of_gradient(float ratio, float advantage, const Loss& x) {
   const float plain = ratio * advantage;
-  const float clamped = clamp(ratio, s.low, s.high) * advantage;
+  const float clamped = clamp(ratio, x.low, x.high) * advantage;
   if (plain < clamped) return 1.0f;
-  if (plain == clamped) return ratio >= s.low && ratio <= s.high ? 1.0f : 0.5f;
+  if (plain == clamped) return ratio >= x.low && ratio <= x.high ? 1.0f : 0.5f;
   return plain > clamped ? 0.0f : f32_from_bits(kNanF32);
 }
 
-at::Tensor grpo_loss_backward(const at::Tensor& dloss_in, const at::Tensor& logprobs_in,
-                              const at::Tensor& reference_in, const at::Tensor& starts,
-                              const at::Tensor& advantage_in, const at::Tensor& tokens,
-                              int64_t sequences, double clip, double entropy, double kl) {
-  const Settings s = checked("grpo_loss_backward", logprobs_in, reference_in, starts, advantage_in,
-                             tokens, sequences, clip, entropy, kl);
-  check_like("grpo_loss_backward", "dloss", dloss_in, advantage_in);
-  const at::Tensor dloss = dloss_in.contiguous();
-  const at::Tensor logprobs = logprobs_in.contiguous();
-  const at::Tensor reference = reference_in.contiguous();
-  const at::Tensor advantages = advantage_in.contiguous();
-  const std::vector<int64_t> firsts =
-      checked_starts("grpo_loss_backward", starts, logprobs.size(0));
-  at::Tensor dlogprobs = at::empty(logprobs.sizes(), logprobs.options());
+void run_backward(const Loss& x, const float* dloss, float* dlogprobs) {
+  const std::vector<int64_t> firsts = checked_firsts(x);
+  const auto tokens = static_cast<float>(*x.tokens);
   for (size_t i = 0; i + 1 < firsts.size(); ++i) {
     const int64_t first = firsts[i];
     const int64_t end = firsts[i + 1];
     if (first == end) continue;
-    const float advantage = elements<float>(advantages)[i];
-    const auto sum_of = [&](const at::Tensor& x) {
-      return ascending_sum(elements<float>(x) + first, elements<float>(x) + end);
-    };
-    const float ratio = exp_f32(sum_of(logprobs) - sum_of(reference));
-    const float share = share_of_gradient(ratio, advantage, s);
-    const float from_pg = s.entropy / s.tokens - ((share * advantage) * ratio) / s.sequences;
-    const float gradient =
-        elements<float>(dloss)[i] * (from_pg + (s.kl * (ratio - 1.0f)) / s.sequences);
-    std::fill_n(mutable_elements<float>(dlogprobs) + first, end - first,
-                canonical_nan_f32(gradient));
+    const float advantage = x.advantage[i];
+    const float ratio = exp_f32(ascending_sum(x.logprobs + first, x.logprobs + end) -
+                                ascending_sum(x.reference + first, x.reference + end));
+    const float share = share_of_gradient(ratio, advantage, x);
+    const float from_pg = x.entropy / tokens - ((share * advantage) * ratio) / x.sequences;
+    const float gradient = dloss[i] * (from_pg + (x.kl * (ratio - 1.0f)) / x.sequences);
+    std::fill_n(dlogprobs + first, end - first, canonical_nan_f32(gradient));
   }
+  std::fill(dlogprobs + firsts.back(), dlogprobs + x.rows, 0.0f);
+}
+
+at::Tensor grpo_loss_backward(const at::Tensor& dloss_in, const at::Tensor& logprobs,
+                              const at::Tensor& reference, const at::Tensor& starts,
+                              const at::Tensor& advantage, const at::Tensor& tokens,
+                              int64_t sequences, double clip, double entropy, double kl) {
+  const LossTensors x = checked("grpo_loss_backward", logprobs, reference, starts, advantage,
+                                tokens, sequences, clip, entropy, kl);
+  check_like("grpo_loss_backward", "dloss", dloss_in, advantage);
+  const at::Tensor dloss = dloss_in.contiguous();
+  at::Tensor dlogprobs = at::empty(logprobs.sizes(), logprobs.options());
+  launch("grpo_loss_backward",
+         [loss = x.loss, dloss = elements<float>(dloss), to = mutable_elements<float>(dlogprobs)] {
+           run_backward(loss, dloss, to);
+         });
   return dlogprobs;
 }
 

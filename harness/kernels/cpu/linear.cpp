@@ -13,6 +13,7 @@
 #include "harness/kernels/cpu/gemm.h"
 #include "harness/kernels/cpu/starts.h"
 #include "harness/kernels/cpu/tensors.h"
+#include "harness/kernels/cpu/weight_product.h"
 
 namespace samebits::cpu {
 namespace {
@@ -103,20 +104,28 @@ void linear_wgrad_(const at::Tensor& dy, const at::Tensor& x,
               "samebits::linear_wgrad_: dy has sizes ", dy.sizes(),
               ", expected the leading sizes of ", x.sizes());
   check_sum("linear_wgrad_", sum, {dy.size(-1), x.size(-1)});
-  const at::Tensor a = dy.to(x.scalar_type()).contiguous();
-  const at::Tensor b = x.contiguous();
-  const auto groups = checked_groups("linear_wgrad_", starts, rows_of(x));
-  const auto add = [&](const std::vector<int64_t>& group, float* to) {
-    gemm_onto(by_columns(a), by_columns(b), dy.size(-1), x.size(-1), group, x.scalar_type(), to);
-  };
-  if (groups.size() == 1) return add(groups[0], sum.mutable_data_ptr<float>());
-  GroupTree tree;
-  for (const auto& group : groups) {
-    std::vector<float> chain(static_cast<size_t>(sum.numel()));
-    add(group, chain.data());
-    tree.add(std::move(chain));
-  }
-  tree.write(sum.mutable_data_ptr<float>());
+  const WeightProduct product = weight_product(dy, x);
+  const at::Tensor firsts = contiguous_starts(starts);
+  launch("linear_wgrad_",
+         [operands = product.operands, starts = starts_of("linear_wgrad_", firsts, rows_of(x)),
+          to = sum.mutable_data_ptr<float>()] {
+           const auto groups = checked_groups("linear_wgrad_", starts);
+           if (groups.size() == 1) return operands.add(groups[0], to);
+           GroupTree tree;
+           for (const auto& group : groups) {
+             std::vector<float> chain(static_cast<size_t>(operands.rows * operands.columns));
+             operands.add(group, chain.data());
+             tree.add(std::move(chain));
+           }
+           tree.write(to);
+         });
+}
+
+WeightProduct weight_product(const at::Tensor& dy, const at::Tensor& x) {
+  WeightProduct product{dy.to(x.scalar_type()).contiguous(), x.contiguous(), {}};
+  product.operands = {by_columns(product.dy), by_columns(product.x), dy.size(-1), x.size(-1),
+                      x.scalar_type()};
+  return product;
 }
 
 }  // namespace samebits::cpu

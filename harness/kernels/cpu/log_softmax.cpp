@@ -65,19 +65,21 @@ at::Tensor log_softmax_gather_backward(const at::Tensor& dlogprob_in, const at::
   const at::Tensor logits = logits_in.contiguous();
   const at::Tensor targets = targets_in.contiguous();
   const at::Tensor lse = lse_in.contiguous();
-  check_targets(op, elements<int64_t>(targets), targets.numel(), vocab);
   const int64_t width = logits.size(-1);
   at::Tensor dlogits = at::empty(logits.sizes(), logits.options());
   with_element(op, logits, [&](auto element) {
     using T = decltype(element);
-    const auto& kernels = row_kernels<T>();
-    at::parallel_for(0, targets.numel(), row_grain(width), [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        kernels.log_softmax_backward(elements<float>(dlogprob)[row],
-                                     elements<T>(logits) + row * width, elements<float>(lse)[row],
-                                     elements<int64_t>(targets)[row],
-                                     mutable_elements<T>(dlogits) + row * width, vocab, width);
-      }
+    launch(op, [op, kernel = row_kernels<T>().log_softmax_backward,
+                dlogprob = elements<float>(dlogprob), logits = elements<T>(logits),
+                lse = elements<float>(lse), target = elements<int64_t>(targets),
+                to = mutable_elements<T>(dlogits), rows = targets.numel(), width, vocab] {
+      check_targets(op, target, rows, vocab);
+      at::parallel_for(0, rows, row_grain(width), [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+          kernel(dlogprob[row], logits + row * width, lse[row], target[row], to + row * width,
+                 vocab, width);
+        }
+      });
     });
   });
   return dlogits;

@@ -52,8 +52,7 @@ void check_pages(const PagedCall& call, const std::vector<int64_t>& boundaries) 
 
 void run(const PagedCall& call) {
   const AttentionShape& shape = call.shape;
-  const auto boundaries =
-      checked_boundaries("paged_attention", call.cu_seqlens, call.tokens, /*padded=*/true);
+  const auto boundaries = checked_boundaries("paged_attention", call.cu_seqlens, call.tokens);
   check_pages(call, boundaries);
   struct Task {
     QueryRows queries;
@@ -70,10 +69,8 @@ void run(const PagedCall& call) {
       }
     }
   }
-  // Tokens past the last sequence are padding: rows of +0.
-  const auto row_bytes = shape.heads * shape.head_dim * static_cast<int64_t>(shape.element());
-  std::memset(call.out + boundaries.back() * row_bytes, 0,
-              (call.tokens - boundaries.back()) * row_bytes);
+  clear_padding(call.out, boundaries.back(), call.tokens,
+                shape.heads * shape.head_dim * static_cast<int64_t>(shape.element()));
   const Isa isa = selected_isa();
   at::parallel_for(0, tasks.size(), /*grain_size=*/1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {

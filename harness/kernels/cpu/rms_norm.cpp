@@ -36,11 +36,13 @@ at::Tensor rms_norm_dgrad(const at::Tensor& dy_in, const at::Tensor& x_in,
   at::Tensor dx = at::empty(x.sizes(), x.options());
   with_element("rms_norm_dgrad", x, [&](auto element) {
     using T = decltype(element);
-    const auto& kernels = row_kernels<T>();
-    at::parallel_for(0, x.numel() / dim, row_grain(dim), [&](int64_t begin, int64_t end) {
-      kernels.rms_norm_dgrad(elements<T>(dy) + begin * dim, elements<T>(x) + begin * dim,
-                             elements<T>(weight), mutable_elements<T>(dx) + begin * dim,
-                             end - begin, dim, static_cast<float>(eps));
+    launch("rms_norm_dgrad", [kernel = row_kernels<T>().rms_norm_dgrad, dy = elements<T>(dy),
+                              x = elements<T>(x), weight = elements<T>(weight),
+                              to = mutable_elements<T>(dx), rows = x.numel() / dim, dim,
+                              eps = static_cast<float>(eps)] {
+      at::parallel_for(0, rows, row_grain(dim), [&](int64_t begin, int64_t end) {
+        kernel(dy + begin * dim, x + begin * dim, weight, to + begin * dim, end - begin, dim, eps);
+      });
     });
   });
   return dx;
@@ -63,6 +65,56 @@ std::vector<Rows> blocks_of(const std::vector<int64_t>& starts, int64_t rows_of_
   return blocks;
 }
 
+template <typename T>
+struct WeightGradientCall {
+  const T* dy;
+  const T* x;
+  int64_t dim;
+  int64_t rows_of_token;
+  float eps;
+  Starts starts;
+  float* sum;
+};
+
+template <typename T>
+void run(const WeightGradientCall<T>& call) {
+  const int64_t dim = call.dim;
+  const auto groups = checked_groups("rms_norm_wgrad_", call.starts);
+  std::vector<Rows> blocks;
+  std::vector<size_t> ends;  // of the groups
+  for (const auto& group : groups) {
+    const std::vector<Rows> own = blocks_of(group, call.rows_of_token);
+    blocks.insert(blocks.end(), own.begin(), own.end());
+    ends.push_back(blocks.size());
+  }
+  const auto count = static_cast<int64_t>(blocks.size());
+  std::vector<float> sums(static_cast<size_t>(count * dim));  // [blocks, dim]
+  at::parallel_for(0, count, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t first = blocks[block].first * dim;
+      row_kernels<T>().rms_norm_wgrad_block(call.dy + first, call.x + first,
+                                            sums.data() + block * dim, blocks[block].count, dim,
+                                            call.eps);
+    }
+  });
+  const auto add = [&](size_t block, size_t end, float* to) {
+    for (; block < end; ++block) {
+      row_kernels<float>().accumulate(sums.data() + block * dim, to, dim);
+    }
+  };
+  if (groups.size() == 1) {
+    add(0, blocks.size(), call.sum);
+    return row_kernels<float>().round_row(call.sum, call.sum, dim);  // NaNs: the contract's bits
+  }
+  GroupTree tree;
+  for (size_t g = 0; g < groups.size(); ++g) {
+    std::vector<float> of_group(static_cast<size_t>(dim));
+    add(g == 0 ? 0 : ends[g - 1], ends[g], of_group.data());
+    tree.add(std::move(of_group));
+  }
+  tree.write(call.sum);
+}
+
 void rms_norm_wgrad_(const at::Tensor& dy_in, const at::Tensor& x_in, double eps,
                      const std::optional<at::Tensor>& starts, const at::Tensor& sum) {
   const int64_t dim = row_length("rms_norm_wgrad_", x_in);
@@ -74,46 +126,15 @@ void rms_norm_wgrad_(const at::Tensor& dy_in, const at::Tensor& x_in, double eps
   const at::Tensor x = x_in.contiguous();
   const int64_t rows = x.numel() / dim;
   const int64_t tokens = starts ? x.size(1) : rows;
-  const int64_t rows_of_token = tokens == 0 ? 0 : rows / tokens;
-  const auto groups = checked_groups("rms_norm_wgrad_", starts, tokens);
-  std::vector<Rows> blocks;
-  std::vector<size_t> ends;  // of the groups
-  for (const auto& group : groups) {
-    const std::vector<Rows> own = blocks_of(group, rows_of_token);
-    blocks.insert(blocks.end(), own.begin(), own.end());
-    ends.push_back(blocks.size());
-  }
-  const auto count = static_cast<int64_t>(blocks.size());
-  std::vector<float> sums(static_cast<size_t>(count * dim));  // [blocks, dim]
+  const at::Tensor firsts = contiguous_starts(starts);
   with_element("rms_norm_wgrad_", x, [&](auto element) {
     using T = decltype(element);
-    const auto& kernels = row_kernels<T>();
-    at::parallel_for(0, count, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
-      for (int64_t block = begin; block < end; ++block) {
-        const int64_t first = blocks[block].first * dim;
-        kernels.rms_norm_wgrad_block(elements<T>(dy) + first, elements<T>(x) + first,
-                                     sums.data() + block * dim, blocks[block].count, dim,
-                                     static_cast<float>(eps));
-      }
-    });
+    launch("rms_norm_wgrad_",
+           [call = WeightGradientCall<T>{elements<T>(dy), elements<T>(x), dim,
+                                         tokens == 0 ? 0 : rows / tokens, static_cast<float>(eps),
+                                         starts_of("rms_norm_wgrad_", firsts, tokens),
+                                         mutable_elements<float>(sum)}] { run(call); });
   });
-  auto* total = mutable_elements<float>(sum);
-  const auto add = [&](size_t block, size_t end, float* to) {
-    for (; block < end; ++block) {
-      row_kernels<float>().accumulate(sums.data() + block * dim, to, dim);
-    }
-  };
-  if (groups.size() == 1) {
-    add(0, blocks.size(), total);
-    return row_kernels<float>().round_row(total, total, dim);  // NaNs get the contract's bits
-  }
-  GroupTree tree;
-  for (size_t g = 0; g < groups.size(); ++g) {
-    std::vector<float> of_group(static_cast<size_t>(dim));
-    add(g == 0 ? 0 : ends[g - 1], ends[g], of_group.data());
-    tree.add(std::move(of_group));
-  }
-  tree.write(total);
 }
 
 }  // namespace

@@ -23,11 +23,13 @@ std::tuple<at::Tensor, at::Tensor> silu_mul_backward(const at::Tensor& dy_in,
   at::Tensor dup = at::empty(gate.sizes(), gate.options());
   with_element("silu_mul_backward", gate, [&](auto element) {
     using T = decltype(element);
-    const auto& kernels = row_kernels<T>();
-    at::parallel_for(0, gate.numel(), row_grain(1), [&](int64_t begin, int64_t end) {
-      kernels.silu_mul_backward(elements<T>(dy) + begin, elements<T>(gate) + begin,
-                                elements<T>(up) + begin, mutable_elements<T>(dgate) + begin,
-                                mutable_elements<T>(dup) + begin, end - begin);
+    launch("silu_mul_backward", [kernel = row_kernels<T>().silu_mul_backward, dy = elements<T>(dy),
+                                 gate = elements<T>(gate), up = elements<T>(up),
+                                 dgate = mutable_elements<T>(dgate), dup = mutable_elements<T>(dup),
+                                 count = gate.numel()] {
+      at::parallel_for(0, count, row_grain(1), [&](int64_t begin, int64_t end) {
+        kernel(dy + begin, gate + begin, up + begin, dgate + begin, dup + begin, end - begin);
+      });
     });
   });
   return {dgate, dup};

@@ -27,7 +27,7 @@ TORCH_LIBRARY_FRAGMENT(samebits, m) {
          "adamw_(Tensor(a!) weight, Tensor(b!)? master, Tensor(c!) m, Tensor(d!) v, Tensor "
          "grad, Tensor scale, Tensor step, float lr, float beta1, float beta2, float eps, "
          "float weight_decay) -> ()",
-         adamw_shapes);
+         adamw_shapes, {.is_replayable = true});
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ Metas clip_scale_shapes(Args args) {
 TORCH_LIBRARY_FRAGMENT(samebits, m) {
   // clip_scale.h: float32 [] each -> both float32 [].
   define(m, "clip_scale(Tensor[] squares, float clip_norm) -> (Tensor norm, Tensor scale)",
-         clip_scale_shapes);
+         clip_scale_shapes, {.is_replayable = true});
 }
 
 }  // namespace

@@ -86,12 +86,12 @@ TORCH_LIBRARY_FRAGMENT(samebits, m) {
   define(m,
          "embedding_wgrad_(Tensor dy, Tensor ids, int first_row, Tensor? starts, Tensor(a!) sum) "
          "-> ()",
-         embedding_wgrad_shapes);
+         embedding_wgrad_shapes, {.is_replayable = true});
   // Of a weight that is the head, too: dlogits [..., rows], h [..., C].
   define(m,
          "tied_wgrad_(Tensor dy, Tensor ids, int first_row, Tensor starts, Tensor dlogits, "
          "Tensor h, Tensor row_starts, Tensor(a!) sum, Tensor(b!) head_sum) -> ()",
-         tied_wgrad_shapes);
+         tied_wgrad_shapes, {.is_replayable = true});
 }
 
 }  // namespace

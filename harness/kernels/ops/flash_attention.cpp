@@ -101,11 +101,12 @@ TORCH_LIBRARY_FRAGMENT(samebits, m) {
   define(m,
          "flash_attention(Tensor q, Tensor k, Tensor v, Tensor cu_seqlens, float scale) -> "
          "(Tensor out, Tensor lse)",
-         flash_attention_shapes, {.is_attention = true}, flash_attention_with_gradient);
+         flash_attention_shapes, {.is_replayable = true, .is_attention = true},
+         flash_attention_with_gradient);
   define(m,
          "flash_attention_backward(Tensor dout, Tensor q, Tensor k, Tensor v, Tensor out, "
          "Tensor lse, Tensor cu_seqlens, float scale) -> (Tensor dq, Tensor dk, Tensor dv)",
-         flash_attention_backward_shapes);
+         flash_attention_backward_shapes, {.is_replayable = true});
   // The same over a paged cache: k_cache and v_cache [blocks, block_size, G, D], block_table int32
   // [S, max_blocks], seq_lens int32 [S] (keys of each sequence, its new ones included).
   define(m,

@@ -82,12 +82,12 @@ TORCH_LIBRARY_FRAGMENT(samebits, m) {
          "grpo_loss(Tensor logprobs, Tensor reference, Tensor starts, Tensor advantage, Tensor "
          "tokens, int sequences, float clip, float entropy, float kl) -> (Tensor loss, Tensor "
          "stats)",
-         grpo_loss_shapes, {}, grpo_loss_with_gradient);
+         grpo_loss_shapes, {.is_replayable = true}, grpo_loss_with_gradient);
   define(m,
          "grpo_loss_backward(Tensor dloss, Tensor logprobs, Tensor reference, Tensor starts, "
          "Tensor advantage, Tensor tokens, int sequences, float clip, float entropy, float kl) -> "
          "Tensor",
-         grpo_loss_backward_shapes);
+         grpo_loss_backward_shapes, {.is_replayable = true});
 }
 
 }  // namespace

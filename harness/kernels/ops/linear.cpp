@@ -88,10 +88,11 @@ TORCH_LIBRARY_FRAGMENT(samebits, m) {
          "-> Tensor",
          linear_shapes, {.is_replayable = true}, linear_with_gradient);
   // float32 [..., K]
-  define(m, "linear_dgrad(Tensor dy, Tensor weight, int slice) -> Tensor", linear_dgrad_shapes);
+  define(m, "linear_dgrad(Tensor dy, Tensor weight, int slice) -> Tensor", linear_dgrad_shapes,
+         {.is_replayable = true});
   // Adds to sum float32 [N, K]; `starts` as in step_gradient.h.
   define(m, "linear_wgrad_(Tensor dy, Tensor x, Tensor? starts, Tensor(a!) sum) -> ()",
-         linear_wgrad_shapes);
+         linear_wgrad_shapes, {.is_replayable = true});
 }
 
 }  // namespace

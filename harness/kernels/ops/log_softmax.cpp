@@ -66,7 +66,7 @@ TORCH_LIBRARY_FRAGMENT(samebits, m) {
   define(m,
          "log_softmax_gather_backward(Tensor dlogprob, Tensor logits, Tensor targets, Tensor "
          "lse, int vocab) -> Tensor",
-         log_softmax_gather_backward_shapes);
+         log_softmax_gather_backward_shapes, {.is_replayable = true});
 }
 
 }  // namespace

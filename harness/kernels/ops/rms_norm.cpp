@@ -74,10 +74,10 @@ TORCH_LIBRARY_FRAGMENT(samebits, m) {
   define(m, "rms_norm(Tensor x, Tensor weight, float eps, bool fused_rounding) -> Tensor",
          rms_norm_shapes, {.is_replayable = true}, rms_norm_with_gradient);
   define(m, "rms_norm_dgrad(Tensor dy, Tensor x, Tensor weight, float eps) -> Tensor",
-         rms_norm_dgrad_shapes);
+         rms_norm_dgrad_shapes, {.is_replayable = true});
   // Adds to sum float32 [D]; `starts` as in step_gradient.h.
   define(m, "rms_norm_wgrad_(Tensor dy, Tensor x, float eps, Tensor? starts, Tensor(a!) sum) -> ()",
-         rms_norm_wgrad_shapes);
+         rms_norm_wgrad_shapes, {.is_replayable = true});
 }
 
 }  // namespace

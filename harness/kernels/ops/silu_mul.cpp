@@ -51,7 +51,7 @@ TORCH_LIBRARY_FRAGMENT(samebits, m) {
   define(m, "silu_mul(Tensor gate, Tensor up, bool fused_rounding) -> Tensor", silu_mul_shapes,
          {.is_replayable = true}, silu_mul_with_gradient);
   define(m, "silu_mul_backward(Tensor dy, Tensor gate, Tensor up) -> (Tensor dgate, Tensor dup)",
-         silu_mul_backward_shapes);
+         silu_mul_backward_shapes, {.is_replayable = true});
 }
 
 }  // namespace

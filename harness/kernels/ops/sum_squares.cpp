@@ -11,7 +11,8 @@ Metas sum_squares_shapes(Args) { return {{{}, c10::kFloat}}; }
 
 TORCH_LIBRARY_FRAGMENT(samebits, m) {
   // sum_squares.h: float32 [], cut into slices of `slice` along `dim` (slice 0: one slice).
-  define(m, "sum_squares(Tensor x, int dim, int slice) -> Tensor", sum_squares_shapes);
+  define(m, "sum_squares(Tensor x, int dim, int slice) -> Tensor", sum_squares_shapes,
+         {.is_replayable = true});
 }
 
 }  // namespace

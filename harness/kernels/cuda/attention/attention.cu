@@ -232,11 +232,17 @@ __global__ void __launch_bounds__(kF32Threads)
   if (lse != nullptr && threadIdx.x == 0) lse[to] = canonical_nan_f32(m + log_f32(l));
 }
 
-// Rows past the last sequence are padding: +0.
-__global__ void clear_padding_kernel(Attention size, char* out, int64_t row_bytes) {
-  const int64_t token = blockIdx.x;
-  if (token < size.cu_seqlens[size.sequences]) return;
-  for (int64_t i = threadIdx.x; i < row_bytes; i += blockDim.x) out[token * row_bytes + i] = 0;
+// Rows past the last sequence, dealt to the blocks. Rows are of two bytes and more.
+__global__ void clear_padding_kernel(Attention size, Padded all) {
+  const int64_t first = max(size.cu_seqlens[size.sequences], 0);
+  for (int64_t token = first + blockIdx.x; token < size.tokens; token += gridDim.x) {
+    for (int tensor = 0; tensor < 3; ++tensor) {
+      if (all.rows[tensor] == nullptr) continue;
+      const int64_t halves = all.row_bytes[tensor] / 2;
+      auto* row = static_cast<uint16_t*>(all.rows[tensor]) + token * halves;
+      for (int64_t i = threadIdx.x; i < halves; i += blockDim.x) row[i] = 0;
+    }
+  }
 }
 
 // A row is row_bytes / sizeof(Piece) pieces.
@@ -257,6 +263,12 @@ __global__ void write_kv_kernel(KvWrite write, const void* k, Fault* fault) {
 
 }  // namespace
 
+// Few blocks: mostly there is no padding, or little.
+void clear_padding(const Attention& size, const Padded& all, cudaStream_t stream) {
+  const auto blocks = static_cast<unsigned>(size.tokens < 64 ? size.tokens : 64);
+  launch_in_order(clear_padding_kernel, blocks, 128, 0, stream, size, all);
+}
+
 void flash_attention(const Attention& size, const Pages& pages, const void* q, const void* k,
                      const void* v, void* out, float* lse, float* workspace, cudaStream_t stream) {
   if (size.tokens == 0 || size.heads == 0 || size.head_dim == 0) return;
@@ -264,10 +276,10 @@ void flash_attention(const Attention& size, const Pages& pages, const void* q, c
     if (is_decode(size, pages, q, k, v)) {
       return decode_attention(size, pages, q, k, v, out, workspace, stream);
     }
-    const int64_t row_bytes = size.heads * size.head_dim * (size.bf16 ? 2 : 4);
-    launch_in_order(clear_padding_kernel, static_cast<unsigned>(size.tokens), 128, 0, stream, size,
-                    static_cast<char*>(out), row_bytes);
   }
+  const int64_t lse_bytes = size.heads * static_cast<int64_t>(sizeof(float));
+  clear_padding(size, {{out, lse}, {size.heads * size.head_dim * (size.bf16 ? 2 : 4), lse_bytes}},
+                stream);
   if (is_prefill(size, pages, q, k, v, out)) {
     return prefill_attention(size, pages, q, k, v, out, lse, stream);
   }

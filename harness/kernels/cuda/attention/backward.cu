@@ -368,6 +368,9 @@ void flash_attention_backward(const Attention& size, const void* dout, const voi
                               void* dq, void* dk, void* dv, cudaStream_t stream) {
   if (size.tokens == 0 || size.heads == 0 || size.head_dim == 0) return;
   const int64_t rows = size.tokens * size.heads;
+  const int64_t head_bytes = size.head_dim * (size.bf16 ? 2 : 4);
+  const int64_t kv_bytes = size.kv_heads * head_bytes;
+  clear_padding(size, {{dq, dk, dv}, {size.heads * head_bytes, kv_bytes, kv_bytes}}, stream);
   const auto row_blocks = static_cast<unsigned>((rows + kThreads / 8 - 1) / (kThreads / 8));
   const auto parts = static_cast<unsigned>(most_parts(size, 1, kAttentionTile));
   const auto heads = static_cast<unsigned>(size.heads);

@@ -50,6 +50,14 @@ struct DecodeStep {
 // Whether there are so few sequences, and so short a page table, that decode_step() knows the call.
 bool takes_decode_step(const DecodeStep& call);
 void decode_step(const DecodeStep& call, cudaStream_t stream);
+// Up to three tensors [tokens, ...] of so many bytes a row, null where there are fewer: rows past
+// the last sequence, which are padding, become +0.
+struct Padded {
+  void* rows[3];
+  int64_t row_bytes[3];
+};
+void clear_padding(const Attention& size, const Padded& all, cudaStream_t stream);
+
 // delta: workspace [tokens, H].
 void flash_attention_backward(const Attention& size, const void* dout, const void* q, const void* k,
                               const void* v, const void* out, const float* lse, float* delta,

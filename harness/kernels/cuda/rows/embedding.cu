@@ -70,6 +70,11 @@ __device__ TokenRange tokens_of_group(const Sequences& call, int64_t group, Faul
           tokens_of(call, (group + 1) * call.count - 1, fault).end};
 }
 
+// Where the last sequence ends: tokens from there on are padding.
+__device__ int64_t end_of_tokens(const Sequences& call, Fault* fault) {
+  return tokens_of_group(call, call.groups - 1, fault).end;
+}
+
 // blockIdx.x: the token, which stands for its id if it is the first that has it. blockIdx.y: the
 // columns, one a thread.
 template <typename T>
@@ -77,13 +82,15 @@ __global__ void embedding_wgrad_kernel(Table call, Sequences sequences, const T*
                                        Fault* fault) {
   const int64_t token = blockIdx.x;
   const uint64_t row = row_of(call, token);
-  if (row >= static_cast<uint64_t>(call.rows) || occurred(call.ids, 0, token)) return;
+  const int64_t all = end_of_tokens(sequences, fault);
+  if (token >= all || row >= static_cast<uint64_t>(call.rows)) return;
+  if (occurred(call.ids, 0, token)) return;
   const int64_t id = call.ids[token];
   const int64_t column = static_cast<int64_t>(blockIdx.y) * kThreads + lane();
   const bool has_column = column < call.width;
   float* to = sums + static_cast<int64_t>(row) * call.width + column;
   if (sequences.groups == 1) {
-    const float sum = add_tokens(call, id, token, call.tokens, column, dy, has_column ? *to : 0.0f);
+    const float sum = add_tokens(call, id, token, all, column, dy, has_column ? *to : 0.0f);
     if (has_column) store(sum, *to);
     return;
   }
@@ -107,7 +114,7 @@ __global__ void embedding_wgrad_rows_kernel(Table call, Sequences sequences, con
   while (token >= tokens.end && group + 1 < sequences.groups) {
     tokens = tokens_of_group(sequences, ++group, fault);
   }
-  if (token < tokens.first || token >= tokens.end) return;  // a fault that was raised
+  if (token < tokens.first || token >= tokens.end) return;  // padding
   if (occurred(call.ids, tokens.first, token)) return;
   const int64_t column = static_cast<int64_t>(blockIdx.y) * kThreads + lane();
   const float sum = add_tokens(call, call.ids[token], token, tokens.end, column, dy, 0.0f);

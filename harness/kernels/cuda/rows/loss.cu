@@ -37,10 +37,16 @@ __device__ Sums both_sums(const Loss& call, const TokenRange& tokens) {
   return sums;
 }
 
+// The tokens of all sequences of the call; those from there on are padding.
+__device__ int64_t tokens_of_call(const Loss& call) {
+  const Sequences& all = call.sequences_of_call;
+  return all.starts == nullptr ? all.tokens : all.starts[all.count];
+}
+
 // The tokens of the step, checked by one thread.
 __device__ float step_tokens(const Loss& call, Fault* fault) {
   const int64_t tokens = *call.tokens;
-  const int64_t of_call = call.sequences_of_call.tokens;
+  const int64_t of_call = tokens_of_call(call);
   if (tokens < of_call && threadIdx.x == 0) {
     raise(fault, FaultKind::kGrpoTokens, 0, tokens, of_call);
   }
@@ -86,7 +92,8 @@ __device__ float share_of_gradient(float ratio, float advantage, const Loss& cal
   return plain > clamped ? 0.0f : f32_from_bits(kNanF32);
 }
 
-// One block a sequence. Every thread has the one gradient, and writes its part of the row.
+// One block a sequence. Every thread has the one gradient, and writes its part of the row; padding
+// is dealt to all blocks.
 __global__ void grpo_loss_backward_kernel(Loss call, const float* dloss, float* dlogprobs,
                                           Fault* fault) {
   const int64_t s = blockIdx.x;
@@ -100,6 +107,11 @@ __global__ void grpo_loss_backward_kernel(Loss call, const float* dloss, float* 
   const float gradient = dloss[s] * (from_pg + (call.kl * (ratio - 1.0f)) / call.sequences);
   for (int64_t i = range.first + threadIdx.x; i < range.end; i += kThreads) {
     store(gradient, dlogprobs[i]);
+  }
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads;
+  for (int64_t i = max(tokens_of_call(call), int64_t{0}) + s * kThreads + threadIdx.x;
+       i < call.sequences_of_call.tokens; i += stride) {
+    dlogprobs[i] = 0.0f;
   }
 }
 
@@ -294,7 +306,11 @@ void grpo_loss(const Loss& call, float* loss, float* stats, cudaStream_t stream)
 
 void grpo_loss_backward(const Loss& call, const float* dloss, float* dlogprobs,
                         cudaStream_t stream) {
-  if (call.sequences_of_call.count == 0) return;
+  if (call.sequences_of_call.count == 0) {
+    const size_t bytes = static_cast<size_t>(call.sequences_of_call.tokens) * sizeof(float);
+    if (bytes > 0) check_call(cudaMemsetAsync(dlogprobs, 0, bytes, stream), "filling with zeros");
+    return;
+  }
   launch_in_order(grpo_loss_backward_kernel, static_cast<unsigned>(call.sequences_of_call.count),
                   kThreads, 0, stream, call, dloss, dlogprobs, fault_record());
 }
