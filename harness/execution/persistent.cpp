@@ -11,9 +11,9 @@ namespace samebits {
 PersistentProgram::PersistentProgram(const Mode& mode, const ProgramSpec& spec)
     : ReplayedProgram(mode, spec),
       progress_(at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(model().device()))) {
-  set_lowering([this](const ir::Graph& graph, int64_t bucket) {
-    return is_fused(bucket) ? run_passes(graph, {GraphPass::kFuse})
-                            : passes::lower_decode(graph, progress_).graph;
+  set_lowering([this](const ir::Graph& graph, const std::vector<int64_t>& buckets) {
+    return is_fused(buckets[0]) ? run_passes(graph, {GraphPass::kFuse})
+                                : passes::lower_decode(graph, progress_).graph;
   });
 }
 
@@ -21,8 +21,8 @@ bool PersistentProgram::is_fused(int64_t bucket) const {
   return model().device().is_cuda() && bucket > kDecodeTokens;
 }
 
-void PersistentProgram::note_replay(int64_t bucket) {
-  if (is_fused(bucket)) ++fused_steps_;
+void PersistentProgram::note_replay(const std::vector<int64_t>& buckets) {
+  if (is_fused(buckets[0])) ++fused_steps_;
 }
 
 Witness PersistentProgram::witness() const {

@@ -14,7 +14,7 @@ class PersistentProgram : public ReplayedProgram {
   Witness witness() const override;
 
  protected:
-  void note_replay(int64_t bucket) override;
+  void note_replay(const std::vector<int64_t>& buckets) override;
 
  private:
   bool is_fused(int64_t bucket) const;

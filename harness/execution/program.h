@@ -20,20 +20,17 @@
 
 namespace samebits {
 
-// How some of a program's calls become replays: one graph for each of some token counts, inputs
+// How some of a program's calls become replays: one graph for each choice of buckets, inputs
 // padded.
 struct ReplayForm {
-  struct Extent {
-    int64_t tokens;
-    int64_t rows;  // of each output
-  };
   std::string name;                    // for messages
   std::vector<std::string> splitting;  // operators that run between pieces; none: whole graphs
-  std::vector<BucketedInput> inputs;   // of one bucket
-  // Tokens and rows of a call; nothing where such a call is no replay in this form.
-  std::function<std::optional<Extent>(const std::vector<at::Tensor>& inputs)> extent;
-  int64_t max_tokens;                // of a call, for the buckets of a mode that names none
-  std::shared_ptr<ReplayPool> pool;  // of all graphs that replay beside each other
+  std::vector<BucketedInput> inputs;
+  std::vector<Buckets> buckets;  // of each of a call's counts
+  // Nothing where such a call is no replay in this form.
+  std::function<std::optional<ReplayCall>(const std::vector<at::Tensor>& inputs)> call;
+  std::shared_ptr<ReplayPool> pool;             // of all graphs that replay beside each other
+  std::vector<int64_t> counts_of_nothing = {};  // as of Replayer; none: no call is
 };
 
 // What is to be executed.

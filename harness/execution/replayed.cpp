@@ -5,23 +5,21 @@ namespace samebits {
 ReplayedProgram::ReplayedProgram(const Mode& mode, const ProgramSpec& spec)
     : GraphProgram(mode, spec) {
   for (const ReplayForm& form : spec.replays) {
-    const Buckets buckets =
-        mode.buckets.empty() ? Buckets::up_to(form.max_tokens) : Buckets(mode.buckets);
-    forms_.push_back({.extent = form.extent,
-                      .replayer = Replayer(form.name, captured(), form.inputs, buckets, form.pool,
-                                           form.splitting)});
+    forms_.push_back({.call = form.call,
+                      .replayer = Replayer(form.name, captured(), form.inputs, form.buckets,
+                                           form.pool, form.splitting)});
+    forms_.back().replayer.set_counts_of_nothing(form.counts_of_nothing);
   }
 }
 
 std::vector<at::Tensor> ReplayedProgram::run(const std::vector<at::Tensor>& inputs,
                                              ReplayDigests* digests) {
   for (Form& each : forms_) {
-    const auto extent = each.extent(inputs);
-    const Buckets& buckets = each.replayer.buckets();
-    if (!extent || !buckets.holds(extent->tokens)) continue;
+    const auto call = each.call(inputs);
+    if (!call || !each.replayer.holds(call->counts)) continue;
     check_parameters();
-    note_replay(buckets.bucket_for(extent->tokens));
-    return each.replayer.run(inputs, extent->tokens, extent->rows, digests);
+    note_replay(each.replayer.buckets_for(call->counts));
+    return each.replayer.run(inputs, *call, digests);
   }
   return GraphProgram::run(inputs, digests);
 }

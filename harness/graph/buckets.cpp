@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "harness/base/error.h"
 
@@ -18,15 +19,34 @@ Buckets::Buckets(std::vector<int64_t> sizes) : sizes_(std::move(sizes)) {
   }
 }
 
-Buckets Buckets::up_to(int64_t largest) {
+namespace {
+
+template <typename After>
+std::vector<int64_t> sizes_up_to(int64_t largest, const After& after) {
   std::vector<int64_t> sizes;
-  const auto after = [](int64_t size) {
-    if (size < 8) return 2 * size;
-    return size + (size < 256 ? 8 : 16);
-  };
   for (int64_t size = 1; size < largest; size = after(size)) sizes.push_back(size);
   sizes.push_back(largest);
-  return Buckets(std::move(sizes));
+  return sizes;
+}
+
+}  // namespace
+
+Buckets Buckets::up_to(int64_t largest) {
+  return Buckets(sizes_up_to(largest, [](int64_t size) {
+    if (size < 8) return 2 * size;
+    return size + (size < 256 ? 8 : 16);
+  }));
+}
+
+Buckets Buckets::by_eighths(int64_t largest) {
+  return Buckets(sizes_up_to(largest, [](int64_t size) {
+    const auto power = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(size)));
+    return size + std::max<int64_t>(1, power / 8);
+  }));
+}
+
+Buckets Buckets::powers_of_two(int64_t largest) {
+  return Buckets(sizes_up_to(largest, [](int64_t size) { return 2 * size; }));
 }
 
 int64_t Buckets::bucket_for(int64_t tokens) const {

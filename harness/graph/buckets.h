@@ -16,6 +16,13 @@ class Buckets {
   // always one: vLLM's default.
   static Buckets up_to(int64_t largest);
 
+  // 1 to 8, then eight for each power of two, up to `largest`, which is always one: what is padded
+  // is less than an eighth of a bucket above 8.
+  static Buckets by_eighths(int64_t largest);
+
+  // 1, 2, 4, 8, ... up to `largest`, a power of two.
+  static Buckets powers_of_two(int64_t largest);
+
   bool holds(int64_t tokens) const { return tokens <= sizes_.back(); }
   // Throws InputError where `tokens` is not positive or no bucket is large enough.
   int64_t bucket_for(int64_t tokens) const;

@@ -28,9 +28,11 @@ void copy_box(void* to, at::IntArrayRef sizes, const at::Tensor& from) {
            dense.sizes(), dense.element_size());
 }
 
-void fill_indices(void* to, at::ScalarType dtype, int64_t count, int64_t value) {
+void fill_values(void* to, at::ScalarType dtype, int64_t count, int64_t value) {
   if (dtype == at::kLong) {
     std::fill_n(static_cast<int64_t*>(to), count, value);
+  } else if (dtype == at::kFloat) {
+    std::fill_n(static_cast<float*>(to), count, static_cast<float>(value));
   } else {
     std::fill_n(static_cast<int32_t*>(to), count, static_cast<int32_t>(value));
   }

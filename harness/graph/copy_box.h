@@ -8,7 +8,7 @@ namespace samebits {
 // these sizes and the tensor's dtype; what is left stays. No size of it is larger.
 void copy_box(void* to, at::IntArrayRef sizes, const at::Tensor& from);
 
-// `count` times the value, as int32 or int64.
-void fill_indices(void* to, at::ScalarType dtype, int64_t count, int64_t value);
+// `count` times the value, as int32, int64 or float32.
+void fill_values(void* to, at::ScalarType dtype, int64_t count, int64_t value);
 
 }  // namespace samebits

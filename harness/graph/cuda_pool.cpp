@@ -34,7 +34,7 @@ void write_box(char* here, const BufferCopy& copy) {
   const at::Tensor& memory = copy.to.memory;
   const auto& [to, value, padding] = copy;
   if (value.sizes() != memory.sizes()) {
-    padding ? fill_indices(here, memory.scalar_type(), memory.numel(), *padding)
+    padding ? fill_values(here, memory.scalar_type(), memory.numel(), *padding)
             : static_cast<void>(std::memset(here, 0xff, memory.nbytes()));
   }
   copy_box(here, memory.sizes(), value);

@@ -29,7 +29,7 @@ void EmulatedPool::copy(const std::vector<BufferCopy>& copies) {
     const at::Tensor& memory = to.memory;
     const size_t block = arena_->block_of(memory.const_data_ptr());
     if (padding) {
-      fill_indices(memory.mutable_data_ptr(), memory.scalar_type(), memory.numel(), *padding);
+      fill_values(memory.mutable_data_ptr(), memory.scalar_type(), memory.numel(), *padding);
     } else if (value.sizes() != memory.sizes()) {
       arena_->poison(block);
     }

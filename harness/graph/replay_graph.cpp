@@ -8,9 +8,10 @@ void check_copy(const StaticBuffer& to, const at::Tensor& value, std::optional<i
   for (int64_t d = 0; fits && d < memory.dim(); ++d) fits = value.size(d) <= memory.size(d);
   TORCH_CHECK(fits, to.name, " is ", memory.scalar_type(), " ", memory.sizes(), ", found ",
               value.scalar_type(), " ", value.sizes());
-  const bool is_index = memory.scalar_type() == at::kInt || memory.scalar_type() == at::kLong;
-  TORCH_CHECK(!padding || is_index, "padding of ", to.name, ": found dtype ",
-              memory.scalar_type(), ", expected int32 or int64");
+  const at::ScalarType dtype = memory.scalar_type();
+  const bool can_be_padded = dtype == at::kInt || dtype == at::kLong || dtype == at::kFloat;
+  TORCH_CHECK(!padding || can_be_padded, "padding of ", to.name, ": found dtype ", dtype,
+              ", expected int32, int64 or float32");
 }
 
 }  // namespace samebits

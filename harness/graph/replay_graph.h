@@ -61,7 +61,7 @@ struct BufferCopy {
 };
 
 // Throws c10::Error where ReplayPool::copy() cannot: `value` does not fit, or its padding is of
-// another dtype than int32 and int64.
+// another dtype than int32, int64 and float32.
 void check_copy(const StaticBuffer& to, const at::Tensor& value, std::optional<int64_t> padding);
 
 // Where graphs are captured, and the memory that they share: at addresses that stay. What a capture
@@ -78,8 +78,8 @@ class ReplayPool {
                                    at::ScalarType dtype) = 0;
 
   // Copies each `value` to the beginning of its buffer, in every dimension; what is left holds
-  // `padding`, or values that do harm where none is given. `padding` is for int32 and int64. Plain,
-  // same dtype and rank, no size larger, on the pool's device or the CPU. Several at once may take
+  // `padding`, or values that do harm where none is given. `padding` is for int32, int64 and
+  // float32. Plain, same dtype and rank, no size larger, on the pool's device or the CPU. Several at once may take
   // no longer than one.
   virtual void copy(const std::vector<BufferCopy>& copies) = 0;
   void copy(const StaticBuffer& to, const at::Tensor& value, std::optional<int64_t> padding) {

@@ -1,12 +1,16 @@
 #include "harness/graph/replayer.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <utility>
 
+#include "harness/capture/executor.h"
 #include "harness/dtensor/dtensor.h"
 
 namespace samebits {
@@ -30,10 +34,20 @@ int64_t hosted_ranks(const ir::Graph& graph) {
   return 1;
 }
 
+// For messages: " of bucket 8, 4", or "".
+std::string of_buckets(const std::vector<int64_t>& buckets, const char* before) {
+  return buckets.empty() ? "" : fmt::format("{} bucket {}", before, fmt::join(buckets, ", "));
+}
+
+int64_t value_of(const BucketedInput::Linear& linear, const std::vector<int64_t>& counts) {
+  if (linear.scale == 0) return linear.more;
+  return linear.scale * counts.at(linear.count) + linear.more;
+}
+
 }  // namespace
 
 Replayer::Replayer(std::string name, CapturedProgram& program, std::vector<BucketedInput> inputs,
-                   Buckets buckets, std::shared_ptr<ReplayPool> pool,
+                   std::vector<Buckets> buckets, std::shared_ptr<ReplayPool> pool,
                    std::vector<std::string> splitting)
     : name_(std::move(name)),
       program_(program),
@@ -46,26 +60,45 @@ Replayer::Replayer(std::string name, CapturedProgram& program, std::vector<Bucke
 
 void Replayer::set_lowering(Lowering lowering) { lowering_ = std::move(lowering); }
 
-const std::vector<StaticBuffer>& Replayer::buffers_for(int64_t bucket) {
-  const auto found = buffers_.find(bucket);
+void Replayer::set_counts_of_nothing(std::vector<int64_t> counts) {
+  counts_of_nothing_ = std::move(counts);
+}
+
+bool Replayer::holds(const std::vector<int64_t>& counts) const {
+  bool holds = true;
+  for (size_t i = 0; i < counts.size(); ++i) holds = holds && buckets_.at(i).holds(counts[i]);
+  return holds;
+}
+
+std::vector<int64_t> Replayer::buckets_for(const std::vector<int64_t>& counts) const {
+  std::vector<int64_t> buckets;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    buckets.push_back(buckets_.at(i).bucket_for(counts[i]));
+  }
+  return buckets;
+}
+
+const std::vector<StaticBuffer>& Replayer::buffers_for(const std::vector<int64_t>& buckets) {
+  const auto found = buffers_.find(buckets);
   if (found != buffers_.end()) return found->second;
   std::vector<StaticBuffer> buffers(inputs_.size());
   for (size_t i = 0; i < inputs_.size(); ++i) {
     if (inputs_[i].is_dynamic) continue;
     std::vector<int64_t> sizes;
-    for (const auto& size : inputs_[i].sizes) sizes.push_back(bucket * size.scale + size.more);
-    buffers[i] = pool_->make_buffer(fmt::format("static input {} of bucket {}", i, bucket), sizes,
-                                    inputs_[i].dtype);
+    for (const auto& size : inputs_[i].sizes) sizes.push_back(value_of(size, buckets));
+    const std::string name = fmt::format("static input {}{}", i, of_buckets(buckets, " of"));
+    buffers[i] = pool_->make_buffer(name, sizes, inputs_[i].dtype);
   }
-  return buffers_.emplace(bucket, std::move(buffers)).first->second;
+  return buffers_.emplace(buckets, std::move(buffers)).first->second;
 }
 
-Replayer::Replay& Replayer::replay_for(const CapturedProgram::Served& served, int64_t bucket,
+Replayer::Replay& Replayer::replay_for(const CapturedProgram::Served& served,
+                                       const std::vector<int64_t>& buckets,
                                        const std::vector<at::Tensor>& inputs, bool digests) {
-  const Key key(served.graph.get(), bucket, digests);
+  const Key key(served.graph.get(), buckets, digests);
   const auto found = replays_.find(key);
   if (found != replays_.end()) return found->second;
-  const std::string name = fmt::format("{}, bucket {}", name_, bucket);
+  const std::string name = name_ + of_buckets(buckets, ",");
   Replay replay;
   std::shared_ptr<const ir::Graph> graph = served.graph;
   if (digests) {
@@ -76,11 +109,32 @@ Replayer::Replay& Replayer::replay_for(const CapturedProgram::Served& served, in
     graph = std::make_shared<const ir::Graph>(std::move(digested.graph));
     replay.marks = std::make_shared<const std::vector<passes::Mark>>(std::move(digested.marks));
   }
-  if (lowering_) graph = std::make_shared<const ir::Graph>(lowering_(*graph, bucket));
+  if (lowering_) graph = std::make_shared<const ir::Graph>(lowering_(*graph, buckets));
   replay.pieces =
       std::make_unique<BucketReplay>(name, passes::split(graph, splitting_), is_dynamic_, pool_);
+  warm_up(graph, buckets, inputs, served.symbols);
   replay.pieces->capture(inputs, served.symbols);
   return replays_.emplace(key, std::move(replay)).first->second;
+}
+
+// A card picks the fastest of equal algorithms for a product when it first meets it, which it cannot
+// do while it captures.
+void Replayer::warm_up(const std::shared_ptr<const ir::Graph>& graph,
+                       const std::vector<int64_t>& buckets, const std::vector<at::Tensor>& inputs,
+                       const std::vector<int64_t>& symbols) {
+  if (counts_of_nothing_.empty() || !pool_->device().is_cuda()) return;
+  const std::vector<StaticBuffer>& buffers = buffers_for(buckets);
+  std::vector<BufferCopy> copies;
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    const at::Tensor& memory = buffers[i].memory;
+    copies.push_back({buffers[i],
+                      at::full(memory.sizes(), value_of(inputs_[i].padding, counts_of_nothing_),
+                               memory.options().device(at::kCPU)),
+                      {}});
+  }
+  pool_->copy(copies);
+  const c10::NoGradGuard no_grad;
+  Executor(graph).run(inputs, symbols);
 }
 
 // Only what is new: a copy to a card takes longer than a digest.
@@ -90,18 +144,18 @@ void Replayer::write_symbols(Replay& replay, const std::vector<int64_t>& symbols
   replay.written = symbols;
 }
 
-std::vector<at::Tensor> Replayer::run(const std::vector<at::Tensor>& inputs, int64_t tokens,
-                                      int64_t rows, ReplayDigests* digests) {
+std::vector<at::Tensor> Replayer::run(const std::vector<at::Tensor>& inputs, const ReplayCall& call,
+                                      ReplayDigests* digests) {
   TORCH_CHECK(inputs.size() == inputs_.size(), name_, ": found ", inputs.size(),
               " inputs, expected ", inputs_.size());
-  const int64_t bucket = buckets_.bucket_for(tokens);
-  const std::vector<StaticBuffer>& buffers = buffers_for(bucket);
+  const std::vector<int64_t> buckets = buckets_for(call.counts);
+  const std::vector<StaticBuffer>& buffers = buffers_for(buckets);
   std::vector<at::Tensor> padded;
   for (size_t i = 0; i < inputs.size(); ++i) {
     padded.push_back(is_dynamic_[i] ? inputs[i].to(pool_->device()) : buffers[i].memory);
   }
   const CapturedProgram::Served served = program_.serve(padded);
-  Replay& replay = replay_for(served, bucket, padded, digests != nullptr);
+  Replay& replay = replay_for(served, buckets, padded, digests != nullptr);
   if (digests != nullptr) {
     digests->marks = replay.marks;
     digests->symbols = symbols_of(*served.graph, inputs);
@@ -110,7 +164,7 @@ std::vector<at::Tensor> Replayer::run(const std::vector<at::Tensor>& inputs, int
   std::vector<BufferCopy> copies;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (is_dynamic_[i]) continue;
-    copies.push_back({buffers[i], inputs[i], inputs_[i].padding.value_or(tokens)});
+    copies.push_back({buffers[i], inputs[i], value_of(inputs_[i].padding, call.counts)});
   }
   pool_->copy(copies);
   std::vector<at::Tensor> outputs = replay.pieces->run(padded, served.symbols);
@@ -119,7 +173,9 @@ std::vector<at::Tensor> Replayer::run(const std::vector<at::Tensor>& inputs, int
     digests->sums = at::cat(std::vector<at::Tensor>(sums, outputs.end()));
     outputs.erase(sums, outputs.end());
   }
-  for (at::Tensor& output : outputs) output = output.narrow(0, 0, rows);
+  for (size_t i = 0; i < call.rows.size(); ++i) {
+    outputs.at(i) = outputs.at(i).narrow(0, 0, call.rows[i]);
+  }
   return pool_->read(outputs);
 }
 

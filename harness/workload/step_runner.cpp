@@ -53,18 +53,18 @@ enum class GraphKind { kDecode, kMixed, kPieces };
 // has more than one token, there are fewer sequences than tokens, which is how a card's attention
 // tells the two apart. Between pieces, attention takes what there is.
 std::vector<BucketedInput> graph_inputs(GraphKind kind, int64_t pages, bool forced) {
-  const BucketedInput::Size one = {0, 1};
-  const BucketedInput::Size bucket = {1, 0};
+  const BucketedInput::Linear one = {0, 1}, bucket = {1, 0};
+  const BucketedInput::Linear zero = {0, 0}, no_slot = {0, -1}, tokens = {1, 0};
   const bool is_dynamic = kind == GraphKind::kPieces;
   const int64_t fewer = kind == GraphKind::kMixed ? 1 : 0;
-  return {{at::kLong, {one, bucket}, /*ids*/ 0},
-          {at::kLong, {one, bucket}, /*positions*/ 0},
-          {at::kLong, {bucket}, /*slots*/ -1},
-          {at::kInt, {{1, -fewer}, {0, pages}}, /*block_table*/ 0, is_dynamic},
-          {at::kInt, {{1, 1 - fewer}}, /*cu_seqlens*/ std::nullopt, is_dynamic},
-          {at::kInt, {{1, -fewer}}, /*seq_lens*/ 0, is_dynamic},
-          {at::kLong, {bucket}, /*rows*/ 0},
-          {at::kLong, {bucket, {0, forced ? 1 : 2}}, /*keys*/ 0}};
+  return {{at::kLong, {one, bucket}, /*ids*/ zero},
+          {at::kLong, {one, bucket}, /*positions*/ zero},
+          {at::kLong, {bucket}, /*slots*/ no_slot},
+          {at::kInt, {{1, -fewer}, {0, pages}}, /*block_table*/ zero, is_dynamic},
+          {at::kInt, {{1, 1 - fewer}}, /*cu_seqlens*/ tokens, is_dynamic},
+          {at::kInt, {{1, -fewer}}, /*seq_lens*/ zero, is_dynamic},
+          {at::kLong, {bucket}, /*rows*/ zero},
+          {at::kLong, {bucket, {0, forced ? 1 : 2}}, /*keys*/ zero}};
 }
 
 // How tokens are chosen stands in a graph as constants: a saved one must choose as this run does.
@@ -133,14 +133,16 @@ std::vector<ReplayForm> StepRunner::replay_forms(const Selection& selection) con
                                             : "step in pieces";
     if (kind == GraphKind::kPieces) form.splitting = attention_operators();
     form.inputs = graph_inputs(kind, std::min(pages, cache_.blocks()), selection.forced);
-    form.extent = [kind, is_always](const std::vector<at::Tensor>& list) {
+    form.buckets = {mode_.buckets.empty() ? Buckets::up_to(max_tokens_) : Buckets(mode_.buckets)};
+    form.call = [kind, is_always](const std::vector<at::Tensor>& list) {
       const StepInputs in = inputs_from_list(list);
+      const int64_t rows = in.rows.size(0);
+      std::optional<ReplayCall> call;
       const bool fits =
           kind != GraphKind::kDecode || is_decode(in) || (is_always && has_one_token_each(in));
-      return fits ? std::optional(ReplayForm::Extent{in.slots.size(0), in.rows.size(0)})
-                  : std::nullopt;
+      if (fits) call = {{in.slots.size(0)}, {rows, rows}};
+      return call;
     };
-    form.max_tokens = max_tokens_;
     form.pool = pool_;
     return form;
   };

@@ -36,6 +36,23 @@ TEST(BucketsTest, TheDefaultEndsWhereItIsTold) {
               ElementsAre(248, 256, 272, 288, 300));
 }
 
+TEST(BucketsTest, ByEighthsPadsLessThanAnEighth) {
+  EXPECT_THAT(Buckets::by_eighths(1).sizes(), ElementsAre(1));
+  EXPECT_THAT(Buckets::by_eighths(21).sizes(),
+              ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 21));
+  const Buckets buckets = Buckets::by_eighths(5000);
+  for (int64_t tokens = 8; tokens <= 5000; tokens += 7) {
+    const int64_t bucket = buckets.bucket_for(tokens);
+    EXPECT_LE(8 * (bucket - tokens), bucket) << tokens;
+  }
+  EXPECT_EQ(buckets.bucket_for(1025), 1152);
+}
+
+TEST(BucketsTest, PowersOfTwo) {
+  EXPECT_THAT(Buckets::powers_of_two(1).sizes(), ElementsAre(1));
+  EXPECT_THAT(Buckets::powers_of_two(8).sizes(), ElementsAre(1, 2, 4, 8));
+}
+
 TEST(BucketsTest, RefusalsAreOneLine) {
   EXPECT_EQ(refusal_of([] { Buckets({}); }),
             "buckets: found none, expected one token count or more");

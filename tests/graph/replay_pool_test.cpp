@@ -390,6 +390,12 @@ TEST_P(PoolTest, ValuesAreReadTogether) {
   EXPECT_TRUE(same_bits(first[0], at::arange(3))) << "a copy";
 }
 
+TEST_P(PoolTest, FloatsArePaddedToo) {
+  const StaticBuffer buffer = pool_->make_buffer("b", {4}, at::kFloat);
+  pool_->copy(buffer, at::full({3}, 2.5f), /*padding=*/-1);
+  EXPECT_TRUE(same_bits(pool_->read({buffer.memory})[0], at::tensor({2.5f, 2.5f, 2.5f, -1.0f})));
+}
+
 TEST_P(PoolTest, WhatDoesNotFitABufferIsRefused) {
   const StaticBuffer buffer = pool_->make_buffer("b", {3, 2}, at::kInt);
   const auto refusal = [&](const at::Tensor& value) {
@@ -397,9 +403,10 @@ TEST_P(PoolTest, WhatDoesNotFitABufferIsRefused) {
   };
   EXPECT_THAT(refusal(at::ones({4, 1}, at::kInt)), HasSubstr("b is Int [3, 2], found Int [4, 1]"));
   EXPECT_THAT(refusal(at::ones({3, 2})), HasSubstr("found Float [3, 2]"));
-  const StaticBuffer numbers = pool_->make_buffer("n", {4}, at::kFloat);
-  EXPECT_THAT(message_of([&] { pool_->copy(numbers, x_, /*padding=*/0); }),
-              HasSubstr("padding of n: found dtype Float, expected int32 or int64"));
+  const StaticBuffer numbers = pool_->make_buffer("n", {4}, at::kBFloat16);
+  const at::Tensor halves = on_device(at::ones({2}, at::kBFloat16));
+  EXPECT_THAT(message_of([&] { pool_->copy(numbers, halves, /*padding=*/0); }),
+              HasSubstr("padding of n: found dtype BFloat16, expected int32, int64 or float32"));
   EXPECT_THAT(message_of([&] {
                 pool_->make_buffer("empty", {0, 2}, at::kInt);
               }),

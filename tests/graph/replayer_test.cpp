@@ -42,11 +42,11 @@ class DecodeProgram {
             {2, 1, "blocks", 1}, {3, 0, "boundaries", 2}, {4, 0, "sequences", 1}};
   }
   static std::vector<BucketedInput> inputs(int64_t padding_slot = -1) {
-    return {{at::kLong, {{1, 0}}, 0},
-            {at::kLong, {{1, 0}}, padding_slot},
-            {at::kInt, {{1, 0}, {0, 2}}, 0},
-            {at::kInt, {{1, 1}}, std::nullopt},
-            {at::kInt, {{1, 0}}, 0}};
+    return {{at::kLong, {{1, 0}}, {0, 0}},
+            {at::kLong, {{1, 0}}, {0, padding_slot}},
+            {at::kInt, {{1, 0}, {0, 2}}, {0, 0}},
+            {at::kInt, {{1, 1}}, {1, 0}},
+            {at::kInt, {{1, 0}}, {0, 0}}};
   }
 
   at::Tensor table;
@@ -111,13 +111,13 @@ class ReplayerTest : public testing::ReplayPoolTest {
     return marks;
   }
   Replayer replayer(int64_t padding_slot = -1) {
-    return Replayer("decode", *captured_, DecodeProgram::inputs(padding_slot), Buckets({1, 4}),
+    return Replayer("decode", *captured_, DecodeProgram::inputs(padding_slot), {Buckets({1, 4})},
                     pool_);
   }
   Replayer in_pieces() {
     std::vector<BucketedInput> inputs = DecodeProgram::inputs();
     for (const size_t i : {2, 3, 4}) inputs[i].is_dynamic = true;
-    return Replayer("pieces", *captured_, inputs, Buckets({1, 4}), pool_, attention_operators());
+    return Replayer("pieces", *captured_, inputs, {Buckets({1, 4})}, pool_, attention_operators());
   }
 
   std::optional<DecodeProgram> eager_, replayed_;
@@ -127,7 +127,8 @@ class ReplayerTest : public testing::ReplayPoolTest {
 TEST_P(ReplayerTest, GivesTheBitsOfEagerAtEveryFillOfABucket) {
   Replayer replayer = this->replayer();
   for (const int64_t tokens : {1, 2, 3, 4, 2, 1}) {
-    EXPECT_TRUE(same_bits(replayer.run(step(tokens), tokens, tokens), eager(tokens))) << tokens;
+    EXPECT_TRUE(same_bits(replayer.run(step(tokens), {{tokens}, {tokens}}), eager(tokens)))
+        << tokens;
     EXPECT_TRUE(same_bits(replayed_->cache, eager_->cache)) << tokens;
   }
   EXPECT_EQ(captured_->witness().traces, 1);
@@ -141,15 +142,64 @@ TEST_P(ReplayerTest, GivesTheBitsOfEagerAtEveryFillOfABucket) {
 
 TEST_P(ReplayerTest, PaddingThatHasASlotIsSeen) {
   Replayer replayer = this->replayer(/*padding_slot=*/1);
-  replayer.run(step(3), 3, 3);
+  replayer.run(step(3), {{3}, {3}});
   eager(3);
   EXPECT_FALSE(same_bits(replayed_->cache, eager_->cache));
+}
+
+// A weight's gradient, as a trainer adds it where it lies: of x = a lookup with itself.
+TEST_P(ReplayerTest, PaddingReachesNoGradientUnlessItIsOfASequence) {
+  const at::Tensor& table = replayed_->table;
+  const auto sum_of = [&](const BucketedInput::Linear& padding_of_starts) {
+    const at::Tensor sum = at::zeros({kHeadDim, kHeadDim}, table.options().dtype(at::kFloat));
+    CapturedProgram captured(
+        [&](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
+          const at::Tensor x = ops::embedding(in[0], table, 0);
+          ops::linear_wgrad_(x, x, in[1], sum);
+          return {x};
+        },
+        {{0, 0, "tokens", 1}, {1, 0, "boundaries", 2}}, GuardPolicy::kKeep);
+    Replayer replayer("gradient", captured,
+                      {{at::kLong, {{1, 0}}, {0, 0}}, {at::kInt, {{1, 1}}, padding_of_starts}},
+                      {Buckets({8})}, pool_);
+    const std::vector<at::Tensor> in =
+        on_device({at::tensor({3, 4, 5}, at::kLong), at::tensor({0, 2, 3}, at::kInt)});
+    replayer.run(in, {{3}, {3}});
+    return sum.cpu();
+  };
+  const at::Tensor x = ops::embedding(at::tensor({3, 4, 5}, at::kLong), table.cpu(), 0);
+  const at::Tensor expected = at::zeros({kHeadDim, kHeadDim});
+  ops::linear_wgrad_(x, x, at::tensor({0, 2, 3}, at::kInt), expected);
+  EXPECT_TRUE(same_bits(sum_of(/*the tokens*/ {1, 0}), expected));
+  EXPECT_FALSE(same_bits(sum_of(/*the bucket*/ {0, 8}), expected));
+}
+
+// Two counts, each with buckets of its own; the outputs are cut to their rows.
+TEST_P(ReplayerTest, EachCountHasItsBuckets) {
+  CapturedProgram captured(
+      [&](const std::vector<at::Tensor>& in) -> std::vector<at::Tensor> {
+        return {ops::embedding(in[0], replayed_->table, 0),
+                ops::embedding(in[1], replayed_->table, 0)};
+      },
+      {{0, 0, "tokens", 1}, {1, 0, "rows", 1}}, GuardPolicy::kKeep);
+  Replayer replayer("lookup", captured,
+                    {{at::kLong, {{1, 0}}, {0, 0}}, {at::kLong, {{1, 0, 1}}, {0, 0}}},
+                    {Buckets({4, 8}), Buckets({2, 3})}, pool_);
+  EXPECT_TRUE(replayer.holds({8, 3}));
+  EXPECT_FALSE(replayer.holds({8, 4}));
+  for (const auto& [tokens, rows] : {std::pair<int64_t, int64_t>{3, 2}, {4, 1}, {5, 2}, {1, 3}}) {
+    const auto ids = on_device({at::arange(tokens), at::arange(rows) + 5});
+    const auto found = replayer.run(ids, {{tokens, rows}, {tokens, rows}});
+    EXPECT_TRUE(same_bits(found[0], eager_->table.narrow(0, 0, tokens).cpu())) << tokens;
+    EXPECT_TRUE(same_bits(found[1], eager_->table.narrow(0, 5, rows).cpu())) << rows;
+  }
+  EXPECT_EQ(replayer.captures(), 3);
 }
 
 TEST_P(ReplayerTest, PiecesGiveTheSameBits) {
   Replayer replayer = in_pieces();
   for (const int64_t tokens : {3, 1, 4}) {
-    EXPECT_TRUE(same_bits(replayer.run(step(tokens), tokens, tokens), eager(tokens)));
+    EXPECT_TRUE(same_bits(replayer.run(step(tokens), {{tokens}, {tokens}}), eager(tokens)));
     EXPECT_TRUE(same_bits(replayed_->cache, eager_->cache)) << tokens;
   }
   EXPECT_EQ(replayer.captures(), 2 * 2);
@@ -162,11 +212,11 @@ TEST_P(ReplayerTest, DigestsAreThoseOfTheValuesWithoutPadding) {
     Replayer replayer = is_full ? this->replayer() : in_pieces();
     for (const int64_t tokens : {3, 1, 4, 2, 3}) {
       ReplayDigests digests;
-      const auto found = replayer.run(step(tokens), tokens, tokens, &digests);
+      const auto found = replayer.run(step(tokens), {{tokens}, {tokens}}, &digests);
       EXPECT_TRUE(same_bits(found, eager(tokens)));
       EXPECT_TRUE(agree(digests, marks_of(tokens))) << tokens;
       EXPECT_FALSE(agree(digests, marks_of(tokens % 4 + 1))) << tokens;
-      EXPECT_TRUE(same_bits(replayer.run(step(tokens), tokens, tokens), found));
+      EXPECT_TRUE(same_bits(replayer.run(step(tokens), {{tokens}, {tokens}}), found));
     }
     EXPECT_EQ(replayer.captures(), 2 * 2 * (is_full ? 1 : 2));
     EXPECT_EQ(replayer.witness().dispatcher_calls, 0);
@@ -178,10 +228,10 @@ TEST_P(ReplayerTest, DigestsAreThoseOfTheValuesWithoutPadding) {
 TEST_P(ReplayerTest, DigestsNameTheFirstValueThatDiffers) {
   Replayer replayer = this->replayer();
   ReplayDigests digests;
-  replayer.run(step(3), 3, 3, &digests);
+  replayer.run(step(3), {{3}, {3}}, &digests);
   const at::Tensor before = digests.sums.cpu();
   replayed_->cache.neg_();
-  replayer.run(step(3), 3, 3, &digests);
+  replayer.run(step(3), {{3}, {3}}, &digests);
   EXPECT_TRUE(same_bits(digests.sums[0].cpu(), before[0]));
   EXPECT_FALSE(same_bits(digests.sums[1].cpu(), before[1]));
 }
@@ -198,10 +248,10 @@ TEST_P(ReplayerTest, DigestsOfARanksOwnCopyAreItsOwn) {
         return {full_tensor(x)};
       },
       {{0, 0, "tokens", 1}}, GuardPolicy::kKeep);
-  Replayer replayer("lookup", captured, {DecodeProgram::inputs()[0]}, Buckets({4}), pool_);
+  Replayer replayer("lookup", captured, {DecodeProgram::inputs()[0]}, {Buckets({4})}, pool_);
   const auto sums = [&] {
     ReplayDigests digests;
-    replayer.run({step(3)[0]}, 3, 3, &digests);
+    replayer.run({step(3)[0]}, {{3}, {3}}, &digests);
     return digests.sums.cpu();
   };
   const at::Tensor before = sums();
@@ -223,7 +273,7 @@ TEST_P(ReplayerTest, ReplaysTheGraphThatPassesLeft) {
   });
   for (const bool is_full : {true, false}) {
     Replayer replayer = is_full ? this->replayer() : in_pieces();
-    const auto found = replayer.run(step(3), 3, 3);
+    const auto found = replayer.run(step(3), {{3}, {3}});
     ASSERT_EQ(found.size(), 2U);
     EXPECT_TRUE(same_bits(found[0], found[1]));
   }
@@ -243,10 +293,10 @@ TEST_P(ReplayerTest, GuardsAreAskedAtTheBucketsSizes) {
     captured_.emplace(branching(*replayed_), DecodeProgram::dynamic_dims(), guards);
     Replayer replayer = in_pieces();
     for (const int64_t tokens : {2, 3}) {
-      EXPECT_TRUE(same_bits(replayer.run(step(tokens), tokens, tokens), eager(tokens)));
+      EXPECT_TRUE(same_bits(replayer.run(step(tokens), {{tokens}, {tokens}}), eager(tokens)));
     }
     EXPECT_EQ(captured_->witness().guards_false, 0);
-    const auto found = replayer.run(step(1), 1, 1);
+    const auto found = replayer.run(step(1), {{1}, {1}});
     const bool is_kept = guards == GuardPolicy::kKeep;
     EXPECT_EQ(same_bits(found, branching(*eager_)(step(1))), is_kept);
     EXPECT_EQ(same_bits(found, eager(1)), !is_kept);
@@ -257,7 +307,7 @@ TEST_P(ReplayerTest, GuardsAreAskedAtTheBucketsSizes) {
 
 TEST_P(ReplayerTest, AStepThatNoBucketHoldsIsRefused) {
   Replayer replayer = this->replayer();
-  EXPECT_THROW(replayer.run(step(5), 5, 5), InputError);
+  EXPECT_THROW(replayer.run(step(5), {{5}, {5}}), InputError);
 }
 
 SAMEBITS_FOR_ALL_POOLS(ReplayerTest);

@@ -193,13 +193,10 @@ class DecodeStep {
 
   // For a Replayer: no slot and no sequence is padding.
   static std::vector<BucketedInput> bucketed(bool is_full) {
-    return {{at::kLong, {{0, 1}, {1, 0}}, 0},
-            {at::kLong, {{0, 1}, {1, 0}}, 0},
-            {at::kLong, {{1, 0}}, -1},
-            {at::kInt, {{1, 0}, {0, 1}}, 0, !is_full},
-            {at::kInt, {{1, 1}}, std::nullopt, !is_full},
-            {at::kInt, {{1, 0}}, 0, !is_full},
-            {at::kLong, {{1, 0}}, 0}};
+    return {{at::kLong, {{0, 1}, {1, 0}}, {0, 0}},  {at::kLong, {{0, 1}, {1, 0}}, {0, 0}},
+            {at::kLong, {{1, 0}}, {0, -1}},         {at::kInt, {{1, 0}, {0, 1}}, {0, 0}, !is_full},
+            {at::kInt, {{1, 1}}, {1, 0}, !is_full}, {at::kInt, {{1, 0}}, {0, 0}, !is_full},
+            {at::kLong, {{1, 0}}, {0, 0}}};
   }
 
   static std::vector<DynamicDim> dynamic_dims() {
@@ -425,7 +422,7 @@ void ModesTest::run_random_buckets(Draw& draw, const Decoder& model) {
   const Program program = step.program();
   for (const bool is_full : {true, false}) {
     CapturedProgram captured(program, DecodeStep::dynamic_dims(), GuardPolicy::kKeep);
-    Replayer replayer("step", captured, DecodeStep::bucketed(is_full), Buckets(sizes),
+    Replayer replayer("step", captured, DecodeStep::bucketed(is_full), {Buckets(sizes)},
                       std::make_shared<EmulatedPool>(pool()),
                       is_full ? std::vector<std::string>() : attention_operators());
     for (int run = 0; run < 3; ++run) {
@@ -433,7 +430,7 @@ void ModesTest::run_random_buckets(Draw& draw, const Decoder& model) {
       const Tensors inputs = step.inputs(draw, tokens);
       expect_same(fmt::format("a {} step of {} in buckets {}", is_full ? "full" : "piecewise",
                               tokens, fmt::join(sizes, ", ")),
-                  same_bits(replayer.run(inputs, tokens, tokens)[0], program(inputs)[0]));
+                  same_bits(replayer.run(inputs, {{tokens}, {tokens}})[0], program(inputs)[0]));
     }
   }
 }
