@@ -63,11 +63,11 @@ void read_value(const JsonReader& json, std::map<std::string, std::string>& valu
 template <class T>
 void read_value(const JsonReader& json, T& value, const Choice<T>& rule) {
   const std::string word = json.string();
-  if (std::find(rule.to_come.begin(), rule.to_come.end(), word) != rule.to_come.end()) {
+  for (const auto& [refused, reason] : rule.refused) {
+    if (refused != word) continue;
     std::vector<std::string> words;
     for (const auto& [name, unused] : rule.names) words.push_back(name);
-    json.fail(quoted(word),
-              JsonReader::one_of_text(words, "") + " (" + word + " is not there yet)");
+    json.fail(quoted(word), JsonReader::one_of_text(words, "") + " (" + reason + ")");
   }
   value = json.one_of(rule.names);
 }
@@ -225,7 +225,14 @@ void check_graph_keys(const JsonReader& json, const CaseArm& arm) {
     refuse(json, "generator", modes);
     refuse_in("generator", modes);
   }
-  if (!arm.trainer.is_traced()) refuse_in("trainer", "\"captured\" or \"aot_inductor\"");
+  if (!arm.trainer.is_traced())
+    refuse_in("trainer", "\"captured\", \"full_graph\" or \"aot_inductor\"");
+  const auto trainer = json.optional("trainer");
+  if (!trainer || !trainer->value().is_object() || arm.trainer.is_replayed()) return;
+  if (auto key = trainer->optional("buckets")) {
+    key->fail(key->shown() + " with a trainer that is " + to_string(arm.trainer.execution),
+              "trainer \"full_graph\"");
+  }
 }
 
 // A package belongs to the mode that runs it, and to no other.

@@ -65,6 +65,7 @@ Json json_from_value(SideSettings& side, const Side& rule) {
   if (!rule.is_generator && !side.passes.empty()) {
     json["passes"] = json_from_value(side.passes, passes_rule());
   }
+  if (!rule.is_generator && !side.buckets.empty()) json["buckets"] = side.buckets;
   if (side.dynamic) json["dynamic"] = *side.dynamic;
   if (!side.traced_at.empty()) json["traced_at"] = side.traced_at;
   if (!side.package.empty()) json["package"] = side.package.string();

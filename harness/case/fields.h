@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/case/case.h"
@@ -37,7 +38,8 @@ struct InnerPath : Path {};  // of a file in a folder that a run makes
 template <class T>
 struct Choice {
   Names<T> names;
-  std::vector<std::string> to_come = {};  // words that are planned, and refused as such
+  // Words that a user may expect here, and why they are refused.
+  std::vector<std::pair<std::string, std::string>> refused = {};
 };
 template <class Rule>
 struct List {
@@ -173,7 +175,7 @@ void visit_fields(V& v, AdvantageSettings& s) {
 
 template <class V>
 void visit_fields(V& v, WorkloadSettings& s) {
-  v({"name"}, s.kind, Choice<WorkloadKind>{names_of(s.kind), {"ops"}});
+  v({"name"}, s.kind, Choice<WorkloadKind>{names_of(s.kind), {{"ops", "it is not there yet"}}});
   v({"group"}, s.group, kCount);
   v({"max_new_tokens"}, s.max_new_tokens, kCount);
   v({"temperature", "0 is greedy."}, s.temperature, Number{0});
@@ -256,8 +258,11 @@ void visit_side(V& v, SideSettings& s, const Side& rule) {
   v({"guards"}, s.guards, Choice<GuardPolicy>{names_of(s.guards)});
   if (rule.is_generator) {
     v({"graph"}, s.graph, Path{});
-    v({"buckets"}, s.buckets, buckets_rule());
   }
+  v({"buckets",
+     "Token counts that replays are captured for; of a trainer, what its micro-batches are padded "
+     "to, generated tokens likewise."},
+    s.buckets, buckets_rule());
   const std::vector<std::string> symbols =
       rule.is_generator
           ? std::vector<std::string>{"tokens", "sequences", "blocks", "boundaries", "rows"}
@@ -279,10 +284,15 @@ inline Side generator_rule(const ArmSettings& arm) {
   return {{names_of(Execution())}, /*is_generator=*/true, arm.generator.guards, arm.numerics};
 }
 inline Side trainer_rule(const ArmSettings& arm) {
+  const std::string is_whole = "every micro-batch is a replay of the whole graph under full_graph";
   return {{{{"eager", Execution::kEager},
             {"captured", Execution::kCaptured},
+            {"full_graph", Execution::kFullGraph},
             {"aot_inductor", Execution::kAotInductor}},
-           {"piecewise", "full_graph", "full_graph_always", "full_and_piecewise", "persistent"}},
+           {{"piecewise", "a trainer's attention has static boundaries: nothing to cut for"},
+            {"full_graph_always", is_whole},
+            {"full_and_piecewise", is_whole},
+            {"persistent", "it lowers decode steps alone"}}},
           /*is_generator=*/false,
           arm.generator.guards,
           arm.numerics};
@@ -391,7 +401,7 @@ void visit_fields(V& v, CaseArm& s) {
     s.generator, generator_rule(s));
   v({"trainer",
      "The mode of the trainer and the optimizer, or an object of the mode and what is this side's "
-     "alone: passes, guards, dynamic, traced_at, package, numerics.",
+     "alone: passes, guards, buckets, dynamic, traced_at, package, numerics.",
      kArmOnly},
     s.trainer, trainer_rule(s));
   v({"guards", "", kArmOnly}, s.generator.guards, Choice<GuardPolicy>{names_of(GuardPolicy())});

@@ -89,10 +89,18 @@ std::string witness_failure(const Witness& growth, const std::string& name, cons
   if (mode.execution == Execution::kPersistent && !is_lowered && growth.replays > 0) {
     return should + "run stages, but none ran in " + replays;
   }
+  // Without buckets of the user's there is one for every call.
+  if (mode.execution == Execution::kFullGraphAlways && mode.buckets.empty() && growth.runs > 0) {
+    return should + "replay graphs in every call, but " + std::to_string(growth.runs) +
+           " of them ran node by node beside " + replays;
+  }
   const int64_t beside = growth.replay_dispatcher_calls + growth.replay_allocations;
-  if (growth.replays > 0 && growth.eager_calls == 0 && beside == 0) return "";
-  return should + "replay graphs, but " + replays + ", " + calls + " and, during replays, " +
-         std::to_string(beside) + " dispatcher calls and allocations ran";
+  if (growth.replays > 0 && growth.launches > 0 && growth.eager_calls == 0 && beside == 0) {
+    return "";
+  }
+  return should + "replay graphs, but " + replays + " of " + std::to_string(growth.launches) +
+         " launches, " + calls + " and, during replays, " + std::to_string(beside) +
+         " dispatcher calls and allocations ran";
 }
 
 }  // namespace samebits

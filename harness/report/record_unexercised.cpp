@@ -43,7 +43,9 @@ void add_modes(std::vector<std::string>& list, const std::vector<const CaseArm*>
       none([](const CaseArm& arm) { return arm.generator.is_traced() || arm.trainer.is_traced(); });
   if (is_eager) {
     list.emplace_back("Capture: every arm ran eagerly.");
-  } else if (none([](const CaseArm& arm) { return arm.generator.is_replayed(); })) {
+  } else if (none([](const CaseArm& arm) {
+               return arm.generator.is_replayed() || arm.trainer.is_replayed();
+             })) {
     list.emplace_back("Replays: no arm replayed a graph.");
   }
 }

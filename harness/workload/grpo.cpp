@@ -104,7 +104,8 @@ Grpo::Grpo(const ArmSettings& arm, World* world, const MakeSync& make_sync)
   const TrainerSettings settings{.loss = arm.workload.loss,
                                  .sequences = sequences_of_step(),
                                  .max_tokens = train_tokens(arm, trained_->config(), longest)};
-  trainer_ = std::make_unique<Trainer>(*trained_, *optimizer_, settings, arm.trainer, replicas_);
+  trainer_ =
+      std::make_unique<Trainer>(*trained_, *optimizer_, settings, trainer_mode(arm), replicas_);
   sync_ = make_sync(arm.workload.sync, *trained_, *generator_);
   if (!arm.workload.rollouts.empty()) {
     given_ = read_rollouts(arm.workload.rollouts, trained_->config().vocab_size);
@@ -231,7 +232,7 @@ void Grpo::score_initially(std::vector<Sample>& samples, Observer& observer) con
 void Grpo::train(const std::vector<Sample>& samples, Observer& observer) {
   refuse_padding(samples, trained_->config().padding_id);
   observer.begin_phase("train");
-  const TrainResult result = trainer_->accumulate(samples);
+  const TrainResult result = trainer_->accumulate(samples, &observer);
   for (size_t i = 0; i < result.logprobs.size(); ++i) {
     observe_logprobs(observer, i, result.logprobs[i]);
   }

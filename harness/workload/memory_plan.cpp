@@ -9,8 +9,10 @@
 
 #include "harness/base/error.h"
 #include "harness/base/memory.h"
+#include "harness/graph/buckets.h"
 #include "harness/kernels/device.h"
 #include "harness/model/architecture.h"
+#include "harness/workload/micro_batch.h"
 
 namespace samebits {
 namespace {
@@ -80,9 +82,22 @@ int64_t blocks_of(int64_t longest, int64_t block_size) {
   return longest / block_size + (longest % block_size == 0 ? 0 : 1);
 }
 
+// Tokens of the largest micro-batch of a trainer that replays, padded.
+int64_t most_padded_tokens(const ArmSettings& arm, const DecoderConfig& config, int64_t sequences,
+                           int64_t longest) {
+  constexpr int64_t kSensible = int64_t{1} << 40;  // more is refused anyway
+  const int64_t most = std::min(train_tokens(arm, config, longest), product({sequences, longest}));
+  if (most > kSensible) return most;
+  const Buckets buckets =
+      arm.trainer.buckets.empty() ? trainer_buckets(most) : Buckets(arm.trainer.buckets);
+  return buckets.holds(most + 1) ? buckets.bucket_for(most + 1) : buckets.sizes().back();
+}
+
 }  // namespace
 
-int64_t MemoryPlan::total() const { return sum({weights, kv_pages, gradients, optimizer}); }
+int64_t MemoryPlan::total() const {
+  return sum({weights, kv_pages, gradients, optimizer, replays});
+}
 
 MemoryPlan plan_memory(const ArmSettings& arm, const DecoderConfig& config, int64_t sequences,
                        int64_t longest) {
@@ -112,6 +127,11 @@ MemoryPlan plan_memory(const ArmSettings& arm, const DecoderConfig& config, int6
                           has_master && is_contract ? 0 : product({parameters, element})});
     const int64_t kept = arm.mesh.shards_optimizer() ? parameters / copies : parameters;
     plan.optimizer = product({kept, kFloatBytes, has_master ? 3 : 2});
+    if (arm.trainer.is_replayed()) {
+      const int64_t of_step = is_generated(arm.workload.kind) ? sequences : arm.workload.sequences;
+      plan.replays = product(
+          {most_padded_tokens(arm, config, of_step, longest), activation_bytes(config, element)});
+    }
   }
   return plan;
 }
@@ -125,6 +145,7 @@ int64_t train_tokens(const ArmSettings& arm, const DecoderConfig& config, int64_
   }
   ArmSettings of_one_rank = arm;
   of_one_rank.mesh = {};
+  of_one_rank.trainer.execution = Execution::kEager;
   const MemoryPlan plan = plan_memory(of_one_rank, config, /*sequences=*/0, /*longest=*/0);
   const int64_t element = arm.numerics.dtype == Dtype::float32 ? 4 : 2;
   return std::max(longest, plan.total() / 4 / activation_bytes(config, element));
@@ -141,9 +162,11 @@ void check_memory(const ArmSettings& arm, const MemoryPlan& plan, int64_t free) 
   };
   throw InputError(fmt::format(
       "arm {}: needs {:.2f} GiB of memory and room for activations (weights {:.2f}, KV pages "
-      "{:.2f}, gradients {:.2f}, optimizer state {:.2f}), {:.2f} GiB are free on its {}",
+      "{:.2f}, gradients {:.2f}, optimizer state {:.2f}{}), {:.2f} GiB are free on its {}",
       arm.name, gib(plan.total()), gib(plan.weights), gib(plan.kv_pages), gib(plan.gradients),
-      gib(plan.optimizer), gib(free), arm.device == DeviceKind::kCuda ? "card" : "machine"));
+      gib(plan.optimizer),
+      plan.replays > 0 ? fmt::format(", the trainer's replays {:.2f}", gib(plan.replays)) : "",
+      gib(free), arm.device == DeviceKind::kCuda ? "card" : "machine"));
 }
 
 }  // namespace samebits

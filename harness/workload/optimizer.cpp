@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include "harness/graph/make_pool.h"
 #include "harness/kernels/functional.h"
 
 namespace samebits {
@@ -21,15 +22,20 @@ std::string state_name(const Decoder& model, size_t parameter, const std::string
 // No size is symbolic, so there are no guards to keep or to drop.
 Optimizer::Optimizer(Decoder& model, const OptimizerSettings& settings, const Mode& mode,
                      int64_t groups, const Replicas& sharded_over)
-    : model_(model),
-      settings_(settings),
-      gradient_(model, groups),
-      sharded_over_(sharded_over),
-      program_(make_executed(mode, {"optimizer", model,
-                                    [this](const std::vector<at::Tensor>& inputs) {
-                                      return update(/*step=*/inputs[0]);
-                                    },
-                                    /*dynamic_dims=*/{}})) {
+    : model_(model), settings_(settings), gradient_(model, groups), sharded_over_(sharded_over) {
+  ProgramSpec spec{
+      "optimizer", model,
+      [this](const std::vector<at::Tensor>& inputs) { return update(/*step=*/inputs[0]); },
+      /*dynamic_dims=*/{}};
+  if (mode.is_replayed()) {
+    ReplayForm form;
+    form.name = "optimizer step";
+    form.inputs = {{at::kLong, /*sizes=*/{}, /*padding=*/{0, 0}}};
+    form.call = [](const std::vector<at::Tensor>&) { return std::optional(ReplayCall()); };
+    form.pool = make_pool(model.device());
+    spec.replays = {std::move(form)};
+  }
+  program_ = make_executed(mode, std::move(spec));
   const c10::NoGradGuard no_grad;
   for (size_t i = 0; i < model_.parameters().size(); ++i) {
     const at::Tensor& weight = model_.parameters()[i].tensor;

@@ -174,7 +174,7 @@ struct ArmSettings {
   MeshSettings mesh;
   WorkloadSettings workload;
   SideSettings generator;
-  SideSettings trainer;  // eager, captured or compiled
+  SideSettings trainer;  // eager, captured, replayed whole or compiled
 
   const NumericsSettings& numerics_of(const SideSettings& side) const {
     return side.numerics ? *side.numerics : numerics;
@@ -199,10 +199,19 @@ inline bool is_contracted(const ArmSettings& arm) {
          (!is_trained(arm.workload.kind) || is_contract(arm.trainer));
 }
 
-// The optimizer is executed as its trainer is; where a package serves that one, from its own graph.
-inline Mode optimizer_mode(const ArmSettings& arm) {
+// Every call of a trainer is a micro-batch: under full_graph each is a replay of the whole graph.
+inline Mode trainer_mode(const ArmSettings& arm) {
   Mode mode = arm.trainer;
+  if (mode.execution == Execution::kFullGraph) mode.execution = Execution::kFullGraphAlways;
+  return mode;
+}
+
+// The optimizer is executed as its trainer is; where a package serves that one, from its own graph.
+// Its step has no sizes that buckets would be of.
+inline Mode optimizer_mode(const ArmSettings& arm) {
+  Mode mode = trainer_mode(arm);
   if (mode.execution == Execution::kAotInductor) mode.execution = Execution::kCaptured;
+  mode.buckets.clear();
   return mode;
 }
 
@@ -213,7 +222,7 @@ inline std::vector<std::pair<std::string, Mode>> programs_of(const ArmSettings& 
     programs.emplace_back("generator", arm.generator);
   }
   if (is_trained(arm.workload.kind)) {
-    programs.emplace_back("trainer", arm.trainer);
+    programs.emplace_back("trainer", trainer_mode(arm));
     programs.emplace_back("optimizer", optimizer_mode(arm));
   }
   return programs;

@@ -49,7 +49,8 @@ TokenTraining::TokenTraining(const ArmSettings& arm, World* world)
       .loss = kNegativeLogLikelihood,
       .sequences = arm.workload.sequences,
       .max_tokens = train_tokens(arm, model_->config(), longest_of(sequences_))};
-  trainer_ = std::make_unique<Trainer>(*model_, *optimizer_, settings, arm.trainer, replicas_);
+  trainer_ =
+      std::make_unique<Trainer>(*model_, *optimizer_, settings, trainer_mode(arm), replicas_);
 }
 
 State TokenTraining::state() const {
@@ -76,7 +77,7 @@ std::vector<Sample> TokenTraining::samples_of(int64_t step) const {
 
 std::string TokenTraining::step(int64_t step, Observer& observer) {
   observer.begin_phase("train");
-  const TrainResult result = trainer_->accumulate(samples_of(step));
+  const TrainResult result = trainer_->accumulate(samples_of(step), &observer);
   for (size_t i = 0; i < result.logprobs.size(); ++i) {
     observe_logprobs(observer, i, result.logprobs[i]);
   }

@@ -7,65 +7,19 @@
 #include <algorithm>
 #include <numeric>
 
+#include "harness/graph/make_pool.h"
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
 #include "harness/kernels/step_gradient.h"
 #include "harness/model/attention.h"
+#include "harness/workload/micro_batch.h"
 
 namespace samebits {
 namespace {
 
-// The tensors of S sequences of T tokens together, R of them generated. Their numbers are sizes,
-// never values.
-struct PackedSequences {
-  at::Tensor ids;         // int64 [1, T]
-  at::Tensor positions;   // int64 [1, T]
-  at::Tensor cu_seqlens;  // int32 [S + 1]
-  at::Tensor rows;        // int64 [R]: the tokens whose next token was generated
-  at::Tensor targets;     // int64 [1, R]
-  at::Tensor cu_rows;     // int32 [S + 1]: where sequences begin among them
-};
-
-// Boundaries of sequences that follow each other, [S + 1], as rows of their groups, which have so
-// many each: int32 [G, most of a group + 1]. Shorter groups end with empty sequences.
-at::Tensor by_groups(const at::Tensor& boundaries, const std::vector<int64_t>& sequences) {
-  const auto groups = static_cast<int64_t>(sequences.size());
-  const int64_t width = 1 + *std::max_element(sequences.begin(), sequences.end());
-  const at::Tensor rows = at::empty({groups, width}, at::kInt);
-  auto* to = rows.mutable_data_ptr<int32_t>();
-  const auto* from = boundaries.const_data_ptr<int32_t>();
-  for (const int64_t count : sequences) {
-    for (int64_t i = 0; i < width; ++i) *to++ = from[std::min(i, count)];
-    from += count;
-  }
-  return rows;
-}
-
 template <typename T>
 int64_t ssize(const std::vector<T>& x) {
   return static_cast<int64_t>(x.size());
-}
-
-struct Sequence {
-  const std::vector<int64_t>& tokens;
-  int64_t first;  // that was generated
-};
-
-PackedSequences pack(const std::vector<Sequence>& sequences) {
-  std::vector<int64_t> ids, positions, cu_seqlens = {0}, rows, targets, cu_rows = {0};
-  for (const auto& [tokens, first] : sequences) {
-    TORCH_CHECK(first > 0, "the first token of a sequence has no logprob");
-    const auto length = static_cast<int64_t>(tokens.size());
-    for (int64_t t = 0; t < length; ++t) positions.push_back(t);
-    for (int64_t t = first - 1; t + 1 < length; ++t) rows.push_back(cu_seqlens.back() + t);
-    ids.insert(ids.end(), tokens.begin(), tokens.end());
-    targets.insert(targets.end(), tokens.begin() + first, tokens.end());
-    cu_seqlens.push_back(cu_seqlens.back() + length);
-    cu_rows.push_back(static_cast<int64_t>(rows.size()));
-  }
-  return {at::tensor(ids).unsqueeze(0),     at::tensor(positions).unsqueeze(0),
-          at::tensor(cu_seqlens, at::kInt), at::tensor(rows),
-          at::tensor(targets).unsqueeze(0), at::tensor(cu_rows, at::kInt)};
 }
 
 at::Tensor logprobs_of(const Decoder& model, const PackedSequences& in,
@@ -92,31 +46,6 @@ class BackwardOnThisThread {
   static c10::AutogradState& state() { return c10::AutogradState::get_tls_state(); }
   bool before_;
 };
-
-constexpr size_t kInitialLogprobs = 11;  // the last input, where there is one
-
-// The order of the joint program's inputs: those of PackedSequences come first. `sequences` and
-// the boundaries are related by pack(), not by the graph.
-std::vector<DynamicDim> dynamic_dims(const LossSettings& loss) {
-  std::vector<DynamicDim> dims = {
-      {/*ids*/ 0, 1, "tokens", 2},
-      {/*positions*/ 1, 1, "tokens", 2},
-      {/*cu_seqlens*/ 2, 0, "boundaries", 2},
-      {/*rows*/ 3, 0, "generated", 1},
-      {/*targets*/ 4, 1, "generated", 1},
-      {/*cu_rows*/ 5, 0, "boundaries", 2},
-      {/*reference*/ 6, 0, "generated", 1},
-      {/*advantage*/ 7, 0, "sequences", 1},
-      {/*starts*/ 9, 0, "groups", 1},
-      {/*starts*/ 9, 1, "boundaries_of_group", 2},
-      {/*row_starts*/ 10, 0, "groups", 1},
-      {/*row_starts*/ 10, 1, "boundaries_of_group", 2},
-  };
-  if (loss.kl_reference == KlReference::kInitial) {
-    dims.push_back({kInitialLogprobs, 0, "generated", 1});
-  }
-  return dims;
-}
 
 // The loss and its parts, of sequences, groups, replicas and the step.
 struct LossSums {
@@ -167,24 +96,35 @@ Trainer::Trainer(const Decoder& model, Optimizer& optimizer, const TrainerSettin
       optimizer_(optimizer),
       replicas_(replicas),
       settings_(settings),
-      program_(make_executed(mode, {"trainer", model,
-                                    [this](const std::vector<at::Tensor>& inputs) {
-                                      return forward_and_backward(inputs);
-                                    },
-                                    dynamic_dims(settings.loss), ModeLevel::kBelowAutograd})) {}
+      most_of_group_(
+          std::max<int64_t>(1, (settings.sequences + groups_of_step() - 1) / groups_of_step())) {
+  ProgramSpec spec{
+      "trainer", model,
+      [this](const std::vector<at::Tensor>& inputs) { return forward_and_backward(inputs); },
+      micro_batch_dims(settings.loss), ModeLevel::kBelowAutograd};
+  if (mode.is_replayed()) {
+    // A sequence that is longer than a micro-batch is one of its own.
+    const int64_t tokens = std::max(settings.max_tokens, model.config().max_position_embeddings);
+    spec.replays = {micro_batch_form(settings.loss,
+                                     {optimizer.gradient().groups(), most_of_group_, tokens}, mode,
+                                     make_pool(model.device()))};
+  }
+  program_ = make_executed(mode, std::move(spec));
+}
 
 // Loss, its parts and the logprobs, sequence by sequence.
 std::vector<at::Tensor> Trainer::forward_and_backward(const std::vector<at::Tensor>& inputs) {
-  const PackedSequences in = {inputs[0], inputs[1], inputs[2], inputs[3], inputs[4], inputs[5]};
+  const PackedSequences in = {inputs[kIds],  inputs[kPositions], inputs[kCuSeqlens],
+                              inputs[kRows], inputs[kTargets],   inputs[kCuRows]};
   StepGradient& gradient = optimizer_.gradient();
-  const Gradients gradients{gradient.sums(), /*starts=*/inputs[9], /*row_starts=*/inputs[10]};
+  const Gradients gradients{gradient.sums(), inputs[kStarts], inputs[kRowStarts]};
   const at::Tensor logprobs = logprobs_of(model_, in, &gradients);
-  const at::Tensor& advantage = inputs[7];
-  const at::Tensor& tokens = inputs[8];
+  const at::Tensor& advantage = inputs[kAdvantage];
+  const at::Tensor& tokens = inputs[kTokensOfStep];
   const LossSettings& settings = settings_.loss;
   const bool has_initial = settings.kl_reference == KlReference::kInitial;
-  auto [loss, stats] = ops::grpo_loss(logprobs, /*reference=*/inputs[6], in.cu_rows, advantage,
-                                      tokens, settings_.sequences, settings.clip, settings.entropy,
+  auto [loss, stats] = ops::grpo_loss(logprobs, inputs[kReference], in.cu_rows, advantage, tokens,
+                                      settings_.sequences, settings.clip, settings.entropy,
                                       has_initial ? 0.0 : settings.kl);
   if (has_initial) {  // the KL term alone, from other logprobs
     const auto [term, of_initial] =
@@ -208,7 +148,7 @@ std::vector<at::Tensor> Trainer::forward_and_backward(const std::vector<at::Tens
 // Those that have a generated token.
 std::vector<const Sample*> Trainer::group_of(const std::vector<Sample>& samples,
                                              int64_t group) const {
-  const int64_t groups = optimizer_.gradient().groups() * replicas_.size();
+  const int64_t groups = groups_of_step();
   const int64_t of_step = replicas_.share_of(groups).first + group;
   const int64_t end = first_of_group(of_step + 1, settings_.sequences, groups);
   std::vector<const Sample*> own;
@@ -248,8 +188,10 @@ Trainer::Subtree Trainer::subtree_from(const std::vector<Sample>& samples, int64
   return one;
 }
 
-std::vector<at::Tensor> Trainer::run(const MicroBatch& batch, int64_t tokens_of_step) {
-  std::vector<Sequence> sequences;
+// `observer` is told of a replay's marks; of all others the operators themselves tell who listens.
+std::vector<at::Tensor> Trainer::run(const MicroBatch& batch, int64_t tokens_of_step,
+                                     Observer* observer) {
+  std::vector<TokenSequence> sequences;
   std::vector<float> reference, initial, advantages;
   std::vector<int64_t> of_groups;
   for (const auto& group : batch.groups) {
@@ -263,6 +205,9 @@ std::vector<at::Tensor> Trainer::run(const MicroBatch& batch, int64_t tokens_of_
     of_groups.push_back(ssize(group));
   }
   const PackedSequences in = pack(sequences);
+  const bool is_replayed = program_->mode().is_replayed();
+  const int64_t width =
+      1 + (is_replayed ? most_of_group_ : *std::max_element(of_groups.begin(), of_groups.end()));
   std::vector<at::Tensor> inputs{in.ids,
                                  in.positions,
                                  in.cu_seqlens,
@@ -272,10 +217,13 @@ std::vector<at::Tensor> Trainer::run(const MicroBatch& batch, int64_t tokens_of_
                                  at::tensor(reference),
                                  at::tensor(advantages),
                                  at::scalar_tensor(tokens_of_step, at::kLong),
-                                 by_groups(in.cu_seqlens, of_groups),
-                                 by_groups(in.cu_rows, of_groups)};
+                                 by_groups(in.cu_seqlens, of_groups, width),
+                                 by_groups(in.cu_rows, of_groups, width)};
   if (settings_.loss.kl_reference == KlReference::kInitial) inputs.push_back(at::tensor(initial));
-  std::vector<at::Tensor> outputs = program_->run(inputs);
+  ReplayDigests digests;
+  const bool is_observed = observer != nullptr && observer->sees_operators();
+  std::vector<at::Tensor> outputs = program_->run(inputs, is_observed ? &digests : nullptr);
+  if (digests.marks) observer->observe_replay(digests);
   for (at::Tensor& output : outputs) output = output.to(at::kCPU).contiguous();
   throw_device_fault();
   return outputs;
@@ -300,7 +248,7 @@ void Trainer::share_results(const std::vector<Sample>& samples, TrainResult& res
   result.clipped = std::accumulate(clipped.begin(), clipped.end(), int64_t{0});
 }
 
-TrainResult Trainer::accumulate(const std::vector<Sample>& samples) {
+TrainResult Trainer::accumulate(const std::vector<Sample>& samples, Observer* observer) {
   TORCH_CHECK(ssize(samples) == settings_.sequences, "the trainer found ", samples.size(),
               " sequences, expected ", settings_.sequences);
   int64_t tokens = 0;
@@ -313,7 +261,7 @@ TrainResult Trainer::accumulate(const std::vector<Sample>& samples) {
     const Subtree subtree = subtree_from(samples, group);
     std::vector<LossSums> sums(static_cast<size_t>(subtree.groups));
     for (const MicroBatch& batch : subtree.batches) {
-      const std::vector<at::Tensor> outputs = run(batch, tokens);
+      const std::vector<at::Tensor> outputs = run(batch, tokens, observer);
       const float clip = static_cast<float>(settings_.loss.clip);
       const float* losses = outputs[0].const_data_ptr<float>();
       const float* parts = outputs[1].const_data_ptr<float>();  // L, R, ratio, pg, entropy, kl

@@ -6,6 +6,7 @@
 
 #include "harness/execution/program.h"
 #include "harness/model/decoder.h"
+#include "harness/workload/observer.h"
 #include "harness/workload/optimizer.h"
 #include "harness/workload/replicas.h"
 #include "harness/workload/settings.h"
@@ -45,11 +46,12 @@ struct TrainerSettings {
 // Forward, loss, backward and the sum of the gradients, a micro-batch at a time: sequences of one
 // group of the gradient, or all of a subtree of groups, packed one after the other in their order.
 // It is the model's own code under autograd, or one joint graph that was captured of it all, in
-// which the numbers of sequences and of tokens are symbolic. With the contract's operators no cut
-// into micro-batches moves a bit.
+// which the numbers of sequences and of tokens are symbolic, run node by node or replayed, padded.
+// With the contract's operators neither a cut into micro-batches nor padding moves a bit.
 class Trainer {
  public:
-  // Borrows the model, its optimizer, whose groups are those of this replica, and the replicas.
+  // Borrows the model, its optimizer, whose groups are those of this replica, and the replicas. Of
+  // the modes that replay, kFullGraphAlways alone is a trainer's.
   Trainer(const Decoder& model, Optimizer& optimizer, const TrainerSettings& settings,
           const Mode& mode, const Replicas& replicas = kOneReplica);
   Trainer(const Trainer&) = delete;  // its program is a call of this one
@@ -57,7 +59,8 @@ class Trainer {
 
   // Leaves the gradient of these samples, `sequences` of them, in the optimizer. Of several
   // replicas each has the groups that are its share; gradient and result are everybody's.
-  TrainResult accumulate(const std::vector<Sample>& samples);
+  // `observer` (null: none) is told of what a replay marks (step_runner.h).
+  TrainResult accumulate(const std::vector<Sample>& samples, Observer* observer = nullptr);
 
   // How micro-batches ran: its counters are named trainer.*.
   const ExecutedProgram& program() const { return *program_; }
@@ -74,16 +77,19 @@ class Trainer {
   };
 
   std::vector<at::Tensor> forward_and_backward(const std::vector<at::Tensor>& inputs);
+  // Of all replicas.
+  int64_t groups_of_step() const { return optimizer_.gradient().groups() * replicas_.size(); }
   // `group`: among those of this replica.
   std::vector<const Sample*> group_of(const std::vector<Sample>& samples, int64_t group) const;
   Subtree subtree_from(const std::vector<Sample>& samples, int64_t group) const;
-  std::vector<at::Tensor> run(const MicroBatch& batch, int64_t tokens_of_step);
+  std::vector<at::Tensor> run(const MicroBatch& batch, int64_t tokens_of_step, Observer* observer);
   void share_results(const std::vector<Sample>& samples, TrainResult& result) const;
 
   const Decoder& model_;
   Optimizer& optimizer_;
   const Replicas& replicas_;
   TrainerSettings settings_;
+  int64_t most_of_group_;  // sequences, at most
   std::unique_ptr<ExecutedProgram> program_;
 };
 

@@ -71,19 +71,21 @@ void check_buckets(const ArmSettings& arm, int64_t sequences, int64_t longest) {
 }  // namespace
 
 void check_mode(const ArmSettings& arm) {
-  const Numerics numerics = numerics_from_settings(arm.numerics_of(arm.generator));
-  if (arm.generator.is_replayed() && !(numerics.contract && numerics.flash)) {
-    throw InputError(fmt::format("arm {}: generator", arm.name),
-                     to_string(arm.generator.execution) +
-                         " with plain LibTorch operators, which replays do not serve",
-                     "numerics.batch_invariant true and numerics.attention \"flash\"");
+  const std::pair<const char*, const SideSettings*> sides[] = {{"generator", &arm.generator},
+                                                               {"trainer", &arm.trainer}};
+  for (const auto& [name, side] : sides) {
+    const Numerics numerics = numerics_from_settings(arm.numerics_of(*side));
+    if (!side->is_replayed() || (numerics.contract && numerics.flash)) continue;
+    throw InputError(
+        fmt::format("arm {}: {}", arm.name, name),
+        to_string(side->execution) + " with plain LibTorch operators, which replays do not serve",
+        "numerics.batch_invariant true and numerics.attention \"flash\"");
   }
   if (arm.generator.execution == Execution::kPersistent && arm.mesh.tp != 1) {
     throw InputError(fmt::format("arm {}: generator", arm.name),
                      fmt::format("persistent with mesh.tp {}", arm.mesh.tp), "mesh.tp 1");
   }
-  for (const auto& [name, side] :
-       {std::pair("generator", &arm.generator), std::pair("trainer", &arm.trainer)}) {
+  for (const auto& [name, side] : sides) {
     if (side->execution != Execution::kAotInductor) continue;
     const std::string where = fmt::format("arm {}: {}", arm.name, name);
     if (arm.mesh.tp != 1) {
@@ -106,8 +108,11 @@ void check_mesh(const ArmSettings& arm) {
   if (arm.mesh.kind == MeshKind::kNccl && !is_on_card) {
     throw InputError(where, "nccl with device " + to_string(arm.device), "device \"cuda\"");
   }
-  if (arm.mesh.kind == MeshKind::kGloo && is_on_card && arm.generator.is_replayed()) {
-    throw InputError(where, "gloo with a generator that is replayed on a card",
+  const bool is_replayed = arm.generator.is_replayed() || arm.trainer.is_replayed();
+  if (arm.mesh.kind == MeshKind::kGloo && is_on_card && is_replayed) {
+    throw InputError(where,
+                     fmt::format("gloo with a {} that is replayed on a card",
+                                 arm.generator.is_replayed() ? "generator" : "trainer"),
                      "nccl: Gloo's bytes pass the host, which a CUDA graph cannot wait for");
   }
 }
@@ -153,8 +158,9 @@ void check_arm(const ArmSettings& arm) {
                           numerics_from_settings(arm.numerics_of(arm.generator)));
   }
   if (!is_generated(arm.workload.kind)) {
-    train_tokens(arm, config, longest_of(read_training_tokens(arm, config)));
-    check_memory(arm, plan_memory(arm, config, /*sequences=*/0, /*longest=*/0), free_memory(arm));
+    const int64_t longest = longest_of(read_training_tokens(arm, config));
+    train_tokens(arm, config, longest);
+    check_memory(arm, plan_memory(arm, config, /*sequences=*/0, longest), free_memory(arm));
     return;
   }
   const auto prompts = encode_prompts(arm, Tokenizer::from_folder(arm.model));

@@ -109,9 +109,11 @@ TEST(Overrides, BadOnesAreRefused) {
 }
 
 TEST(ParseCase, WhatIsNotThereYetIsRefusedByName) {
-  EXPECT_THAT(error_of({"workload.name=ops"}), HasSubstr("ops is not there yet"));
-  EXPECT_THAT(error_of({"eager.trainer=full_graph"}), HasSubstr("not there yet"));
-  EXPECT_THAT(error_of({"eager.trainer=persistent"}), HasSubstr("not there yet"));
+  EXPECT_THAT(error_of({"workload.name=ops"}), HasSubstr("(it is not there yet)"));
+  EXPECT_THAT(error_of({"eager.trainer=piecewise"}), HasSubstr("nothing to cut for"));
+  EXPECT_THAT(error_of({"eager.trainer=full_and_piecewise"}), HasSubstr("under full_graph"));
+  EXPECT_THAT(error_of({"eager.trainer=full_graph_always"}), HasSubstr("under full_graph"));
+  EXPECT_THAT(error_of({"eager.trainer=persistent"}), HasSubstr("decode steps alone"));
   EXPECT_THAT(error_of({"numerics.platform=sm80"}), HasSubstr("expected \"sm90\""));
 }
 
@@ -207,6 +209,22 @@ TEST(ParseCase, ASideHasAModeOrAnObjectOfItsOwn) {
           .arm("other")));
 }
 
+TEST(ParseCase, ATrainerReplaysEveryMicroBatchWhole) {
+  const CaseArm arm =
+      read({R"(other.trainer={"mode": "full_graph", "buckets": [64, 128]})", "buckets=[8]"})
+          .arm("other");
+  EXPECT_EQ(arm.trainer.execution, Execution::kFullGraph);
+  EXPECT_THAT(arm.trainer.buckets, ElementsAre(64, 128));
+  EXPECT_THAT(arm.generator.buckets, ElementsAre(8));
+  EXPECT_EQ(trainer_mode(arm).execution, Execution::kFullGraphAlways);
+  EXPECT_EQ(optimizer_mode(arm).execution, Execution::kFullGraphAlways);
+  EXPECT_TRUE(optimizer_mode(arm).buckets.empty());
+  EXPECT_TRUE(is_contracted(arm));
+  EXPECT_THAT(arm.canonical, HasSubstr("\"buckets\":[64,128]"));
+  EXPECT_THAT(error_of({R"(other.trainer={"mode": "captured", "buckets": [8]})"}),
+              HasSubstr("trainer.buckets: found [8] with a trainer that is captured"));
+}
+
 // Two spellings of one arm are one arm to its golden, and reading what was written changes nothing.
 TEST(ParseCase, ASideIsWrittenInOneWay) {
   const auto canonical = [](const std::vector<std::string>& overrides) {
@@ -228,7 +246,7 @@ TEST(ParseCase, ASideIsWrittenInOneWay) {
 TEST(ParseCase, ASideThatCannotBeIsRefused) {
   EXPECT_THAT(error_of({R"(other.generator={"passes": []})"}), HasSubstr("no key \"mode\""));
   EXPECT_THAT(error_of({R"(other.trainer={"mode": "captured", "buckets": [1]})"}),
-              HasSubstr("unknown key \"buckets\""));
+              HasSubstr("[1] with a trainer that is captured, expected trainer \"full_graph\""));
   EXPECT_THAT(error_of({R"(other.trainer={"mode": "eager", "passes": ["fuse"]})"}),
               HasSubstr("with a trainer that is eager, expected trainer \"captured\""));
   EXPECT_THAT(error_of({R"(other.generator={"mode": "captured", "passes": ["fuse"]})",

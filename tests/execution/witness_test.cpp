@@ -31,17 +31,39 @@ TEST(WitnessTest, ACapturedProgramMustNotComputeItself) {
 
 TEST(WitnessTest, AReplayedProgramMustReplayAndDoNothingBeside) {
   for (const Execution execution : {Execution::kPiecewise, Execution::kFullGraph}) {
-    EXPECT_EQ(failure(execution, {.replays = 3}), "");
-    EXPECT_THAT(failure(execution, {.nodes = 9}), HasSubstr("should replay graphs"));
-    EXPECT_NE(failure(execution, {.eager_calls = 1, .replays = 3}), "");
-    EXPECT_NE(failure(execution, {.replays = 3, .replay_dispatcher_calls = 1}), "");
-    EXPECT_NE(failure(execution, {.replays = 3, .replay_allocations = 1}), "");
+    EXPECT_EQ(failure(execution, {.replays = 3, .launches = 40}), "");
+    EXPECT_EQ(failure(execution, {.runs = 1, .nodes = 9, .replays = 3, .launches = 40}), "");
+    EXPECT_THAT(failure(execution, {.runs = 1, .nodes = 9}), HasSubstr("should replay graphs"));
+    EXPECT_THAT(failure(execution, {.replays = 3}), HasSubstr("3 replays of 0 launches"));
+    EXPECT_NE(failure(execution, {.eager_calls = 1, .replays = 3, .launches = 40}), "");
+    const Witness clean{.replays = 3, .launches = 40};
+    Witness dirty = clean;
+    dirty.replay_dispatcher_calls = 1;
+    EXPECT_NE(failure(execution, dirty), "");
+    dirty = clean;
+    dirty.replay_allocations = 1;
+    EXPECT_NE(failure(execution, dirty), "");
   }
 }
 
+// As a trainer's is under full_graph. Buckets of the user's may be too small for some calls.
+TEST(WitnessTest, AProgramOfWholeReplaysRunsNothingNodeByNode) {
+  Mode mode{Execution::kFullGraphAlways};
+  const Witness clean{.replays = 3, .launches = 40};
+  Witness mixed = clean;
+  mixed.runs = 1;
+  mixed.nodes = 9;
+  EXPECT_EQ(witness_failure(clean, "trainer", mode), "");
+  EXPECT_THAT(witness_failure(mixed, "trainer", mode),
+              HasSubstr("its trainer should replay graphs in every call, but 1 of them ran node by "
+                        "node beside 3 replays"));
+  mode.buckets = {8};
+  EXPECT_EQ(witness_failure(mixed, "trainer", mode), "");
+}
+
 TEST(WitnessTest, APersistentProgramNeedsStages) {
-  EXPECT_EQ(failure(Execution::kPersistent, {.replays = 3, .stages = 36}), "");
-  EXPECT_EQ(failure(Execution::kPersistent, {.replays = 3, .fused_steps = 3}), "");
+  EXPECT_EQ(failure(Execution::kPersistent, {.replays = 3, .launches = 3, .stages = 36}), "");
+  EXPECT_EQ(failure(Execution::kPersistent, {.replays = 3, .launches = 3, .fused_steps = 3}), "");
   EXPECT_THAT(failure(Execution::kPersistent, {.replays = 3}), HasSubstr("none ran in 3 replays"));
   EXPECT_THAT(failure(Execution::kPersistent, {.stages = 36}), HasSubstr("should replay graphs"));
 }

@@ -10,6 +10,8 @@
 #include "harness/observe/step_observer.h"
 #include "harness/run/in_process_arm.h"
 #include "harness/workload/engine.h"
+#include "harness/workload/observed_values.h"
+#include "harness/workload/trainer.h"
 #include "tests/run/graphless_workload.h"
 #include "tests/support/random_model.h"
 
@@ -123,6 +125,85 @@ TEST(ReplayObservationTest, AFaultWithinReplaysIsNamedAtItsOperator) {
       EXPECT_EQ(faulty.nodes, 0);  // nothing but replays, and what runs between their pieces
       EXPECT_EQ(first_difference(faulty, eager), "layers.0.attention_norm#0");
     }
+  }
+}
+
+// Trains, and observes what the model marks, and every gradient, norm and state.
+class Training : public testing::GraphlessWorkload {
+ public:
+  Training(Decoder& model, const Mode& mode)
+      : model_(model),
+        optimizer_(model, {}, mode, /*groups=*/4),
+        trainer_(model, optimizer_, {.loss = {}, .sequences = 7, .max_tokens = 60}, mode) {}
+  std::string step(int64_t step, Observer& observer) override {
+    observer.begin_phase("train");
+    trainer_.accumulate(samples_of(step), &observer);
+    observer.begin_phase("optimizer");
+    observe_optimizer(observer, model_, optimizer_);
+    return {};
+  }
+  Witness witness() const { return trainer_.program().witness(); }
+
+ private:
+  static std::vector<Sample> samples_of(int64_t step) {
+    std::mt19937_64 random(static_cast<uint64_t>(step));
+    std::vector<Sample> samples(7);
+    for (Sample& sample : samples) {
+      sample.prompt_length = 1 + static_cast<int64_t>(random() % 5);
+      const size_t generated = 1 + random() % 9;
+      sample.tokens.resize(static_cast<size_t>(sample.prompt_length) + generated);
+      for (int64_t& id : sample.tokens) id = static_cast<int64_t>(random() % 61);
+      sample.logprobs.resize(generated, -4.0f);
+      sample.advantage = static_cast<float>(random() % 5) - 2.0f;
+    }
+    return samples;
+  }
+
+  Decoder& model_;
+  Optimizer optimizer_;
+  Trainer trainer_;
+};
+
+Seen observe_training(int64_t tp, const Mode& mode, DeviceKind device = DeviceKind::kCpu) {
+  const TensorParallel parallel = tp == 1 ? TensorParallel() : TensorParallel(make_local_mesh(tp));
+  Weights weights = random_weights(small_config(), 3);
+  if (device == DeviceKind::kCuda) {
+    for (auto& [name, weight] : weights) weight = weight.to(at::kCUDA);
+  }
+  Qwen3 model(small_config(), Numerics(), parallel, weights);
+  Training training(model, mode);
+  MemorySink sink;
+  StepObserver observer(sink, Level::kOp, device);
+  for (int64_t step = 0; step < 2; ++step) run_step(training, step, observer);
+  Seen run{std::move(sink.observations)};
+  run.replays = training.witness().replays;
+  run.nodes = training.witness().nodes;
+  return run;
+}
+
+// Forward, loss and gradients, cut to what is no padding.
+TEST(ReplayObservationTest, ATrainersReplaysShowEagersOperators) {
+  const Seen eager = observe_training(1, {});
+  ASSERT_GT(eager.observations.size(), 200U);
+  for (const int64_t tp : {1, 2}) {
+    EXPECT_EQ(first_difference(observe_training(tp, {Execution::kCaptured}), eager), "") << tp;
+    const Seen run = observe_training(tp, {Execution::kFullGraphAlways});
+    EXPECT_EQ(first_difference(run, eager), "") << tp;
+    EXPECT_GT(run.replays, 0);
+    EXPECT_EQ(run.nodes, 0);
+    const Seen faulty = observe_training(
+        tp, {Execution::kFullGraphAlways, GuardPolicy::kKeep, {GraphPass::kDropRoundings}});
+    EXPECT_EQ(first_difference(faulty, eager), "layers.0.attention_norm#0") << "the control";
+  }
+}
+
+TEST(ReplayObservationTest, ATrainersReplaysOnACardShowWhatTheCpuDoes) {
+  if (const std::string reason = why_no_cuda(); !reason.empty()) GTEST_SKIP() << reason;
+  const Seen eager = observe_training(1, {});
+  for (const int64_t tp : {1, 2}) {
+    const Seen run = observe_training(tp, {Execution::kFullGraphAlways}, DeviceKind::kCuda);
+    EXPECT_EQ(first_difference(run, eager), "") << tp;
+    EXPECT_GT(run.replays, 0);
   }
 }
 

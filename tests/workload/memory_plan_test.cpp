@@ -153,6 +153,30 @@ TEST(MemoryPlanTest, AMicroBatchTakesAShareOfTheRestOrWhatItsKeySays) {
             "longest sequence");
 }
 
+TEST(MemoryPlanTest, ReplaysOfTheTrainerKeepTheLargestMicroBatchPadded) {
+  CaseArm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
+  const DecoderConfig config = decoder_config_from_folder(kModel);
+  const auto replays = [&](int64_t sequences) {
+    return plan_memory(arm, config, sequences, /*longest=*/20).replays;
+  };
+  EXPECT_EQ(replays(40), 0);
+  arm.trainer.execution = Execution::kFullGraph;
+  arm.workload.max_train_tokens = 100;
+  const int64_t of_token = replays(40) / 101;  // one is padding
+  EXPECT_GT(of_token, 1000);
+  EXPECT_EQ(replays(40), 101 * of_token);
+  EXPECT_EQ(replays(2), 41 * of_token) << "a step has no more";
+  arm.trainer.buckets = {64, 128};
+  EXPECT_EQ(replays(40), 128 * of_token);
+  EXPECT_EQ(replays(2), 64 * of_token);
+  EXPECT_THAT(message_of<InputError>(
+                  [&] { check_memory(arm, plan_memory(arm, config, 40, 20), /*free=*/1); }),
+              HasSubstr(", the trainer's replays 0.0"));
+  const int64_t tokens = train_tokens(arm, config, 20);
+  arm.trainer.execution = Execution::kEager;
+  EXPECT_EQ(train_tokens(arm, config, 20), tokens) << "arms that are compared cut alike";
+}
+
 TEST(MemoryPlanTest, FewerGroupsOfAGradientTakeLess) {
   CaseArm arm = tiny_arm(1, Dtype::bfloat16, /*master=*/true);
   const DecoderConfig config = decoder_config_from_folder(kModel);
