@@ -88,6 +88,18 @@ std::string first_witness_failure(const CaseArm& arm, const ArmRecording& record
   return "";
 }
 
+std::string plant_failure(const CaseArm& arm, const ArmRecording& recording) {
+  if (!arm.plant.is_planted() || !recording.finished) return "";
+  const auto has_any = [](const std::vector<StepRecord>& steps) {
+    return std::any_of(steps.begin(), steps.end(),
+                       [](const StepRecord& each) { return each.planted.has_value(); });
+  };
+  const auto& others = recording.steps_of_others;
+  if (has_any(recording.steps) || std::any_of(others.begin(), others.end(), has_any)) return "";
+  return "no step came to call " + std::to_string(arm.plant.call) + " of " + arm.plant.op +
+         ", step " + std::to_string(arm.plant.step) + ", " + arm.plant.phase;
+}
+
 // As rank 0 would have seen them.
 std::vector<Observation> as_of_rank_0(std::vector<Observation> observations) {
   for (Observation& each : observations) each.rank = 0;
@@ -164,7 +176,7 @@ Evidence evidence_of_program(const CaseArm& arm, const ArmRecording& recording) 
 
 std::string Evidence::first() const {
   for (const std::string* each :
-       {&damage, &witness, &ranks, &itself, &nonfinite, &sync, &repeats}) {
+       {&damage, &witness, &plant, &ranks, &itself, &nonfinite, &sync, &repeats}) {
     if (!each->empty()) return *each;
   }
   return "";
@@ -224,6 +236,7 @@ Evidence evidence_of(const CaseArm& arm, const ArmRecording& recording) {
   evidence.damage = recording.damage;
   if (evidence.damage.empty()) evidence.damage = missing_step(arm, recording);
   evidence.witness = first_witness_failure(arm, recording);
+  evidence.plant = plant_failure(arm, recording);
   evidence.ranks = first_rank_failure(arm, recording);
   if (arm.nonfinite == Nonfinite::kRefuse) evidence.nonfinite = first_nonfinite(recording);
   if (recording.finished && !recording.ranks.empty()) {

@@ -180,6 +180,9 @@ void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record
       failures.push_back(
           {arm.name + " did not run in its mode", {{"seen", arm.evidence.witness}}, {}});
     }
+    if (!arm.evidence.plant.empty()) {
+      failures.push_back({arm.name + " planted nothing", {{"seen", arm.evidence.plant}}, {}});
+    }
     if (!arm.evidence.ranks.empty()) {
       failures.push_back(
           {"the ranks of " + arm.name + " do not agree", {{"seen", arm.evidence.ranks}}, {}});
