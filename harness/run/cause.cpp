@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "harness/compare/rearrangement.h"
 #include "harness/compare/tensor_difference.h"
 #include "harness/compare/verdict.h"
 #include "harness/dispatch/schema.h"
@@ -46,12 +47,13 @@ struct Side {
 // Names of the calls, views and copies of placement included; a long list is cut.
 std::string calls_text(const std::vector<Call>& calls) {
   constexpr size_t kMost = 8;
-  std::string text;
-  for (size_t i = 0; i < std::min(calls.size(), kMost); ++i) {
-    text += (i > 0 ? ", " : "") + calls[i].name();
-  }
-  if (calls.size() > kMost) text += fmt::format(" and {} more", calls.size() - kMost);
-  return text;
+  std::vector<std::string> names;
+  for (const Call& call : calls) names.push_back(call.name());
+  names = folded(names);
+  if (names.size() <= kMost) return list_text(names);
+  const size_t more = names.size() - kMost;
+  names.resize(kMost);
+  return list_text(names) + fmt::format(", and {} more", more);
 }
 
 // "eps 1e-06 against 1e-05"; "" where all are equal.
@@ -210,12 +212,15 @@ std::string nearer_text(const Side& a, const Side& b, const Pair& pair) {
   if (!is_comparable) return "not evaluated: the results have no elements to compare with it";
   const at::Tensor error_a = (x->to(at::kDouble) - *reference_a).abs();
   const at::Tensor error_b = (y->to(at::kDouble) - *reference_b).abs();
-  const auto count = [](const at::Tensor& which) { return which.sum().item<int64_t>(); };
-  const int64_t different = count(x->to(at::kDouble) != y->to(at::kDouble));
+  // Of other arguments each side has a reference of its own, also where the results are equal.
+  const at::Tensor differs = x->to(at::kDouble) != y->to(at::kDouble);
+  const auto count = [&](const at::Tensor& which) {
+    return at::logical_and(differs, which).sum().item<int64_t>();
+  };
   std::string text = fmt::format(
       "of {} elements that differ {} is nearer in {}, {} in {}; largest error {:.3g} against "
       "{:.3g}",
-      different, a.arm, count(error_a < error_b), b.arm, count(error_b < error_a),
+      count(differs), a.arm, count(error_a < error_b), b.arm, count(error_b < error_a),
       error_a.numel() == 0 ? 0.0 : error_a.max().item<double>(),
       error_b.numel() == 0 ? 0.0 : error_b.max().item<double>());
   if (of_a.name() != of_b.name() || !arguments_that_differ(of_a, of_b).empty()) {
@@ -239,6 +244,25 @@ std::optional<Result> result_that_differs(const Side& a, const Side& b, const Pa
     return Result{value.output, value.tensor, *other};
   }
   return std::nullopt;
+}
+
+bool is_what_was_observed(const Side& a, const Result& result) {
+  return &result.a == &a.value(a.computation.result).tensor;
+}
+
+// Of a call's own results, where what was observed lies behind it.
+std::string result_text(const Result& result) {
+  const TensorView a = view_of("a", result.a);
+  const TensorView b = view_of("b", result.b);
+  if (a.dtype == b.dtype && a.shape == b.shape) return difference_of(a, b).brief();
+  return form_text(a.dtype, a.shape) + " against " + form_text(b.dtype, b.shape);
+}
+
+// How the second result has the elements of the first in other places; "" where it has others.
+std::string moved_text(const Result& result) {
+  const TensorView a = view_of("a", result.a);
+  const TensorView b = view_of("b", result.b);
+  return a.dtype == b.dtype && a.shape == b.shape ? rearrangement_text(a, b) : "";
 }
 
 // What the calls give when they run by themselves: whether the difference is theirs.
@@ -282,8 +306,11 @@ Cause cause_at(const Side& a, const Side& b, const Pair& pair, const Values& par
     if (inputs.empty()) cause.kind = Cause::Kind::kArguments;
     text += (text.empty() ? "" : "; and ") + call.name() + " has other arguments: " + arguments;
   }
+  const std::optional<Result> result = result_that_differs(a, b, pair);
   if (cause.kind == Cause::Kind::kOperator) {
-    text = call.name() + " itself: its inputs and arguments are equal, and its output is not";
+    const std::string moved = result ? moved_text(*result) : "";
+    text = call.name() + " itself: its inputs and arguments are equal, and its output " +
+           (moved.empty() ? "is not" : "has the same elements in other places, " + moved);
   }
   cause.facts.emplace_back("cause", text);
   cause.facts.insert(cause.facts.end(), details.begin(), details.end());
@@ -292,14 +319,16 @@ Cause cause_at(const Side& a, const Side& b, const Pair& pair, const Values& par
     const bool differs = std::find(inputs.begin(), inputs.end(), i) != inputs.end();
     if (!differs) equal.push_back(input_text(a.computation, call.inputs[i]));
   }
-  if (!equal.empty()) cause.facts.emplace_back("inputs", "equal: " + list_text(equal));
+  if (!equal.empty()) cause.facts.emplace_back("inputs", "equal: " + list_text(folded(equal)));
   if (cause.kind == Cause::Kind::kOperator && !call.arguments.empty()) {
     std::vector<std::string> same;
     for (const auto& [name, value] : call.arguments) same.push_back(name + " " + value);
     cause.facts.emplace_back("arguments", "equal: " + list_text(same));
   }
   if (inputs.empty()) cause.facts.emplace_back("float64", nearer_text(a, b, pair));
-  const std::optional<Result> result = result_that_differs(a, b, pair);
+  if (result && !is_what_was_observed(a, *result)) {
+    cause.facts.emplace_back("result", result_text(*result));
+  }
   if (result) cause.facts.emplace_back("alone", alone_text(a, b, pair, *result));
   if (cause.kind != Cause::Kind::kOperator) return cause;
   cause.op = call.name();
@@ -356,7 +385,7 @@ Cause cause_of_other_calls(const Side& a, const Side& b, const Parting& at, int6
   cause.facts.emplace_back(
       "calls", fmt::format("{}: {}; {}: {}", a.arm, calls_text(a.computation.calls), b.arm,
                            calls_text(b.computation.calls)));
-  if (!equal.empty()) cause.facts.emplace_back("inputs", "equal: " + list_text(equal));
+  if (!equal.empty()) cause.facts.emplace_back("inputs", "equal: " + list_text(folded(equal)));
   const auto call_a = maker_of(a, at.values.a);
   const auto call_b = maker_of(b, at.values.b);
   if (call_a && call_b) {

@@ -7,6 +7,18 @@ std::string input_text(const Computation& computation, const Computation::Input&
   return site.empty() ? input.name : input.name + " (" + site + ")";
 }
 
+std::vector<std::string> folded(const std::vector<std::string>& names) {
+  std::vector<std::string> list;
+  for (size_t i = 0; i < names.size();) {
+    size_t end = i;
+    while (end < names.size() && names[end] == names[i]) ++end;
+    const std::string times = std::to_string(end - i);
+    list.push_back(end - i == 1 ? names[i] : names[i] + " (" + times + " of them)");
+    i = end;
+  }
+  return list;
+}
+
 std::string origin_text(const Computation::Value& value, int64_t step) {
   if (value.site.ends_with(".weight")) {
     return step == 0 ? value.site + ", as the run began with it"

@@ -4,11 +4,13 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <cstdio>
 #include <functional>
 #include <map>
 
 #include "harness/kernels/functional.h"
 #include "harness/observe/step_observer.h"
+#include "harness/run/cause_text.h"
 #include "harness/run/in_process_arm.h"
 #include "tests/run/graphless_workload.h"
 
@@ -91,6 +93,50 @@ TEST(CauseTest, AnOperatorWhoseInputsAndArgumentsAreEqualIsTheCause) {
   EXPECT_EQ(fact(cause, "inputs"), "equal: x (sum#0) and weight (norm.weight)");
   EXPECT_EQ(fact(cause, "arguments"), "equal: eps 1e-06 and fused_rounding false");
   EXPECT_EQ(fact(cause, "alone"), "the call of a gives its value always (5 of 5), that of b never");
+  EXPECT_EQ(fact(cause, "result"), "no such fact");  // it is what was observed
+}
+
+TEST(CauseTest, AnOutputInOtherPlacesIsSaidToBeSo) {
+  const Computation a = norm_of_sum(ones(), 1e-6);
+  Computation b = a;
+  b.values[b.result].tensor = a.values[a.result].tensor.flip(0).contiguous();
+  EXPECT_EQ(fact(cause_between(a, b), "cause"),
+            "samebits::rms_norm itself: its inputs and arguments are equal, and its output has the "
+            "same elements in other places, dim 0: 0 is the first's 2, 2 its 0");
+}
+
+TEST(CauseTest, ACallThatNobodyObservedHasItsOwnResult) {
+  const auto sum_of_norm = [](double eps) {
+    return kept_at("sum#0", [&](Observer&) {
+      const at::Tensor norm = ops::rms_norm(some(), ones(), eps, /*fused_rounding=*/false);
+      ops::mark(ops::residual_add(norm, some()), "sum#0");
+    });
+  };
+  const Cause cause = cause_between(sum_of_norm(1e-6), sum_of_norm(1e-1));
+  EXPECT_EQ(cause.kind, Cause::Kind::kArguments);
+  EXPECT_THAT(fact(cause, "result"), HasSubstr("of 24 differ, first [0,0]: "));
+}
+
+// Each side is measured against its own arguments, also where their results are equal.
+TEST(CauseTest, NearerInFloat64AreElementsThatDiffer) {
+  const Cause cause = cause_between(norm_of_sum(ones(), 1e-6), norm_of_sum(ones(), 1e-3));
+  int64_t different = 0;
+  int64_t of_a = 0;
+  int64_t of_b = 0;
+  const std::string text = fact(cause, "float64");
+  ASSERT_EQ(std::sscanf(text.c_str(), "of %ld elements that differ a is nearer in %ld, b in %ld",
+                        &different, &of_a, &of_b),
+            3)
+      << text;
+  EXPECT_GT(different, 0);
+  EXPECT_LT(different, 24);
+  EXPECT_LE(of_a + of_b, different);
+}
+
+TEST(CauseTest, NeighboursOfOneNameAreCounted) {
+  EXPECT_THAT(folded({"a", "b", "b", "c", "b"}),
+              ::testing::ElementsAre("a", "b (2 of them)", "c", "b"));
+  EXPECT_TRUE(folded({}).empty());
 }
 
 // The second of two copies.
