@@ -1,9 +1,9 @@
 // One training step of GRPO on given rollouts: the contract's arithmetic, with and without the
 // K-slices of TP invariance, beside LibTorch's own kernels, which promise no bit: `libtorch` with
 // its scaled_dot_product_attention, `libtorch_flash` with the contract's attention. Neither can be
-// captured. A random Qwen3-0.6B on a card, the tiny shape on the CPU. `packed` 0: one sequence a
-// micro-batch; otherwise all of them are one, in so many groups of the gradient. After a step that
-// captures and warms up:
+// captured; `full_graph` replays what was. A random Qwen3-0.6B on a card, the tiny shape on the
+// CPU. `packed` 0: one sequence a micro-batch; otherwise all of them are one, in so many groups of
+// the gradient. After a step that captures and warms up:
 //
 // Time       of a step: gradients and optimizer
 // gradients  ms of forward, loss, backward and accumulation, all sequences
@@ -118,6 +118,7 @@ constexpr c10::DeviceType kHost = c10::DeviceType::CPU;
 
 SAMEBITS_TRAIN_BENCH(contract, kContract, eager, Execution::kEager);
 SAMEBITS_TRAIN_BENCH(contract, kContract, captured, Execution::kCaptured);
+SAMEBITS_TRAIN_BENCH(contract, kContract, full_graph, Execution::kFullGraphAlways);
 SAMEBITS_TRAIN_BENCH(one_chain, kOneChain, eager, Execution::kEager);
 SAMEBITS_TRAIN_BENCH(one_chain, kOneChain, captured, Execution::kCaptured);
 SAMEBITS_TRAIN_BENCH(libtorch, kLibTorch, eager, Execution::kEager);
