@@ -168,31 +168,56 @@ __device__ void norm_rows(const Slabs& s, const Memory& memory, int threads) {
   sync_computing(threads);
 }
 
+// Eight neighbouring columns of a row of `to`, [.., width], from `first` on; those that are there.
+__device__ void write_eight(Bf16* to, int64_t row, int width, int first, Eight& eight) {
+  Bf16* const at = to + row * width + first;
+  if (first + 8 <= width && reinterpret_cast<uintptr_t>(at) % 16 == 0) {
+    *reinterpret_cast<uint4*>(at) = eight.bits;
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    if (first + i < width) at[i] = eight[i];
+  }
+}
+
+// f(row of the slab's part, token, row of the matrix): of eight rows each, the first.
+template <typename F>
+__device__ void for_each_eight(const Slabs& s, int first_row, int threads, F f) {
+  int token = static_cast<int>(threadIdx.x);
+  for (int row = 0; row < s.part_rows; token += threads) {
+    for (; token >= s.rows && row < s.part_rows; row += 8) token -= s.rows;
+    if (row < s.part_rows) f(row, token, first_row + row);
+  }
+}
+
 // Products, which lie in `results` [slab row][row of x].
 __device__ void write_products(const Slabs& s, const Bf16* results, int matrix, int first_row,
                                int threads) {
-  for (int i = static_cast<int>(threadIdx.x); i < s.part_rows * s.rows; i += threads) {
-    const int row = i % s.part_rows;
-    const int token = i / s.part_rows;
-    if (first_row + row >= s.widths[matrix]) continue;
-    const int64_t at = static_cast<int64_t>(token) * s.widths[matrix] + first_row + row;
-    s.outs[matrix][at] = results[row * kMostRows + token];
-  }
+  for_each_eight(s, first_row, threads, [&](int row, int token, int first) {
+    Eight eight{};
+#pragma unroll
+    for (int i = 0; i < 8; ++i) eight[i] = results[(row + i) * kMostRows + token];
+    write_eight(s.outs[matrix], token, s.widths[matrix], first, eight);
+  });
 }
 
 // Gate and up, likewise, and what they make.
 __device__ void write_gated(const Slabs& s, const Bf16* results, int first_row, int threads) {
-  for (int i = static_cast<int>(threadIdx.x); i < s.part_rows * s.rows; i += threads) {
-    const int row = i % s.part_rows;
-    const int token = i / s.part_rows;
-    if (first_row + row >= s.widths[0]) continue;
-    const Bf16 gate = results[row * kMostRows + token];
-    const Bf16 up = results[(s.part_rows + row) * kMostRows + token];
-    const int64_t at = static_cast<int64_t>(token) * s.widths[0] + first_row + row;
-    s.outs[0][at] = gate;
-    s.outs[1][at] = up;
-    store(silu_mul_element<Bf16>(load(gate), load(up)), s.gated[at]);
-  }
+  for_each_eight(s, first_row, threads, [&](int row, int token, int first) {
+    Eight gate{};
+    Eight up{};
+    Eight gated{};
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      gate[i] = results[(row + i) * kMostRows + token];
+      up[i] = results[(s.part_rows + row + i) * kMostRows + token];
+      store(silu_mul_element<Bf16>(load(gate[i]), load(up[i])), gated[i]);
+    }
+    write_eight(s.outs[0], token, s.widths[0], first, gate);
+    write_eight(s.outs[1], token, s.widths[0], first, up);
+    write_eight(s.gated, token, s.widths[0], first, gated);
+  });
 }
 
 __device__ void begin_ring(const Slabs& s, const Memory& memory, int warps) {
@@ -274,7 +299,10 @@ __global__ void __launch_bounds__(kWarpgroup + 32)
   const int first_row = (static_cast<int>(blockIdx.x) - s.first_block[matrix]) * s.part_rows;
   begin_ring(s, memory, kWarps);
   if (warp == kWarps) {
-    if (lane == 0) fill_ring<false>(s, memory, maps, tokens, matrix, first_row);
+    if (lane == 0) {
+      prefetch_map(tokens);
+      fill_ring<false>(s, memory, maps, tokens, matrix, first_row);
+    }
     return;
   }
   float c[kColumns / 2] = {};
@@ -398,7 +426,7 @@ void norm_linears(const NormLinears& call, cudaStream_t stream) {
                stream);
   }
   rms_norm(call.size, call.x, call.norm_weight, call.normed, call.eps, /*fused_rounding=*/false,
-           stream);
+           stream, call.weights_are_settled);
   if (call.size.rows <= 16) {
     return run(norm_linears_kernel<false>, s, call, /*norms=*/false, warps * 32, 0, stream);
   }

@@ -71,6 +71,7 @@ __device__ void fill_ring(const Problem& p, const Layout& layout, const Ring& ri
                &ring.full[stage % layout.stages]);
     }
   };
+  prefetch_map(short_side);
   if (is_early(p)) let_next_kernel_begin();
   if (!p.a_is_settled) wait_for_earlier_kernels();
   const int first = min(stages, layout.stages);

@@ -31,8 +31,9 @@ struct Sequences {
   int64_t groups = 1;
 };
 
+// weight_is_settled: no kernel that may still run writes it (launch.cuh).
 void rms_norm(const Rows& size, const void* x, const void* weight, void* y, float eps,
-              bool fused_rounding, cudaStream_t stream);
+              bool fused_rounding, cudaStream_t stream, bool weight_is_settled = false);
 void rms_norm_dgrad(const Rows& size, const void* dy, const void* x, const void* weight, void* dx,
                     float eps, cudaStream_t stream);
 // Rows follow each other token by token. workspace: rms_norm_wgrad_workspace() floats.

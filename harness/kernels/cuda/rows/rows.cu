@@ -1,6 +1,9 @@
 // rms_norm.h, rope.h and their fusions (residual_rms_norm.h, rms_norm_rope.h). A row belongs to
 // kRmsNormLanes neighbouring threads, one for each partial sum.
 
+#include <algorithm>
+#include <initializer_list>
+
 #include "harness/kernels/cuda/rows/head_row.cuh"
 #include "harness/kernels/cuda/rows/kv_slot.cuh"
 #include "harness/kernels/cuda/rows/launchers.h"
@@ -126,6 +129,62 @@ __global__ void __launch_bounds__(kWideThreads)
   for (int64_t i = thread; i < dim; i += kWideThreads) {
     store(normed_element<T>(values[i] * r, weights[i], fused_rounding), normed[first + i]);
   }
+}
+
+// A wide row of bf16, in eights: the weight is read before the kernels ahead have ended, where they
+// do not write it.
+__global__ void __launch_bounds__(kWideThreads)
+    eights_rms_norm_kernel(int dim, const uint4* x, const uint4* weight, uint4* y, float eps,
+                           bool fused_rounding, bool weight_is_settled) {
+  extern __shared__ float values[];
+  __shared__ float shared_r;
+  constexpr int kMost = kWideTo / 8 / kWideThreads;
+  const int thread = static_cast<int>(threadIdx.x);
+  const int eights = dim / 8;
+  uint4 own[kMost];
+  uint4 scale[kMost];
+  const auto read = [&](uint4(&to)[kMost], const uint4* from) {
+#pragma unroll
+    for (int j = 0; j < kMost; ++j) {
+      if (thread + j * kWideThreads < eights) to[j] = __ldcg(from + thread + j * kWideThreads);
+    }
+  };
+  if (weight_is_settled) read(scale, weight);
+  wait_for_earlier_kernels();
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * eights;
+  read(own, x + first);
+  if (!weight_is_settled) read(scale, weight);
+#pragma unroll
+  for (int j = 0; j < kMost; ++j) {
+    if (thread + j * kWideThreads >= eights) continue;
+    auto* const to = reinterpret_cast<float4*>(values) + 2 * (thread + j * kWideThreads);
+    const uint4 eight = own[j];
+    to[0] = {lower_of(eight.x), upper_of(eight.x), lower_of(eight.y), upper_of(eight.y)};
+    to[1] = {lower_of(eight.z), upper_of(eight.z), lower_of(eight.w), upper_of(eight.w)};
+  }
+  __syncthreads();
+  if (thread < 32) {  // the row's lanes, and as many without a row
+    const float r = inverse_rms(values, thread < kLanes ? dim : 0, dim, thread % kLanes, eps);
+    if (thread == 0) shared_r = r;
+  }
+  __syncthreads();
+  const float r = shared_r;
+  const auto norm = [&](uint32_t two, uint32_t weights) {
+    return pack_bf16(normed_element<Bf16>(lower_of(two) * r, lower_of(weights), fused_rounding),
+                     normed_element<Bf16>(upper_of(two) * r, upper_of(weights), fused_rounding));
+  };
+#pragma unroll
+  for (int j = 0; j < kMost; ++j) {
+    if (thread + j * kWideThreads >= eights) continue;
+    y[first + thread + j * kWideThreads] = {norm(own[j].x, scale[j].x), norm(own[j].y, scale[j].y),
+                                            norm(own[j].z, scale[j].z), norm(own[j].w, scale[j].w)};
+  }
+}
+
+bool is_in_eights(const Rows& size, std::initializer_list<const void*> operands) {
+  return size.bf16 && size.dim % 8 == 0 &&
+         std::all_of(operands.begin(), operands.end(),
+                     [](const void* x) { return reinterpret_cast<uintptr_t>(x) % 16 == 0; });
 }
 
 template <typename T>
@@ -395,8 +454,14 @@ int64_t most_blocks(const Rows& size, const Sequences& sequences) {
 }  // namespace
 
 void rms_norm(const Rows& size, const void* x, const void* weight, void* y, float eps,
-              bool fused_rounding, cudaStream_t stream) {
+              bool fused_rounding, cudaStream_t stream, bool weight_is_settled) {
   if (size.rows == 0) return;
+  if (is_wide(size) && is_in_eights(size, {x, weight, y})) {
+    return launch(eights_rms_norm_kernel, dim3(static_cast<unsigned>(size.rows)), kWideThreads,
+                  static_cast<size_t>(size.dim) * sizeof(float), stream, static_cast<int>(size.dim),
+                  static_cast<const uint4*>(x), static_cast<const uint4*>(weight),
+                  static_cast<uint4*>(y), eps, fused_rounding, weight_is_settled);
+  }
   with_element(size.bf16, [&](auto element) {
     using T = decltype(element);
     if (is_wide(size)) {

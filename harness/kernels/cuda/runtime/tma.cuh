@@ -37,6 +37,11 @@ __device__ inline char* box_chunk(char* box, int line, int chunk) {
   return box + line * kBoxLine + ((chunk ^ (line & 7)) << 4);
 }
 
+// Brings the map to the engine before it is needed: otherwise the first box waits for it.
+__device__ inline void prefetch_map(const CUtensorMap& map) {
+  asm volatile("prefetch.tensormap [%0];\n" ::"l"(&map) : "memory");
+}
+
 // The box whose first element is that of `column`, `line` and `slice`.
 __device__ inline void load_box(void* to, const CUtensorMap& map, int column, int line, int slice,
                                 uint64_t* barrier) {
