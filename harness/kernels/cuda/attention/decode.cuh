@@ -42,9 +42,11 @@ __device__ inline DecodeRows rows_of_token(const Attention& size, const Pages& p
   rows.first_head = rows.kv_head * group + first;
   rows.rows = static_cast<int>(min(group - first, static_cast<int64_t>(kDecodeRows)));
   rows.sequence = -1;
+  // Mostly that of the token's own sequence is what is looked for: it comes beside what says so.
+  const int32_t own = token < size.sequences ? __ldcg(pages.seq_lens + token) : 0;
   const SequencePart part = find_token(size, token, fault);
   if (part.sequence < 0) return rows;
-  const int64_t length = __ldcg(pages.seq_lens + part.sequence);
+  const int64_t length = part.sequence == token ? own : __ldcg(pages.seq_lens + part.sequence);
   if (length < part.length) {
     raise(fault, FaultKind::kKeys, part.sequence, length, part.length);
     return rows;

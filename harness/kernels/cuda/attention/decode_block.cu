@@ -139,7 +139,11 @@ __global__ void __launch_bounds__(kThreads)
   const int lane = thread % 32;
   const int warp = thread / 32;
   const auto head_dim = static_cast<int>(size.head_dim);
-  const DecodeRows rows = rows_of_token(size, pages, blockIdx.x, blockIdx.y, fault);
+  // The first pages of the token's own sequence, mostly, are what is looked for, as in decode.cuh.
+  const auto token = static_cast<int64_t>(blockIdx.x);
+  const Keys own{pages, size.kv_heads * size.head_dim, 0, token};
+  const int32_t own_page = token < size.sequences ? own.page(thread) : Keys::kBeyond;
+  const DecodeRows rows = rows_of_token(size, pages, token, blockIdx.y, fault);
   const int tiles = rows.sequence < 0 ? 0 : rows.tiles();
   const Keys keys{pages, size.kv_heads * size.head_dim, 0, rows.sequence};
   const auto keys_of = [&](int tile) {
@@ -165,10 +169,10 @@ __global__ void __launch_bounds__(kThreads)
   };
   for (int i = thread; i < kStages * kAttentionTile; i += kThreads) {
     const int tile = i / kAttentionTile;
-    note_place(tile, i % kAttentionTile, page_of(tile, i % kAttentionTile));
+    const int key = i % kAttentionTile;
+    const bool is_found = i == thread && rows.sequence == token;
+    note_place(tile, key, is_found ? own_page : page_of(tile, key));
   }
-  if (pages.tables_are_settled) wait_for_earlier_kernels();
-  const Queries<kDim> queries(rows, size, q, lane);
   // Rows that are not there stay as they are, finite.
   for (int i = thread; i < kRows * kAttentionTile; i += kThreads) {
     shared.rounded[i] = 0;
@@ -179,7 +183,9 @@ __global__ void __launch_bounds__(kThreads)
     shared.alpha[thread] = 1.0f;
   }
   __syncthreads();
+  if (pages.tables_are_settled) wait_for_earlier_kernels();
   for (int tile = 0; tile + 1 < kStages; ++tile) fetch(tile);
+  const Queries<kDim> queries(rows, size, q, lane);
 
   float o[kColumns / 8][4] = {};
   float l = 0.0f;  // of row thread / 8
