@@ -247,7 +247,7 @@ TEST_F(CudaTest, LinearOfManyRowsAtModelSizes) {
 
 TEST_F(CudaTest, Rows) {
   for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {
-    for (const int64_t dim : {1, 15, 64, 1000}) {
+    for (const int64_t dim : {1, 15, 64, 1000, 1003, 6144}) {
       const Tensors in{make({37, dim}, dtype, 1), make({37, dim}, dtype, 2), make({dim}, dtype, 3)};
       for (const bool fused : {false, true}) {
         EXPECT_TRUE(agrees(

@@ -19,6 +19,7 @@ namespace {
 constexpr int kBoxes = 4;  // along k, of a stage
 constexpr int kStageDepth = kBoxes * kBoxDepth;
 constexpr int kMostNormed = 4;  // rows that every block norms: with eight a kernel for it is faster
+constexpr int kNarrowRows = 16;  // with more, a warpgroup's step takes the slab
 constexpr int kMostRows = 48;
 
 struct Maps {
@@ -375,10 +376,12 @@ bool is_aligned(const void* x) { return reinterpret_cast<uintptr_t>(x) % 16 == 0
 
 bool norms_in_each_block(const NormLinears& call) { return call.size.rows <= kMostNormed; }
 
-// That the ring may have; 0 or 1: too few.
+// That the ring may have; 0 or 1: too few. What it asks for ahead makes the norm wait for memory.
 int stages_of(const Slabs& s, bool norms) {
+  constexpr int kWideStages = 3;
   const int left = kSkinnyBytes - (norms ? s.normed_bytes() : 0);
-  return std::min({kSkinnyStages, s.all_stages(), left / s.stage_bytes(norms)});
+  const int most = s.rows > kNarrowRows ? kWideStages : kSkinnyStages;
+  return std::min({most, s.all_stages(), left / s.stage_bytes(norms)});
 }
 
 // `kernel` for `threads` threads, `beside` bytes of shared memory beside its ring.
@@ -427,7 +430,7 @@ void norm_linears(const NormLinears& call, cudaStream_t stream) {
   }
   rms_norm(call.size, call.x, call.norm_weight, call.normed, call.eps, /*fused_rounding=*/false,
            stream, call.weights_are_settled);
-  if (call.size.rows <= 16) {
+  if (call.size.rows <= kNarrowRows) {
     return run(norm_linears_kernel<false>, s, call, /*norms=*/false, warps * 32, 0, stream);
   }
   // The lines behind the last box's.
