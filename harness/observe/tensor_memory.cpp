@@ -1,7 +1,7 @@
 #include "harness/observe/tensor_memory.h"
 
 #include <algorithm>
-#include <unordered_map>
+#include <unordered_set>
 
 namespace samebits {
 
@@ -11,9 +11,11 @@ class TensorMemory::Counter : public c10::MemoryReportingInfoBase {
  public:
   void reportMemoryUsage(void* at, int64_t bytes, size_t, size_t, c10::Device device) override {
     if (!device.is_cpu()) return;
-    if (bytes > 0 && is_apart_) apart_[at] = bytes;
-    const bool is_apart = bytes > 0 ? is_apart_ : apart_.erase(at) > 0;
-    Amount& amount = is_apart ? of_apart_ : of_others_;
+    // Of a block that was given back while nobody counted, the address may come again.
+    const bool was_apart = blocks_apart_.erase(at) > 0;
+    if (bytes > 0 && counts_apart) blocks_apart_.insert(at);
+    const bool is_apart = bytes > 0 ? counts_apart : was_apart;
+    Amount& amount = is_apart ? apart : others;
     amount.held = std::max<int64_t>(amount.held + bytes, 0);
     amount.peak = std::max(amount.peak, amount.held);
   }
@@ -24,12 +26,12 @@ class TensorMemory::Counter : public c10::MemoryReportingInfoBase {
     int64_t peak = 0;
     void reset_peak() { peak = held; }
   };
-  Amount of_others_;
-  Amount of_apart_;
-  bool is_apart_ = false;
+  Amount others;
+  Amount apart;
+  bool counts_apart = false;
 
  private:
-  std::unordered_map<void*, int64_t> apart_;  // bytes of each allocation; only ever looked up
+  std::unordered_set<void*> blocks_apart_;  // allocations; only ever looked up
 };
 
 TensorMemory::TensorMemory() : counter_(std::make_shared<Counter>()) {}
@@ -38,15 +40,15 @@ std::unique_ptr<c10::DebugInfoGuard> TensorMemory::count() {
   return std::make_unique<c10::DebugInfoGuard>(c10::DebugInfoKind::PROFILER_STATE, counter_);
 }
 
-int64_t TensorMemory::peak() const { return counter_->of_others_.peak; }
+int64_t TensorMemory::peak() const { return counter_->others.peak; }
 
-void TensorMemory::reset_peak() { counter_->of_others_.reset_peak(); }
+void TensorMemory::reset_peak() { counter_->others.reset_peak(); }
 
 void TensorMemory::count_apart(bool is_apart) {
-  if (is_apart) counter_->of_apart_.reset_peak();
-  counter_->is_apart_ = is_apart;
+  if (is_apart) counter_->apart.reset_peak();
+  counter_->counts_apart = is_apart;
 }
 
-int64_t TensorMemory::peak_apart() const { return counter_->of_apart_.peak; }
+int64_t TensorMemory::peak_apart() const { return counter_->apart.peak; }
 
 }  // namespace samebits
