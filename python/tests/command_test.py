@@ -97,6 +97,16 @@ class CommandTest(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertTrue(done.stderr.endswith("KeyError: 'mine'\n"), done.stderr)
 
+    def test_a_map_that_does_not_fit_the_program_is_one_line_and_exit_code_2(self) -> None:
+        rule = {"from": r"^0\.weight", "layout": "split", "dim": 0, "shares": [1, 1], "to": ["upper", "lower"]}
+        for shares, expected in (([1, 1], 0), ([3, 2], 2)):
+            (self.root / "map.json").write_text(json.dumps({"layouts": [{**rule, "shares": shares}]}))
+            done = self.recorded("--out", f"out-{expected}", "--level", "step", "--map", "map.json", "--", "train.py")
+            self.assertEqual(done.returncode, expected, done.stderr)
+            sites = {each["site"] for each in read(self.root / f"out-{expected}")}
+            self.assertEqual({"upper", "lower", "upper.grad"} <= sites, expected == 0)
+        self.assertRegex(done.stderr, r"^samebits_record: map: 0\.weight: found shape \[8, 4\], expected .*: 3 \+ 2\n$")
+
     def test_bad_input_is_one_line_and_exit_code_2(self) -> None:
         self.recorded("--out", "used", "--", "train.py")
         for arguments, expected in (
@@ -107,6 +117,10 @@ class CommandTest(unittest.TestCase):
                 "used: found finished.json in it, expected a folder that is new",
             ),
             (("--out", "train.py", "--", "train.py"), "train.py: found "),
+            (
+                ("--out", "a", "--map", "none", "--", "train.py"),
+                "none: found No such file or directory, expected a map",
+            ),
             (("--out", "a"), "no program: -- PROGRAM.py ARGS is missing"),
             (("--", "train.py"), "the following arguments are required: --out"),
             (("--out", "a", "--", "-m"), "-m: found no name of a module, expected -- -m MODULE ARGS"),
