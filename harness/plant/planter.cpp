@@ -126,7 +126,14 @@ void Planter::call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
   // The frame of this call is the innermost plain one: its mesh stands around it.
   int64_t* rank = next_rank_of(name);
   here.rank = first_rank_ + (rank == nullptr ? 0 : *rank);
+  here.is_over_mesh = rank != nullptr;
   here.results = written;
+  // Whoever runs a graph lets go of operands at their last use: what computes with them afterwards
+  // holds them.
+  std::vector<c10::IValue> held;
+  if (fault_.kind == FaultKind::kOrder || fault_.kind == FaultKind::kMask) {
+    held = torch::jit::last(*stack, op.schema().arguments().size()).vec();
+  }
   here.product = product_of(op, *stack);
   here.attention = attention_of(op, *stack);
   if (fault_.kind == FaultKind::kSkip || fault_.kind == FaultKind::kOrder) {
@@ -236,7 +243,8 @@ void Planter::before(const Call& call) {
 void Planter::after(const Call& call) {
   const int64_t number = calls_of(call)++;
   if (!fault_.is_planted()) {
-    Executed executed{step_, phase_, *call.op, number, call.rank, {}};
+    const bool is_of_each_rank = call.is_over_mesh && *call.op == *call.caller;
+    Executed executed{step_, phase_, *call.op, number, call.rank, is_of_each_rank, {}};
     for (const Memory& memory : call.results) {
       executed.results.push_back({memory.elements, static_cast<int64_t>(memory.element_size) * 8,
                                   memory.is_float, memory.is_argument});

@@ -33,6 +33,9 @@ struct Executed {
   std::string op;
   int64_t call = 0;  // Fault::call
   int64_t rank = 0;  // Fault::rank
+  // A rank's part of what the program called over a mesh, and no part of that: each rank executes
+  // it alike, whether the ranks share a process or not.
+  bool is_of_each_rank = false;
   std::vector<Result> results;
 };
 
@@ -50,7 +53,10 @@ class Planter final : public OperatorWatch {
 
   // What is executed from here on belongs to this step, and to this phase.
   void begin_step(int64_t step);
-  void begin_phase(const std::string& phase) { phase_ = phase; }
+  void begin_phase(const std::string& phase) {
+    phase_ = phase;
+    program_calls_.clear();
+  }
 
   // How the fault was executed in this step; nullopt where it was not.
   const std::optional<FaultWitness>& witness() const { return witness_; }
@@ -87,6 +93,7 @@ class Planter final : public OperatorWatch {
     const std::string* caller;  // what the program called, of which it is a part
     std::optional<int64_t> caller_call = {};
     int64_t rank = 0;
+    bool is_over_mesh = false;
     std::vector<Memory> results = {};
     std::optional<Product> product = {};
     std::optional<AttentionOperands> attention = {};
@@ -117,7 +124,7 @@ class Planter final : public OperatorWatch {
   std::vector<Open> open_;
   // In this step, by phase, operator and rank.
   std::map<std::tuple<std::string, std::string, int64_t>, int64_t> calls_;
-  // Those that the program made itself, by phase and operator.
+  // Those that the program made itself since the phase began, which a step may begin anew.
   std::map<std::pair<std::string, std::string>, int64_t> program_calls_;
   std::deque<Call> captured_;                  // that launches point to
   std::vector<std::vector<std::byte>> saved_;  // what the call was to write over

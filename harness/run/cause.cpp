@@ -154,6 +154,38 @@ struct Parting {
   Values values;              // that differ, and what made them does not
 };
 
+// The inputs of a call that calls made and that no input of the other call equals.
+std::vector<size_t> inputs_without_equal(const Side& side, const Call& call, const Side& others,
+                                         const Call& other) {
+  std::vector<size_t> values;
+  for (const Computation::Input& input : call.inputs) {
+    const Computation::Value& value = side.value(input.value);
+    const bool has_equal = std::any_of(
+        other.inputs.begin(), other.inputs.end(),
+        [&](const Computation::Input& each) { return is_equal(value, others.value(each.value)); });
+    if (value.call && !has_equal) values.push_back(input.value);
+  }
+  return values;
+}
+
+// Of two calls of other operators: the one input of each that differs and has the same form in
+// both, as the gradient that two operators for one backward take.
+std::optional<Values> same_input(const Side& a, const Side& b, const Pair& calls) {
+  const Call& call_a = a.call(calls.a);
+  const Call& call_b = b.call(calls.b);
+  std::optional<Values> same;
+  for (const size_t x : inputs_without_equal(a, call_a, b, call_b)) {
+    for (const size_t y : inputs_without_equal(b, call_b, a, call_a)) {
+      const at::Tensor& of_a = a.value(x).tensor;
+      const at::Tensor& of_b = b.value(y).tensor;
+      if (of_a.sizes() != of_b.sizes() || of_a.scalar_type() != of_b.scalar_type()) continue;
+      if (same) return std::nullopt;
+      same = Values{x, y};
+    }
+  }
+  return same;
+}
+
 // Follows inputs that differ, from the result back to calls of which none that differs was made by
 // a call, or to values that the arms made by other operators.
 Parting parting_of(const Side& a, const Side& b) {
@@ -161,9 +193,18 @@ Parting parting_of(const Side& a, const Side& b) {
   while (true) {
     const auto call_a = maker_of(a, at.values.a);
     const auto call_b = maker_of(b, at.values.b);
-    if (!call_a || !call_b || !is_same_operator(a.call(*call_a), b.call(*call_b))) {
+    if (!call_a || !call_b) {
       at.calls.reset();
       return at;
+    }
+    if (!is_same_operator(a.call(*call_a), b.call(*call_b))) {
+      const auto before = same_input(a, b, {*call_a, *call_b});
+      if (!before) {
+        at.calls.reset();
+        return at;
+      }
+      at.values = *before;
+      continue;
     }
     at.calls = Pair{*call_a, *call_b};
     bool is_made = false;

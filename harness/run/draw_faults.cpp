@@ -116,6 +116,7 @@ Drawable drawable_of(const ArmExecutions& arm) {
   Drawable drawable{arm, {}};
   const Neighbours neighbours(arm.executions);
   for (const auto& [name, kind] : names_of(FaultKind())) {
+    if (kind == FaultKind::kSwap && arm.has_processes) continue;
     Strata strata = strata_of(arm.executions, kind, neighbours);
     if (!strata.empty()) drawable.kinds.emplace_back(kind, std::move(strata));
   }

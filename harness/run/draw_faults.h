@@ -13,6 +13,7 @@ namespace samebits {
 struct ArmExecutions {
   std::string arm;
   std::vector<Executed> executions;
+  bool has_processes = false;  // each rank is one: they share no memory to swap
 };
 
 // `count` faults that these arms can plant, by turns, drawn from `seed`: half of them flips, of

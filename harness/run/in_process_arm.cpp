@@ -31,6 +31,9 @@ StepRecord run_step(Workload& workload, int64_t step, StepObserver& observer) {
     throw broken(error_line(error));
   } catch (const RunError& error) {
     throw broken(error.what());
+  } catch (const InputError&) {
+    observer.keep_what_was_seen();
+    throw;
   } catch (const std::bad_alloc&) {
     throw broken("out of memory");
   }

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <map>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "harness/base/error.h"
@@ -54,7 +55,7 @@ class Campaign {
       : clean_(clean), level_(level), progress_(progress) {}
 
   // Runs an arm without a fault, and counts: one whose ranks are processes as it is in one process,
-  // where each of them executes the same.
+  // and of that what each of them executes alike.
   ArmExecutions count(const CaseArm& arm) {
     Planter counting{Fault()};
     runs_.insert_or_assign(arm.name, run_in_memory(in_this_process(arm), &counting));
@@ -67,7 +68,12 @@ class Campaign {
       throw RunError(fmt::format("arm {}: a run without a fault is another one than before: {}",
                                  arm.name, self.first ? self.first->text() : "nothing in common"));
     }
-    return {arm.name, counting.executions()};
+    ArmExecutions executions{arm.name, counting.executions(), arm.mesh.has_processes()};
+    if (executions.has_processes) {
+      std::erase_if(executions.executions,
+                    [](const Executed& each) { return !each.is_of_each_rank; });
+    }
+    return executions;
   }
 
   PlantedFault plant(const std::string& name, const Fault& fault) const {
@@ -90,7 +96,7 @@ class Campaign {
     if (!run.broke.empty()) {  // what it has left is compared, as `samebits compare` does
       planted.outcome = FaultOutcome::kCaught;
       planted.text = "the run broke: " + run.broke;
-      localise(planted, arm, run, nearest_related(arm));
+      localise(planted, arm, run, related_to(arm));
       return planted;
     }
     const ReportRecord record = record_with(run.recording);
@@ -100,9 +106,8 @@ class Campaign {
     }
     planted.outcome = FaultOutcome::kCaught;
     planted.text = record.failures.front().title;
-    const CaseArm* other = nearest_partner(arm, record);
     if (has_copies_apart(run.recording)) localise_apart(planted, arm, run);
-    if (!planted.is_exact && other != nullptr) localise(planted, arm, run, other);
+    if (!planted.is_exact) localise(planted, arm, run, partners_of(arm, record));
     return planted;
   }
 
@@ -162,20 +167,34 @@ class Campaign {
     }
   }
 
+  // By the blocks of the pairs that it is in, the nearest first: one that names the call is enough.
   void localise(PlantedFault& planted, const CaseArm& arm, const ArmRun& run,
-                const CaseArm* other) const {
-    if (other == nullptr) {
+                const std::vector<std::string>& partners) const {
+    constexpr size_t kMost = 3;
+    std::vector<const CaseArm*> others = nearest_of(arm, partners);
+    if (others.empty() && planted.detail.empty()) {
       planted.detail = "no arm that it is compared with runs the same operators";
-      return;
     }
+    if (others.size() > kMost) others.resize(kMost);
+    std::optional<PlantedFault> first;
+    for (const CaseArm* other : others) {
+      localise_beside(planted, arm, run, *other);
+      if (planted.is_exact) return;
+      if (!first) first = planted;
+    }
+    if (first) planted = *first;
+  }
+
+  void localise_beside(PlantedFault& planted, const CaseArm& arm, const ArmRun& run,
+                       const CaseArm& other) const {
     const PairComparison seen =
-        compare_recordings(runs_.at(other->name).recording, run.recording, Relation());
+        compare_recordings(runs_.at(other.name).recording, run.recording, Relation());
     if (!seen.first_value) {
       planted.detail = "no value that both arms have differs";
       return;
     }
     planted.named = seen.first_value->place();
-    const std::optional<Cause> cause = cause_of_divergence(*other, arm, *seen.first_value);
+    const std::optional<Cause> cause = cause_of_divergence(other, arm, *seen.first_value);
     if (!cause) {
       planted.detail = "the value is not had again";
       return;
@@ -212,9 +231,8 @@ class Campaign {
     planted.is_exact = planted.detail.empty();
   }
 
-  // Of the arms that it was found to differ from the one that is most like it: the report has a
-  // block of each.
-  const CaseArm* nearest_partner(const CaseArm& arm, const ReportRecord& record) const {
+  // The arms that it was found to differ from: the report has a block of each.
+  static std::vector<std::string> partners_of(const CaseArm& arm, const ReportRecord& record) {
     std::vector<std::string> partners;
     for (const Verdict& verdict : record.verdicts) {
       for (const Verdict::Pair& pair : verdict.pairs) {
@@ -222,11 +240,11 @@ class Campaign {
         partners.push_back(pair.a == arm.name ? pair.b : pair.a);
       }
     }
-    return nearest_of(arm, partners);
+    return partners;
   }
 
-  // Of all arms that a relation compares it with.
-  const CaseArm* nearest_related(const CaseArm& arm) const {
+  // All arms that a relation compares it with.
+  std::vector<std::string> related_to(const CaseArm& arm) const {
     std::vector<std::string> partners;
     for (const Relation& relation : clean_.settings.relations) {
       const std::vector<std::string>& arms = relation.arms;
@@ -235,22 +253,27 @@ class Campaign {
       std::copy_if(arms.begin(), arms.end(), std::back_inserter(partners),
                    [&](const std::string& each) { return each != arm.name; });
     }
-    return nearest_of(arm, partners);
+    return partners;
   }
 
-  // The one of the same mesh, and of these that with the fewest other settings: over another mesh a
-  // backward is of other operators.
-  const CaseArm* nearest_of(const CaseArm& arm, const std::vector<std::string>& partners) const {
-    const auto distance = [&](const CaseArm& partner) {
-      return std::pair(partner.mesh.ranks() != arm.mesh.ranks(),
-                       setting_differences(arm, partner).size());
+  // Those of the same mesh first, since over another one a backward is of other operators, and of
+  // these those with the fewest other settings.
+  std::vector<const CaseArm*> nearest_of(const CaseArm& arm,
+                                         const std::vector<std::string>& partners) const {
+    const auto distance = [&](const CaseArm* partner) {
+      return std::tuple(partner->mesh.ranks() != arm.mesh.ranks(),
+                        setting_differences(arm, *partner).size());
     };
-    const CaseArm* nearest = nullptr;
+    std::vector<const CaseArm*> nearest;
     for (const std::string& name : partners) {
       const CaseArm& partner = clean_.settings.arm(name);
       if (!runs_.contains(name) || !runs_same_operators(arm, partner)) continue;
-      if (nearest == nullptr || distance(partner) < distance(*nearest)) nearest = &partner;
+      if (std::find(nearest.begin(), nearest.end(), &partner) == nearest.end()) {
+        nearest.push_back(&partner);
+      }
     }
+    std::stable_sort(nearest.begin(), nearest.end(),
+                     [&](const CaseArm* a, const CaseArm* b) { return distance(a) < distance(b); });
     return nearest;
   }
 

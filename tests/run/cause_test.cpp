@@ -259,6 +259,24 @@ TEST(CauseTest, OtherOperatorsOfEqualValuesAreTold) {
   EXPECT_EQ(fact(cause, "inputs"), "equal: in#0");
 }
 
+// Of which one takes zeros to add to beside what both take.
+TEST(CauseTest, OtherOperatorsOfAValueThatDiffersLeadToWhatMadeIt) {
+  const auto rows = [](float eps, bool is_added) {
+    return kept_at("out#0", [&](Observer&) {
+      const at::Tensor x = ops::rms_norm(some(), ones(), eps, /*fused_rounding=*/false);
+      const at::Tensor index = at::arange(3);
+      const at::Tensor out = is_added ? at::zeros({4, 8}, at::kBFloat16).index_add_(0, index, x)
+                                      : at::index_select_backward(x, {4, 8}, 0, index);
+      ops::mark(out, "out#0");
+    });
+  };
+  const Cause cause = cause_between(rows(1e-6F, true), rows(0.5F, false));
+  EXPECT_EQ(cause.kind, Cause::Kind::kArguments);
+  EXPECT_THAT(fact(cause, "cause"), HasSubstr("samebits::rms_norm has other arguments: eps"));
+  EXPECT_EQ(cause_between(rows(1e-6F, true), rows(1e-6F, false)).kind,
+            Cause::Kind::kOtherOperators);
+}
+
 TEST(CauseTest, AValueThatTheProgramMadeItselfHasNoKnownCause) {
   const auto loss = [](float value) {
     return kept_at("loss",
