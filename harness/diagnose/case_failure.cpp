@@ -33,7 +33,10 @@ std::optional<CaseFailure> nonfinite_failure(const std::vector<std::string>& arm
       failure.where = place_text(each);
       failure.step = each.step;
     }
-    name_site(failure, each.site);
+    // What follows in the step has it of the first.
+    if (!is_operator_site(each.site) || failure.named_operator.empty()) {
+      name_site(failure, each.site);
+    }
     if (!failure.value.empty()) return failure;
   }
   return failure.what().empty() ? std::nullopt : std::optional(failure);

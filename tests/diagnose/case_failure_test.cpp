@@ -2,8 +2,11 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "harness/base/error.h"
 #include "harness/observe/run_files.h"
+#include "tests/compare/streams.h"
 #include "tests/diagnose/support.h"
 #include "tests/support/message_of.h"
 
@@ -44,6 +47,25 @@ TEST_F(Failures, AnArmWhoseSidesPartFailsByItself) {
   ASSERT_TRUE(other);
   EXPECT_THAT(other->arms, ElementsAre("b"));
   EXPECT_FALSE(other->is_like(*failure));
+}
+
+// Everything behind it in the step has it too.
+TEST_F(Failures, ANaNIsNamedAtTheOperatorThatHadItFirst) {
+  EndedRun run = ended({});
+  std::vector<Observation>& seen = run.recordings[0].ranks[0].observations;
+  std::vector<Observation> first;
+  for (const char* site : {"embedding#0", "layers.1.attention.wq#0", "output#0", "token#1"}) {
+    first.push_back({.phase = "rollout", .site = site, .dtype = Dtype::bfloat16, .shape = {4}});
+    first.back().nonfinite = first.size() > 1 ? 2 : 0;
+  }
+  first.push_back(testing::scalar(0, "rollout", "logprob[0,0]", std::nanf("")));
+  seen.insert(seen.begin(), first.begin(), first.end());
+  const auto failure = first_failure(run.settings, run.recordings, {"a"});
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->kind, Kind::kNonfinite);
+  EXPECT_EQ(failure->named_operator, "layers.attention.wq");
+  EXPECT_EQ(failure->value, "logprob");
+  EXPECT_EQ(failure->where, "step 0, rollout, layers.1.attention.wq#0");
 }
 
 TEST_F(Failures, ArmsThatWereToDivergeAndDoNotFailByHolding) {
