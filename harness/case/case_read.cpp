@@ -205,6 +205,25 @@ void check_groups(const JsonReader& json, const CaseArm& arm) {
       .fail(std::to_string(groups), "a power of two");
 }
 
+// Faults of a loop that generates and trains.
+void check_loop(const JsonReader& json, const CaseArm& arm) {
+  const WorkloadSettings& workload = arm.workload;
+  const auto refuse = [&](const char* name, const std::string& expected) {
+    const JsonReader key = json.required("workload").required(name);
+    key.fail(key.shown() + " of workload " + to_string(workload.kind), expected);
+  };
+  if (workload.kind != WorkloadKind::kGrpo) {
+    if (workload.processed_logprobs != ProcessedLogprobs::kNone) {
+      refuse("processed_logprobs", "workload grpo");
+    }
+    if (workload.prefix_pages != PrefixPages::kFresh) refuse("prefix_pages", "workload grpo");
+    if (workload.prompt_padding != PromptPadding::kNone) refuse("prompt_padding", "workload grpo");
+  }
+  if (workload.processed_logprobs != ProcessedLogprobs::kNone && workload.temperature == 0) {
+    json.required("workload").required("processed_logprobs").fail("temperature 0", "above 0");
+  }
+}
+
 // Every execution but eager has a graph.
 void check_graph_keys(const JsonReader& json, const CaseArm& arm) {
   const auto refuse = [&](const JsonReader& in, const std::string& side, const std::string& modes) {
@@ -254,9 +273,12 @@ void check_packages(const JsonReader& json, const CaseArm& arm) {
 
 // Older weights that are under way to the generator are no part of a checkpoint.
 void check_checkpoints(const JsonReader& json, const CaseArm& arm) {
-  if (arm.checkpoint_every == 0 || arm.workload.sync.late == 0) return;
-  json.required("checkpoint_every")
-      .fail("checkpoints of an arm whose weights come late", "workload.sync \"every\"");
+  if (arm.checkpoint_every == 0 || has_whole_state(arm.workload)) return;
+  const JsonReader key = json.required("checkpoint_every");
+  if (arm.workload.sync.late > 0) {
+    key.fail("checkpoints of an arm whose weights come late", "workload.sync \"every\"");
+  }
+  key.fail("checkpoints of an arm that keeps pages", "workload.prefix_pages \"fresh\"");
 }
 
 // What is planted is written by the host.
@@ -406,6 +428,7 @@ CaseArm read_arm(const JsonReader& json, const std::string& name,
   read_side(json, "trainer", trainer_rule(arm), arm.trainer);
   check_optimizer(json, arm);
   check_groups(json, arm);
+  check_loop(json, arm);
   check_graph_keys(json, arm);
   check_packages(json, arm);
   check_training(json, arm);

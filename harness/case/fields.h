@@ -224,6 +224,17 @@ void visit_fields(V& v, WorkloadSettings& s) {
      "sync cannot bring it over.",
      kLater},
     s.untied_head, Choice<UntiedHead>{names_of(s.untied_head)});
+  v({"processed_logprobs", "Which side's logprobs are of its logits divided by the temperature.",
+     kLater},
+    s.processed_logprobs, Choice<ProcessedLogprobs>{names_of(s.processed_logprobs)});
+  v({"prefix_pages",
+     "kept: a prompt's full pages of keys and values stay as an earlier step computed them, over "
+     "every sync.",
+     kLater},
+    s.prefix_pages, Choice<PrefixPages>{names_of(s.prefix_pages)});
+  v({"prompt_padding",
+     "attended: the generator reads shorter prompts behind padding, which nothing masks.", kLater},
+    s.prompt_padding, Choice<PromptPadding>{names_of(s.prompt_padding)});
   v({"tokens",
      "Of workload train: a file of token ids, a JSON list of lists, each of 2 tokens or more: "
      "absolute, or relative to the folder of this file.",

@@ -64,6 +64,8 @@ CaseArm plain(const CaseArm& arm) {
   plain.generator = SideSettings();
   plain.trainer = SideSettings();
   plain.mesh = MeshSettings();
+  ProcessedLogprobs& processed = plain.workload.processed_logprobs;
+  if (processed != ProcessedLogprobs::kBoth) processed = ProcessedLogprobs::kNone;
   return plain;
 }
 

@@ -66,6 +66,8 @@ constexpr PhaseOfSetting kSettings[] = {
     {"workload.max_new_tokens", RlPhase::kGeneration},
     {"workload.max_batch_tokens", RlPhase::kGeneration},
     {"workload.block_size", RlPhase::kGeneration},
+    {"workload.prefix_pages", RlPhase::kGeneration},
+    {"workload.prompt_padding", RlPhase::kGeneration},
     {"workload.advantage", RlPhase::kLoss},
     {"workload.loss", RlPhase::kLoss},
     {"workload.gradient_groups", RlPhase::kGradient},

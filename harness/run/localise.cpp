@@ -27,7 +27,7 @@ ArmRecording first_steps(ArmRecording recording, int64_t steps) {
 // step begins there. On a card a step takes less than writing the state of a large model.
 bool keeps_state(const CaseArm& arm) {
   return !arm.is_program() && !arm.mesh.has_processes() && arm.device == DeviceKind::kCpu &&
-         arm.workload.sync.late == 0;
+         has_whole_state(arm.workload);
 }
 
 // Runs some arms of a case again at level `op`, for `steps` steps, in their own folder.

@@ -68,6 +68,28 @@ Engine::Sequence Engine::make_sequence(const Request& request, const Sampling& s
   return {&request, request.prompt, prompt + more, 0, {}, {}};
 }
 
+// A last token is always computed: it gives the logits of the next.
+void Engine::take_prefix(Sequence& sequence) const {
+  const int64_t page = settings_.block_size;
+  const std::vector<int64_t>& prompt = sequence.request->prompt;
+  for (int64_t end = page; end < static_cast<int64_t>(prompt.size()); end += page) {
+    const auto found = prefixes_.find({prompt.begin(), prompt.begin() + end});
+    if (found == prefixes_.end()) return;
+    sequence.blocks.push_back(found->second);
+    sequence.computed = end;
+  }
+}
+
+// Where others were computed beside it, the first one's stay.
+void Engine::keep_prefix(const Sequence& sequence) {
+  const int64_t page = settings_.block_size;
+  const std::vector<int64_t>& prompt = sequence.request->prompt;
+  for (int64_t end = page; end < static_cast<int64_t>(prompt.size()); end += page) {
+    prefixes_.try_emplace({prompt.begin(), prompt.begin() + end},
+                          sequence.blocks[(end - 1) / page]);
+  }
+}
+
 std::vector<Engine::Slice> Engine::schedule(std::vector<Sequence*>& running) const {
   std::vector<Slice> slices;
   int64_t budget = settings_.max_batch_tokens;
@@ -139,8 +161,8 @@ std::vector<Completion> Engine::generate(const std::vector<Request>& requests,
                                          const Sampling& sampling, Observer* observer,
                                          const TokenListener& on_token) {
   const bool forced = !requests.empty() && !requests.front().forced.empty();
-  const Selection selection{forced, sampling.seed, sampling.temperature, sampling.top_k,
-                            sampling.top_p};
+  const Selection selection{forced,         sampling.seed,  sampling.temperature,
+                            sampling.top_k, sampling.top_p, sampling.has_processed_logprobs};
   std::vector<Sequence> sequences;
   for (const Request& request : requests) {
     TORCH_CHECK(request.forced.empty() != forced, "a batch samples or scores, not both");
@@ -148,6 +170,7 @@ std::vector<Completion> Engine::generate(const std::vector<Request>& requests,
   }
   std::set<int64_t> free_blocks;
   for (int64_t b = 0; b < settings_.blocks; ++b) free_blocks.insert(b);
+  for (const auto& [tokens, block] : prefixes_) free_blocks.erase(block);
   const std::vector<int64_t>& eos = model_.config().eos_token_ids;
 
   std::deque<Sequence*> waiting;
@@ -158,7 +181,9 @@ std::vector<Completion> Engine::generate(const std::vector<Request>& requests,
   while (!waiting.empty() || !running.empty()) {
     while (!waiting.empty()) {
       Sequence& next = *waiting.front();
-      const int64_t needed = blocks_for(next.max_length, settings_.block_size);
+      if (next.blocks.empty()) take_prefix(next);
+      const int64_t needed = blocks_for(next.max_length, settings_.block_size) -
+                             static_cast<int64_t>(next.blocks.size());
       if (needed > static_cast<int64_t>(free_blocks.size())) break;
       for (int64_t b = 0; b < needed; ++b) {
         next.blocks.push_back(free_blocks.extract(free_blocks.begin()).value());
@@ -189,7 +214,9 @@ std::vector<Completion> Engine::generate(const std::vector<Request>& requests,
     }
     std::erase_if(running, [&](Sequence* sequence) {
       if (sequence->length() < sequence->max_length) return false;
+      if (settings_.keeps_prefixes) keep_prefix(*sequence);
       free_blocks.insert(sequence->blocks.begin(), sequence->blocks.end());
+      for (const auto& [tokens, block] : prefixes_) free_blocks.erase(block);
       return true;
     });
   }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -25,7 +26,8 @@ struct Request {
 
 struct Completion {
   std::vector<int64_t> tokens;  // the last one may be an end of sequence
-  std::vector<float> logprobs;  // of each token, under the unscaled logits
+  // Of each token, under the logits as they are, or processed (processed_logits.h).
+  std::vector<float> logprobs;
 };
 
 struct Sampling {
@@ -35,6 +37,7 @@ struct Sampling {
   int64_t top_k = 0;          // 0: off
   double top_p = 1.0;         // 1: off
   bool ignores_ends = false;  // goes on past an end of sequence, for who measures
+  bool has_processed_logprobs = false;
 };
 
 // Told of every token as it comes: which of the requests it belongs to.
@@ -45,6 +48,10 @@ struct EngineSettings {
   int64_t block_size = 16;         // tokens of a KV page
   int64_t blocks = 0;              // KV pages in all; what is running at once must fit
   Mode mode;
+  // The pages that a prompt fills, but for its last token's, stay when its sequence ends, and later
+  // ones that begin alike take them up: as an engine caches prefixes that forgets to drop them when
+  // its weights change. All that run at once must fit beside them.
+  bool keeps_prefixes = false;
 };
 
 // A paged engine with continuous batching: every step takes one token of each running sequence and
@@ -74,9 +81,13 @@ class Engine {
   Sequence make_sequence(const Request& request, const Sampling& sampling) const;
   std::vector<Slice> schedule(std::vector<Sequence*>& running) const;
   StepInputs batch(const std::vector<Slice>& slices, bool forced) const;
+  void take_prefix(Sequence& sequence) const;
+  void keep_prefix(const Sequence& sequence);
 
   const Decoder& model_;
   EngineSettings settings_;
+  // Pages that are kept, by the tokens from the beginning to the page's last.
+  std::map<std::vector<int64_t>, int64_t> prefixes_;
   KvCache cache_;
   StepRunner runner_;
 };

@@ -28,6 +28,16 @@ void refuse_padding(const std::vector<Sample>& samples, std::optional<int64_t> p
   }
 }
 
+// As the generator reads it: nothing masks the padding, and positions count it.
+std::vector<int64_t> padded(const std::vector<int64_t>& prompt, size_t length,
+                            const DecoderConfig& config) {
+  const std::vector<int64_t>& ends = config.eos_token_ids;
+  const int64_t padding = config.padding_id.value_or(ends.empty() ? 0 : ends.front());
+  std::vector<int64_t> tokens(length - prompt.size(), padding);
+  tokens.insert(tokens.end(), prompt.begin(), prompt.end());
+  return tokens;
+}
+
 }  // namespace
 
 std::vector<std::vector<int64_t>> encode_prompts(const ArmSettings& arm,
@@ -48,6 +58,7 @@ std::unique_ptr<Engine> make_engine(const ArmSettings& arm, const Decoder& model
   settings.block_size = arm.workload.block_size;
   settings.blocks = sequences * Engine::blocks_for(longest, settings.block_size);
   settings.mode = arm.generator;
+  settings.keeps_prefixes = arm.workload.prefix_pages == PrefixPages::kKept;
   return std::make_unique<Engine>(model, settings);
 }
 
@@ -103,7 +114,8 @@ Grpo::Grpo(const ArmSettings& arm, World* world, const MakeSync& make_sync)
                                            arm.mesh.shards_optimizer() ? replicas_ : kOneReplica);
   const TrainerSettings settings{.loss = arm.workload.loss,
                                  .sequences = sequences_of_step(),
-                                 .max_tokens = train_tokens(arm, trained_->config(), longest)};
+                                 .max_tokens = train_tokens(arm, trained_->config(), longest),
+                                 .temperature = temperature_of_trainer()};
   trainer_ =
       std::make_unique<Trainer>(*trained_, *optimizer_, settings, trainer_mode(arm), replicas_);
   sync_ = make_sync(arm.workload.sync, *trained_, *generator_);
@@ -146,6 +158,12 @@ int64_t Grpo::sequences_of_step() const {
   return static_cast<int64_t>(prompts_.size()) * arm_.workload.group;
 }
 
+// That its logits are divided by; nothing where they stay as they are.
+std::optional<double> Grpo::temperature_of_trainer() const {
+  if (!trains_processed(arm_.workload)) return std::nullopt;
+  return arm_.workload.temperature;
+}
+
 // By default every sequence of a run has an id of its own, so no two share random numbers.
 int64_t Grpo::draw_id(int64_t step, int64_t sequence) const {
   switch (arm_.workload.draws) {
@@ -163,9 +181,14 @@ int64_t Grpo::draw_id(int64_t step, int64_t sequence) const {
 std::vector<Rollout> Grpo::roll_out(int64_t step, Observer& observer) {
   const WorkloadSettings& settings = arm_.workload;
   const int64_t sequences = sequences_of_step();
+  size_t longest = 0;
+  for (const auto& prompt : prompts_) longest = std::max(longest, prompt.size());
+  const bool is_padded = settings.prompt_padding == PromptPadding::kAttended;
   std::vector<Request> requests;
   for (int64_t i = 0; i < sequences; ++i) {
-    requests.push_back({draw_id(step, i), prompts_[i / settings.group], {}});
+    const std::vector<int64_t>& prompt = prompts_[i / settings.group];
+    requests.push_back(
+        {draw_id(step, i), is_padded ? padded(prompt, longest, generator_->config()) : prompt, {}});
   }
   {
     const Observing observing(observer);
@@ -175,10 +198,11 @@ std::vector<Rollout> Grpo::roll_out(int64_t step, Observer& observer) {
   }
   if (!given_.empty()) return rollouts_of_step(given_, step, requests.size(), arm_);
   std::vector<Rollout> rollouts;
-  for (Completion& each : generate(*engine_, replicas_, requests,
-                                   {arm_.seed, settings.max_new_tokens, settings.temperature,
-                                    settings.top_k, settings.top_p},
-                                   observer)) {
+  for (Completion& each :
+       generate(*engine_, replicas_, requests,
+                {arm_.seed, settings.max_new_tokens, settings.temperature, settings.top_k,
+                 settings.top_p, /*ignores_ends=*/false, generates_processed(settings)},
+                observer)) {
     rollouts.push_back({std::move(each.tokens), std::move(each.logprobs), std::nullopt});
   }
   return rollouts;
@@ -222,7 +246,8 @@ void Grpo::score_initially(std::vector<Sample>& samples, Observer& observer) con
   for (size_t i = 0; i < samples.size(); ++i) {
     Sample& sample = samples[i];
     if (sample.logprobs.empty()) continue;
-    const at::Tensor logprobs = sequence_logprobs(*initial_, sample.tokens, sample.prompt_length);
+    const at::Tensor logprobs =
+        sequence_logprobs(*initial_, sample.tokens, sample.prompt_length, temperature_of_trainer());
     const float* values = logprobs.const_data_ptr<float>();
     sample.initial_logprobs.assign(values, values + logprobs.numel());
     observer.observe(fmt::format("initial_logprob[{}]", i), logprobs);

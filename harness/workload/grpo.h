@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,7 @@ class Grpo : public Workload {
   void train(const std::vector<Sample>& samples, Observer& observer);
   void sync(Observer& observer);
   int64_t sequences_of_step() const;
+  std::optional<double> temperature_of_trainer() const;
   int64_t draw_id(int64_t step, int64_t sequence) const;  // of a step's sequence
 
   ArmSettings arm_;

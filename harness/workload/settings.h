@@ -83,6 +83,37 @@ inline const Names<UntiedHead>& names_of(UntiedHead) {
   return names;
 }
 
+// Which side's logprobs are those of its logits divided by the temperature, and not of the logits as
+// they are.
+enum class ProcessedLogprobs { kNone, kGenerator, kTrainer, kBoth };
+
+inline const Names<ProcessedLogprobs>& names_of(ProcessedLogprobs) {
+  static const Names<ProcessedLogprobs> names = {{"none", ProcessedLogprobs::kNone},
+                                                 {"generator", ProcessedLogprobs::kGenerator},
+                                                 {"trainer", ProcessedLogprobs::kTrainer},
+                                                 {"both", ProcessedLogprobs::kBoth}};
+  return names;
+}
+
+// Whether the generator takes up a prompt's full pages of keys and values where an earlier step left
+// them, whatever weights have been synced since.
+enum class PrefixPages { kFresh, kKept };
+
+inline const Names<PrefixPages>& names_of(PrefixPages) {
+  static const Names<PrefixPages> names = {{"fresh", PrefixPages::kFresh},
+                                           {"kept", PrefixPages::kKept}};
+  return names;
+}
+
+// Whether the generator reads shorter prompts behind padding that nothing masks.
+enum class PromptPadding { kNone, kAttended };
+
+inline const Names<PromptPadding>& names_of(PromptPadding) {
+  static const Names<PromptPadding> names = {{"none", PromptPadding::kNone},
+                                             {"attended", PromptPadding::kAttended}};
+  return names;
+}
+
 struct PromptSettings {
   std::string prompt;  // never empty
   std::string answer;  // lower case, looked for in the lower-cased completion
@@ -151,6 +182,9 @@ struct WorkloadSettings {
   SyncSettings sync;
   Draws draws = Draws::kPerStep;
   UntiedHead untied_head = UntiedHead::kNone;
+  ProcessedLogprobs processed_logprobs = ProcessedLogprobs::kNone;
+  PrefixPages prefix_pages = PrefixPages::kFresh;
+  PromptPadding prompt_padding = PromptPadding::kNone;
   // kTrain: a file of token ids, a list of sequences (workload/token_ids.h); resolved as a model.
   std::filesystem::path tokens;
   int64_t sequences = 8;  // kTrain: of a step; the file begins anew at its end
@@ -158,6 +192,22 @@ struct WorkloadSettings {
   // generating; resolved as a model.
   std::filesystem::path rollouts;
 };
+
+// Whether the generator's, or the trainer's, logprobs are of processed logits.
+inline bool generates_processed(const WorkloadSettings& workload) {
+  return workload.processed_logprobs == ProcessedLogprobs::kGenerator ||
+         workload.processed_logprobs == ProcessedLogprobs::kBoth;
+}
+inline bool trains_processed(const WorkloadSettings& workload) {
+  return workload.processed_logprobs == ProcessedLogprobs::kTrainer ||
+         workload.processed_logprobs == ProcessedLogprobs::kBoth;
+}
+
+// Whether all that a step leaves to the next is in Workload::state(): weights under way to the
+// generator, and pages that it keeps, are not.
+inline bool has_whole_state(const WorkloadSettings& workload) {
+  return workload.sync.late == 0 && workload.prefix_pages == PrefixPages::kFresh;
+}
 
 // One of the two sides that run a model: the generator, or the trainer with its optimizer.
 struct SideSettings : Mode {

@@ -14,6 +14,7 @@
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
 #include "harness/workload/generator_graph.h"
+#include "harness/workload/processed_logits.h"
 
 namespace samebits {
 namespace {
@@ -103,7 +104,10 @@ StepRunner::StepRunner(const Decoder& model, const KvCache& cache, const Mode& m
       pool_(mode.is_replayed() ? make_pool(model.device()) : nullptr) {}
 
 Program StepRunner::program(const Selection& selection) const {
-  return [this, selection](const std::vector<at::Tensor>& list) -> std::vector<at::Tensor> {
+  const at::Tensor temperature = at::scalar_tensor(
+      selection.temperature, at::TensorOptions().dtype(at::kFloat).device(model_.device()));
+  return [this, selection,
+          temperature](const std::vector<at::Tensor>& list) -> std::vector<at::Tensor> {
     const StepInputs in = inputs_from_list(list);
     const PagedAttention attention(model_.numerics(), cache_,
                                    {in.slots, in.block_table, in.cu_seqlens, in.seq_lens},
@@ -118,7 +122,9 @@ Program StepRunner::program(const Selection& selection) const {
     const auto [tokens, logprobs] =
         ops::sample(logits, in.keys, vocab, selection.seed, selection.temperature, selection.top_k,
                     selection.top_p);
-    return {tokens, logprobs};
+    if (!selection.has_processed_logprobs) return {tokens, logprobs};
+    return {tokens, model_.numerics().log_softmax_gather(processed_logits(logits, temperature),
+                                                         tokens, vocab)};
   };
 }
 

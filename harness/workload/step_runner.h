@@ -40,6 +40,7 @@ struct Selection {
   double temperature = 1.0;
   int64_t top_k = 0;
   double top_p = 1.0;
+  bool has_processed_logprobs = false;  // of logits divided by the temperature
 
   bool operator==(const Selection&) const = default;
 };

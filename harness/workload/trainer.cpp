@@ -13,6 +13,7 @@
 #include "harness/kernels/step_gradient.h"
 #include "harness/model/attention.h"
 #include "harness/workload/micro_batch.h"
+#include "harness/workload/processed_logits.h"
 
 namespace samebits {
 namespace {
@@ -22,10 +23,16 @@ int64_t ssize(const std::vector<T>& x) {
   return static_cast<int64_t>(x.size());
 }
 
+at::Tensor tensor_of(const std::optional<double>& temperature, c10::Device device) {
+  if (!temperature) return {};
+  return at::scalar_tensor(*temperature, at::TensorOptions().dtype(at::kFloat).device(device));
+}
+
 at::Tensor logprobs_of(const Decoder& model, const PackedSequences& in,
-                       const Gradients* gradients = nullptr) {
+                       const at::Tensor& temperature, const Gradients* gradients = nullptr) {
   const ContiguousAttention attention(model.numerics(), in.cu_seqlens, model.attention_scale());
-  const at::Tensor logits = model.forward(in.ids, in.positions, attention, in.rows, gradients);
+  at::Tensor logits = model.forward(in.ids, in.positions, attention, in.rows, gradients);
+  if (temperature.defined()) logits = processed_logits(logits, temperature);
   return model.numerics()
       .log_softmax_gather(logits, in.targets, model.config().vocab_size)
       .view_symint({in.rows.sym_size(0)});
@@ -82,12 +89,12 @@ class LossTree {
 }  // namespace
 
 at::Tensor sequence_logprobs(const Decoder& model, const std::vector<int64_t>& tokens,
-                             int64_t first) {
+                             int64_t first, std::optional<double> temperature) {
   PackedSequences in = pack({{tokens, first}});
   for (at::Tensor* input : {&in.ids, &in.positions, &in.cu_seqlens, &in.rows, &in.targets}) {
     *input = input->to(model.device());
   }
-  return logprobs_of(model, in).cpu();
+  return logprobs_of(model, in, tensor_of(temperature, model.device())).cpu();
 }
 
 Trainer::Trainer(const Decoder& model, Optimizer& optimizer, const TrainerSettings& settings,
@@ -96,6 +103,7 @@ Trainer::Trainer(const Decoder& model, Optimizer& optimizer, const TrainerSettin
       optimizer_(optimizer),
       replicas_(replicas),
       settings_(settings),
+      temperature_(tensor_of(settings.temperature, model.device())),
       most_of_group_(
           std::max<int64_t>(1, (settings.sequences + groups_of_step() - 1) / groups_of_step())) {
   ProgramSpec spec{
@@ -118,7 +126,7 @@ std::vector<at::Tensor> Trainer::forward_and_backward(const std::vector<at::Tens
                               inputs[kRows], inputs[kTargets],   inputs[kCuRows]};
   StepGradient& gradient = optimizer_.gradient();
   const Gradients gradients{gradient.sums(), inputs[kStarts], inputs[kRowStarts]};
-  const at::Tensor logprobs = logprobs_of(model_, in, &gradients);
+  const at::Tensor logprobs = logprobs_of(model_, in, temperature_, &gradients);
   const at::Tensor& advantage = inputs[kAdvantage];
   const at::Tensor& tokens = inputs[kTokensOfStep];
   const LossSettings& settings = settings_.loss;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "harness/execution/program.h"
@@ -33,14 +34,16 @@ struct TrainResult {
 };
 
 // Logprobs of tokens[first..] given what stands before each, float32 [length - first], under the
-// whole sequence in one call. With autograd on, the result has a graph.
+// whole sequence in one call. With autograd on, the result has a graph. With `temperature`, of
+// processed logits (processed_logits.h).
 at::Tensor sequence_logprobs(const Decoder& model, const std::vector<int64_t>& tokens,
-                             int64_t first);
+                             int64_t first, std::optional<double> temperature = std::nullopt);
 
 struct TrainerSettings {
   LossSettings loss;
-  int64_t sequences;   // of a step, a constant of the loss
-  int64_t max_tokens;  // of a micro-batch of more than one sequence
+  int64_t sequences;                                 // of a step, a constant of the loss
+  int64_t max_tokens;                                // of a micro-batch of more than one sequence
+  std::optional<double> temperature = std::nullopt;  // as of sequence_logprobs()
 };
 
 // Forward, loss, backward and the sum of the gradients, a micro-batch at a time: sequences of one
@@ -89,7 +92,8 @@ class Trainer {
   Optimizer& optimizer_;
   const Replicas& replicas_;
   TrainerSettings settings_;
-  int64_t most_of_group_;  // sequences, at most
+  at::Tensor temperature_;  // on the model's device; undefined: logits as they are
+  int64_t most_of_group_;   // sequences, at most
   std::unique_ptr<ExecutedProgram> program_;
 };
 

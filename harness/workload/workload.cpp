@@ -85,6 +85,21 @@ void check_mode(const ArmSettings& arm) {
     throw InputError(fmt::format("arm {}: generator", arm.name),
                      fmt::format("persistent with mesh.tp {}", arm.mesh.tp), "mesh.tp 1");
   }
+  const bool has_own_code =
+      arm.generator.execution == Execution::kEager ||
+      (arm.generator.execution == Execution::kCaptured && arm.generator.graph.empty());
+  if (generates_processed(arm.workload) && !has_own_code) {
+    throw InputError(fmt::format("arm {}: generator", arm.name),
+                     to_string(arm.generator.execution) + " with workload.processed_logprobs " +
+                         quoted(to_string(arm.workload.processed_logprobs)),
+                     "eager, or captured without a graph");
+  }
+  if (trains_processed(arm.workload) && arm.trainer.is_replayed()) {
+    throw InputError(fmt::format("arm {}: trainer", arm.name),
+                     to_string(arm.trainer.execution) + " with workload.processed_logprobs " +
+                         quoted(to_string(arm.workload.processed_logprobs)),
+                     "eager or captured");
+  }
   for (const auto& [name, side] : sides) {
     if (side->execution != Execution::kAotInductor) continue;
     const std::string where = fmt::format("arm {}: {}", arm.name, name);

@@ -34,6 +34,9 @@ const std::vector<std::pair<std::string, std::string>> kYoungerKeys = {
     {"gradient_groups", R"(workload.gradient_groups=2)"},
     {"max_train_tokens", R"(workload.max_train_tokens=64)"},
     {"untied_head", R"(workload.untied_head="trainer")"},
+    {"processed_logprobs", R"(workload.processed_logprobs="generator")"},
+    {"prefix_pages", R"(workload.prefix_pages="kept")"},
+    {"prompt_padding", R"(workload.prompt_padding="attended")"},
     {"rollouts", R"(workload.rollouts="r.json")"},
     {"kl_reference", R"(workload.loss.kl_reference="initial")"},
     {"normalize", R"(workload.advantage.normalize="batch")"},
@@ -422,6 +425,9 @@ TEST(SettingsDigest, CoversWhatDecidesTheBits) {
   EXPECT_NE(digest({}), digest({"workload.sync=never"}));
   EXPECT_NE(digest({}), digest({"workload.draws=same"}));
   EXPECT_NE(digest({}), digest({"workload.rollouts=r.json"}));
+  EXPECT_NE(digest({}), digest({"workload.processed_logprobs=both"}));
+  EXPECT_NE(digest({}), digest({"workload.prefix_pages=kept"}));
+  EXPECT_NE(digest({}), digest({"workload.prompt_padding=attended"}));
   EXPECT_EQ(digest({}), digest({"workload.max_train_tokens=64"}));
   const std::string plain = "numerics.batch_invariant=false";
   EXPECT_NE(digest({plain}), digest({plain, "workload.max_train_tokens=64"}));
@@ -438,6 +444,18 @@ TEST(ParseCase, GroupsOfAGradientAreAPowerOfTwo) {
   EXPECT_EQ(read({"workload.gradient_groups=1"}).arms[0].workload.gradient_groups, 1);
   EXPECT_EQ(error_of({"workload.gradient_groups=6"}),
             "cases/c.json: workload.gradient_groups: found 6, expected a power of two");
+}
+
+TEST(ParseCase, FaultsOfALoopNeedOne) {
+  EXPECT_EQ(error_of({"workload.processed_logprobs=both", "workload.temperature=0"}),
+            "cases/c.json: workload.processed_logprobs: found temperature 0, expected above 0");
+  for (const char* key :
+       {"processed_logprobs=trainer", "prefix_pages=kept", "prompt_padding=attended"}) {
+    EXPECT_THAT(error_of({"workload.name=decode", std::string("workload.") + key}),
+                HasSubstr("of workload decode, expected workload grpo"));
+  }
+  EXPECT_THAT(error_of({"workload.prefix_pages=kept", "checkpoint_every=1"}),
+              HasSubstr("checkpoints of an arm that keeps pages"));
 }
 
 TEST(SelectArms, KeepsWhatIsSaidAboutThem) {

@@ -129,6 +129,70 @@ TEST_F(EngineTest, DecodedLogprobsAreThoseOfOnePrefill) {
   }
 }
 
+// Logprobs of `tokens` from `first` on, of which those before `kept` have the keys and values of one
+// model and the others those of another.
+at::Tensor logprobs_of_two(const Decoder& before, const Decoder& after,
+                           const std::vector<int64_t>& tokens, int64_t kept, int64_t first) {
+  const auto length = static_cast<int64_t>(tokens.size()) - 1;
+  const KvCache cache(after.config(), 1, 1, length, after.numerics().dtype);
+  at::Tensor logits;
+  for (const auto& [model, begin, end] :
+       {std::tuple(&before, int64_t{0}, kept), std::tuple(&after, kept, length)}) {
+    if (begin == end) continue;
+    const at::Tensor positions = at::arange(begin, end);
+    const PagedAttention attention(
+        model->numerics(), cache,
+        {positions, at::zeros({1, 1}, at::kInt), at::tensor({int64_t{0}, end - begin}, at::kInt),
+         at::tensor({end}, at::kInt)},
+        model->attention_scale());
+    const at::Tensor ids = at::tensor(tokens).slice(0, begin, end).unsqueeze(0);
+    logits = model->forward(ids, positions.unsqueeze(0), attention, at::arange(0, end - begin));
+  }
+  const int64_t generated = length - first + 1;
+  return after.numerics().log_softmax_gather(
+      logits.view({-1, logits.size(-1)}).slice(0, logits.size(1) - generated),
+      at::tensor(tokens).slice(0, first), after.config().vocab_size);
+}
+
+void copy_weights(const Decoder& from, const Decoder& to) {
+  for (size_t i = 0; i < to.parameters().size(); ++i) {
+    to.parameters()[i].tensor.copy_(from.parameters()[i].tensor);
+  }
+}
+
+TEST_F(EngineTest, KeptPrefixesHaveTheKeysAndValuesOfTheWeightsThatComputedThem) {
+  const at::NoGradGuard no_grad;
+  constexpr int64_t kPage = 4;
+  const auto before = random_model(small_config(), Numerics(), 1, 3);
+  const auto after = random_model(small_config(), Numerics(), 1, 4);
+  for (const Execution execution :
+       {Execution::kEager, Execution::kPiecewise, Execution::kFullGraph}) {
+    EngineSettings settings = settings_for(16, kPage, 256, execution);
+    settings.keeps_prefixes = true;
+    copy_weights(*before, *model_);
+    Engine engine(*model_, settings);
+    expect_same(engine.generate(requests_, sampling_with(1.0)), expected_);
+    expect_same(engine.generate(requests_, sampling_with(1.0)), expected_);  // nothing was synced
+    copy_weights(*after, *model_);
+    const auto stale = engine.generate(requests_, sampling_with(1.0));
+    int64_t moved = 0;
+    for (size_t i = 0; i < stale.size(); ++i) {
+      std::vector<int64_t> tokens = requests_[i].prompt;
+      const auto first = static_cast<int64_t>(tokens.size());
+      tokens.insert(tokens.end(), stale[i].tokens.begin(), stale[i].tokens.end());
+      const int64_t kept = (first - 1) / kPage * kPage;
+      const at::Tensor found = at::tensor(stale[i].logprobs);
+      EXPECT_TRUE(testing::same_bits(found, logprobs_of_two(*before, *after, tokens, kept, first)))
+          << i;
+      const bool is_fresh =
+          testing::same_bits(found, logprobs_of_two(*before, *after, tokens, 0, first));
+      EXPECT_EQ(is_fresh, kept == 0) << i;
+      moved += is_fresh ? 0 : 1;
+    }
+    EXPECT_GT(moved, 3);
+  }
+}
+
 TEST_F(EngineTest, ForcedTokensScoreAsTheySampled) {
   std::vector<Request> forced = requests_;
   for (size_t i = 0; i < forced.size(); ++i) forced[i].forced = expected_[i].tokens;
