@@ -141,7 +141,7 @@ void add_compare_command(CLI::App& app, Action& action) {
                       "bit_exact, must_diverge, ulp:MAX or allclose:RTOL,ATOL");
   command
       ->add_option("--map", flags->map,
-                   "the names that a has for the sites of b: a JSON file of rules")
+                   "the names that a has for the sites of b, and layouts of tensors: a JSON file")
       ->check(not_empty());
   command->add_flag("!--without-tensors", flags->compares_tensors,
                     "under a bound, tensors whose digests differ are counted and not compared");

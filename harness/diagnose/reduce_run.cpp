@@ -6,6 +6,7 @@
 
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/diagnose/alone_of_program.h"
 #include "harness/diagnose/candidate.h"
 #include "harness/diagnose/case_probe.h"
 #include "harness/diagnose/ended_run.h"
@@ -63,8 +64,15 @@ void add_sizes(ReducedRun& run, const Candidate& before, const Candidate& after)
 void add_upstream_script(ReducedRun& run, const Case& least,
                          const std::optional<CaseFailure>& failure, const fs::path& folder) {
   if (!failure || !failure->place) return;
-  run.has_script = write_upstream_script(least.arm(failure->arms.front()),
-                                         least.arm(failure->arms.back()), *failure->place, folder);
+  const CaseArm& a = least.arm(failure->arms.front());
+  const CaseArm& b = least.arm(failure->arms.back());
+  if (!a.is_program() && !b.is_program()) {
+    run.has_script = write_upstream_script(a, b, *failure->place, folder);
+    return;
+  }
+  const AloneOfProgram alone = alone_of_programs(a, b, *failure->place, folder);
+  run.has_script = alone.has_script;
+  run.alone = alone.text;
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ struct ReducedRun {
   Reduced reduced;
   Trial of_least;           // from the folder that stands alone
   bool has_script = false;  // stock torch has the operator: upstream.py
+  std::string alone = {};   // of programs that differ: what looking for one operator came to
   // "steps", of the run, here.
   struct Size {
     std::string name;

@@ -90,6 +90,7 @@ std::string ReducedRun::text() const {
   for (const std::string& each : reduced.unsteady) text += "  only sometimes     " + each + "\n";
   text += fmt::format("  tried              {} candidates, {} taken\n", reduced.tried,
                       reduced.changes.size());
+  if (!alone.empty()) text += "  alone              " + alone + "\n";
   if (!reduced.is_least) text += "  the time was over: --resume goes on from here\n";
   return text;
 }
@@ -112,7 +113,10 @@ std::string reduced_readme(const ReducedRun& run) {
     text += "\nCandidates that fail only sometimes:\n\n";
     for (const std::string& each : run.reduced.unsteady) text += "- " + each + "\n";
   }
-  if (run.has_script) {
+  if (!run.alone.empty()) {
+    text += "\nOne operator alone, eager against compiled: " + run.alone + "\n";
+    if (run.has_script) text += "\n`python3 upstream.py` shows it in stock torch.\n";
+  } else if (run.has_script) {
     text +=
         "\n`python3 upstream.py` runs the operator in stock torch, on the inputs that it had "
         "(`inputs.safetensors`),\nand says which arm gives torch's bits.\n";

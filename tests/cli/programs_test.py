@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -236,6 +237,58 @@ class Programs(unittest.TestCase):
         again = subprocess.run([PROGRAM, "report", self.out], capture_output=True, text=True)
         self.assertEqual(again.returncode, 1)
         self.assertIn("repeat-1-rank-0.jsonl is not the file that the run wrote", again.stdout)
+
+    def reduced(self, arms, **more):
+        """What reducing a run of two arms prints, and the folder that it leaves."""
+        shutil.rmtree(self.out, ignore_errors=True)
+        code, out, error = self.run_case(arms, **more)
+        self.assertEqual(code, 1, out + error)
+        least = self.folder / "least"
+        shutil.rmtree(least, ignore_errors=True)
+        process = self.start("reduce", self.out, "--out", least)
+        out, error = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 0, out + error)
+        return out, least
+
+    def recorded(self, site, *flags):
+        """A command that starts the recorder, which is asked for one operator."""
+        program = [str(SMALL), "--steps", "{steps}", "--layer", site, *map(str, flags)]
+        return [sys.executable, "-m", "samebits_record", "--out", "{out}", "--level", "{level}", "--", *program]
+
+    def test_a_reduction_ends_with_the_script_of_one_operator(self):
+        env = {"PYTHONPATH": str(SMALL.parent)}
+        operator = "mlp/aten.mul.Tensor[0]"
+        arms = {"a": {"command": self.recorded(operator), "env": env},
+                "b": {"command": self.recorded(operator, "--scale", 1.25), "env": env}}
+        out, least = self.reduced(arms)
+        self.assertIn("alone              a: aten.mul.Tensor[0] alone, for stock torch", out)
+        self.assertEqual((least / "upstream.py").read_text(), f"# 0 0 train {operator}#0\n")
+        self.assertTrue((least / "inputs.safetensors").exists())
+        self.assertFalse((least / "alone").exists())
+        self.assertIn("`python3 upstream.py` shows it in stock torch", (least / "README.md").read_text())
+        for arm in arms.values():
+            arm["command"].append("--whole")
+        out, least = self.reduced(arms)
+        self.assertIn("a: no operator alone differs: what the compiler fuses does; b: no operator alone differs", out)
+        self.assertFalse((least / "upstream.py").exists())
+        for arm in arms.values():
+            arm["command"] = [word if word != operator else "mlp" for word in arm["command"]]
+        self.assertIn("not looked for: mlp#0 is no output of an operator", self.reduced(arms)[0])
+        told = ("--level", "{level}", "--layer", operator)
+        out, _ = self.reduced({"a": {"command": self.command(*told)},
+                               "b": {"command": self.command(*told, "--scale", 1.25)}})
+        self.assertIn(f'--alone "0 0 train {operator}#0" -- PROGRAM looks for the operator', out)
+
+    def test_a_reduction_beside_an_arm_of_samebits_makes_steps_fewer_and_nothing_else(self):
+        model = HERE.parents[1] / "cases/models/tiny"
+        own = {"model": str(model), "workload": {"name": "train", "tokens": str(model.parents[1] / "tokens/counting.json"),
+                                                 "sequences": 2}}
+        out, least = self.reduced({"own": own, "other": {"command": self.command()}})
+        self.assertRegex(out, r"steps +1 \(was 3\)")
+        case = json.loads((least / "case.json").read_text())
+        self.assertEqual(case["steps"], 1)
+        self.assertEqual(case["arms"]["own"]["workload"]["sequences"], 2)
+        self.assertRegex(out, "tried +2 candidates")
 
     def test_check_looks_at_no_other_program(self):
         checked = subprocess.run([PROGRAM, "check", self.case({"a": {"command": self.command()}})],
