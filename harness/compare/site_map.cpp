@@ -13,8 +13,6 @@
 namespace samebits {
 namespace {
 
-using Kind = SiteLayout::Kind;
-
 PCRE2_SPTR units_of(const std::string& text) { return reinterpret_cast<PCRE2_SPTR>(text.data()); }
 
 [[noreturn]] void refuse(const SiteRule& rule, const std::string& found, const std::string& why) {
@@ -83,7 +81,7 @@ SiteMap::SiteMap(const SiteRules& rules) {
 const SiteMap::Layout* SiteMap::layout_of(const std::string& site) const {
   for (const Layout& each : layouts_) {
     // Whose site keeps its name, and may be one whose rows are of no sequence.
-    if (each.kind == Kind::kPadded || each.kind == Kind::kPacked) continue;
+    if (each.kind == SiteLayout::Kind::kPadded || each.kind == SiteLayout::Kind::kPacked) continue;
     const auto data = make_match_data(*each.code);
     if (match_pcre2(*each.code, site, 0, 0, *data) >= 0) return &each;
   }
@@ -98,7 +96,7 @@ ArmRecording SiteMap::laid_out(ArmRecording recording) const {
       const auto [at, is_new] = known.try_emplace(each.site);
       if (is_new) at->second = layout_of(each.site);
       if (at->second == nullptr) continue;
-      if (at->second->kind != Kind::kFlat) {
+      if (at->second->kind != SiteLayout::Kind::kFlat) {
         throw InputError("map",
                          quoted(each.site) + " in a recording of " + recording.arm + ", layout " +
                              to_string(at->second->kind),
