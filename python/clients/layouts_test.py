@@ -62,7 +62,9 @@ class LayoutsTest(unittest.TestCase):
     def test_a_recording_without_the_map_is_refused(self) -> None:
         done = self.compared(recorded("whole", "--fused"), "--map", MAP)
         self.assertEqual((done.returncode, done.stdout), (2, ""))
-        self.assertRegex(done.stderr, r'^map: found "model\.layers\.0\.self_attn\.qkv_proj\.weight" in .*--map\n$')
+        self.assertRegex(
+            done.stderr, r'^samebits: map: found "model\.layers\.0\.self_attn\.qkv_proj\.weight" in .*--map\n$'
+        )
 
     def test_packed_sequences_part_from_padded_ones_in_the_first_attention(self) -> None:
         mask = {"from": "#attention_mask", "layout": "unobserved"}
