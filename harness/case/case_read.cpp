@@ -244,8 +244,9 @@ void check_graph_keys(const JsonReader& json, const CaseArm& arm) {
     refuse(json, "generator", modes);
     refuse_in("generator", modes);
   }
-  if (!arm.trainer.is_traced())
-    refuse_in("trainer", "\"captured\", \"full_graph\" or \"aot_inductor\"");
+  if (!arm.trainer.is_traced()) {
+    refuse_in("trainer", R"("captured", "full_graph" or "aot_inductor")");
+  }
   const auto trainer = json.optional("trainer");
   if (!trainer || !trainer->value().is_object() || arm.trainer.is_replayed()) return;
   if (auto key = trainer->optional("buckets")) {

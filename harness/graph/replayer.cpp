@@ -66,14 +66,14 @@ void Replayer::set_counts_of_nothing(std::vector<int64_t> counts) {
 
 bool Replayer::holds(const std::vector<int64_t>& counts) const {
   bool holds = true;
-  for (size_t i = 0; i < counts.size(); ++i) holds = holds && buckets_.at(i).holds(counts[i]);
+  for (size_t i = 0; i < buckets_.size(); ++i) holds = holds && buckets_[i].holds(counts.at(i));
   return holds;
 }
 
 std::vector<int64_t> Replayer::buckets_for(const std::vector<int64_t>& counts) const {
   std::vector<int64_t> buckets;
-  for (size_t i = 0; i < counts.size(); ++i) {
-    buckets.push_back(buckets_.at(i).bucket_for(counts[i]));
+  for (size_t i = 0; i < buckets_.size(); ++i) {
+    buckets.push_back(buckets_[i].bucket_for(counts.at(i)));
   }
   return buckets;
 }

@@ -35,7 +35,7 @@ struct BucketedInput {
 
 // What of a call is padded to buckets, and what of its outputs is none.
 struct ReplayCall {
-  std::vector<int64_t> counts;  // of tokens, and of whatever else sizes follow
+  std::vector<int64_t> counts;  // of tokens and whatever sizes follow, then what padding holds
   std::vector<int64_t> rows;    // of each output; none: outputs are whole
 };
 
@@ -46,7 +46,7 @@ struct ReplayCall {
 class Replayer {
  public:
   // `program` is borrowed; so is everything that it refers to. `name` is for messages. `buckets`:
-  // of each of a call's counts. `splitting`: the operators that run between pieces
+  // of each of a call's first counts. `splitting`: the operators that run between pieces
   // (passes/split.h); none: full graphs.
   Replayer(std::string name, CapturedProgram& program, std::vector<BucketedInput> inputs,
            std::vector<Buckets> buckets, std::shared_ptr<ReplayPool> pool,
@@ -68,7 +68,7 @@ class Replayer {
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs, const ReplayCall& call,
                               ReplayDigests* digests = nullptr);
 
-  // Whether there are buckets for all of a call's counts, and which.
+  // Whether there are buckets for a call's counts, and which.
   bool holds(const std::vector<int64_t>& counts) const;
   std::vector<int64_t> buckets_for(const std::vector<int64_t>& counts) const;
   int64_t captures() const;       // graphs

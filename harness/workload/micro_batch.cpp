@@ -57,19 +57,18 @@ Buckets trainer_buckets(int64_t max_tokens) { return Buckets::by_eighths(max_tok
 
 ReplayForm micro_batch_form(const LossSettings& loss, const MicroBatchSizes& most, const Mode& mode,
                             std::shared_ptr<ReplayPool> pool) {
-  enum Count : size_t { kTokens, kGenerated, kGroups };
+  enum Count : size_t { kRoom, kGenerated, kGroups, kTokens };
   using Linear = BucketedInput::Linear;
   const Linear one = {0, 1}, zero = {0, 0};
-  const Linear tokens = {1, 0, kTokens}, generated = {1, 0, kGenerated};
-  const Linear first_padding = {1, -1, kTokens};
+  const Linear room = {1, 0, kRoom}, generated = {1, 0, kGenerated}, tokens = {1, 0, kTokens};
   const Linear sequences = {most.of_group, 0, kGroups}, boundaries = {most.of_group, 1, kGroups};
   const std::vector<Linear> by_group = {{1, 0, kGroups}, {0, most.of_group + 1}};
   ReplayForm form;
   form.name = "micro-batch";
-  form.inputs = {{at::kLong, {one, tokens}, /*ids*/ zero},
-                 {at::kLong, {one, tokens}, /*positions*/ zero},
-                 {at::kInt, {boundaries}, /*cu_seqlens*/ first_padding},
-                 {at::kLong, {generated}, /*rows*/ first_padding},
+  form.inputs = {{at::kLong, {one, room}, /*ids*/ zero},
+                 {at::kLong, {one, room}, /*positions*/ zero},
+                 {at::kInt, {boundaries}, /*cu_seqlens*/ tokens},
+                 {at::kLong, {generated}, /*rows*/ tokens},
                  {at::kLong, {one, generated}, /*targets*/ zero},
                  {at::kInt, {boundaries}, /*cu_rows*/ generated},
                  {at::kFloat, {generated}, /*reference*/ zero},
@@ -82,13 +81,16 @@ ReplayForm micro_batch_form(const LossSettings& loss, const MicroBatchSizes& mos
   }
   const Buckets sizes = mode.buckets.empty() ? trainer_buckets(most.tokens) : Buckets(mode.buckets);
   form.buckets = {sizes, sizes, Buckets::powers_of_two(most.groups)};
-  form.call = [](const std::vector<at::Tensor>& in) -> std::optional<ReplayCall> {
+  form.call = [sizes](const std::vector<at::Tensor>& in) -> std::optional<ReplayCall> {
+    const int64_t tokens = in[kIds].size(1);
     const int64_t rows = in[kRows].size(0);
     const int64_t own = in[kAdvantage].size(0);
-    return ReplayCall{{in[kIds].size(1) + 1, rows, in[kStarts].size(0)}, {own, own, rows}};
+    const bool pads_rows = !sizes.holds(rows) || sizes.bucket_for(rows) != rows;
+    return ReplayCall{{tokens + (pads_rows ? 1 : 0), rows, in[kStarts].size(0), tokens},
+                      {own, own, rows}};
   };
   form.pool = std::move(pool);
-  form.counts_of_nothing = {1, 0, 0};
+  form.counts_of_nothing = {1, 0, 0, 0};
   return form;
 }
 

@@ -60,7 +60,7 @@ enum MicroBatchInput : size_t {
 std::vector<DynamicDim> micro_batch_dims(const LossSettings& loss);
 
 // Token counts that a replaying trainer's micro-batches are padded to, and the generated tokens
-// among them, where its mode names none: of at most so many tokens, and one that is padding.
+// among them, where its mode names none: of at most so many tokens, and one that may be padding.
 Buckets trainer_buckets(int64_t max_tokens);
 
 // What replays of micro-batches are made for.
@@ -71,8 +71,8 @@ struct MicroBatchSizes {
 };
 
 // A micro-batch as one replayed graph, padded to buckets of tokens and of generated ones, and to
-// the sequences that its groups may have. Padding: tokens of no sequence, one at least, which those
-// generated ones that are padding are of; and empty sequences.
+// the sequences that its groups may have. Padding: tokens of no sequence, the first of which is
+// that of all generated ones that are padding, and is there where there are any; empty sequences.
 ReplayForm micro_batch_form(const LossSettings& loss, const MicroBatchSizes& most, const Mode& mode,
                             std::shared_ptr<ReplayPool> pool);
 
