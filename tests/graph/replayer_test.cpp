@@ -273,7 +273,7 @@ TEST_P(ReplayerTest, ReplaysTheGraphThatPassesLeft) {
   });
   for (const bool is_full : {true, false}) {
     Replayer replayer = is_full ? this->replayer() : in_pieces();
-    const auto found = replayer.run(step(3), {{3}, {3}});
+    const auto found = replayer.run(step(3), {{3}, {3, 3}});
     ASSERT_EQ(found.size(), 2U);
     EXPECT_TRUE(same_bits(found[0], found[1]));
   }
