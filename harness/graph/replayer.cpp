@@ -12,6 +12,7 @@
 
 #include "harness/capture/executor.h"
 #include "harness/dtensor/dtensor.h"
+#include "harness/graph/operator_watch.h"
 
 namespace samebits {
 namespace {
@@ -140,6 +141,7 @@ void Replayer::warm_up(const std::shared_ptr<const ir::Graph>& graph,
 // Only what is new: a copy to a card takes longer than a digest.
 void Replayer::write_symbols(Replay& replay, const std::vector<int64_t>& symbols) {
   if (replay.written == symbols) return;
+  const OperatorWatchPause pause;  // who observes asks for it, not the program
   replay.symbols.copy_(at::tensor(symbols));
   replay.written = symbols;
 }
@@ -169,6 +171,7 @@ std::vector<at::Tensor> Replayer::run(const std::vector<at::Tensor>& inputs, con
   pool_->copy(copies);
   std::vector<at::Tensor> outputs = replay.pieces->run(padded, served.symbols);
   if (digests != nullptr) {
+    const OperatorWatchPause pause;
     const auto sums = outputs.begin() + static_cast<std::ptrdiff_t>(served.graph->outputs.size());
     digests->sums = at::cat(std::vector<at::Tensor>(sums, outputs.end()));
     outputs.erase(sums, outputs.end());

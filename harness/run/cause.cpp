@@ -38,6 +38,13 @@ struct Side {
     }
     return nullptr;
   }
+  // The first that is known of what it made.
+  const Computation::Value* made(size_t call) const {
+    for (const Computation::Value& value : computation.values) {
+      if (value.call == call) return &value;
+    }
+    return nullptr;
+  }
   const at::Tensor* output(size_t call, size_t output) const {
     const Computation::Value* value = made(call, output);
     return value == nullptr ? nullptr : &value->tensor;
@@ -110,7 +117,7 @@ enum class Copy { kNone, kTrue, kFalse };
 // Whether a call is one, and gives what it was given. Values that lie over a mesh are kept whole.
 Copy copy_of(const Side& side, size_t call) {
   const Call& at = side.call(call);
-  const Computation::Value* output = side.made(call, 0);
+  const Computation::Value* output = side.made(call);
   if (!is_copy(at) || at.inputs.empty() || output == nullptr) return Copy::kNone;
   const Computation::Value& given = side.value(shown_by(at));
   if (given.apart) return Copy::kTrue;  // what came of it is the doing of who made it so
@@ -391,7 +398,7 @@ std::optional<Cause> false_copy(const Side& side, size_t value) {
   cause.number = side.call(*call).number;
   cause.is_over_mesh = !side.call(*call).is_repeatable;
   cause.a = side.value(shown_by(side.call(*call))).tensor;
-  cause.b = *side.output(*call, 0);
+  cause.b = side.made(*call)->tensor;
   cause.facts.emplace_back(
       "cause",
       fmt::format("{} itself: in {} it gives another value than it is given", cause.op, side.arm));
