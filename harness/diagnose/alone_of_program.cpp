@@ -47,6 +47,8 @@ std::string asked(const CaseArm& arm, const std::string& place, const fs::path& 
   }
   fs::remove_all(out);
   fs::remove(output);
+  const std::string there = out.string() + "/";  // as the recorder names its files
+  for (size_t at; (at = text.find(there)) != std::string::npos;) text.erase(at, there.size());
   return arm.name + ": " + text;
 }
 
