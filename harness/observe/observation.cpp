@@ -113,8 +113,12 @@ Digest digest_of_scalar(Dtype dtype, uint64_t bits) {
 
 Observation observe_tensor(int64_t step, std::string phase, int64_t rank, std::string site,
                            Dtype dtype, std::vector<int64_t> shape, const void* data) {
-  Observation observation{
-      step, std::move(phase), rank, std::move(site), dtype, std::move(shape), {}, {}, 0};
+  Observation observation{.step = step,
+                          .phase = std::move(phase),
+                          .site = std::move(site),
+                          .rank = static_cast<int32_t>(rank),
+                          .dtype = dtype,
+                          .shape = std::move(shape)};
   observation.digest = digest_of(dtype, observation.shape, data);
   if (observation.shape.empty()) {
     uint64_t bits = 0;
@@ -231,7 +235,7 @@ Observation observation_from_line(std::string_view line, const std::string& wher
   Observation observation;
   observation.step = json.required("step").integer(0);
   observation.phase = json.required("phase").name();
-  observation.rank = json.required("rank").integer(0, kMaxRank);
+  observation.rank = static_cast<int32_t>(json.required("rank").integer(0, kMaxRank));
   observation.site = json.required("site").name();
   const JsonReader dtype = json.required("dtype");
   const auto known_dtype = dtype_from_name(dtype.string());

@@ -16,13 +16,13 @@ namespace samebits {
 struct Observation {
   int64_t step = 0;
   std::string phase;  // "rollout"; all of them: workload/observer.h
-  int64_t rank = 0;
-  std::string site;  // "loss", "logprob[3,0]", "layers.3.attention.wo#0"
+  std::string site;   // "loss", "logprob[3,0]", "layers.3.attention.wo#0"
+  int32_t rank = 0;   // beside the dtype, where it takes no word of its own: there may be millions
   Dtype dtype = Dtype::float32;
-  std::vector<int64_t> shape;
-  Digest digest;
-  std::optional<uint64_t> bits;  // the raw bits of a scalar, zero-extended; shape [] has it
-  int64_t nonfinite = 0;         // NaN and infinite elements of a tensor, where they were counted
+  std::vector<int64_t> shape = {};
+  Digest digest = {};
+  std::optional<uint64_t> bits = {};  // the raw bits of a scalar, zero-extended; shape [] has it
+  int64_t nonfinite = 0;  // NaN and infinite elements of a tensor, where they were counted
   // Of a value that every rank of a local mesh holds: the ranks whose copy is not the first one's.
   std::vector<int64_t> apart = {};
 
@@ -55,7 +55,7 @@ std::string scalar_text(const Observation& observation);
 // How many observations of the step, phase, rank and site of the one at `index` come before it.
 int64_t occurrence_of(const std::vector<Observation>& observations, size_t index);
 
-// One line of JSON, keys in the order of the struct, then "bits" and "value" for a scalar, or
+// One line of JSON, keys in the order of docs/stream.md, with "bits" and "value" for a scalar, or
 // "nonfinite" for a tensor that has such elements, and "apart" where ranks hold other copies. The
 // same observation gives the same bytes everywhere. No newline.
 std::string line_from_observation(const Observation& observation);

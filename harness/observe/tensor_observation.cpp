@@ -45,9 +45,11 @@ const at::Tensor& sums_of(const Unread& unread) {
 
 // Without its digest.
 Observation observation_of(const passes::Mark& mark, const UnreadReplay& replay) {
-  Observation observation{
-      replay.step, replay.phase, replay.rank,  mark.site, dtype_from_scalar_type(mark.meta.dtype),
-      {},          {},           std::nullopt, 0};
+  Observation observation{.step = replay.step,
+                          .phase = replay.phase,
+                          .site = mark.site,
+                          .rank = static_cast<int32_t>(replay.rank),
+                          .dtype = dtype_from_scalar_type(mark.meta.dtype)};
   for (const sym::Expr& size : mark.meta.sizes) {
     observation.shape.push_back(size.evaluate(replay.digests.symbols));
   }
@@ -115,23 +117,23 @@ UnreadObservation begin_observation(int64_t step, std::string phase, int64_t ran
                                     const at::Tensor& value) {
   const c10::NoGradGuard no_grad;
   if (lies_in_shards(value) && value.is_cpu()) {
-    Observation observation{step,
-                            std::move(phase),
-                            rank,
-                            std::move(site),
-                            dtype_from_scalar_type(value.scalar_type()),
-                            value.sizes().vec(),
-                            {},
-                            std::nullopt,
-                            0};
+    Observation observation{.step = step,
+                            .phase = std::move(phase),
+                            .site = std::move(site),
+                            .rank = static_cast<int32_t>(rank),
+                            .dtype = dtype_from_scalar_type(value.scalar_type()),
+                            .shape = value.sizes().vec()};
     return observe_shards(std::move(observation), value);
   }
   at::Tensor whole = (is_dtensor(value) ? full_tensor(value) : value).detach().contiguous();
   const Dtype dtype = dtype_from_scalar_type(whole.scalar_type());
   if (whole.is_cuda() && whole.dim() > 0) {
-    Observation observation{step,  std::move(phase),    rank, std::move(site),
-                            dtype, whole.sizes().vec(), {},   std::nullopt,
-                            0};
+    Observation observation{.step = step,
+                            .phase = std::move(phase),
+                            .site = std::move(site),
+                            .rank = static_cast<int32_t>(rank),
+                            .dtype = dtype,
+                            .shape = whole.sizes().vec()};
     return {std::move(observation),
             digests_of(value, whole),
             at::isfinite(whole).logical_not().sum(),
