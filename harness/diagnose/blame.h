@@ -18,7 +18,7 @@ namespace samebits {
 struct PhaseRow {
   RlPhase phase = RlPhase::kData;
   int64_t compared = 0;                     // observations
-  std::optional<Divergence> first;          // where it differs first; nullopt: nowhere
+  std::optional<Divergence> first = {};     // where it differs first; nullopt: nowhere
   std::optional<bool> replayed_equal = {};  // on the other arm's rollouts; nullopt: not replayed
 };
 
