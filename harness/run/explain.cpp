@@ -192,8 +192,9 @@ Facts explain_difference(const CaseArm& a, const CaseArm& b, const Divergence& f
   const ObservationPlace place{first.step, first.phase, first.site, first.occurrence};
   const Look look_a = look_at(a, place, *first.a, folder / a.name);
   const Look look_b = look_at(b, place, *first.b, folder / b.name);
-  const std::optional<Cause> cause = cause_of_looks(look_a, look_b, first, a.name, b.name);
+  const auto cause_of_both = [&] { return cause_of_looks(look_a, look_b, first, a.name, b.name); };
   if (!look_a.is_known() || !look_b.is_known()) {
+    const std::optional<Cause> cause = cause_of_both();
     Facts facts = cause ? cause->facts : Facts();
     facts.emplace_back("elements", "not seen: " + (look_a.is_known() ? b : a).name +
                                        " does not give that value outside of its replays or ranks");
@@ -212,7 +213,7 @@ Facts explain_difference(const CaseArm& a, const CaseArm& b, const Divergence& f
              !sync.empty()) {
     facts.emplace_back("cause", sync);
   } else {
-    facts = cause->facts;
+    facts = cause_of_both()->facts;
   }
   facts.emplace_back("again", again);
   const std::vector<TensorView> views = {view_of("a", value_a), view_of("b", value_b)};
