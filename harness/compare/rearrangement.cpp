@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 namespace samebits {
@@ -47,18 +48,18 @@ std::string slice_of(const TensorView& tensor, const Axis& axis, size_t index) {
 // Among equal ones an index stays where it is, and the others follow in their order.
 std::vector<size_t> places_of(const TensorView& a, const TensorView& b, const Axis& axis) {
   std::map<std::string, std::deque<size_t>> moved;
-  std::vector<size_t> places(axis.size, axis.size);
+  std::vector<std::pair<size_t, std::string>> sought;  // an index of `b`, and its bytes
+  std::vector<size_t> places(axis.size);
   for (size_t i = 0; i < axis.size; ++i) {
-    std::string slice = slice_of(a, axis, i);
-    if (slice == slice_of(b, axis, i)) {
-      places[i] = i;
-    } else {
-      moved[std::move(slice)].push_back(i);
-    }
+    std::string of_a = slice_of(a, axis, i);
+    std::string of_b = slice_of(b, axis, i);
+    places[i] = i;
+    if (of_a == of_b) continue;
+    moved[std::move(of_a)].push_back(i);
+    sought.emplace_back(i, std::move(of_b));
   }
-  for (size_t i = 0; i < axis.size; ++i) {
-    if (places[i] == i) continue;
-    const auto found = moved.find(slice_of(b, axis, i));
+  for (const auto& [i, slice] : sought) {
+    const auto found = moved.find(slice);
     if (found == moved.end() || found->second.empty()) return {};
     places[i] = found->second.front();
     found->second.pop_front();

@@ -298,10 +298,10 @@ bool is_what_was_observed(const Side& a, const Result& result) {
   return &result.a == &a.value(a.computation.result).tensor;
 }
 
-// Of a call's own results, where what was observed lies behind it.
-std::string result_text(const Result& result) {
-  const TensorView a = view_of("a", result.a);
-  const TensorView b = view_of("b", result.b);
+// How two values differ, in one line; their forms, where those do.
+std::string difference_text(const at::Tensor& of_a, const at::Tensor& of_b) {
+  const TensorView a = view_of("a", of_a);
+  const TensorView b = view_of("b", of_b);
   if (a.dtype == b.dtype && a.shape == b.shape) return difference_of(a, b).brief();
   return form_text(a.dtype, a.shape) + " against " + form_text(b.dtype, b.shape);
 }
@@ -338,15 +338,7 @@ Cause cause_at(const Side& a, const Side& b, const Pair& pair, const Values& par
     const Computation::Value& of_b = b.value(other.inputs[i].value);
     text += fmt::format("{}input {} of {} differs: {}", text.empty() ? "" : "; ",
                         call.inputs[i].name, call.name(), origin_text(of_a, step));
-    const TensorView view_a = view_of("a", of_a.tensor);
-    const TensorView view_b = view_of("b", of_b.tensor);
-    if (view_a.dtype != view_b.dtype || view_a.shape != view_b.shape) {
-      details.emplace_back(call.inputs[i].name, form_text(view_a.dtype, view_a.shape) +
-                                                    " against " +
-                                                    form_text(view_b.dtype, view_b.shape));
-      continue;
-    }
-    details.emplace_back(call.inputs[i].name, difference_of(view_a, view_b).brief());
+    details.emplace_back(call.inputs[i].name, difference_text(of_a.tensor, of_b.tensor));
   }
   if (!inputs.empty() && text.empty()) text = call.name() + " takes other inputs";
   cause.kind = inputs.empty() ? Cause::Kind::kOperator : Cause::Kind::kInput;
@@ -375,7 +367,7 @@ Cause cause_at(const Side& a, const Side& b, const Pair& pair, const Values& par
   }
   if (inputs.empty()) cause.facts.emplace_back("float64", nearer_text(a, b, pair));
   if (result && !is_what_was_observed(a, *result)) {
-    cause.facts.emplace_back("result", result_text(*result));
+    cause.facts.emplace_back("result", difference_text(result->a, result->b));
   }
   if (result) cause.facts.emplace_back("alone", alone_text(a, b, pair, *result));
   if (cause.kind != Cause::Kind::kOperator) return cause;
