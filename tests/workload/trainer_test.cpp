@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <random>
 
@@ -167,6 +168,32 @@ TEST(TrainerTest, AReplacedWeightIsRefusedByGraphsAndByNothingElse) {
                 "was replaced since: update weights in place";
       EXPECT_EQ(words_of(train), expected) << tp;
       EXPECT_EQ(words_of([&] { optimizer.step(); }), expected) << tp;
+    }
+  }
+}
+
+// A step's graph, with its logits' gradient, is freed with it, and with the trainer the weights.
+TEST(TrainerTest, NothingOutlivesIt) {
+  const at::Tensor kept = at::zeros({1});
+  for (const Execution execution :
+       {Execution::kEager, Execution::kCaptured, Execution::kFullGraphAlways}) {
+    for (const int64_t tp : {1, 2}) {
+      std::vector<c10::weak_intrusive_ptr<c10::TensorImpl>> weights{
+          c10::weak_intrusive_ptr<c10::TensorImpl>(kept.getIntrusivePtr())};
+      {
+        const auto model = random_model(small_config(), Numerics(), tp, 11);
+        for (const Parameter& parameter : model->parameters()) {
+          weights.emplace_back(parameter.tensor.getIntrusivePtr());
+        }
+        Optimizer optimizer(*model, {}, {execution});
+        Trainer trainer(*model, optimizer, {.loss = {}, .sequences = 5, .max_tokens = 40},
+                        {execution, GuardPolicy::kDrop});
+        trainer.accumulate(random_samples(1, 5));
+        optimizer.step();
+      }
+      const auto left =
+          std::ranges::count_if(weights, [](const auto& weight) { return weight.use_count() > 0; });
+      EXPECT_EQ(left, 1) << "all but the one that the test keeps, TP " << tp;
     }
   }
 }

@@ -65,6 +65,8 @@ struct Embedding : Function<Embedding> {
       if (head.isNone()) return ops::embedding_wgrad_(grads[0], saved[0], first_row, starts, sum);
       const std::vector<at::Tensor> left = head.toTensorVector();
       TORCH_CHECK(left.size() == 4, "embedding: found no gradient of the head that it is tied to");
+      // h's history leads back to this node, which would own itself.
+      head.toTensorList().clear();
       ops::tied_wgrad_(grads[0], saved[0], first_row, *starts, /*dlogits=*/left[0], /*h=*/left[1],
                        /*row_starts=*/left[2], sum, /*head_sum=*/left[3]);
     };
