@@ -10,6 +10,7 @@
 // forward    ms of the forwards alone, measured once, eager; what `gradients` takes beyond it is
 //            backward
 // optimizer  ms of norm, clipping, AdamW and clearing
+// peak       bytes of tensors at once, on a card: weights, gradients, optimizer state, graph pools
 
 #include <benchmark/benchmark.h>
 
@@ -41,6 +42,7 @@ std::vector<Sample> rollouts(int64_t sequences, int64_t prompt, int64_t tokens, 
 void train(benchmark::State& state, DecoderConfig (*config)(), c10::DeviceType device,
            const Numerics& numerics, Execution execution) {
   if (is_skipped(state, device)) return;
+  reset_peak_device_memory();
   const std::unique_ptr<Decoder> model = random_qwen3(config(), numerics, device);
   const int64_t sequences = state.range(0);
   const std::vector<Sample> samples =
@@ -78,6 +80,11 @@ void train(benchmark::State& state, DecoderConfig (*config)(), c10::DeviceType d
   const auto a_step = benchmark::Counter::kAvgIterations;
   state.counters["gradients"] = benchmark::Counter(gradients, a_step);
   state.counters["optimizer"] = benchmark::Counter(updates, a_step);
+  if (model->device().is_cuda()) {
+    state.counters["peak"] =
+        benchmark::Counter(static_cast<double>(peak_device_memory()), benchmark::Counter::kDefaults,
+                           benchmark::Counter::kIs1024);
+  }
   if (execution == Execution::kEager) state.counters["forward"] = milliseconds(forward);
 }
 
