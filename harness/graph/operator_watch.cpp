@@ -10,6 +10,7 @@ namespace {
 
 thread_local OperatorWatch* tls_outermost = nullptr;
 thread_local OperatorWatch* tls_innermost = nullptr;
+thread_local int tls_pauses = 0;
 
 void switch_on(bool is_on) { c10::impl::tls_set_dispatch_key_included(kWatchDispatchKey, is_on); }
 
@@ -51,9 +52,15 @@ OperatorWatchGuard::~OperatorWatchGuard() {
 OperatorWatchPause::OperatorWatchPause()
     : was_on_(c10::impl::tls_is_dispatch_key_included(kWatchDispatchKey)) {
   switch_on(false);
+  ++tls_pauses;
 }
 
-OperatorWatchPause::~OperatorWatchPause() { switch_on(was_on_); }
+OperatorWatchPause::~OperatorWatchPause() {
+  --tls_pauses;
+  switch_on(was_on_);
+}
+
+bool OperatorWatchPause::is_there() { return tls_pauses > 0; }
 
 TORCH_LIBRARY_IMPL(_, TESTING_ONLY_GenericWrapper, m) {
   static_assert(kWatchDispatchKey == c10::DispatchKey::TESTING_ONLY_GenericWrapper);

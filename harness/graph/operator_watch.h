@@ -73,6 +73,9 @@ class OperatorWatchPause {
   OperatorWatchPause(const OperatorWatchPause&) = delete;
   OperatorWatchPause& operator=(const OperatorWatchPause&) = delete;
 
+  // Whether one lives on this thread, for who sees calls by other means. There need be no watch.
+  static bool is_there();
+
  private:
   bool was_on_;
 };

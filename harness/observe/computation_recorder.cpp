@@ -113,7 +113,9 @@ void ComputationRecorder::call(const c10::OperatorHandle& op, torch::jit::Stack*
     const OperatorWatchPause pause;  // its copies are no calls of the program
     return node_of(op, args);
   }();
-  if (takes_a_tensor(args)) ++counts_[counted_name(op.operator_name().name)];
+  // What an observer calls leads to values too, and is no call of the program.
+  const bool is_counted = takes_a_tensor(args) && !OperatorWatchPause::is_there();
+  if (is_counted) ++counts_[counted_name(op.operator_name().name)];
   op.callBoxed(stack);
   if (node == nullptr) return;
   ++calls_;
