@@ -205,7 +205,10 @@ Parting parting_of(const Side& a, const Side& b) {
       return at;
     }
     if (!is_same_operator(a.call(*call_a), b.call(*call_b))) {
-      const auto before = same_input(a, b, {*call_a, *call_b});
+      // A copy that is none is where they part, and not an operator for what the other arm does.
+      const bool is_copied =
+          copy_of(a, *call_a) == Copy::kFalse || copy_of(b, *call_b) == Copy::kFalse;
+      const auto before = is_copied ? std::nullopt : same_input(a, b, {*call_a, *call_b});
       if (!before) {
         at.calls.reset();
         return at;

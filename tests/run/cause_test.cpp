@@ -159,6 +159,27 @@ TEST(CauseTest, ACopyThatGivesAnotherValueThanItIsGivenIsTheCause) {
             "aten::copy_ itself: in b it gives another value than it is given");
 }
 
+// The other arm has no copy there, or sees through its own, and its operator takes other inputs.
+TEST(CauseTest, ACopyThatIsNoneIsTheCauseBesideAnOperatorOfTheOtherArm) {
+  const auto kept = [](bool is_copied) {
+    return kept_at("out#0", [&](Observer&) {
+      const at::Tensor sum = ops::residual_add(some(), some());
+      ops::mark(at::relu(is_copied ? sum.clone() : sum), "out#0");
+    });
+  };
+  const Computation a = kept(false);
+  Computation b = kept(true);
+  const auto change = [](at::Tensor& tensor) {
+    tensor = tensor.clone();
+    tensor.view(at::kShort).view({-1})[5] += 1;
+  };
+  change(b.values[b.calls.back().inputs[0].value].tensor);
+  change(b.values[b.result].tensor);
+  const Cause cause = cause_between(a, b);
+  EXPECT_EQ(cause.kind, Cause::Kind::kOperator);
+  EXPECT_EQ(cause.op, "aten::clone");
+}
+
 TEST(CauseTest, AnotherEpsilonIsTheCause) {
   const Cause cause = cause_between(norm_of_sum(ones(), 1e-6), norm_of_sum(ones(), 1e-1));
   EXPECT_EQ(cause.kind, Cause::Kind::kArguments);
