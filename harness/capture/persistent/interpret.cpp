@@ -11,12 +11,15 @@
 #include "harness/capture/persistent/stages.h"
 #include "harness/dispatch/launch.h"
 #include "harness/dispatch/operator_traits.h"
+#include "harness/dispatch/part_of.h"
 #include "harness/kernels/functional.h"
 
 namespace samebits {
 namespace {
 
 using Tensors = std::vector<at::Tensor>;
+
+const std::string kLinear = "samebits::linear";
 
 // The tiles of a product, each as its owner finds it, joined in the order of columns.
 template <typename MakeTile>
@@ -86,6 +89,7 @@ class Interpreter {
     for (const Projection& projection : stage.projections) {
       const at::Tensor& weight = at(projection.weight);
       const int count = static_cast<int>(weight.size(0) / kTileRows);
+      const PartOf product(kLinear);
       put(projection.out,
           by_tiles(stage.tiling, first, count, processors(stage.tiling, x), [&](int64_t row) {
             return ops::linear(x, weight.narrow(0, row, kTileRows), 0, 0, x.scalar_type());
@@ -123,12 +127,15 @@ class Interpreter {
     const at::Tensor& residual = at(stage.residual);
     const at::Tensor& weight = at(stage.weight);
     const at::Tensor x = at(stage.x).view({1, residual.size(1), weight.size(1)});
-    const at::Tensor sum = by_tiles(
-        stage.tiling, 0, stage.tiling.tiles, processors(stage.tiling, x), [&](int64_t row) {
-          return ops::linear(x, weight.narrow(0, row, kTileRows), stage.slice, 0, at::kFloat);
-        });
-    const bool is_float = residual.scalar_type() == at::kFloat;
-    put(stage.rounded, is_float ? sum : at::_to_copy(sum, residual.options()));
+    {
+      const PartOf product(kLinear);
+      const at::Tensor sum = by_tiles(
+          stage.tiling, 0, stage.tiling.tiles, processors(stage.tiling, x), [&](int64_t row) {
+            return ops::linear(x, weight.narrow(0, row, kTileRows), stage.slice, 0, at::kFloat);
+          });
+      const bool is_float = residual.scalar_type() == at::kFloat;
+      put(stage.rounded, is_float ? sum : at::_to_copy(sum, residual.options()));
+    }
     put(stage.sum, ops::residual_add(residual, at(stage.rounded)));
   }
 
