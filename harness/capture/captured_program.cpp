@@ -43,6 +43,13 @@ void CapturedProgram::add_graph(ir::Graph graph) {
 
 CapturedProgram::Entry& CapturedProgram::entry_for(const std::vector<at::Tensor>& inputs,
                                                    std::vector<int64_t>& symbols) {
+  Entry& entry = chosen_entry(inputs, symbols);
+  entry.ledger.note_served(symbols);
+  return entry;
+}
+
+CapturedProgram::Entry& CapturedProgram::chosen_entry(const std::vector<at::Tensor>& inputs,
+                                                      std::vector<int64_t>& symbols) {
   for (const auto& entry : entries_) {
     auto bound = entry->executor.try_bind(inputs);
     if (!bound) continue;

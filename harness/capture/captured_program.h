@@ -65,6 +65,7 @@ class CapturedProgram {
   Entry& add_entry(ir::Graph graph);
   // Fills `symbols`.
   Entry& entry_for(const std::vector<at::Tensor>& inputs, std::vector<int64_t>& symbols);
+  Entry& chosen_entry(const std::vector<at::Tensor>& inputs, std::vector<int64_t>& symbols);
 
   Program program_;
   std::vector<DynamicDim> dynamic_dims_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "harness/capture/guard_watch.h"
+
 namespace samebits {
 
 std::string sizes_text(const ir::Graph& graph, const std::vector<int64_t>& symbols) {
@@ -20,25 +22,40 @@ GuardLedger::GuardLedger(std::shared_ptr<const ir::Graph> graph) : graph_(std::m
   }
 }
 
+bool GuardLedger::holds(size_t guard, const std::vector<int64_t>& symbols) const {
+  return graph_->guards[guard].condition.evaluate(symbols);
+}
+
+GuardRecord::FalseAt& GuardLedger::false_at(GuardRecord& record, const std::string& sizes) {
+  const auto known =
+      std::find_if(record.false_at.begin(), record.false_at.end(),
+                   [&](const GuardRecord::FalseAt& each) { return each.sizes == sizes; });
+  return known != record.false_at.end() ? *known : record.false_at.emplace_back(sizes);
+}
+
 bool GuardLedger::check(const std::vector<int64_t>& symbols, GuardPolicy policy) {
   bool all = true;
   for (size_t i = 0; i < records_.size(); ++i) {
     GuardRecord& record = records_[i];
     ++record.checked;
-    if (graph_->guards[i].condition.evaluate(symbols)) continue;
-    all = false;
+    if (holds(i, symbols)) continue;
     const std::string sizes = sizes_text(*graph_, symbols);
-    const auto known =
-        std::find_if(record.false_at.begin(), record.false_at.end(),
-                     [&](const GuardRecord::FalseAt& each) { return each.sizes == sizes; });
-    if (known != record.false_at.end()) {
-      ++known->times;
-    } else {
-      record.false_at.push_back({sizes, 1});
+    ++false_at(record, sizes).times;
+    if (policy == GuardPolicy::kDrop) {
+      all = false;
+      continue;
     }
-    if (policy == GuardPolicy::kKeep) break;
+    GuardWatch* watch = guard_watch();
+    const std::string condition = graph_->guards[i].condition.str();
+    if (watch == nullptr || !watch->passes(condition, record.guard, sizes)) return false;
   }
   return all;
+}
+
+void GuardLedger::note_served(const std::vector<int64_t>& symbols) {
+  for (size_t i = 0; i < records_.size(); ++i) {
+    if (!holds(i, symbols)) ++false_at(records_[i], sizes_text(*graph_, symbols)).served;
+  }
 }
 
 }  // namespace samebits

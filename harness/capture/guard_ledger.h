@@ -22,10 +22,17 @@ class GuardLedger {
   // the question: the graph is not going to run. Under kDrop all are asked.
   bool check(const std::vector<int64_t>& symbols, GuardPolicy policy);
 
+  // To be told of the sizes that the graph is to run at, whatever came of check(): asks every guard
+  // by itself which of them that ignores.
+  void note_served(const std::vector<int64_t>& symbols);
+
   // One for each guard of the graph, in the order of asking.
   const std::vector<GuardRecord>& records() const { return records_; }
 
  private:
+  bool holds(size_t guard, const std::vector<int64_t>& symbols) const;
+  static GuardRecord::FalseAt& false_at(GuardRecord& record, const std::string& sizes);
+
   std::shared_ptr<const ir::Graph> graph_;
   std::vector<GuardRecord> records_;
 };

@@ -11,6 +11,7 @@ struct GuardRecord {
   struct FalseAt {
     std::string sizes;  // "tokens=61, rows=8": the graph's symbols
     int64_t times = 0;
+    int64_t served = 0;  // times that the graph ran all the same
   };
 
   std::string guard;     // the condition, the source line and the operator that asked

@@ -9,6 +9,7 @@
 #include "harness/cli/commands.h"
 #include "harness/cli/rank_environment.h"
 #include "harness/cli/validators.h"
+#include "harness/observe/planted_file.h"
 #include "harness/observe/run_files.h"
 #include "harness/report/tables.h"
 #include "harness/report/writers.h"
@@ -30,12 +31,22 @@ struct RunFlags {
   int64_t repeat = 0;
   int64_t plant = 0;
   int64_t plant_seed = 1;
+  std::string plant_kind;
+  std::string plant_again;
   std::string level = "step";
   bool resume = false;
   bool force = false;
   bool is_verbose = false;
   std::string command;  // as typed
 };
+
+std::vector<std::string> plantable_kinds() {
+  std::vector<std::string> words;
+  for (const auto& [name, kind] : names_of(FaultKind())) {
+    if (kind != FaultKind::kNone) words.push_back(name);
+  }
+  return words;
+}
 
 // A folder that was asked for must be there; without the flag, no folder means no goldens.
 std::filesystem::path golden_folder(const RunFlags& flags) {
@@ -57,6 +68,14 @@ int run(const RunFlags& flags) {
   if (flags.force) options.existing = Existing::kReplace;
   options.repeat = flags.repeat;
   options.plant = {flags.plant, static_cast<uint64_t>(flags.plant_seed)};
+  for (const auto& [name, kind] : names_of(FaultKind())) {
+    if (name == flags.plant_kind) options.plant.kind = kind;
+  }
+  if (!flags.plant_again.empty()) {
+    for (const PlantedFault& each : read_planted_file(flags.plant_again)) {
+      options.plant.again.emplace_back(each.arm, each.fault);
+    }
+  }
   options.command = flags.command;
   options.launched = rank_environment();
   if (options.launched && options.launched->size == 1) options.launched.reset();
@@ -69,7 +88,7 @@ int run(const RunFlags& flags) {
   if (flags.is_verbose) print_text("\n" + console_details(record));
   print_text("\n" + console_summary(record));
   if (flags.repeat > 0) print_text("\n" + fair_time_table(record).console());
-  if (flags.plant > 0 && record.planted.empty()) {
+  if (options.plant.is_asked() && record.planted.empty()) {
     say("\nNo fault was planted: the run fails without one.\n");
   }
   say("\nreport: {}\n", (options.out / run_files::kReport).string());
@@ -103,6 +122,14 @@ void add_run_command(CLI::App& app, const std::string& typed, Action& action) {
   command->add_option("--plant-seed", flags->plant_seed, "draws them (default: 1)")
       ->check(whole_number(0))
       ->needs(plant);
+  command->add_option("--plant-kind", flags->plant_kind, "of this kind alone: flip, guard, ...")
+      ->check(CLI::IsMember(plantable_kinds()))
+      ->needs(plant);
+  command
+      ->add_option("--plant-again", flags->plant_again,
+                   "plant the faults of this planted.json, as --plant does")
+      ->check(not_empty())
+      ->excludes(plant);
   command->add_option("--level", flags->level, "step, or op: every operator's output too")
       ->check(CLI::IsMember({"step", "op"}));
   CLI::Option* resume =

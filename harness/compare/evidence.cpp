@@ -88,6 +88,20 @@ std::string first_witness_failure(const CaseArm& arm, const ArmRecording& record
   return "";
 }
 
+// Of an arm that drops guards nothing is said: it is to run graphs where they are false.
+std::string guard_failure(const CaseArm& arm, const ArmRecording& recording) {
+  for (const auto& [name, mode] : programs_of(arm)) {
+    if (mode.guards == GuardPolicy::kDrop) return "";
+  }
+  for (const GuardRecord& guard : recording.guards) {
+    for (const GuardRecord::FalseAt& at : guard.false_at) {
+      if (at.served > 0)
+        return "a graph ran where its guard is false: " + guard.guard + " at " + at.sizes;
+    }
+  }
+  return "";
+}
+
 std::string plant_failure(const CaseArm& arm, const ArmRecording& recording) {
   if (!arm.plant.is_planted() || !recording.finished) return "";
   const auto has_any = [](const std::vector<StepRecord>& steps) {
@@ -176,7 +190,7 @@ Evidence evidence_of_program(const CaseArm& arm, const ArmRecording& recording) 
 
 std::string Evidence::first() const {
   for (const std::string* each :
-       {&damage, &witness, &plant, &ranks, &itself, &nonfinite, &sync, &repeats}) {
+       {&damage, &witness, &guards, &plant, &ranks, &itself, &nonfinite, &sync, &repeats}) {
     if (!each->empty()) return *each;
   }
   return "";
@@ -236,6 +250,7 @@ Evidence evidence_of(const CaseArm& arm, const ArmRecording& recording) {
   evidence.damage = recording.damage;
   if (evidence.damage.empty()) evidence.damage = missing_step(arm, recording);
   evidence.witness = first_witness_failure(arm, recording);
+  evidence.guards = guard_failure(arm, recording);
   evidence.plant = plant_failure(arm, recording);
   evidence.ranks = first_rank_failure(arm, recording);
   if (arm.nonfinite == Nonfinite::kRefuse) evidence.nonfinite = first_nonfinite(recording);

@@ -12,6 +12,7 @@ namespace samebits {
 struct Evidence {
   std::string damage;     // its files are not those that the run wrote, or are not all of them
   std::string witness;    // nothing proves that it ran in its mode
+  std::string guards;     // a graph ran where a guard that it was to keep is false
   std::string plant;      // a fault that it was to plant, and that no step executed
   std::string ranks;      // a rank that is not there, or saw something else than rank 0
   std::string itself;     // where another run of the same program saw something else

@@ -38,7 +38,7 @@ Json json_from_witness(const FaultWitness& witness) {
 FaultWitness witness_from_json(const JsonReader& json) {
   json.object({"caller", "caller_call", "rank", "changed", "element", "before", "after"});
   FaultWitness witness;
-  witness.caller = json.required("caller").name();
+  witness.caller = json.required("caller").string();
   if (auto key = json.optional("caller_call")) witness.caller_call = key->integer(0);
   witness.rank = json.required("rank").integer(0);
   witness.changed = json.required("changed").integer(0);

@@ -9,7 +9,7 @@ Json json_from_guards(const std::vector<GuardRecord>& guards) {
   for (const GuardRecord& record : guards) {
     Json false_at = Json::array();
     for (const GuardRecord::FalseAt& each : record.false_at) {
-      false_at.push_back({{"sizes", each.sizes}, {"times", each.times}});
+      false_at.push_back({{"sizes", each.sizes}, {"times", each.times}, {"served", each.served}});
     }
     json.push_back({{"guard", record.guard},
                     {"asked_at", record.asked_at},
@@ -28,8 +28,11 @@ std::vector<GuardRecord> guards_from_json(const Json& json, const std::string& w
                        each.required("checked").integer(0),
                        {}};
     for (const JsonReader& at : each.required("false_at").array()) {
-      at.object({"sizes", "times"});
-      record.false_at.push_back({at.required("sizes").string(), at.required("times").integer(1)});
+      at.object({"sizes", "times", "served"});
+      auto& each = record.false_at.emplace_back();
+      each.sizes = at.required("sizes").string();
+      each.times = at.required("times").integer(1);
+      if (auto served = at.optional("served")) each.served = served->integer(0);
     }
     guards.push_back(std::move(record));
   }

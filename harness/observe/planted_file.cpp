@@ -53,8 +53,11 @@ void write_planted(const std::filesystem::path& run_folder,
 
 std::vector<PlantedFault> read_planted(const std::filesystem::path& run_folder) {
   const std::filesystem::path file = run_folder / run_files::kPlanted;
+  return std::filesystem::exists(file) ? read_planted_file(file) : std::vector<PlantedFault>();
+}
+
+std::vector<PlantedFault> read_planted_file(const std::filesystem::path& file) {
   std::vector<PlantedFault> planted;
-  if (!std::filesystem::exists(file)) return planted;
   const Json parsed = read_json_file(file);
   for (const JsonReader& each : JsonReader(parsed, file.string()).array()) {
     planted.push_back(planted_from_json(each));

@@ -50,5 +50,6 @@ void write_planted(const std::filesystem::path& run_folder,
 
 // Empty where the run has none. InputError where the file is broken.
 std::vector<PlantedFault> read_planted(const std::filesystem::path& run_folder);
+std::vector<PlantedFault> read_planted_file(const std::filesystem::path& file);
 
 }  // namespace samebits

@@ -19,13 +19,14 @@ enum class FaultKind {
   kOrder,  // the sums of a linear, or of its gradients, run from their last term to their first
   kSwap,   // two ranks of a local mesh have each other's results
   kMask,   // attention without its mask: every query sees all keys of its sequence
+  kGuard,  // a guard of a graph passes where it is false, and the graph runs
 };
 
 inline const Names<FaultKind>& names_of(FaultKind) {
-  static const Names<FaultKind> names = {{"none", FaultKind::kNone},   {"flip", FaultKind::kFlip},
-                                         {"stale", FaultKind::kStale}, {"skip", FaultKind::kSkip},
-                                         {"order", FaultKind::kOrder}, {"swap", FaultKind::kSwap},
-                                         {"mask", FaultKind::kMask}};
+  static const Names<FaultKind> names = {
+      {"none", FaultKind::kNone}, {"flip", FaultKind::kFlip},   {"stale", FaultKind::kStale},
+      {"skip", FaultKind::kSkip}, {"order", FaultKind::kOrder}, {"swap", FaultKind::kSwap},
+      {"mask", FaultKind::kMask}, {"guard", FaultKind::kGuard}};
   return names;
 }
 
@@ -37,10 +38,13 @@ inline std::string counted_name(const std::string& op) {
 
 struct Fault {
   FaultKind kind = FaultKind::kNone;
-  std::string op;       // "samebits::rms_norm"; aten::add_ counts as aten::add
-  int64_t step = 0;     // of the run
-  std::string phase;    // of the step: "train"
-  int64_t call = 0;     // which of the rank's executions of that operator in that phase, from 0
+  // "samebits::rms_norm"; aten::add_ counts as aten::add. kGuard: its condition, "tokens % 2 == 0".
+  std::string op;
+  int64_t step = 0;   // of the run
+  std::string phase;  // of the step: "train"
+  // Which of the rank's executions of that operator in that phase, from 0. kGuard: of the times that
+  // it is false.
+  int64_t call = 0;
   int64_t output = 0;   // which of its results, then of the arguments that it writes
   int64_t element = 0;  // kFlip: of that result, in the order of memory
   int64_t bit = 0;      // kFlip: of that element; 0 is one ULP
@@ -52,7 +56,9 @@ struct Fault {
 
 // What was seen of a fault as it was executed. A step without one did not execute it.
 struct FaultWitness {
-  std::string caller;  // the operator that the program called, of which this one is a part
+  // The operator that the program called, of which this one is a part: in a persistent decode that
+  // of its graph. kGuard: the guard, with who asked, and the sizes at which it is false.
+  std::string caller;
   // Which of the program's calls of it in that phase, from 0; none of what is replayed.
   std::optional<int64_t> caller_call = {};
   int64_t rank = 0;     // of the mesh: whose execution it was

@@ -10,6 +10,7 @@
 #include "harness/capture/abstract_call.h"
 #include "harness/dispatch/launch.h"
 #include "harness/dispatch/operator_traits.h"
+#include "harness/dispatch/part_of.h"
 #include "harness/dispatch/schema.h"
 #include "harness/dtensor/dtensor.h"
 
@@ -121,8 +122,10 @@ void Planter::call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
     pass_on(op, below, stack);
     return;
   }
-  Call here{&name, open_.front().op};
-  if (!is_captured) here.caller_call = program_calls_[{phase_, *here.caller}] - 1;
+  Call here{&name, PartOf::op() == nullptr ? open_.front().op : PartOf::op()};
+  if (!is_captured && PartOf::op() == nullptr) {
+    here.caller_call = program_calls_[{phase_, *here.caller}] - 1;
+  }
   // The frame of this call is the innermost plain one: its mesh stands around it.
   int64_t* rank = next_rank_of(name);
   here.rank = first_rank_ + (rank == nullptr ? 0 : *rank);
@@ -146,6 +149,9 @@ void Planter::call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
   results.insert(results.end(), written.begin(), written.end());
   if (results.empty()) return;
   here.results = std::move(results);
+  if (fault_.kind == FaultKind::kSwap && !is_captured) {
+    here.held = torch::jit::last(*stack, op.schema().returns().size()).vec();
+  }
   if (rank != nullptr) ++*rank;
   const Call* call = is_captured ? &captured_.emplace_back(std::move(here)) : &here;
   launch("planted fault", [this, call] { after(*call); });
@@ -232,6 +238,27 @@ std::vector<Planter::Memory> Planter::returned_by(const c10::OperatorHandle& op,
   return memories;
 }
 
+bool Planter::passes(const std::string& condition, const std::string& guard,
+                     const std::string& sizes) {
+  const int64_t number = calls_[{phase_, condition, first_rank_}]++;
+  if (!fault_.is_planted()) {
+    executions_.push_back({.step = step_,
+                           .phase = phase_,
+                           .op = condition,
+                           .call = number,
+                           .rank = first_rank_,
+                           .is_guard = true});
+    return false;
+  }
+  const bool is_it = fault_.kind == FaultKind::kGuard && is_there() && condition == fault_.op &&
+                     number == fault_.call;
+  if (is_it) {
+    witness_ = FaultWitness{
+        .caller = guard + " at " + sizes, .rank = first_rank_, .changed = 1, .after = 1};
+  }
+  return is_it;
+}
+
 void Planter::before(const Call& call) {
   if (!is_there() || call.rank != fault_.rank || calls_of(call) != fault_.call) return;
   saved_.clear();
@@ -253,8 +280,9 @@ void Planter::after(const Call& call) {
     return;
   }
   const bool is_its = call.rank == fault_.rank;
-  const bool is_second = first_ && call.rank == fault_.rank + 1;
-  if (is_there() && number == fault_.call && (is_its || is_second)) plant(call);
+  const std::optional<Call> first = std::exchange(first_, std::nullopt);
+  if (first && call.rank == fault_.rank + 1) swap(*first, call);
+  if (is_there() && number == fault_.call && is_its) plant(call);
   if (fault_.kind != FaultKind::kStale || !is_its) return;
   const auto output = static_cast<size_t>(fault_.output);
   if (output >= call.results.size()) return;
@@ -268,6 +296,7 @@ void Planter::plant(const Call& call) {
   const Memory& memory = call.results[output];
   switch (fault_.kind) {
     case FaultKind::kNone:
+    case FaultKind::kGuard:  // of no call
       break;
     case FaultKind::kFlip: {
       const int64_t element_bits = static_cast<int64_t>(memory.element_size) * 8;
@@ -313,18 +342,22 @@ void Planter::plant(const Call& call) {
       if (!call.attention) return;
       change(call, memory, [&] { unmasked_attention(*call.attention, memory.data); });
       break;
-    case FaultKind::kSwap: {
-      if (!first_) {
-        first_ = call;
-        return;
-      }
-      const Memory& other = first_->results[output];
-      if (other.bytes() != memory.bytes()) return;
-      change(call, memory,
-             [&] { std::swap_ranges(memory.data, memory.data + memory.bytes(), other.data); });
+    case FaultKind::kSwap:
+      first_ = call;
       break;
-    }
   }
+}
+
+// The execution that comes next belongs to the same call over the mesh: what the one rank has then
+// is still the program's.
+void Planter::swap(const Call& first, const Call& second) {
+  const auto output = static_cast<size_t>(fault_.output);
+  if (output >= second.results.size()) return;
+  const Memory& memory = second.results[output];
+  const Memory& other = first.results[output];
+  if (other.bytes() != memory.bytes()) return;
+  change(second, memory,
+         [&] { std::swap_ranges(memory.data, memory.data + memory.bytes(), other.data); });
 }
 
 template <typename Change>

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/capture/guard_watch.h"
 #include "harness/graph/operator_watch.h"
 #include "harness/plant/fault.h"
 #include "harness/plant/reversed_product.h"
@@ -36,6 +37,7 @@ struct Executed {
   // A rank's part of what the program called over a mesh, and no part of that: each rank executes
   // it alike, whether the ranks share a process or not.
   bool is_of_each_rank = false;
+  bool is_guard = false;  // that was false: `op` is its condition, and it has no result
   std::vector<Result> results;
 };
 
@@ -44,7 +46,7 @@ struct Executed {
 // tensors: what the program calls or, over a mesh, what each rank does of it. What a replay graph
 // captures is followed by a launch of its own, so that it is counted, and changed, as it is
 // replayed. It must outlive such graphs. Of CPUs alone.
-class Planter final : public OperatorWatch {
+class Planter final : public OperatorWatch, public GuardWatch {
  public:
   // A fault that is none: counts. `first_rank`: of the mesh, the first whose executions are this
   // process's.
@@ -66,6 +68,10 @@ class Planter final : public OperatorWatch {
 
   void call(const c10::OperatorHandle& op, c10::DispatchKeySet below,
             torch::jit::Stack* stack) override;
+
+  // Each false guard counts as executed, by its condition.
+  bool passes(const std::string& condition, const std::string& guard,
+              const std::string& sizes) override;
 
  private:
   struct Open {  // a call that has not returned
@@ -97,6 +103,7 @@ class Planter final : public OperatorWatch {
     std::vector<Memory> results = {};
     std::optional<Product> product = {};
     std::optional<AttentionOperands> attention = {};
+    std::vector<c10::IValue> held = {};  // kSwap: results, until the other rank has its own
   };
 
   bool is_there() const { return step_ == fault_.step && phase_ == fault_.phase; }
@@ -106,6 +113,7 @@ class Planter final : public OperatorWatch {
   void before(const Call& call);
   void after(const Call& call);
   void plant(const Call& call);
+  void swap(const Call& first, const Call& second);
   template <typename Change>
   void change(const Call& call, const Memory& memory, const Change& how);
   static std::optional<Product> product_of(const c10::OperatorHandle& op,
@@ -129,7 +137,7 @@ class Planter final : public OperatorWatch {
   std::deque<Call> captured_;                  // that launches point to
   std::vector<std::vector<std::byte>> saved_;  // what the call was to write over
   std::vector<std::byte> last_;                // kStale: what the call before left
-  std::optional<Call> first_;                  // kSwap: the call of the one rank
+  std::optional<Call> first_;                  // kSwap: the call of the one rank, just executed
   std::optional<FaultWitness> witness_;
   std::vector<Executed> executions_;
 };

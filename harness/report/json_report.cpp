@@ -73,6 +73,7 @@ Json json_from_arm(const ReportRecord::ArmRecord& arm) {
           {"nonfinite", arm.evidence.nonfinite},
           {"sync_failure", arm.evidence.sync},
           {"repeats_failure", arm.evidence.repeats},
+          {"guard_failure", arm.evidence.guards},
           {"plant_failure", arm.evidence.plant},
           {"completion", arm.completion}};
 }

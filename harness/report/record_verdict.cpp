@@ -180,6 +180,10 @@ void add_arm_failures(std::vector<Failure>& failures, const ReportRecord& record
       failures.push_back(
           {arm.name + " did not run in its mode", {{"seen", arm.evidence.witness}}, {}});
     }
+    if (!arm.evidence.guards.empty()) {
+      failures.push_back(
+          {arm.name + " did not keep its guards", {{"seen", arm.evidence.guards}}, {}});
+    }
     if (!arm.evidence.plant.empty()) {
       failures.push_back({arm.name + " planted nothing", {{"seen", arm.evidence.plant}}, {}});
     }

@@ -55,11 +55,11 @@ ArmRun run_in_memory(const CaseArm& settings, Planter* counting) {
       run.recording.steps.push_back(arm.step());
       if (const auto& planted = run.recording.steps.back().planted) run.witness = planted;
     }
-    run.recording.guards = arm.guards();
     run.recording.finished = true;
     run.state = arm.state();
   });
   if (!run.broke.empty()) run.witness = arm.witness();
+  if (!run.recording.steps.empty() || run.witness) run.recording.guards = arm.guards();
   arm.stop();
   return run;
 }

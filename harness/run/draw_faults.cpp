@@ -36,31 +36,37 @@ struct Place {
 // By step, phase and operator.
 using Strata = std::map<std::tuple<int64_t, std::string, std::string>, std::vector<Place>>;
 
-// The executed of the same operator that came right before in its phase, of the same rank; and that
-// of the next rank.
+// The executed of the same operator that came right before in its phase, of the same rank; and the
+// next one, where it is the next rank's: the same call over the mesh.
 class Neighbours {
  public:
   explicit Neighbours(const std::vector<Executed>& executions) : executions_(executions) {
+    std::map<std::tuple<int64_t, std::string, std::string>, size_t> last;
+    next_.resize(executions.size(), executions.size());
     for (size_t i = 0; i < executions.size(); ++i) {
       const Executed& each = executions[i];
       at_[{each.step, each.phase, each.op, each.call, each.rank}] = i;
+      const auto [before, is_first] = last.try_emplace({each.step, each.phase, each.op}, i);
+      if (is_first) continue;
+      next_[before->second] = i;
+      before->second = i;
     }
   }
   const Executed* before(const Executed& executed) const {
-    return at(executed, executed.call - 1, executed.rank);
+    const auto found =
+        at_.find({executed.step, executed.phase, executed.op, executed.call - 1, executed.rank});
+    return found == at_.end() ? nullptr : &executions_[found->second];
   }
   const Executed* of_next_rank(const Executed& executed) const {
-    return at(executed, executed.call, executed.rank + 1);
+    const size_t next = next_[static_cast<size_t>(&executed - executions_.data())];
+    const bool is_its = next < executions_.size() && executions_[next].rank == executed.rank + 1;
+    return is_its ? &executions_[next] : nullptr;
   }
 
  private:
-  const Executed* at(const Executed& like, int64_t call, int64_t rank) const {
-    const auto found = at_.find({like.step, like.phase, like.op, call, rank});
-    return found == at_.end() ? nullptr : &executions_[found->second];
-  }
-
   const std::vector<Executed>& executions_;
   std::map<std::tuple<int64_t, std::string, std::string, int64_t, int64_t>, size_t> at_;
+  std::vector<size_t> next_;  // of the same operator; the end where there is none
 };
 
 bool has_same_result(const Executed& a, const Executed* b, size_t output) {
@@ -71,10 +77,12 @@ bool has_same_result(const Executed& a, const Executed* b, size_t output) {
 
 bool can_plant(FaultKind kind, const Executed& executed, size_t output,
                const Neighbours& neighbours) {
+  if (executed.is_guard) return kind == FaultKind::kGuard;
   const Executed::Result& result = executed.results[output];
   if (result.elements == 0) return false;
   switch (kind) {
     case FaultKind::kNone:
+    case FaultKind::kGuard:
       return false;
     case FaultKind::kFlip:
       return result.is_float;
@@ -99,7 +107,8 @@ Strata strata_of(const std::vector<Executed>& executions, FaultKind kind,
   for (size_t i = 0; i < executions.size(); ++i) {
     const Executed& each = executions[i];
     if (each.step < 0) continue;  // while the arm was built
-    for (size_t output = 0; output < each.results.size(); ++output) {
+    const size_t outputs = each.is_guard ? 1 : each.results.size();
+    for (size_t output = 0; output < outputs; ++output) {
       if (!can_plant(kind, each, output, neighbours)) continue;
       strata[{each.step, each.phase, each.op}].push_back({i, output});
     }
@@ -112,11 +121,12 @@ struct Drawable {
   std::vector<std::pair<FaultKind, Strata>> kinds;  // flips first
 };
 
-Drawable drawable_of(const ArmExecutions& arm) {
+Drawable drawable_of(const ArmExecutions& arm, std::optional<FaultKind> only) {
   Drawable drawable{arm, {}};
   const Neighbours neighbours(arm.executions);
   for (const auto& [name, kind] : names_of(FaultKind())) {
     if (kind == FaultKind::kSwap && arm.has_processes) continue;
+    if (only && kind != *only) continue;
     Strata strata = strata_of(arm.executions, kind, neighbours);
     if (!strata.empty()) drawable.kinds.emplace_back(kind, std::move(strata));
   }
@@ -152,10 +162,11 @@ Fault draw(const Drawable& drawable, Dice& dice) {
 }  // namespace
 
 std::vector<std::pair<std::string, Fault>> draw_faults(const std::vector<ArmExecutions>& arms,
-                                                       int64_t count, uint64_t seed) {
+                                                       int64_t count, uint64_t seed,
+                                                       std::optional<FaultKind> only) {
   std::vector<Drawable> drawables;
   for (const ArmExecutions& arm : arms) {
-    Drawable drawable = drawable_of(arm);
+    Drawable drawable = drawable_of(arm, only);
     if (!drawable.kinds.empty()) drawables.push_back(std::move(drawable));
   }
   std::vector<std::pair<std::string, Fault>> faults;

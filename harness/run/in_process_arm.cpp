@@ -63,8 +63,8 @@ void InProcessArm::count_with(Planter& planter) {
 }
 
 // Puts the planter on, where there is one.
-std::unique_ptr<OperatorWatchGuard> InProcessArm::planting() {
-  return planter_ == nullptr ? nullptr : std::make_unique<OperatorWatchGuard>(*planter_);
+std::unique_ptr<InProcessArm::Planting> InProcessArm::planting() {
+  return planter_ == nullptr ? nullptr : std::make_unique<Planting>(*planter_);
 }
 
 void InProcessArm::prepare() {

@@ -43,7 +43,12 @@ class InProcessArm : public Arm {
   State state() const { return workload_->state(); }  // what its steps have left behind
 
  private:
-  std::unique_ptr<OperatorWatchGuard> planting();
+  struct Planting {
+    explicit Planting(Planter& planter) : operators(planter), guards(planter) {}
+    OperatorWatchGuard operators;
+    GuardWatchGuard guards;
+  };
+  std::unique_ptr<Planting> planting();
 
   CaseArm settings_;
   Activity& activity_;

@@ -93,6 +93,10 @@ class Campaign {
       planted.text = run.broke;
       return planted;
     }
+    if (fault.kind == FaultKind::kGuard) {
+      judge_guard(planted, run);
+      return planted;
+    }
     if (!run.broke.empty()) {  // what it has left is compared, as `samebits compare` does
       planted.outcome = FaultOutcome::kCaught;
       planted.text = "the run broke: " + run.broke;
@@ -109,6 +113,22 @@ class Campaign {
     if (has_copies_apart(run.recording)) localise_apart(planted, arm, run);
     if (!planted.is_exact) localise(planted, arm, run, partners_of(arm, record));
     return planted;
+  }
+
+  // The arm's own ledger names the guard, also where what ran in spite of it broke.
+  void judge_guard(PlantedFault& planted, const ArmRun& run) const {
+    planted.named = evidence_of(clean_.settings.arm(planted.arm), run.recording).guards;
+    planted.is_exact = planted.named.ends_with(planted.witness->caller);
+    if (!planted.is_exact) planted.detail = "another guard is named, or none";
+    if (!run.broke.empty()) {
+      planted.outcome = FaultOutcome::kCaught;
+      planted.text = "the run broke: " + run.broke;
+      return;
+    }
+    const ReportRecord record = record_with(run.recording);
+    if (record.holds) return judge_effect(planted, run);
+    planted.outcome = FaultOutcome::kCaught;
+    planted.text = record.failures.front().title;
   }
 
   ArmRun run_of(const CaseArm& arm) const {
@@ -298,8 +318,7 @@ class Campaign {
   }
 
   // "" where the cause is the planted call: the operator in that step, and of all of its calls in
-  // that phase this one. Calls that are replayed have no number: the result must have the element
-  // that was seen to change, from and to the same bits, where it is had as that call left it.
+  // that phase this one.
   static std::string why_not_exact(const PlantedFault& planted, const CaseArm& arm, int64_t step,
                                    const Cause& cause) {
     const FaultWitness& witness = *planted.witness;
@@ -312,11 +331,25 @@ class Campaign {
     if (named != witness.caller && named != planted.fault.op) {
       return "it was planted in " + witness.caller;
     }
-    if (is_replay) return "";
+    if (is_replay || witness.caller_call == cause.number) return "";
+    return is_call_of_replay(planted, arm, cause)
+               ? ""
+               : fmt::format("call {} of it is named, and it was planted in {}", cause.number,
+                             witness.caller_call ? fmt::format("call {}", *witness.caller_call)
+                                                 : std::string("a replay"));
+  }
+
+  // A call that is replayed has no number. It has one where the graph runs node by node, which is
+  // how its value was had, fault included; and where it copies out of a replay, its result has the
+  // element that was seen to change, from and to the same bits.
+  static bool is_call_of_replay(const PlantedFault& planted, const CaseArm& arm,
+                                const Cause& cause) {
     const bool is_of_generator = planted.fault.phase == "rollout" || planted.fault.phase == "score";
-    if (witness.caller_call == cause.number) return "";
-    const bool has_bits = cause.is_over_mesh || has_element(cause.a, cause.b, witness);
-    return is_of_generator && is_replayed(arm) && has_bits ? "" : "another call of it";
+    if (!(is_of_generator ? arm.generator : arm.trainer).is_replayed()) return false;
+    if (!cause.is_over_mesh && has_element(cause.a, cause.b, *planted.witness)) return true;
+    const std::optional<FaultWitness> by_nodes =
+        run_in_memory(without_replays(in_this_process(arm))).witness;
+    return by_nodes && by_nodes->caller_call == cause.number;
   }
 
   const RecordedRun& clean_;
@@ -352,10 +385,17 @@ std::vector<PlantedFault> plant_faults(const RecordedRun& clean, Level level,
     progress.show("planting: counting the operators of " + arm.name);
     executions.push_back(campaign.count(arm));
   }
+  const auto faults = options.again.empty()
+                          ? draw_faults(executions, options.count, options.seed, options.kind)
+                          : options.again;
+  if (faults.empty()) {
+    throw InputError("--plant-kind", to_string(options.kind.value_or(FaultKind::kNone)),
+                     "a kind that an arm can plant");
+  }
   std::vector<PlantedFault> planted;
-  for (const auto& [arm, fault] : draw_faults(executions, options.count, options.seed)) {
+  for (const auto& [arm, fault] : faults) {
     progress.show_briefly(fmt::format("planting: fault {} of {}, {}: {} of {}", planted.size() + 1,
-                                      options.count, arm, to_string(fault.kind), fault.op));
+                                      faults.size(), arm, to_string(fault.kind), fault.op));
     planted.push_back(campaign.plant(arm, fault));
   }
   return planted;

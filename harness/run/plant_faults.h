@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/observe/planted_file.h"
@@ -11,8 +14,13 @@
 namespace samebits {
 
 struct PlantOptions {
-  int64_t count = 0;  // of faults; 0: none
-  uint64_t seed = 0;  // that they are drawn from
+  int64_t count = 0;                   // of faults; 0: none
+  uint64_t seed = 0;                   // that they are drawn from
+  std::optional<FaultKind> kind = {};  // of this kind alone
+  // Of arms by name, instead of faults that are drawn: those of an earlier run.
+  std::vector<std::pair<std::string, Fault>> again = {};
+
+  bool is_asked() const { return count > 0 || !again.empty(); }
 };
 
 // The arms that faults are planted into: those on CPUs, of no other program, that a relation says

@@ -9,6 +9,7 @@
 #include "harness/base/environment.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/base/text.h"
 #include "harness/compare/golden.h"
 #include "harness/compare/site_map.h"
 #include "harness/kernels/device.h"
@@ -118,6 +119,22 @@ std::vector<std::pair<std::string, std::string>> environment_of(const Case& c) {
   return environment;
 }
 
+void check_plant(const Case& c, const PlantOptions& options) {
+  const std::vector<CaseArm> arms = arms_to_plant_in(c);
+  if (options.is_asked() && arms.empty()) {
+    throw InputError("--plant", "no arm of this process that a relation compares with another",
+                     "a relation other than must_diverge");
+  }
+  for (const auto& [name, fault] : options.again) {
+    const bool is_there =
+        std::any_of(arms.begin(), arms.end(), [&](const CaseArm& arm) { return arm.name == name; });
+    if (!is_there) {
+      throw InputError("--plant-again", "a fault of arm " + quoted(name),
+                       "one of an arm that a relation compares");
+    }
+  }
+}
+
 }  // namespace
 
 ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progress) {
@@ -128,10 +145,7 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
     throw InputError("--repeat", "no arm of this process that has a step after its first",
                      "two steps or more of one: the first is warm-up");
   }
-  if (options.plant.count > 0 && arms_to_plant_in(c).empty()) {
-    throw InputError("--plant", "no arm of this process that a relation compares with another",
-                     "a relation other than must_diverge");
-  }
+  check_plant(c, options.plant);
   const std::vector<Golden> goldens = read_goldens(options.golden, c.name);
   const Json origin = origin_of(c, options.level);
   Manifest manifest;
@@ -185,7 +199,7 @@ ReportRecord run_case(const Case& c, const RunOptions& options, Progress& progre
   progress.clear();
   run.manifest = manifest;
   ReportRecord record = record_from(run);
-  if (options.plant.count > 0 && record.holds) {
+  if (options.plant.is_asked() && record.holds) {
     run.planted = plant_faults(run, options.level, options.plant, progress);
     write_planted(options.out, run.planted);
     progress.clear();

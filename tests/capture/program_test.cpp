@@ -7,6 +7,7 @@
 #include "harness/base/error.h"
 #include "harness/capture/captured_program.h"
 #include "harness/capture/executor.h"
+#include "harness/capture/guard_watch.h"
 #include "harness/capture/print.h"
 #include "harness/capture/tracer.h"
 #include "harness/dispatch/dispatch_mode.h"
@@ -245,7 +246,30 @@ TEST(CapturedProgram, KeepRetracesWhereAGuardIsFalse) {
   // Of the first graph: false at 4, 3 and 0, where the second served.
   EXPECT_EQ(captured.ledger().size(), 2u);
   EXPECT_EQ(captured.ledger()[0].false_at.size(), 3u);
+  for (const auto& at : captured.ledger()[0].false_at) EXPECT_EQ(at.served, 0);
   EXPECT_TRUE(captured.ledger()[1].false_at.empty());
+}
+
+// The ledger does not take the word of whoever let it pass.
+TEST(CapturedProgram, AKeptGuardThatPassesWhereItIsFalseIsOnTheLedger) {
+  struct Once final : GuardWatch {
+    bool passes(const std::string& condition, const std::string&,
+                const std::string& sizes) override {
+      EXPECT_EQ(condition, "s0 >= 5");
+      EXPECT_EQ(sizes, "s0=3");
+      return asked++ == 0;
+    }
+    int asked = 0;
+  } once;
+  CapturedProgram captured(branching, {{0, 0, "s0"}}, GuardPolicy::kKeep);
+  const auto run = [&] { return captured({rows(3), rows(1)})[0]; };
+  captured({rows(6), rows(1)});
+  const GuardWatchGuard watch(once);
+  EXPECT_TRUE(same_bits(run(), affine(rows(3), rows(1), 1)));
+  EXPECT_EQ(captured.ledger()[0].false_at.at(0).served, 1);
+  EXPECT_TRUE(same_bits(run(), branching({rows(3), rows(1)})[0]));
+  EXPECT_EQ(once.asked, 2);
+  EXPECT_EQ(captured.ledger()[0].false_at.at(0).served, 1);
 }
 
 // The negative control: a dropped guard gives wrong bits, and the ledger says which and where.
@@ -267,6 +291,7 @@ TEST(CapturedProgram, DropRunsTheWrongBranchAndSaysSo) {
   ASSERT_EQ(record.false_at.size(), 2u);
   EXPECT_EQ(record.false_at[0].sizes, "s0=3");
   EXPECT_EQ(record.false_at[0].times, 2);
+  EXPECT_EQ(record.false_at[0].served, 2);
   EXPECT_EQ(record.false_at[1].sizes, "s0=1");
   EXPECT_THROW(captured({rows(3, 2), rows(1, 2)}), InputError);
 }

@@ -157,6 +157,44 @@ TEST(Planter, PlantsIntoTheRankThatIsMeant) {
   EXPECT_FALSE(at::equal(second, whole));
 }
 
+// Also where the first rank has executed more: what lies over no mesh counts as its own.
+TEST(Planter, SwapsTheShardsOfOneCallOverAMesh) {
+  const auto mesh = make_local_mesh(2);
+  Planter planter(fault_of(FaultKind::kSwap, "aten::mul", 1));
+  std::vector<at::Tensor> products;
+  run_in(planter, [&] {
+    at::mul(at::ones({1, 2}), 3.0);
+    const at::Tensor x =
+        distribute_tensor(at::arange(4.0F).view({2, 2}), mesh, Placement::shard(0));
+    for (int call = 0; call < 2; ++call) products.push_back(at::mul(x, x));
+  });
+  ASSERT_TRUE(planter.witness());
+  EXPECT_EQ(planter.witness()->changed, 2);
+  const std::vector<at::Tensor> swapped = to_local(products[0]);
+  EXPECT_TRUE(at::equal(swapped[0], at::tensor({4.0F, 9.0F}).view({1, 2})));
+  EXPECT_TRUE(at::equal(swapped[1], at::tensor({0.0F, 1.0F}).view({1, 2})));
+  EXPECT_TRUE(at::equal(to_local(products[1])[0], at::tensor({0.0F, 1.0F}).view({1, 2})));
+}
+
+TEST(Planter, AGuardPassesTheTimeThatIsMeant) {
+  Planter counting{Fault()};
+  counting.begin_step(0);
+  counting.begin_phase("train");
+  EXPECT_FALSE(counting.passes("s0 != 1", "s0 != 1  (asked by the program)", "s0=1"));
+  ASSERT_EQ(counting.executions().size(), 1U);
+  EXPECT_TRUE(counting.executions()[0].is_guard);
+
+  Planter planter(fault_of(FaultKind::kGuard, "s0 != 1", 1));
+  planter.begin_step(0);
+  planter.begin_phase("train");
+  EXPECT_FALSE(planter.passes("s0 != 1", "s0 != 1  (asked by the program)", "s0=1"));
+  EXPECT_FALSE(planter.passes("s1 == 2", "s1 == 2  (asked by the program)", "s1=3"));
+  EXPECT_FALSE(planter.witness());
+  EXPECT_TRUE(planter.passes("s0 != 1", "s0 != 1  (asked by the program)", "s0=1"));
+  EXPECT_FALSE(planter.passes("s0 != 1", "s0 != 1  (asked by the program)", "s0=1"));
+  EXPECT_EQ(planter.witness()->caller, "s0 != 1  (asked by the program) at s0=1");
+}
+
 TEST(Planter, CountsTheOutermostCallsOnPlainTensors) {
   Planter planter{Fault()};
   const at::Tensor x = at::ones({2, 3});

@@ -45,6 +45,28 @@ TEST(DrawFaults, KindsAreDrawnWhereTheyCanDoSomething) {
   Executed other_rank = executed("f", 0, kFloats);
   other_rank.rank = 1;
   EXPECT_TRUE(kinds_of({executed("f", 0, kFloats), other_rank}).contains(FaultKind::kSwap));
+  // The second rank's is part of the call over the mesh that came last, whatever its number.
+  for (const auto& [arm, fault] :
+       draw_faults({{"a", {executed("f", 0, kFloats), executed("f", 1, kFloats), other_rank}}}, 50,
+                   7, FaultKind::kSwap)) {
+    EXPECT_EQ(fault.call, 1);
+  }
+  Executed guard = executed("s0 != 1", 0, kFloats);
+  guard.results.clear();
+  guard.is_guard = true;
+  EXPECT_EQ(kinds_of({guard, guard}), Kinds{FaultKind::kGuard});
+}
+
+TEST(DrawFaults, OneKindAlone) {
+  const std::vector<ArmExecutions> arms = {{"a", {executed("f", 0, kFloats)}},
+                                           {"b", {executed("g", 0, kWritten)}}};
+  const auto drawn = draw_faults(arms, 10, 3, FaultKind::kSkip);
+  ASSERT_EQ(drawn.size(), 10U);
+  for (const auto& [arm, fault] : drawn) {
+    EXPECT_EQ(arm, "b");
+    EXPECT_EQ(fault.kind, FaultKind::kSkip);
+  }
+  EXPECT_TRUE(draw_faults(arms, 10, 3, FaultKind::kMask).empty());
 }
 
 TEST(DrawFaults, HalfOfTheFlipsAreOfOneUlpAndTheOthersOfAnyBit) {
