@@ -34,6 +34,9 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--alone", default="", metavar="PLACE", help="likewise, whose operator becomes a script for stock torch"
     )
+    parser.add_argument(
+        "--plant", default="", metavar="FAULT", help='"STEP OCCURRENCE PHASE SITE ELEMENT": one ULP of an operator'
+    )
     parser.add_argument("--map", default="", metavar="FILE", help="a map, in whose layouts tensors are observed")
     parser.add_argument("program", nargs="+", metavar="-- PROGRAM.py ARGS", help="as python would be given it")
     if "--" not in arguments and not {"-h", "--help"} & set(arguments):
@@ -93,6 +96,7 @@ def main(arguments: list[str]) -> int:
             keep=parsed.keep,
             alone=parsed.alone,
             map_file=parsed.map,
+            plant=parsed.plant,
         )
     except InputError as error:
         print(f"samebits_record: {error}", file=sys.stderr)

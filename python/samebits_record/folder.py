@@ -53,11 +53,13 @@ class ArmFolder:
         self.lines += len(lines)
         self._stream.write("".join(lines))
 
-    def end_step(self, step: int, seconds: float) -> None:
+    def end_step(self, step: int, seconds: float, planted: Mapping[str, object] | None = None) -> None:
         self._stream.flush()
         if self.rank == 0:
             phases = {"program": {"seconds": seconds, "peak_bytes": 0}}
             record = {"step": step, "phases": phases, "witness": {}, "completion": ""}
+            if planted is not None:
+                record["planted"] = planted
             self._steps.write(json.dumps(record, separators=(",", ":")) + "\n")
             self._steps.flush()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -114,6 +114,7 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._plans: dict[object, _Plan] = {}
         self._sites: dict[tuple[str, _Plan, int, object], str] = {}
         self._single_sites: dict[tuple[str, _Plan, int], str] = {}
+        self.see: Callable[[str, str, torch.Tensor], None] = recorder.see
         self.alone: Alone | None = None
         self.compiled_depth = 0  # above 0 in a compiled program, which has taps of its own
 
@@ -149,7 +150,7 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             site = self._single_sites.get(key)
             if site is None:
                 site = self._single_sites[key] = self._site(frame.name, plan, call, 0)
-            self._recorder.see(frame.phase, site, result)
+            self.see(frame.phase, site, result)
         else:
             self._observe(frame, plan, call, result, args, kwargs or {})
         return result
@@ -167,7 +168,7 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _observe(
         self, frame: Frame, plan: _Plan, call: int, result: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> None:
-        see = self._recorder.see
+        see = self.see
         outputs = result if isinstance(result, list | tuple) else (result,)
         is_list = plan.returns_list and isinstance(result, list)
         for i, each in enumerate(outputs):

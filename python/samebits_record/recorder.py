@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -280,13 +280,14 @@ class Recorder:
                 torch.distributed.all_reduce(sums, group=group)
             words[rows, : digest.FIRED] = sums.to(words.device)
 
-    def end_step(self) -> None:
+    def end_step(self, planted: Mapping[str, object] | None = None) -> None:
+        """`planted`: the witness of a fault that was planted in the step."""
         if self._is_fork:
             return
         self.read()
         self.local_parts.forget_freed()
         now = time.monotonic()
-        self.folder.end_step(self.step, now - self._began)
+        self.folder.end_step(self.step, now - self._began, planted)
         self._began = now
         self.step += 1
 

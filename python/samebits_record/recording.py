@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import functools
 import os
 import pathlib
 import platform
@@ -17,13 +18,14 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from . import compiled, graphs
 from .alone import Alone
-from .errors import InputError
+from .errors import InputError, RecordError
 from .folder import ArmFolder
 from .frames import Frame, Frames
 from .keeper import Keeper
 from .layouts import Layouts
 from .modules import Modules
 from .operators import OperatorMode, tensors_in
+from .planter import Planter
 from .recorder import Recorder
 from .shards import part_of
 
@@ -69,10 +71,12 @@ class Recording:
         keep: str = "",
         alone: str = "",
         map_file: str | os.PathLike[str] = "",
+        plant: str = "",
     ) -> None:
         """`begin`: observes from the start on, or from the first call of a module on: "forward". `keep`: a place as
         Keeper has it, whose tensor is written to kept-R.safetensors; "" is none. `alone`: likewise, whose operator is
-        looked for as Alone does, at level `op`. `map_file`: a map in whose layouts tensors are observed; "" is none."""
+        looked for as Alone does, at level `op`. `map_file`: a map in whose layouts tensors are observed; "" is none.
+        `plant`: a fault as Planter has it, at level `op`."""
         if begin not in ("start", "forward"):
             raise InputError("begin", repr(begin), "start or forward")
         self.level = level_from(level)
@@ -90,9 +94,11 @@ class Recording:
             "command": command if command is not None else sys.argv,
             "environment": environment,
         }
-        if alone and (self.level is not Level.OP or ranks > 1):
-            found = f"{ranks} ranks" if ranks > 1 else f"level {self.level.value}"
-            raise InputError("--alone", found, "level op, in one process")
+        for flag, text in (("--alone", alone), ("--plant", plant)):
+            if text and (self.level is not Level.OP or ranks > 1):
+                found = f"{ranks} ranks" if ranks > 1 else f"level {self.level.value}"
+                raise InputError(flag, found, "level op, in one process")
+        self._planter = Planter(plant) if plant else None
         layouts = Layouts(map_file) if map_file else None
         if map_file:
             environment["map"] = str(map_file)
@@ -145,6 +151,8 @@ class Recording:
             if self.level is Level.OP:
                 self._mode = OperatorMode(self.recorder, self._frames)
                 self._mode.alone = self._alone
+                if self._planter is not None:
+                    self._mode.see = functools.partial(self._planter.see, self.recorder)
                 stack.enter_context(compiled.taps(self.recorder, self._frames, self._mode, self.modules.names_by_id))
                 stack.enter_context(self._mode)
             self._stack = stack.pop_all()
@@ -155,13 +163,22 @@ class Recording:
             if kind is None or (isinstance(error, SystemExit) and not error.code):
                 if self.recorder.has_seen() or self.recorder.step == 0 or self._is_step_done:
                     self.end_step()
-                self.recorder.finish()
+                self._finish()
             else:
                 self.recorder.abandon()
         finally:
             self._stack.close()
         if self._alone is not None and kind is None:
             print(f"samebits_record: {self._alone.write()}", file=sys.stderr)
+
+    def _finish(self) -> None:
+        if self._planter is not None:
+            try:
+                self._planter.check()
+            except RecordError:
+                self.recorder.abandon()
+                raise
+        self.recorder.finish()
 
     def observe(self, name: str, value: object, phase: str = "program") -> None:
         if not name:
@@ -185,7 +202,7 @@ class Recording:
         self._has_gradients = self._is_step_done = False
         self._optimizer_frames.clear()  # whatever an exception left, likewise below
         self._has_seen_gradient.clear()
-        self.recorder.end_step()
+        self.recorder.end_step(self._planter.take_witness() if self._planter is not None else None)
         self._frames.end_step()
         if self._mode is not None:
             self._mode.compiled_depth = 0

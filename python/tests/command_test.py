@@ -47,6 +47,19 @@ class CommandTest(unittest.TestCase):
     def recorded(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.run_python("-m", "samebits_record", *arguments)
 
+    def test_a_fault_is_planted_or_the_run_fails(self) -> None:
+        for place, code, line in (
+            ("0 0 forward 0/aten.addmm[0]#0 1", 0, ""),
+            ("0 0 forward 0/aten.addmm[7]#0 1", 3, "samebits_record: --plant: nothing was planted, the program did"),
+            ("0 0 forward 0/aten.addmm[0]#0", 2, "samebits_record: --plant: found "),
+        ):
+            with self.subTest(place):
+                done = self.recorded("--out", f"a{code}", "--level", "op", "--plant", place, "--", "train.py")
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertTrue(done.stderr.startswith(line), done.stderr)
+                self.assertEqual(done.stderr.count("\n"), 1 if code else 0)
+                self.assertEqual((self.root / f"a{code}/finished.json").exists(), code == 0)
+
     def test_what_is_set_up_before_the_first_forward_can_be_left_out(self) -> None:
         found = {}
         for begin in ("start", "forward"):

@@ -104,6 +104,46 @@ class RecorderTest(unittest.TestCase):
                 self.assertEqual(first_difference(clean, faulty), expected)
         self.assertIsNone(first_difference(clean, self.recorded("again")))
 
+    def test_a_planted_fault_is_executed_once_and_named(self) -> None:
+        clean = self.recorded("clean")
+        places = [
+            (0, 0, "forward", "blocks.1.down/aten.addmm[0]#0"),
+            (1, 0, "forward", "embed/aten.embedding[0]#0"),
+            (1, 0, "backward", "blocks.2.norm/aten.native_layer_norm_backward[0]#0"),
+            (0, 0, "optimizer", "AdamW/aten.addcdiv_[4]#0"),
+        ]
+        for number, (step, occurrence, phase, site) in enumerate(places):
+            with self.subTest(site):
+                folder = self.root / f"planted-{number}"
+                self.plant(folder, f"{step} {occurrence} {phase} {site} 5")
+                self.assertEqual(first_difference(clean, folder), (step, phase, site, occurrence))
+                steps = [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
+                self.assertEqual([each["step"] for each in steps if "planted" in each], [step])
+                witness = steps[step]["planted"]
+                self.assertEqual(int(witness["before"], 16) ^ 1, int(witness["after"], 16))
+                self.assertEqual((witness["element"], witness["changed"]), (5, 1))
+                self.assertEqual(witness["caller"], site.split("/")[1].split("[")[0])
+
+    def plant(self, folder: pathlib.Path, fault: str, level: str = "op") -> None:
+        model, optimizer = make()
+        with Recording(folder, model, optimizer, level, plant=fault):
+            train(model, optimizer)
+
+    def test_a_fault_that_no_step_comes_to_is_no_recording(self) -> None:
+        with self.assertRaisesRegex(RecordError, "nothing was planted, the program did not come to step 7, forward"):
+            self.plant(self.root / "a", "7 0 forward embed/aten.embedding[0]#0 5")
+        self.assertFalse((self.root / "a/finished.json").exists())
+        for number, (fault, level, line) in enumerate(
+            (
+                ("0 0 forward embed/aten.embedding[0]#0", "op", "a place and an element"),
+                ("0 0 forward embed#0 5", "op", "an operator's result"),
+                ("0 0 forward embed/aten.embedding[0]#0 5", "module", "level op, in one process"),
+                ("0 0 forward embed/aten.embedding[0]#0 384", "op", "one of 384, from 0"),
+            )
+        ):
+            with self.subTest(fault), self.assertRaisesRegex(InputError, line):
+                self.plant(self.root / f"bad-{number}", fault, level)
+
     def test_a_fault_is_named_to_its_module_at_level_module(self) -> None:
         clean = self.recorded("clean", "module")
         faulty = self.recorded("faulty", "module", Fault("aten.addmm", 3))
