@@ -23,7 +23,8 @@ class GraphTaps:
         self._slots: dict[int, tuple[object, CapturedSlots]] = {}  # by id; the graph is kept, so no id comes twice
 
     def begin(self, graph: object, device: torch.device) -> None:
-        self._recorder.captured = CapturedSlots(device)
+        with self._recorder.busy():
+            self._recorder.captured = CapturedSlots(device)
 
     def end(self, graph: object) -> None:
         captured, self._recorder.captured = self._recorder.captured, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -108,6 +109,15 @@ class Recorder:
     def begin(self) -> None:
         """From here on what the program computes is observed."""
         self.is_busy = self._is_fork
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """What is computed within is the recorder's own."""
+        was_busy, self.is_busy = self.is_busy, True
+        try:
+            yield
+        finally:
+            self.is_busy = was_busy
 
     def see(self, phase: str, site: str, value: torch.Tensor) -> None:
         """Observes `value` as it is now. Nothing is read back to the host."""
