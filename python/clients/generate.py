@@ -3,8 +3,9 @@
     python generate.py MODEL [--device cuda|cpu] [--compile MODE] [--tokens N] [--plant SEED]
 
 MODEL is a folder, or 0.6B: the shape of Qwen3-0.6B with random weights. The prompt runs eagerly, as upstream advises;
-a token is a call of the model, compiled with --compile MODE. Prints the tokens, a hash of all logits, and how often a CUDA graph was replayed. --plant
-moves an element of one operator in one layer of the compiled program by one ULP, and says which.
+a token is a call of the model, compiled with --compile MODE. Prints the tokens, a hash of all logits, and how often a
+CUDA graph was replayed. --plant moves an element of one operator in one layer of the compiled program by one ULP, and
+says which.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What recording at level `op` costs a decode step of one sequence: generate.py's, compiled, against the unrecorded one.
+"""What recording at level `op` costs a decode step of generate.py's, compiled, against the unrecorded one.
 
     python generate_cost.py MODEL [--device cuda|cpu] [--compile MODE]        prints rows of a table
 
@@ -9,7 +9,6 @@ was observed is read apart: `read`, divided by the tokens since the last one.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import statistics
 import tempfile
 import time
@@ -72,9 +71,8 @@ def main() -> None:
     flags = parser.parse_args()
     model, replays = model_of(flags.model, flags.device), count_replays()
     plain = measured(model, flags.device, flags.compile, replays, False)
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(None):
-        with record(f"{folder}/a", model, level="op"):
-            recorded = measured(model, flags.device, flags.compile, replays, True)
+    with tempfile.TemporaryDirectory() as folder, record(f"{folder}/a", model, level="op"):
+        recorded = measured(model, flags.device, flags.compile, replays, True)
     for name, ms in recorded.items():
         ratio = f"{ms / plain[name]:.2f}x" if name in plain else ""
         print("|", " | ".join([flags.model, name, f"{plain.get(name, 0):.3f} ms", f"{ms:.3f} ms", ratio]), "|")
