@@ -15,6 +15,8 @@ from .shards import Part, row_major
 _NATIVE = native.load()
 _warm: set[torch.device] = set()  # devices whose kernels are loaded
 
+_MANY = 1 << 14  # elements that the kernel of a GPU shares among its processors
+
 WriteSlot = Callable[[torch.Tensor, torch.Tensor], None]
 
 
@@ -70,7 +72,7 @@ class Slots:
         if self.words.device.type != "cpu" and self.words.device not in _warm:
             _warm.add(self.words.device)
             for dtype in DTYPES:
-                for shape in ((), (2,)):
+                for shape in ((), (2,), (_MANY,)):
                     self._write(self.words[0], torch.zeros(shape, dtype=dtype, device=self.words.device))
             self.words.zero_()
 
