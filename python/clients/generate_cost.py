@@ -1,25 +1,28 @@
-"""What recording at level `op` costs a decode step of generate.py's, compiled, against the unrecorded one.
+"""Times a decode step of generate.py's, compiled: unrecorded, or recorded at level `op`.
 
-    python generate_cost.py MODEL [--device cuda|cpu] [--compile MODE]        prints rows of a table
+    python generate_cost.py MODEL [--device cuda|cpu] [--compile MODE] [--recorded]
 
-`token`: from one token to the next, with what Python does between; `replay`: the CUDA graph alone, back to back. What
-was observed is read apart: `read`, divided by the tokens since the last one.
+Compiles, prints "ready" and waits for a line, so that the machine can be quiet; then prints milliseconds a token, line
+by line: `token`, from one token to the next, with what Python does between; `replay`, what the card takes of that for
+the CUDA graph and for taking over its slots; `read`, what is observed is read apart, once in 40 tokens.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 import tempfile
 import time
 from typing import Any
 
 import torch
-from generate import count_replays, empty_cache, model_of, next_logits, prompt_for
+from generate import empty_cache, model_of, next_logits, prompt_for
 
 from samebits_record import record, step
 
-WARM, ROUNDS, TOKENS, REPLAYS = 8, 5, 8, 50
+WARM, ROUNDS, TOKENS = 8, 5, 8
+AHEAD = 5_000_000  # cycles for which the card waits, so that Python is ahead of it
 
 
 def now(device: str) -> float:
@@ -28,14 +31,35 @@ def now(device: str) -> float:
     return time.perf_counter()
 
 
+@contextlib.contextmanager
+def timed_replays() -> Any:
+    """The milliseconds of each replay within, after the context."""
+    kind: Any = torch.cuda.CUDAGraph
+    original, events, found = kind.replay, [], []
+
+    def replay(graph: Any) -> None:
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda._sleep(AHEAD)
+        begin.record()
+        original(graph)
+        end.record()
+        events.append((begin, end))
+
+    kind.replay = replay
+    try:
+        yield found
+    finally:
+        kind.replay = original
+    torch.cuda.synchronize()
+    found += [begin.elapsed_time(end) for begin, end in events]
+
+
 @torch.no_grad()
-def measured(model: torch.nn.Module, device: str, mode: str, replays: list[Any], is_recorded: bool) -> dict[str, float]:
-    """Milliseconds of a token, a replay, and a read, each for one token."""
-    torch.compiler.reset()
-    replays.clear()
+def measure(model: torch.nn.Module, device: str, mode: str, is_recorded: bool) -> dict[str, float]:
+    """Milliseconds of one token each."""
     forward = torch.compile(model, mode=mode, fullgraph=True)
-    ids, cache = prompt_for(model, device), empty_cache(model)
-    token = next_logits(model, ids, cache).argmax(-1, keepdim=True)
+    cache = empty_cache(model)
+    token = next_logits(model, prompt_for(model, device), cache).argmax(-1, keepdim=True)
 
     def run(count: int) -> None:
         nonlocal token
@@ -43,24 +67,26 @@ def measured(model: torch.nn.Module, device: str, mode: str, replays: list[Any],
             token = next_logits(forward, token, cache).argmax(-1, keepdim=True)
 
     run(WARM)
+    print("ready", flush=True)
+    input()
+    found = {}
+    if device == "cuda":
+        with timed_replays() as replays:
+            run(TOKENS)
+        found["replay"] = statistics.median(replays)
     if is_recorded:
         step()
     times = []
     for _ in range(ROUNDS):
         began = now(device)
         run(TOKENS)
-        times.append((now(device) - began) / TOKENS)
-    found = {"token": statistics.median(times)}
+        times.append(1e3 * (now(device) - began) / TOKENS)
+    found["token"] = statistics.median(times)
     if is_recorded:
         began = now(device)
         step()
-        found["read"] = (now(device) - began) / (ROUNDS * TOKENS)
-    if replays:
-        began = now(device)
-        for _ in range(REPLAYS):
-            torch._C._CUDAGraph.replay(replays[-1])
-        found["replay"] = (now(device) - began) / REPLAYS
-    return {name: 1e3 * seconds for name, seconds in found.items()}
+        found["read"] = 1e3 * (now(device) - began) / (ROUNDS * TOKENS)
+    return found
 
 
 def main() -> None:
@@ -68,14 +94,16 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", default="default")
+    parser.add_argument("--recorded", action="store_true")
     flags = parser.parse_args()
-    model, replays = model_of(flags.model, flags.device), count_replays()
-    plain = measured(model, flags.device, flags.compile, replays, False)
-    with tempfile.TemporaryDirectory() as folder, record(f"{folder}/a", model, level="op"):
-        recorded = measured(model, flags.device, flags.compile, replays, True)
-    for name, ms in recorded.items():
-        ratio = f"{ms / plain[name]:.2f}x" if name in plain else ""
-        print("|", " | ".join([flags.model, name, f"{plain.get(name, 0):.3f} ms", f"{ms:.3f} ms", ratio]), "|")
+    model = model_of(flags.model, flags.device)
+    with contextlib.ExitStack() as stack:
+        if flags.recorded:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            stack.enter_context(record(f"{folder}/a", model, level="op"))
+        found = measure(model, flags.device, flags.compile, flags.recorded)
+    for name, ms in found.items():
+        print(name, f"{ms:.4f}")
 
 
 if __name__ == "__main__":

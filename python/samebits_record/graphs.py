@@ -26,10 +26,12 @@ class GraphTaps:
         with self._recorder.busy():
             self._recorder.captured = CapturedSlots(device)
 
-    def end(self, graph: object) -> None:
+    def end(self, graph: Any) -> None:
         captured, self._recorder.captured = self._recorder.captured, None
         if captured is not None:
             self._slots[id(graph)] = (graph, captured)
+            # A replay writes them as long as there is the graph, which may outlive the recording.
+            graph.samebits_slots = captured.slots
 
     def replayed(self, graph: object) -> None:
         found = self._slots.get(id(graph))

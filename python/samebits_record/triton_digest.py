@@ -31,10 +31,8 @@ def _terms(words, offset, count, exponent, BITS: tl.constexpr, SCALAR: tl.conste
     y = y ^ (y >> 33)
     a = tl.where(inside, x.to(tl.int64, bitcast=True), 0)
     b = tl.where(inside, y.to(tl.int64, bitcast=True), 0)
-    if SCALAR:
-        c = tl.where(inside, e, 0)
-    else:
-        c = (inside & ((e & exponent) == exponent) & (exponent != 0)).to(tl.int64)
+    is_full = inside & ((e & exponent) == exponent) & (exponent != 0)
+    c = tl.where(inside, e, 0) if SCALAR else is_full.to(tl.int64)
     return a, b, c
 
 

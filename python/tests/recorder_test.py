@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import pathlib
 import tempfile
 import threading
 import unittest
+import weakref
 
 import torch
 from programs import Fault, make, train
@@ -386,6 +388,10 @@ class RecorderTest(unittest.TestCase):
                 observe("text", "not a number")
 
 
+class Graph:
+    """Stands for a torch.cuda.CUDAGraph."""
+
+
 class GraphTapsTest(unittest.TestCase):
     """The book-keeping of CUDA graphs, with a graph that is a list of calls, on a CPU."""
 
@@ -396,7 +402,7 @@ class GraphTapsTest(unittest.TestCase):
             record(pathlib.Path(root) / "a", level="step") as recording,
         ):
             recorder, value = recording.recorder, torch.zeros(3)
-            taps, graph = GraphTaps(recorder), object()
+            taps, graph = GraphTaps(recorder), Graph()
             taps.begin(graph, torch.device("cpu"))
             recorder.see("forward", "value", value)
             recorder.see("forward", "twice", value * 2)
@@ -414,6 +420,31 @@ class GraphTapsTest(unittest.TestCase):
                     digests = [each["digest"] for each in read(pathlib.Path(root) / "a")]
                     expected = [slots.digest_of(torch.full((3,), x)) for x in (0.0, 0.0, 1.0, 2.0)]
                     self.assertEqual(digests, expected)
+
+    def test_slots_live_as_long_as_the_graph_whose_replays_write_them(self) -> None:
+        with tempfile.TemporaryDirectory() as root:
+            graph = Graph()
+            with record(pathlib.Path(root) / "a", level="step") as recording:
+                taps = GraphTaps(recording.recorder)
+                taps.begin(graph, torch.device("cpu"))
+                recording.recorder.see("forward", "value", torch.zeros(3))
+                captured = recording.recorder.captured
+                taps.end(graph)
+                assert captured is not None
+                words = weakref.ref(captured.slots.words)
+            del taps, captured, recording
+            gc.collect()
+            self.assertIsNotNone(words(), "a replay after the recording would write into freed memory")
+            del graph
+            gc.collect()
+            self.assertIsNone(words())
+
+    def test_what_is_allocated_for_a_graph_is_no_operator_of_the_program(self) -> None:
+        with tempfile.TemporaryDirectory() as root:
+            with record(pathlib.Path(root) / "a", level="op") as recording:
+                GraphTaps(recording.recorder).begin(Graph(), torch.device("cpu"))
+                recording.recorder.captured = None
+            self.assertEqual(read(pathlib.Path(root) / "a"), [])
 
 
 if __name__ == "__main__":
