@@ -75,9 +75,18 @@ def trained(model: torch.nn.Module, steps: int) -> list[list[tuple[str, str, tor
             for t, value in enumerate(row.detach())
         ]
         train.append(("train", "loss", loss.detach()))
+        state = [  # in float32 a weight is its own master
+            ("optimizer", f"{what}[{name}]", padded(name, value))
+            for name, weight in ordered_weights(model)
+            for what, value in (
+                ("master", weight),
+                ("m", optimizer.state[weight]["exp_avg"]),
+                ("v", optimizer.state[weight]["exp_avg_sq"]),
+            )
+        ]
         weights = [("weights", name, padded(name, weight)) for name, weight in ordered_weights(model)]
         clipping = [("optimizer", "grad_norm", norm), ("optimizer", "clip_scale", scale)]
-        seen.append([*train, *gradients, *clipping, *weights])
+        seen.append([*train, *gradients, *clipping, *state, *weights])
     return seen
 
 
