@@ -28,8 +28,8 @@ SiteParts parts_of(std::string_view site) {
   return {site.substr(0, open), site.substr(close + 1)};
 }
 
-// A module's operators of one kind are matched by shape and order, not by their numbers: a program
-// that has one more of them counts otherwise from there on.
+// A module's operators of one kind are matched by shape: a program that has one more of them counts
+// otherwise from there on.
 bool is_same_place(const Observation& a, const Observation& b) {
   if (a.step != b.step || a.rank != b.rank || a.phase != b.phase) return false;
   const SiteParts parts = parts_of(a.site);
@@ -59,6 +59,21 @@ struct PlaceEqual {
   }
 };
 
+// Likewise, and the numbers of operators count.
+struct SiteHash {
+  size_t operator()(const Observation* seen) const {
+    return PlaceHash()(seen) ^ std::hash<std::string_view>()(seen->site);
+  }
+};
+
+bool is_same_site(const Observation& a, const Observation& b) {
+  return a.site == b.site && is_same_place(a, b);
+}
+
+struct SiteEqual {
+  bool operator()(const Observation* a, const Observation* b) const { return is_same_site(*a, *b); }
+};
+
 constexpr size_t kNone = static_cast<size_t>(-1);
 
 // A part of a recording's observations: those of one step, or all from one on.
@@ -71,10 +86,11 @@ struct Part {
   const Observation& operator[](size_t i) const { return all[begin + i]; }
 };
 
-// For each of `b` from `begin` on, the one of `a` from there on that is at the same place and as
-// often seen there before; kNone for none. The map is only looked up, never iterated.
+// For each of `b` from `begin` on, the one of `a` from there on that is Equal to it and as often seen
+// before; kNone for none. The map is only looked up, never iterated.
+template <typename Hash, typename Equal>
 std::vector<size_t> partners(const Part& a, const Part& b, size_t begin) {
-  std::unordered_map<const Observation*, size_t, PlaceHash, PlaceEqual> next;
+  std::unordered_map<const Observation*, size_t, Hash, Equal> next;
   std::vector<size_t> after(a.size(), kNone);  // the next one of the same place
   for (size_t i = a.size(); i-- > begin;) {
     const auto [at, is_last] = next.try_emplace(&a[i], i);
@@ -92,15 +108,41 @@ std::vector<size_t> partners(const Part& a, const Part& b, size_t begin) {
   return found;
 }
 
+// What is at one place, from where two parts of recordings no longer agree.
+struct Count {
+  size_t in_a = 0;
+  size_t in_b = 0;
+  size_t of_one_site = 0;
+};
+
+// Operators are paired by order, but where their numbers give each that one side has a partner, by
+// these: a compiled program has fewer values than an eager one, and counts those that it has not.
+std::vector<size_t> partners_from(const Part& a, const Part& b, size_t begin) {
+  std::vector<size_t> found = partners<PlaceHash, PlaceEqual>(a, b, begin);
+  const std::vector<size_t> by_site = partners<SiteHash, SiteEqual>(a, b, begin);
+  std::unordered_map<const Observation*, Count, PlaceHash, PlaceEqual> counts;
+  for (size_t i = begin; i < a.size(); ++i) ++counts[&a[i]].in_a;
+  for (size_t i = begin; i < b.size(); ++i) {
+    Count& count = counts[&b[i]];
+    ++count.in_b;
+    if (by_site[i] != kNone) ++count.of_one_site;
+  }
+  for (size_t i = begin; i < b.size(); ++i) {
+    const Count& count = counts.at(&b[i]);
+    if (count.of_one_site == std::min(count.in_a, count.in_b)) found[i] = by_site[i];
+  }
+  return found;
+}
+
 void align_parts(const Part& a, const Part& b, std::vector<AlignedPair>& pairs) {
   size_t same = 0;  // two runs of one program part late, if at all
-  while (same < std::min(a.size(), b.size()) && is_same_place(a[same], b[same])) {
+  while (same < std::min(a.size(), b.size()) && is_same_site(a[same], b[same])) {
     pairs.emplace_back(a.begin + same, b.begin + same);
     ++same;
   }
   if (same == a.size() && same == b.size()) return;
 
-  const std::vector<size_t> of_b = partners(a, b, same);
+  const std::vector<size_t> of_b = partners_from(a, b, same);
   std::vector<size_t> of_a(a.size(), kNone);
   // What only `b` has, by the observation of `a` that it follows; kNone: at the very start.
   std::unordered_map<size_t, std::vector<size_t>> extras;

@@ -37,6 +37,13 @@ std::string versions() {
   return "| what | here |\n|---|---|\n" + text;
 }
 
+// Of programs that differ: what looking for one operator came to.
+std::string one_operator(const ReducedRun& run) {
+  std::string text = "One operator alone, eager against compiled: " + run.alone;
+  if (run.has_script) text += "\n\n`python3 upstream.py` shows it in stock torch.";
+  return text;
+}
+
 constexpr char kCommands[] =
     "samebits run case.json --out out              # exit code 1; the report is out/report.md\n"
     "samebits run case.json --level op --out out   # with every operator's output\n";
@@ -114,8 +121,7 @@ std::string reduced_readme(const ReducedRun& run) {
     for (const std::string& each : run.reduced.unsteady) text += "- " + each + "\n";
   }
   if (!run.alone.empty()) {
-    text += "\nOne operator alone, eager against compiled: " + run.alone + "\n";
-    if (run.has_script) text += "\n`python3 upstream.py` shows it in stock torch.\n";
+    text += "\n" + one_operator(run) + "\n";
   } else if (run.has_script) {
     text +=
         "\n`python3 upstream.py` runs the operator in stock torch, on the inputs that it had "
@@ -127,10 +133,10 @@ std::string reduced_readme(const ReducedRun& run) {
 std::string reduced_issue(const ReducedRun& run, const std::string& case_text) {
   std::string text = fmt::format(
       "# {}\n\n**What happens.** {}\n\n```\n{}\n```\n\n**What is run.**\n\n```json\n{}```\n\n"
-      "**How to see it.** In the attached folder:\n\n```\n{}```\n\n**Versions.**\n\n{}",
-      run.failure->text(), how_it_fails(run), run.of_least.last.text, case_text, kCommands,
-      versions());
-  return text;
+      "**How to see it.** In the attached folder:\n\n```\n{}```\n\n",
+      run.failure->text(), how_it_fails(run), run.of_least.last.text, case_text, kCommands);
+  if (!run.alone.empty()) text += one_operator(run) + "\n\n";
+  return text + "**Versions.**\n\n" + versions();
 }
 
 }  // namespace samebits

@@ -265,7 +265,8 @@ class Programs(unittest.TestCase):
         self.assertEqual((least / "upstream.py").read_text(), f"# 0 0 train {operator}#0\n")
         self.assertTrue((least / "inputs.safetensors").exists())
         self.assertFalse((least / "alone").exists())
-        self.assertIn("`python3 upstream.py` shows it in stock torch", (least / "README.md").read_text())
+        for page in ("README.md", "issue.md"):
+            self.assertIn("`python3 upstream.py` shows it in stock torch", (least / page).read_text())
         for arm in arms.values():
             arm["command"].append("--whole")
         out, least = self.reduced(arms)

@@ -110,6 +110,26 @@ TEST(Align, OperatorsOfAModuleArePairedByShapeAndOrder) {
   EXPECT_EQ(comparison.first_value->place(), "step 0, forward, mlp/aten.mul.Tensor[2]#0");
 }
 
+TEST(Align, OperatorsArePairedByNumberWhereOneSideHasOnlySome) {
+  std::vector<Observation> eager, compiled;
+  for (int call = 0; call < 3; ++call) {
+    for (int number = 0; number < 3; ++number) {
+      const std::string site = "norm/aten.mul.Tensor[" + std::to_string(number) + "]#0";
+      eager.push_back(tensor(site, 3, static_cast<float>(10 * call + number)));
+      if (number > 0) compiled.push_back(eager.back());  // the first is fused away
+    }
+  }
+  const PairComparison fused = compare_streams(eager, compiled, {});
+  EXPECT_EQ(fused.compared, 6);
+  EXPECT_EQ(fused.different, 0);
+  EXPECT_EQ(compare_streams(compiled, eager, {}).different, 0);
+  compiled[3] = tensor("norm/aten.mul.Tensor[2]#0", 3, -1);
+  const PairComparison other = compare_streams(eager, compiled, {});
+  ASSERT_TRUE(other.first_value);
+  EXPECT_EQ(other.first_value->place(),
+            "step 0, forward, norm/aten.mul.Tensor[2]#0 (occurrence 1)");
+}
+
 TEST(Align, OtherOperatorsModulesOutputsAndShapesAreNoPair) {
   const std::vector<Observation> a = {tensor("mlp/aten.mul.Tensor[0]#0", 2)};
   for (const char* site : {"mlp/aten.mul.Scalar[0]#0", "up/aten.mul.Tensor[0]#0",
