@@ -99,6 +99,8 @@ void visit_fields(V& v, NumericsSettings& s) {
   v({"tp_invariant"}, s.tp_invariant, Flag{});
   v({"fused_rounding", "Rounds where a fusing compiler would: the negative control."},
     s.fused_rounding, Flag{});
+  v({"float32_head", "Logits are the head's float32 sums, not rounded to dtype.", kLater},
+    s.float32_head, Flag{});
 }
 
 template <class V>

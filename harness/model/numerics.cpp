@@ -35,6 +35,17 @@ at::Tensor Numerics::linear(const at::Tensor& x, const at::Tensor& weight, Linea
                      row && sum == RowSum::kPending ? at::kFloat : dtype, into);
 }
 
+at::Tensor Numerics::head(const at::Tensor& x, const at::Tensor& weight,
+                          const WeightGradient& into) const {
+  if (!float32_head) {
+    return linear(x, weight, LinearStyle::kColumn, weight.size(1), weight.size(0), RowSum::kPending,
+                  into);
+  }
+  if (!contract) return at::linear(x.to(at::kFloat), weight.to(at::kFloat));
+  const int64_t dgrad_slice = tp_invariant ? weight.size(0) / kSlices : 0;
+  return ops::linear(x, weight, /*slice=*/0, dgrad_slice, at::kFloat, into);
+}
+
 at::Tensor Numerics::rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,
                               const WeightGradient& into) const {
   if (!contract) return at::rms_norm(x, {weight.size(0)}, weight, eps);
@@ -119,6 +130,7 @@ Numerics numerics_from_settings(const NumericsSettings& settings) {
   numerics.flash = settings.batch_invariant && settings.attention == AttentionKernel::kFlash;
   numerics.tp_invariant = settings.tp_invariant;
   numerics.fused_rounding = settings.fused_rounding;
+  numerics.float32_head = settings.float32_head;
   return numerics;
 }
 

@@ -31,6 +31,7 @@ struct Numerics {
   bool flash = true;  // the contract's attention; false: LibTorch's scaled_dot_product_attention
   bool tp_invariant = true;
   bool fused_rounding = false;  // skip the roundings that a fusing compiler would skip
+  bool float32_head = false;
 
   static constexpr int64_t kSlices = 8;  // the largest TP degree that keeps the bits
 
@@ -40,6 +41,10 @@ struct Numerics {
   at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, LinearStyle style,
                     int64_t in_features, int64_t out_features, RowSum sum = RowSum::kPending,
                     const WeightGradient& into = {}) const;
+  // The last linear layer, a kColumn one: logits in `dtype`; with float32_head in float32, the sums
+  // as they are. Its backward is that of linear, which rounds the logits' gradient to `dtype`.
+  at::Tensor head(const at::Tensor& x, const at::Tensor& weight,
+                  const WeightGradient& into = {}) const;
   at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,
                       const WeightGradient& into = {}) const;
   at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,

@@ -23,6 +23,7 @@ struct NumericsSettings {
   bool batch_invariant = true;  // false: plain LibTorch kernels
   bool tp_invariant = true;     // false: one chain a rank, whatever TP cuts
   bool fused_rounding = false;  // rounds where a fusing compiler would: the control
+  bool float32_head = false;    // logits are float32, not rounded to dtype
 };
 
 }  // namespace samebits

@@ -136,7 +136,7 @@ at::Tensor Qwen3::logits(const at::Tensor& ids, const at::Tensor& positions,
   }
   x = parallel().to_replicate(norm(x, norm_, "norm#0", gradients));
   if (rows.defined()) x = x.index_select(kSequenceDim, rows);
-  return parallel().to_plain(column(x, head_, "output#0", of_head));
+  return parallel().to_plain(observed(numerics().head(x, weight(head_), of_head), "output#0"));
 }
 
 WeightGradient Qwen3::gradient_of_head(const Gradients* gradients) const {

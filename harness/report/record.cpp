@@ -42,6 +42,7 @@ std::string numerics_text(const NumericsSettings& numerics) {
   if (numerics.batch_invariant) text += ", batch-invariant";
   if (numerics.tp_invariant) text += ", TP-invariant";
   if (numerics.fused_rounding) text += ", rounded where a fusing compiler would";
+  if (numerics.float32_head) text += ", logits in float32";
   return text;
 }
 

@@ -32,21 +32,24 @@ std::vector<std::pair<std::string, at::Tensor>> named_constants(const Decoder& m
 
 // What of a model stands in its graphs, or decides what they compute.
 GraphModel graph_model(const DecoderConfig& config, const Numerics& numerics) {
-  return {{"vocab_size", config.vocab_size},
-          {"hidden_size", config.hidden_size},
-          {"num_hidden_layers", config.num_hidden_layers},
-          {"num_attention_heads", config.num_attention_heads},
-          {"num_key_value_heads", config.num_key_value_heads},
-          {"head_dim", config.head_dim},
-          {"intermediate_size", config.intermediate_size},
-          {"max_position_embeddings", config.max_position_embeddings},
-          {"rms_norm_eps", config.rms_norm_eps},
-          {"rope_theta", config.rope_theta},
-          {"tie_word_embeddings", config.tie_word_embeddings},
-          {"numerics.batch_invariant", numerics.contract},
-          {"numerics.flash", numerics.flash},
-          {"numerics.tp_invariant", numerics.tp_invariant},
-          {"numerics.fused_rounding", numerics.fused_rounding}};
+  GraphModel model = {{"vocab_size", config.vocab_size},
+                      {"hidden_size", config.hidden_size},
+                      {"num_hidden_layers", config.num_hidden_layers},
+                      {"num_attention_heads", config.num_attention_heads},
+                      {"num_key_value_heads", config.num_key_value_heads},
+                      {"head_dim", config.head_dim},
+                      {"intermediate_size", config.intermediate_size},
+                      {"max_position_embeddings", config.max_position_embeddings},
+                      {"rms_norm_eps", config.rms_norm_eps},
+                      {"rope_theta", config.rope_theta},
+                      {"tie_word_embeddings", config.tie_word_embeddings},
+                      {"numerics.batch_invariant", numerics.contract},
+                      {"numerics.flash", numerics.flash},
+                      {"numerics.tp_invariant", numerics.tp_invariant},
+                      {"numerics.fused_rounding", numerics.fused_rounding}};
+  // Came after the first saved graphs.
+  if (numerics.float32_head) model.emplace("numerics.float32_head", true);
+  return model;
 }
 
 }  // namespace

@@ -68,14 +68,20 @@ int64_t parameter_elements(const DecoderConfig& config, int64_t ranks) {
   return sum({one, product({config.num_hidden_layers - 1, two - one})});
 }
 
+int64_t bytes_of_element(const ArmSettings& arm) {
+  return arm.numerics.dtype == Dtype::float32 ? 4 : 2;
+}
+
 // Bytes that autograd keeps of one token, about: what the operators of qwen3.cpp save for their
 // backward, and the logits with their gradient.
-int64_t activation_bytes(const DecoderConfig& config, int64_t element) {
+int64_t activation_bytes(const ArmSettings& arm, const DecoderConfig& config) {
+  const int64_t element = bytes_of_element(arm);
+  const int64_t logit = arm.numerics_of(arm.trainer).float32_head ? kFloatBytes : element;
   const int64_t of_layer =
       sum({product({4, config.hidden_size}), product({3, config.q_size()}),
            product({3, config.kv_size()}), product({3, config.intermediate_size})});
-  return product({element, sum({product({config.num_hidden_layers, of_layer}),
-                                product({2, config.vocab_size})})});
+  return sum({product({element, config.num_hidden_layers, of_layer}),
+              product({2, config.vocab_size, logit})});
 }
 
 int64_t blocks_of(int64_t longest, int64_t block_size) {
@@ -101,7 +107,7 @@ int64_t MemoryPlan::total() const {
 
 MemoryPlan plan_memory(const ArmSettings& arm, const DecoderConfig& config, int64_t sequences,
                        int64_t longest) {
-  const int64_t element = arm.numerics.dtype == Dtype::float32 ? 4 : 2;
+  const int64_t element = bytes_of_element(arm);
   // Replicas in processes of their own are taken to be on one machine.
   const int64_t copies = arm.mesh.shares();
   const int64_t parameters = product({copies, parameter_elements(config, arm.mesh.tp)});
@@ -130,7 +136,7 @@ MemoryPlan plan_memory(const ArmSettings& arm, const DecoderConfig& config, int6
     if (arm.trainer.is_replayed()) {
       const int64_t of_step = is_generated(arm.workload.kind) ? sequences : arm.workload.sequences;
       plan.replays = product(
-          {most_padded_tokens(arm, config, of_step, longest), activation_bytes(config, element)});
+          {most_padded_tokens(arm, config, of_step, longest), activation_bytes(arm, config)});
     }
   }
   return plan;
@@ -147,8 +153,7 @@ int64_t train_tokens(const ArmSettings& arm, const DecoderConfig& config, int64_
   of_one_rank.mesh = {};
   of_one_rank.trainer.execution = Execution::kEager;
   const MemoryPlan plan = plan_memory(of_one_rank, config, /*sequences=*/0, /*longest=*/0);
-  const int64_t element = arm.numerics.dtype == Dtype::float32 ? 4 : 2;
-  return std::max(longest, plan.total() / 4 / activation_bytes(config, element));
+  return std::max(longest, plan.total() / 4 / activation_bytes(arm, config));
 }
 
 int64_t free_memory(const ArmSettings& arm) {

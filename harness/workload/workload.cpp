@@ -85,6 +85,13 @@ void check_mode(const ArmSettings& arm) {
     throw InputError(fmt::format("arm {}: generator", arm.name),
                      fmt::format("persistent with mesh.tp {}", arm.mesh.tp), "mesh.tp 1");
   }
+  const Numerics generator = numerics_from_settings(arm.numerics_of(arm.generator));
+  if (arm.generator.execution == Execution::kPersistent && generator.float32_head &&
+      generator.dtype != at::kFloat) {
+    throw InputError(fmt::format("arm {}: generator", arm.name),
+                     "persistent with numerics.float32_head, which its kernel does not compute",
+                     "another mode");
+  }
   const bool has_own_code =
       arm.generator.execution == Execution::kEager ||
       (arm.generator.execution == Execution::kCaptured && arm.generator.graph.empty());

@@ -236,7 +236,7 @@ TEST_F(CaseSchema, BothAcceptEveryKey) {
   const char* const text =
       R"({"name": "all-keys_1", "model": "/m", "seed": 0, "steps": 1, "timeout_s": 0.5,
     "numerics": {"platform": "sm90", "dtype": "float32", "attention": "sdpa", "batch_invariant": false,
-                 "tp_invariant": false, "fused_rounding": true},
+                 "tp_invariant": false, "fused_rounding": true, "float32_head": true},
     "mesh": {"kind": "local", "tp": 3},
     "workload": {"name": "decode", "group": 1, "max_new_tokens": 1, "temperature": 0, "top_k": 5,
       "top_p": 0.5, "prompts": [{"prompt": "p", "answer": "h2o"}], "max_batch_tokens": 1, "block_size": 1,

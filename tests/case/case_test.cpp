@@ -34,6 +34,7 @@ const std::vector<std::pair<std::string, std::string>> kYoungerKeys = {
     {"gradient_groups", R"(workload.gradient_groups=2)"},
     {"max_train_tokens", R"(workload.max_train_tokens=64)"},
     {"untied_head", R"(workload.untied_head="trainer")"},
+    {"float32_head", R"(numerics.float32_head=true)"},
     {"processed_logprobs", R"(workload.processed_logprobs="generator")"},
     {"prefix_pages", R"(workload.prefix_pages="kept")"},
     {"prompt_padding", R"(workload.prompt_padding="attended")"},
@@ -422,6 +423,7 @@ TEST(SettingsDigest, CoversWhatDecidesTheBits) {
   EXPECT_EQ(digest({}), digest({"other.seed=9"}));
   EXPECT_EQ(digest({}), digest({R"(on_policy={"holds": "none", "reason": "r"})"}));
   EXPECT_EQ(digest({}), digest({R"(repeats={"weights": "r"})"}));
+  EXPECT_NE(digest({}), digest({"numerics.float32_head=true"}));
   EXPECT_NE(digest({}), digest({"workload.sync=never"}));
   EXPECT_NE(digest({}), digest({"workload.draws=same"}));
   EXPECT_NE(digest({}), digest({"workload.rollouts=r.json"}));

@@ -33,6 +33,10 @@ FAULTS = {
                         ("generation", 0), ("generation", 0)),
     "fused-trainer": ({"trainer": {"mode": "eager", "numerics": {"fused_rounding": True}}},
                       ("recompute", 0), ("recompute", 0)),
+    "float32-head-generator": ({"generator": {"mode": "eager", "numerics": {"float32_head": True}}},
+                               ("generation", 0), ("generation", 0)),
+    "float32-head-trainer": ({"trainer": {"mode": "eager", "numerics": {"float32_head": True}}},
+                             ("recompute", 0), ("recompute", 0)),
     # Its on-policy rule is "none", so that its two sides are told only where they are asked for.
     "libtorch-attention": ({"generator": {"mode": "eager", "numerics": {"attention": "sdpa"}}},
                            ("generation", 0), None),

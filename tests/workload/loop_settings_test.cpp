@@ -322,5 +322,16 @@ TEST(LoopSettings, KeptPagesPartFromTheTrainerAfterASync) {
   EXPECT_EQ(parts(R"("block_size": 1)"), std::pair(false, false));
 }
 
+TEST(LoopSettings, PersistentRefusesAFloat32Head) {
+  ArmSettings arm = arm_with("");
+  arm.numerics.float32_head = true;
+  check_arm(arm);
+  arm.generator.execution = Execution::kPersistent;
+  EXPECT_THAT(message_of<InputError>([&] { check_arm(arm); }),
+              HasSubstr("persistent with numerics.float32_head"));
+  arm.numerics.dtype = Dtype::float32;  // whose logits are float32 anyway
+  check_arm(arm);
+}
+
 }  // namespace
 }  // namespace samebits

@@ -82,6 +82,7 @@ struct RandomModel {
     if (draw.coin()) config.eos_token_ids = {draw.between(0, config.vocab_size - 1)};
     numerics.dtype = draw.coin() ? at::kFloat : at::kBFloat16;
     numerics.fused_rounding = draw.between(0, 3) == 0;
+    numerics.float32_head = draw.between(0, 3) == 0;
     weights = testing::random_weights(config, draw.seed());
     if (config.num_key_value_heads % 2 == 0) degrees.push_back(2);
   }
@@ -93,12 +94,13 @@ struct RandomModel {
   }
 
   std::string str() const {
-    return fmt::format("layers {}, heads {}/{} of {}, hidden {}, mlp {}, vocab {}{}, {}{}",
+    return fmt::format("layers {}, heads {}/{} of {}, hidden {}, mlp {}, vocab {}{}, {}{}{}",
                        config.num_hidden_layers, config.num_attention_heads,
                        config.num_key_value_heads, config.head_dim, config.hidden_size,
                        config.intermediate_size, config.vocab_size,
                        config.tie_word_embeddings ? " tied" : "", c10::toString(numerics.dtype),
-                       numerics.fused_rounding ? ", fused rounding" : "");
+                       numerics.fused_rounding ? ", fused rounding" : "",
+                       numerics.float32_head ? ", float32 head" : "");
   }
 
   DecoderConfig config;

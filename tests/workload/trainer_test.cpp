@@ -7,6 +7,8 @@
 #include <random>
 
 #include "harness/base/error.h"
+#include "harness/model/attention.h"
+#include "harness/workload/micro_batch.h"
 #include "tests/support/random_model.h"
 
 namespace samebits {
@@ -108,6 +110,32 @@ TEST(TrainerTest, PassesOverTheJointGraphKeepItsBits) {
   EXPECT_TRUE(same(with({GraphPass::kCommonSubexpressions, GraphPass::kDeadCode}), expected));
   EXPECT_TRUE(same(with({GraphPass::kFuse}), expected));
   EXPECT_FALSE(same(with({GraphPass::kDropRoundings}), expected));
+}
+
+// The sums that a bfloat16 head rounds: its logprobs are others, by no more than that rounding.
+TEST(TrainerTest, AFloat32HeadHasTheSameBitsEverywhereAndOthersThanARoundedOne) {
+  Numerics numerics;
+  numerics.float32_head = true;
+  const Trained expected = train(numerics, 1);
+  for (const int64_t tp : {1, 2, 8}) {
+    EXPECT_TRUE(same(train(numerics, tp), expected)) << tp;
+    EXPECT_TRUE(same(train(numerics, tp, {}, {Execution::kCaptured}), expected)) << tp;
+    EXPECT_TRUE(same(train(numerics, tp, {}, {Execution::kFullGraphAlways}), expected)) << tp;
+  }
+  EXPECT_FALSE(same(train(Numerics(), 1), expected));
+
+  const auto logits = [](const Numerics& of) {
+    const auto model = random_model(small_config(), of, 1, 11);
+    const at::NoGradGuard no_grad;
+    const PackedSequences in = pack({{{3, 1, 4, 1, 5, 9, 2, 6}, 1}});
+    return model->forward(in.ids, in.positions,
+                          ContiguousAttention(of, in.cu_seqlens, model->attention_scale()),
+                          in.rows);
+  };
+  const at::Tensor unrounded = logits(numerics);
+  EXPECT_EQ(unrounded.scalar_type(), at::kFloat);
+  EXPECT_TRUE(same_bits(unrounded.to(at::kBFloat16), logits(Numerics())));
+  EXPECT_FALSE(same_bits(unrounded, logits(Numerics()).to(at::kFloat)));
 }
 
 TEST(TrainerTest, SoDoesOneWithoutMasterWeights) {
