@@ -77,7 +77,7 @@ __global__ void residual_rms_norm_kernel(int64_t rows, int64_t dim, const T* x, 
 // memory. With kAdds, x + y is written to sum, and is the row.
 constexpr int kWideThreads = 128;
 constexpr int64_t kWideFrom = 512;
-constexpr int64_t kWideTo = 6144;  // 48 KiB
+constexpr int64_t kWideTo = 6136;  // two floats each, and one: 48 KiB, which every kernel may have
 
 bool is_wide(const Rows& size) { return size.dim >= kWideFrom && size.dim <= kWideTo; }
 
@@ -138,7 +138,7 @@ __global__ void __launch_bounds__(kWideThreads)
                            bool fused_rounding, bool weight_is_settled) {
   extern __shared__ float values[];
   __shared__ float shared_r;
-  constexpr int kMost = kWideTo / 8 / kWideThreads;
+  constexpr int kMost = (kWideTo / 8 + kWideThreads - 1) / kWideThreads;
   const int thread = static_cast<int>(threadIdx.x);
   const int eights = dim / 8;
   uint4 own[kMost];
