@@ -36,6 +36,7 @@ SAMEBITS_MATH TileShare share_of(int tiles, int offset, int processor, int proce
 
 // Tiles of a layer's products: q k v, wo, gate and up, down.
 constexpr int kLayerProducts = 4;
+constexpr int kGatedProduct = 2;
 struct LayerTiles {
   int of[kLayerProducts];
 };
@@ -64,6 +65,19 @@ SAMEBITS_MATH Deal deal_of(const LayerTiles& tiles, int product, int processors)
 SAMEBITS_MATH int attention_processors(int units) {
   const int most = units <= 8 ? 8 : 64;
   return units < most ? units : most;
+}
+
+// With several tokens attention's processors are many, and idle for most of a layer: they have
+// tiles of gate and up, too, through the memory that holds their keys and values before and after.
+SAMEBITS_MATH constexpr bool attention_has_tiles(int tokens) { return tokens > 1; }
+
+// The same of a step's tokens, where all processors may share gate and up.
+SAMEBITS_MATH Deal deal_of_step(LayerTiles tiles, int product, int tokens, int kv_heads) {
+  if (attention_has_tiles(tokens)) {
+    if (product == kGatedProduct) return {0, kDecodeProcessors};
+    tiles.of[kGatedProduct] = 0;
+  }
+  return deal_of(tiles, product, kDecodeProcessors - attention_processors(tokens * kv_heads));
 }
 
 // Widths of a layer's activations.

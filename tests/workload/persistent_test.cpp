@@ -88,17 +88,16 @@ TEST(PersistentTest, RandomModelsGiveEagersBits) {
 
 // ---- Who has which tiles ------------------------------------------------------------------------
 
-// Tiles of one product by processor.
-std::vector<int> tiles_of_processors(const LayerTiles& tiles, int product, int processors) {
-  const Deal deal = deal_of(tiles, product, processors);
+// Tiles of one product by processor, of the first `processors`.
+std::vector<int> tiles_of_processors(int all, const Deal& deal, int processors) {
   std::vector<int> counts;
-  std::vector<int> owners(tiles.of[product], 0);
+  std::vector<int> owners(all, 0);
   for (int p = 0; p < processors; ++p) {
-    const TileShare share = share_of(tiles.of[product], deal.offset, p, deal.processors);
+    const TileShare share = share_of(all, deal.offset, p, deal.processors);
     counts.push_back(share.count);
     for (int i = 0; i < share.count; ++i) ++owners.at(share.first + i * share.stride);
   }
-  EXPECT_EQ(owners, std::vector<int>(owners.size(), 1)) << "product " << product;
+  EXPECT_EQ(owners, std::vector<int>(owners.size(), 1));
   return counts;
 }
 
@@ -108,10 +107,30 @@ TEST(DecodeTiles, EveryTileHasOneOwner) {
     LayerTiles tiles{};
     for (int& each : tiles.of) each = static_cast<int>(draw.between(1, 600));
     const auto processors = static_cast<int>(draw.between(68, 131));
-    SCOPED_TRACE(fmt::format("seed {}, {} processors", seed, processors));
+    const auto tokens = static_cast<int>(draw.between(1, kDecodeTokens));
+    const auto kv_heads = static_cast<int>(draw.between(1, 32));
     for (int product = 0; product < kLayerProducts; ++product) {
-      tiles_of_processors(tiles, product, processors);
+      SCOPED_TRACE(fmt::format("seed {}, {} processors, {} tokens, {} heads, product {}", seed,
+                               processors, tokens, kv_heads, product));
+      const int all = tiles.of[product];
+      tiles_of_processors(all, deal_of(tiles, product, processors), processors);
+      tiles_of_processors(all, deal_of_step(tiles, product, tokens, kv_heads), kDecodeProcessors);
     }
+  }
+}
+
+TEST(DecodeTiles, WithSeveralTokensAttentionsProcessorsShareGateAndUp) {
+  const LayerTiles of_600_million{{512, 128, 384, 128}};
+  constexpr int kTokens = 8;
+  constexpr int kKvHeads = 8;
+  const int most[] = {8, 2, 3, 2};  // of a processor
+  for (int product = 0; product < kLayerProducts; ++product) {
+    const auto counts = tiles_of_processors(
+        of_600_million.of[product], deal_of_step(of_600_million, product, kTokens, kKvHeads),
+        kDecodeProcessors);
+    EXPECT_EQ(*std::max_element(counts.begin(), counts.end()), most[product]) << product;
+    const bool has_attention = counts.back() > 0;
+    EXPECT_EQ(has_attention, product == kGatedProduct) << product;
   }
 }
 
@@ -120,7 +139,8 @@ TEST(DecodeTiles, WhoHasMoreOfOneProductHasNoMoreOfAnother) {
   constexpr int kProcessors = 124;
   std::vector<int> with_more(kProcessors, 0);
   for (int product = 0; product < kLayerProducts; ++product) {
-    const auto counts = tiles_of_processors(of_600_million, product, kProcessors);
+    const auto counts = tiles_of_processors(
+        of_600_million.of[product], deal_of(of_600_million, product, kProcessors), kProcessors);
     const int most = *std::max_element(counts.begin(), counts.end());
     for (int p = 0; p < kProcessors; ++p) with_more[p] += counts[p] == most ? 1 : 0;
     for (int p = kProcessors - 4; p < kProcessors; ++p) {

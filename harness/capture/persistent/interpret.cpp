@@ -23,11 +23,9 @@ const std::string kLinear = "samebits::linear";
 
 // The tiles of a product, each as its owner finds it, joined in the order of columns.
 template <typename MakeTile>
-at::Tensor by_tiles(const Tiling& tiling, int first, int count, int processors, MakeTile make) {
+at::Tensor by_tiles(const Tiling& tiling, int first, int count, const Deal& deal, MakeTile make) {
   Tensors tiles(count);
-  const Deal deal =
-      tiling.takes_all ? Deal{0, processors} : deal_of(tiling.layer, tiling.product, processors);
-  for (int processor = 0; processor < processors; ++processor) {
+  for (int processor = 0; processor < deal.processors; ++processor) {
     const TileShare share = share_of(tiling.tiles, deal.offset, processor, deal.processors);
     for (int i = 0; i < share.count; ++i) {
       const int tile = share.first + i * share.stride - first;
@@ -67,11 +65,13 @@ class Interpreter {
   const at::Tensor& at(int id) const { return values_.at(id); }
   void put(int id, at::Tensor value) { values_[id] = std::move(value); }
 
-  // That share a product of these rows.
-  int processors(const Tiling& tiling, const at::Tensor& x) const {
-    if (tiling.takes_all || list_.caches.empty()) return kDecodeProcessors;
-    const int64_t units = x.size(1) * at(list_.caches[0]).size(2);
-    return kDecodeProcessors - attention_processors(static_cast<int>(units));
+  // Who shares a product of these rows.
+  Deal deal(const Tiling& tiling, const at::Tensor& x) const {
+    if (tiling.takes_all) return {0, kDecodeProcessors};
+    if (list_.caches.empty()) return deal_of(tiling.layer, tiling.product, kDecodeProcessors);
+    const int64_t kv_heads = at(list_.caches[0]).size(2);
+    return deal_of_step(tiling.layer, tiling.product, static_cast<int>(x.size(1)),
+                        static_cast<int>(kv_heads));
   }
 
   void run_stage(const EmbedStage& stage) {
@@ -91,7 +91,7 @@ class Interpreter {
       const int count = static_cast<int>(weight.size(0) / kTileRows);
       const PartOf product(kLinear);
       put(projection.out,
-          by_tiles(stage.tiling, first, count, processors(stage.tiling, x), [&](int64_t row) {
+          by_tiles(stage.tiling, first, count, deal(stage.tiling, x), [&](int64_t row) {
             return ops::linear(x, weight.narrow(0, row, kTileRows), 0, 0, x.scalar_type());
           }));
       if (stage.product == kNoValue) first += count;
@@ -129,8 +129,8 @@ class Interpreter {
     const at::Tensor x = at(stage.x).view({1, residual.size(1), weight.size(1)});
     {
       const PartOf product(kLinear);
-      const at::Tensor sum = by_tiles(
-          stage.tiling, 0, stage.tiling.tiles, processors(stage.tiling, x), [&](int64_t row) {
+      const at::Tensor sum =
+          by_tiles(stage.tiling, 0, stage.tiling.tiles, deal(stage.tiling, x), [&](int64_t row) {
             return ops::linear(x, weight.narrow(0, row, kTileRows), stage.slice, 0, at::kFloat);
           });
       const bool is_float = residual.scalar_type() == at::kFloat;

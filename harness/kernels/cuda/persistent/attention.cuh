@@ -25,7 +25,6 @@ struct AttentionMemory {
   int sums;    // floats [group, tiles]
   int maxima;  // floats [2][group], by the segment's parity: before it
   int q;       // [group, line]: rotated
-  int norms;   // bf16 [layers][2][head_dim]: weights of queries and keys
   int end;
 
   AttentionMemory(const PersistentStep& step, int begin, int tiles) {
@@ -47,7 +46,6 @@ struct AttentionMemory {
     sums = take(group * tiles * 4);
     maxima = take(2 * group * 4);
     q = take(group * line);
-    norms = take(step.layers * 2 * step.head_dim * 2);
     end = at;
   }
   // As many tiles as there is room for.
@@ -170,7 +168,7 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
     const int elements = head_dim() / 16;
     const uint64_t* from =
         exchanges.of_qkv(layer) + token * exchanges.qkv + head * (head_dim() / 2) + own / 2;
-    const Constants constants = constants_of(layer, unit, elements, own, is_key);
+    const Constants constants = constants_of(weights, unit, elements, own, is_key);
     uint64_t words[8];
     wait_words(words, elements, tag, patience, [&](int j) { return from + 8 * j; });
     uint16_t x[8];
@@ -184,9 +182,9 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
   struct Constants {
     float norm[8], cos[8], sin[8];
   };
-  __device__ Constants constants_of(int layer, const AttentionUnit& unit, int elements, int own,
-                                    bool is_key) const {
-    const uint16_t* norm = bf16s(at.norms) + (2 * layer + (is_key ? 1 : 0)) * head_dim() + own;
+  __device__ Constants constants_of(const DecodeLayer& weights, const AttentionUnit& unit,
+                                    int elements, int own, bool is_key) const {
+    const uint16_t* norm = (is_key ? weights.k_norm : weights.q_norm) + own;
     const float* turn = rope + unit.rows.token * head_dim();  // cosines, then sines
     const int half = head_dim() / 2;
     Constants constants;

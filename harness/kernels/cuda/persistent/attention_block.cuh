@@ -26,43 +26,47 @@ struct AttentionBlock : DecodeThread<kMost, Shape> {
             lane,
             warp};
   }
-  __device__ void run() {
-    const int first = static_cast<int>(blockIdx.x) - shared.shares.processors;
-    const int stride = kDecodeProcessors - shared.shares.processors;
-    const int all = tokens() * kv_heads();
-    const int count = first < all ? (all - first + stride - 1) / stride : 0;
-    AttentionUnit* units = shared.units;
-    read_norms();
-    if (tid < count) units[tid] = unit_of(first + tid * stride);
+  // Once, before any layer.
+  __device__ void find_units() {
+    const int count = units_of_block();
+    if (tid < count) shared.units[tid] = unit_of(first_unit() + tid * stride_of_units());
     this->sync();
-    if (count == 0) return;
-    check_pages(units, count);
-    // Segments of units of layers, in turn: one is fetched while what it needs of the others is
-    // computed.
-    int l = 0;
+    check_pages(shared.units, count);
+  }
+  // Segments of units, in turn: one is fetched while what it needs of the others is computed.
+  __device__ void run_layer(int l) {
+    const int count = units_of_block();
     int i = 0;
     int segment = 0;  // its first key
     bool is_fetched = false;
     float o[4];
     float sums[2];
+    this->set_place(l, kAttentionPlace);
 #pragma unroll 1
     for (;;) {
-      const AttentionUnit& unit = units[i];
+      const AttentionUnit& unit = shared.units[i];
       if (is_fetched) {
-        this->set_place(l, kAttentionPlace);
         attention().run(l, layer(l), unit, segment, o, sums, first_tag + l, patience);
         segment += plan.attention.segment;
         if (unit.rows.sequence < 0 || segment >= unit.rows.keys) {
           segment = 0;
-          if (++i == count) {
-            i = 0;
-            if (++l == p.layers) return;
-          }
+          if (++i == count) return;
         }
       }
       is_fetched = true;
-      if (units[i].rows.sequence >= 0) attention().fetch(layer(l), units[i], segment);
+      const AttentionUnit& next = shared.units[i];
+      if (next.rows.sequence >= 0) attention().fetch(layer(l), next, segment);
     }
+  }
+
+ private:
+  __device__ int first_unit() const {
+    return static_cast<int>(blockIdx.x) - shared.shares.processors;
+  }
+  __device__ int stride_of_units() const { return kDecodeProcessors - shared.shares.processors; }
+  __device__ int units_of_block() const {  // one at least
+    const int stride = stride_of_units();
+    return (tokens() * kv_heads() - first_unit() + stride - 1) / stride;
   }
   // Of all units, once: fetch() passes over what is outside.
   __device__ void check_pages(const AttentionUnit* units, int count) const {
@@ -76,14 +80,6 @@ struct AttentionBlock : DecodeThread<kMost, Shape> {
         if (page >= 0 && page < p.pages) continue;
         raise(this->fault, FaultKind::kPage, first + e, page, p.pages);
       }
-    }
-  }
-  __device__ void read_norms() const {
-    auto* to = reinterpret_cast<uint16_t*>(memory + plan.attention.norms);
-    for (int i = tid; i < p.layers * 2 * head_dim(); i += kDecodeComputing) {
-      const int row = i / head_dim();
-      const uint16_t* from = row % 2 == 0 ? layer(row / 2).q_norm : layer(row / 2).k_norm;
-      to[i] = from[i % head_dim()];
     }
   }
   __device__ AttentionUnit unit_of(int index) const {

@@ -146,21 +146,14 @@ struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
       give_registers<kCopyingRegisters>();
       if (warp > kDecodeWarps) return;
       set_place(0, kRingPlace);
-      // The ring's memory is attention's until then.
-      if (is_attention) wait_phase(&shared.ring_is_free, 0, patience);
-      return produce(is_attention ? p.layers : 0);
+      return produce(is_attention);
     }
     take_registers<kComputingRegisters>();
     read_tables(is_attention);
     check_inputs();
     sync();
-    if (is_attention) {
-      AttentionBlock<kMost, kObserved, Shape>(plan, shared, memory, first_tag, this->fault).run();
-      refresh();
-      show_steps();
-      arrive(&shared.ring_is_free);
-    }
-    fetch_norm(is_attention ? p.final_norm : layer(0).attention_norm);
+    if (is_attention) run_attention();
+    if (!is_attention) fetch_norm(layer(0).attention_norm);
 #pragma unroll 1
     for (int h = is_attention ? 2 * p.layers : 0;; ++h) {
       const bool is_head = h == 2 * p.layers;
@@ -179,6 +172,32 @@ struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
     }
     sync();
     if (tid == 0) finish();
+  }
+  // Attention of all layers, and where it shares the ring, gate and up of each behind it.
+  __device__ void run_attention() {
+    AttentionBlock<kMost, kObserved, Shape> attention(plan, shared, memory, first_tag, this->fault);
+    attention.find_units();
+    if (Base::kSharesRing) fetch_norm(layer(0).ffn_norm);
+#pragma unroll 1
+    for (int l = 0; l < p.layers; ++l) {
+      attention.run_layer(l);
+      if (!Base::kSharesRing) continue;
+      free_ring();
+      set_place(l, kGateUpPlace);
+      norm_half(2 * l + 1);
+      columns(l, /*is_gated=*/true, {}, first_tag + l);
+      sync();  // keys are written next
+      fetch_norm(l + 1 == p.layers ? p.final_norm : layer(l + 1).ffn_norm);
+    }
+    if (Base::kSharesRing) return;
+    free_ring();
+    fetch_norm(p.final_norm);
+  }
+  // Of keys, values and what was found of them.
+  __device__ void free_ring() {
+    refresh();
+    show_steps();
+    arrive(&shared.ring_is_free);
   }
   // The last block to end counts the step.
   __device__ void finish() const {

@@ -7,15 +7,19 @@
 namespace samebits::cuda {
 
 constexpr int kInFlight = 4;  // slots that a block has on their way at most
+constexpr int kSlotsAtOnce = 32 / kTileRows;  // that are filled, eight lanes each
 
 // A place in the ring, counted without divisions.
 struct RingCursor {
   int slot = 0;
   int round = 0;  // times that the ring was gone through
 
-  // `n` slots further; fewer than there are.
+  // `n` slots further, or back; fewer than there are.
   __device__ RingCursor moved(int n, int slots) const {
     return slot + n < slots ? RingCursor{slot + n, round} : RingCursor{slot + n - slots, round + 1};
+  }
+  __device__ RingCursor moved_back(int n, int slots) const {
+    return slot >= n ? RingCursor{slot - n, round} : RingCursor{slot - n + slots, round - 1};
   }
 };
 
@@ -27,6 +31,7 @@ struct RingThread : DecodeThread<kMost, Shape> {
   using Base::at, Base::lane, Base::memory, Base::p, Base::patience, Base::shared;
   using Base::Base;
   using Base::head_dim, Base::heads, Base::hidden, Base::inner, Base::kv_heads;
+  static constexpr bool kSharesRing = attention_has_tiles(kMost);
   RingCursor next;  // slot to be filled, or to be used
 
   // Which projection a tile of q k v belongs to: its weight, where its values go, and its first
@@ -91,10 +96,10 @@ struct RingThread : DecodeThread<kMost, Shape> {
     return rows_of(weights.down, own.down, own.down_cut, n - 2 * own.gate_up.count);
   }
 
-  // All weights of a block, from a layer on, and its tiles of the head.
-  __device__ void produce(int first_layer) {
-    RingCursor oldest;  // that may be on its way
-    int begun = 0;
+  // All weights of a block, from a layer on, and its tiles of the head. Where keys and values are in
+  // the ring's memory, it is waited for: `shares`, once a layer, else once.
+  __device__ void produce(bool is_attention) {
+    const int first_layer = is_attention && !kSharesRing ? p.layers : 0;
     const int in_layer = slots_of_layer();
     const int first_tile = static_cast<int>(blockIdx.x);
     const int in_head =
@@ -102,33 +107,53 @@ struct RingThread : DecodeThread<kMost, Shape> {
 #pragma unroll 1
     for (int l = first_layer; l <= p.layers; ++l) {
       const int count = l < p.layers ? in_layer : in_head;
+      if (is_attention && (l < p.layers || !kSharesRing)) {
+        wait_phase(&shared.ring_is_free, l - first_layer, patience);
+      }
 #pragma unroll 1
-      for (int n = 0; n < count; ++n) {
-        const Load load = l < p.layers ? load_of_layer(l, n)
-                                       : columns_of(p.head, first_tile + n * kDecodeProcessors);
-        if (begun == kInFlight) {
-          wait_phase(&shared.full[oldest.slot], oldest.round, patience);
-          oldest = oldest.moved(1, at.slots);
-        } else {
-          ++begun;
-        }
-        fill_slot(load);
+      for (int n = 0; n < count;) {
+        const int own = n + lane / kTileRows;
+        const int many = free_slots(count - n);
+        const Load load = l == p.layers ? columns_of(p.head, first_tile + own * kDecodeProcessors)
+                                        : load_of_layer(l, min(own, count - 1));
+        fill_slots(load, many);
+        n += many;
       }
     }
   }
-  __device__ void fill_slot(const Load& load) {
-    const int slot = next.slot;
-    if (next.round > 0) wait_phase(&shared.empty[slot], next.round - 1, patience);
-    if (lane == 0) {
+  // How many of the next slots may be filled, one at least, of at most `most`: each when the one
+  // before it in the ring is empty and the one kInFlight before it is there. Eight lanes look at
+  // each.
+  __device__ int free_slots(int most) const {
+    const int own = lane / kTileRows;
+    const RingCursor slot = next.moved(own, at.slots);
+    const RingCursor before = slot.moved_back(kInFlight, at.slots);
+    Patience::Wait wait;
+    for (;;) {
+      const bool is_free =
+          own < most && (slot.round == 0 || has_phase_ended(&shared.empty[slot.slot], slot.round - 1)) &&
+          (before.round < 0 || has_phase_ended(&shared.full[before.slot], before.round));
+      const uint32_t busy = ~__ballot_sync(0xffffffffu, is_free);
+      const int many = busy == 0 ? kSlotsAtOnce : (__ffs(static_cast<int>(busy)) - 1) / kTileRows;
+      if (many > 0) return many;
+      if (__any_sync(0xffffffffu, patience.ends(wait))) return 1;
+    }
+  }
+  // `many` slots, eight lanes one of them.
+  __device__ void fill_slots(const Load& load, int many) {
+    const int own = lane / kTileRows;
+    const int row = lane % kTileRows;
+    const int slot = next.moved(own, at.slots).slot;
+    if (row == 0 && own < many) {
       arrive_expecting(&shared.full[slot], static_cast<uint32_t>(kTileRows * load.depth * 2));
     }
     __syncwarp();
-    if (lane < kTileRows) {
-      copy_once(memory + at.ring + slot * kSlotBytes + lane * kSlotLine,
-                load.rows + int64_t{lane} * load.stride, static_cast<uint32_t>(load.depth * 2),
+    if (own < many) {
+      copy_once(memory + at.ring + slot * kSlotBytes + row * kSlotLine,
+                load.rows + int64_t{row} * load.stride, static_cast<uint32_t>(load.depth * 2),
                 &shared.full[slot]);
     }
-    next = next.moved(1, at.slots);
+    next = next.moved(many, at.slots);
   }
 
   // ---- slots, for those who compute ----

@@ -20,7 +20,7 @@ enum Place {
 
 // What the blocks of a step share of the work.
 struct Shares {
-  int processors;  // that have tiles of a layer
+  int processors;  // that do no attention
   TileShare qkv, wo, gate_up, down;
   SlotsOfSlices wo_cut, down_cut;
 
@@ -30,7 +30,7 @@ struct Shares {
                             p.hidden / kTileRows, p.inner / kTileRows, p.hidden / kTileRows}};
     TileShare* const shares[] = {&qkv, &wo, &gate_up, &down};
     for (int i = 0; i < kLayerProducts; ++i) {
-      const Deal deal = deal_of(tiles, i, processors);
+      const Deal deal = deal_of_step(tiles, i, p.tokens, p.kv_heads);
       *shares[i] = share_of(tiles.of[i], deal.offset, processor, deal.processors);
     }
     wo_cut = SlotsOfSlices::of(p.heads * p.head_dim);
@@ -43,7 +43,7 @@ template <int kMost>
 struct DecodeShared {
   uint64_t full[kMaxSlots];
   uint64_t empty[kMaxSlots];
-  uint64_t ring_is_free;  // of keys and values
+  uint64_t ring_is_free;  // of keys and values, after a layer's attention or after all
   Shares shares;
   int head_rows[kMost];  // the token whose row is taken
   AttentionUnit units[kMaxUnits];

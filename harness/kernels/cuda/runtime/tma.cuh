@@ -97,6 +97,20 @@ __device__ inline bool is_phase_over(uint32_t barrier, int phase) {  // its shar
 __device__ inline bool is_phase_over(uint64_t* barrier, int phase) {
   return is_phase_over(shared_address(barrier), phase);
 }
+// The same without waiting at all.
+__device__ inline bool has_phase_ended(uint64_t* barrier, int phase) {
+  uint32_t is_done = 0;
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "mbarrier.test_wait.parity.shared::cta.b64 done, [%1], %2;\n"
+      "selp.u32 %0, 1, 0, done;\n"
+      "}\n"
+      : "=r"(is_done)
+      : "r"(shared_address(barrier)), "r"(phase % 2)
+      : "memory");
+  return is_done != 0;
+}
 // Until that phase has ended.
 __device__ inline void wait_phase(uint32_t barrier, int phase) {
   while (!is_phase_over(barrier, phase)) {
