@@ -88,14 +88,15 @@ struct DecodeWidths {
   int64_t inner;      // of the gated product
 };
 
-// What processors leave each other: 64-bit words of two bf16 and a tag, for two layers in turn,
-// after a head of counters; then words of a float or an id and a tag, three of each processor and
-// one of each lane of a sum for each token that is drawn.
+// What processors leave each other, in 64-bit words after a head of counters: two bf16 and a tag,
+// for two layers in turn; of all but queries, keys and values four bf16 too, four layers in turn;
+// then words of a float or an id and a tag, three of each processor and one of each lane of a sum
+// for each token that is drawn. All zero before the first step.
 constexpr int64_t kExchangeHead = 64;
 SAMEBITS_MATH int64_t exchange_words(DecodeWidths widths) {
-  const int64_t pairs = widths.hidden + (widths.qkv + widths.attention + widths.inner) / 2;
+  const int64_t others = widths.attention + widths.inner + 2 * widths.hidden;
   const int64_t drawn = 3 * kDecodeProcessors + kSoftmaxLanes;
-  return kExchangeHead + kDecodeTokens * (2 * pairs + drawn);
+  return kExchangeHead + kDecodeTokens * (widths.qkv + 2 * others + drawn);
 }
 
 }  // namespace samebits

@@ -97,6 +97,7 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
   char* memory;
   const float* rope;  // the tokens' cosines and sines
   Fault* fault;
+  uint32_t first_turn;
   int tid, lane, warp;
 
   __device__ float* floats(int offset) const { return reinterpret_cast<float*>(memory + offset); }
@@ -433,27 +434,47 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
     }
   }
 
-  // Two columns of a head to a word: a lane's own, and the next of the lane four further.
+  // Two columns of a head are a lane's own, and the next of the lane four further.
   __device__ void publish(int layer, const AttentionUnit& unit, const float (&o)[4],
                           const float (&l)[2], uint32_t tag) const {
     const bool is_there = unit.rows.sequence >= 0;
-    const int first = static_cast<int>(unit.rows.token) * heads() * head_dim() +
-                      static_cast<int>(unit.rows.first_head) * head_dim() + warp * 16 + lane / 4;
-    uint64_t* to = exchanges.of_attention(layer) + first / 2;
+    const auto token = static_cast<int>(unit.rows.token);
+    const int first = static_cast<int>(unit.rows.first_head) * head_dim() + warp * 16 + lane / 4;
 #pragma unroll
     for (int e = 0; e < 2; ++e) {
       const uint32_t mine = is_there ? pack_bf16(o[e] / l[e], o[2 + e] / l[e]) : 0;
       const uint32_t next = __shfl_down_sync(0xffffffffu, mine, 4);
+      const uint32_t two = __byte_perm(mine, next, 0x5410);
+      const uint32_t two_further = __byte_perm(mine, next, 0x7632);  // by eight columns
       const int in_group = lane % 4 * 2 + e;
-      if (lane % 8 >= 4 || in_group >= group()) continue;
-      const int column = in_group * head_dim();
-      put_word(to + column / 2, __byte_perm(mine, next, 0x5410), tag);
-      put_word(to + column / 2 + 4, __byte_perm(mine, next, 0x7632), tag);
-      uint16_t* const seen = p.outputs[layer].attention;
-      observe(seen, first + column, static_cast<uint16_t>(mine));
-      observe(seen, first + column + 1, static_cast<uint16_t>(next));
-      observe(seen, first + column + 8, static_cast<uint16_t>(mine >> 16));
-      observe(seen, first + column + 9, static_cast<uint16_t>(next >> 16));
+      const int column = first + in_group * head_dim();
+      const bool is_own = lane % 8 < 4 && in_group < group();
+      if (kObserved && is_own) {
+        uint16_t* const seen = p.outputs[layer].attention;
+        const int64_t at_first = int64_t{token} * heads() * head_dim() + column;
+        observe(seen, at_first, static_cast<uint16_t>(mine));
+        observe(seen, at_first + 1, static_cast<uint16_t>(next));
+        observe(seen, at_first + 8, static_cast<uint16_t>(mine >> 16));
+        observe(seen, at_first + 9, static_cast<uint16_t>(next >> 16));
+      }
+      if constexpr (kMost == 1) {
+        if (!is_own) continue;
+        uint64_t* const to = exchanges.of_attention(layer) + column / 2;
+        put_word(to, two, tag);
+        put_word(to + 4, two_further, tag);
+      } else {
+        const uint32_t next_two = __shfl_down_sync(0xffffffffu, two, 8);
+        const uint32_t next_two_further = __shfl_down_sync(0xffffffffu, two_further, 8);
+        if (!is_own || lane % 16 >= 4) continue;
+        uint64_t* const to = exchanges.attention_fours(first_turn + layer);
+        put_four(to + word_of(token, column), two, next_two);
+        put_four(to + word_of(token, column + 8), two_further, next_two_further);
+        uint64_t* const later = exchanges.attention_fours(first_turn + layer + kClearedAhead);
+        for (int t = token; t < kDecodeTokens; t += tokens()) {
+          clear_four(later + word_of(t, column));
+          clear_four(later + word_of(t, column + 8));
+        }
+      }
     }
   }
 

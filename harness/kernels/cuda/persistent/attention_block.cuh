@@ -22,6 +22,7 @@ struct AttentionBlock : DecodeThread<kMost, Shape> {
             memory,
             reinterpret_cast<float*>(memory + at.rope),
             this->fault,
+            this->first_turn,
             tid,
             lane,
             warp};

@@ -72,6 +72,10 @@ struct DecodeMemory {
   static __host__ __device__ int x_bytes(int hidden, int most) { return hidden / 8 * chunk(most); }
   static __host__ __device__ int slice_line(int k) { return k / kDecodeSlices * 2 + 16; }
   static __host__ __device__ int squares_line(int hidden) { return hidden / 16 + 4; }  // floats
+  // Of 16 lines; a little more, so that the next token's lie in other banks.
+  static __host__ __device__ int squares_of_token(int hidden) {
+    return 16 * squares_line(hidden) + 4;
+  }
 
   // `most`: tokens that the kernel is built for.
   static DecodeMemory of(const PersistentStep& p, int most) {
@@ -81,7 +85,7 @@ struct DecodeMemory {
     at.table = up(most * p.head_dim * 4);
     at.norm = up(at.table + p.layers * static_cast<int>(sizeof(DecodeLayer)));
     at.ring = up(at.norm + p.hidden * 2);
-    const int squares = most * 16 * squares_line(p.hidden) * 4;
+    const int squares = most * squares_of_token(p.hidden) * 4;
     const int x = x_bytes(p.hidden, most);
     const int normed = squares > x ? squares : x;
     const int attention = p.heads * p.head_dim;

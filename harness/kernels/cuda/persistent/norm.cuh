@@ -20,31 +20,58 @@ struct NormThread : RingThread<kMost, Shape> {
     if (kObserved && to != nullptr) to[index] = value;
   }
 
-  // The weight of the next norm, a thread what it uses itself: from memory it takes long.
+  // The weight of the next norm: from memory it takes long.
   __device__ void fetch_norm(const uint16_t* weight) const {
     if (2 * tid < hidden()) copy_4(memory + at.norm + 4 * tid, weight + 2 * tid);
     commit_copies();
   }
 
-  // The two elements of each token that a thread has, from words, or where those are null from the
-  // embedding.
-  __device__ void gather_x(uint64_t (&words)[kMost], const uint64_t* from, uint32_t tag) {
-    if (2 * tid >= hidden()) return;
-    if (from != nullptr) {
-      wait_together(words, tokens(), tag, patience,
-                    [&](int b) { return from + b * exchanges.hidden + tid; });
-      return;
-    }
-#pragma unroll
-    for (int b = 0; b < kMost; ++b) {
-      if (b < tokens()) words[b] = embedded(b, tid);
-    }
-  }
   // Two elements of a token's embedding; an id outside has a row of -0 (embedding.h).
   __device__ uint32_t embedded(int b, int pair) const {
     const int64_t id = p.ids[b];
     if (id < 0 || id >= p.embedding_rows) return 0x80008000u;
     return *reinterpret_cast<const uint32_t*>(p.embedding + id * hidden() + 2 * pair);
+  }
+
+  // What a thread has of x: with one token a pair, else two eights of one token.
+  static constexpr int kOwn = kMost == 1 ? 1 : 2;    // pieces
+  static constexpr int kPairs = kMost == 1 ? 1 : 4;  // of a piece
+  __device__ int own_token() const { return kMost == 1 ? 0 : tid % kDecodeTokens; }
+  __device__ int first_of(int n) const {  // of the elements of a piece
+    return kMost == 1 ? 2 * tid
+                      : (tid / kDecodeTokens + n * (kDecodeComputing / kDecodeTokens)) * 8;
+  }
+  __device__ bool is_own(int n) const { return own_token() < tokens() && first_of(n) < hidden(); }
+
+  // Those, from words, or where `from` is null from the embedding.
+  __device__ void gather_x(uint32_t (&x)[kOwn][kPairs], const uint64_t* from, uint32_t tag) const {
+    const int token = own_token();
+    if (from == nullptr) {
+#pragma unroll
+      for (int n = 0; n < kOwn; ++n) {
+#pragma unroll
+        for (int i = 0; i < kPairs; ++i) {
+          if (is_own(n)) x[n][i] = embedded(token, first_of(n) / 2 + i);
+        }
+      }
+    } else if constexpr (kMost == 1) {
+      uint64_t words[1] = {};
+      if (is_own(0)) wait_words(words, 1, tag, patience, [&](int) { return from + tid; });
+      x[0][0] = static_cast<uint32_t>(words[0]);
+    } else {
+      uint64_t words[kOwn][2] = {};
+      wait_pairs(
+          words, patience, [](uint64_t word) { return word != 0; },
+          [&](int n) { return is_own(n); },
+          [&](int n) { return from + word_of(token, first_of(n)); });
+#pragma unroll
+      for (int n = 0; n < kOwn; ++n) {
+#pragma unroll
+        for (int i = 0; i < kPairs; ++i) {
+          x[n][i] = ~static_cast<uint32_t>(words[n][i / 2] >> (i % 2 * 32));
+        }
+      }
+    }
   }
 
   // x normed, into `work`, by the weight that fetch_norm() asked for.
@@ -53,45 +80,72 @@ struct NormThread : RingThread<kMost, Shape> {
     // What needs no words is found before they are waited for.
     auto* squares = reinterpret_cast<float*>(this->fresh(at.work));
     const int line = DecodeMemory::squares_line(hidden());
-    float* const own = squares + tid % 8 * 2 * line + tid / 8;
-    const auto* sums = reinterpret_cast<const float4*>(squares + (warp * 16 + lane % 16) * line);
-    uint64_t words[kMost] = {};
-    gather_x(words, from, tag);
+    const int of_token = DecodeMemory::squares_of_token(hidden());
+    const int token = own_token();
+    const auto* sums =
+        reinterpret_cast<const float4*>(squares + warp * of_token + lane % 16 * line);
+    uint32_t x[kOwn][kPairs] = {};
+    gather_x(x, from, tag);
 #pragma unroll
-    for (int b = 0; b < kMost; ++b) {
-      if (b >= tokens() || 2 * tid >= hidden()) continue;
-      const float x0 = lower_of(static_cast<uint32_t>(words[b]));
-      const float x1 = upper_of(static_cast<uint32_t>(words[b]));
-      float* to = own + b * 16 * line;
-      to[0] = x0 * x0;
-      to[line] = x1 * x1;
+    for (int n = 0; n < kOwn; ++n) {
+      if (!is_own(n)) continue;
+      const int first = first_of(n);
+      float* const to = squares + token * of_token + first % 16 * line + first / 16;
+#pragma unroll
+      for (int i = 0; i < kPairs; ++i) {
+        const float x0 = lower_of(x[n][i]);
+        const float x1 = upper_of(x[n][i]);
+        to[2 * i * line] = x0 * x0;
+        to[(2 * i + 1) * line] = x1 * x1;
+      }
     }
+    wait_copies<0>();  // the weight
     sync();
-    wait_copies<0>();
-    const uint32_t weight =
-        2 * tid < hidden() ? *reinterpret_cast<const uint32_t*>(this->fresh(at.norm) + 4 * tid) : 0;
-    const float w0 = lower_of(weight);
-    const float w1 = upper_of(weight);
+    uint32_t weight[kOwn][kPairs];
+#pragma unroll
+    for (int n = 0; n < kOwn; ++n) {
+#pragma unroll
+      for (int i = 0; i < kPairs; ++i) {
+        weight[n][i] =
+            is_own(n)
+                ? *reinterpret_cast<const uint32_t*>(this->fresh(at.norm) + 2 * first_of(n) + 4 * i)
+                : 0;
+      }
+    }
     // Among the parts of rows, which were joined before that barrier.
     auto* inverse = reinterpret_cast<float*>(this->fresh(at.parts));
     find_inverse(sums, eps, inverse);
     sync();
-    float inverses[kMost];
+    const float r = inverse[token];
 #pragma unroll
-    for (int b = 0; b < kMost; ++b) inverses[b] = inverse[b];
+    for (int n = 0; n < kOwn; ++n) {
+      if (!is_own(n)) continue;
+      uint32_t normed[kPairs];
 #pragma unroll
-    for (int b = 0; b < kMost; ++b) {
-      if (b >= tokens() || 2 * tid >= hidden()) continue;
-      const float r = inverses[b];
-      const auto x = static_cast<uint32_t>(words[b]);
-      const uint32_t scaled = pack_bf16(lower_of(x) * r, upper_of(x) * r);
-      const uint32_t two = pack_bf16(w0 * lower_of(scaled), w1 * upper_of(scaled));
-      *reinterpret_cast<uint32_t*>(x_at(b, 2 * tid)) = two;
-      observe(observed, b * hidden() + 2 * tid, static_cast<uint16_t>(two));
-      observe(observed, b * hidden() + 2 * tid + 1, static_cast<uint16_t>(two >> 16));
+      for (int i = 0; i < kPairs; ++i) {
+        const uint32_t scaled = round_two(lower_of(x[n][i]) * r, upper_of(x[n][i]) * r);
+        normed[i] = round_two(lower_of(weight[n][i]) * lower_of(scaled),
+                              upper_of(weight[n][i]) * upper_of(scaled));
+        const int64_t seen = token * hidden() + first_of(n) + 2 * i;
+        observe(observed, seen, static_cast<uint16_t>(normed[i]));
+        observe(observed, seen + 1, static_cast<uint16_t>(normed[i] >> 16));
+      }
+      char* const to = x_at(token, first_of(n));
+      if constexpr (kPairs == 1) {
+        *reinterpret_cast<uint32_t*>(to) = normed[0];
+      } else {
+        *reinterpret_cast<uint4*>(to) = {normed[0], normed[1], normed[2], normed[3]};
+      }
     }
     show_steps();
     sync();
+  }
+  // A NaN of any bits is as good where nobody sees it: what a matrix step makes of it is the same.
+  __device__ static uint32_t round_two(float low, float high) {
+    if (kObserved) return pack_bf16(low, high);
+    uint32_t two = 0;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;\n" : "=r"(two) : "f"(high), "f"(low));
+    return two;
   }
   // An element of a token's normed x.
   __device__ char* x_at(int b, int i) const {

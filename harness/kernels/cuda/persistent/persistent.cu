@@ -15,10 +15,11 @@ namespace {
 template <int kMost, bool kObserved, typename Shape>
 struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
   using Base = SampleThread<kMost, kObserved, Shape>;
-  using Base::at, Base::columns, Base::embedded, Base::exchanges, Base::first_tag, Base::has_token,
-      Base::fetch_norm, Base::lane, Base::layer, Base::memory, Base::next, Base::norm_x,
-      Base::observe, Base::p, Base::patience, Base::plan, Base::produce, Base::refresh, Base::rows,
-      Base::set_place, Base::shared, Base::slot_line, Base::sync, Base::tid, Base::warp;
+  using Base::at, Base::columns, Base::embedded, Base::exchanges, Base::first_tag, Base::first_turn,
+      Base::has_token, Base::fetch_norm, Base::lane, Base::layer, Base::memory, Base::next,
+      Base::norm_x, Base::observe, Base::p, Base::patience, Base::plan, Base::produce,
+      Base::refresh, Base::rows, Base::set_place, Base::shared, Base::slot_line, Base::sync,
+      Base::tid, Base::warp;
   using Base::Base;
   using Base::head_dim, Base::heads, Base::hidden, Base::inner, Base::tokens;
 
@@ -28,9 +29,6 @@ struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
     const int l = h / 2;
     const bool is_head = l == p.layers;
     const bool is_ffn = h % 2 == 1;
-    const uint64_t* x = h == 0   ? nullptr
-                        : is_ffn ? exchanges.of_middle(l)
-                                 : exchanges.of_end(l - 1);
     const float eps = is_head ? p.final_eps : is_ffn ? layer(l).ffn_eps : layer(l).attention_eps;
     uint16_t* observed = nullptr;
     if (kObserved) {
@@ -38,7 +36,7 @@ struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
                  : is_ffn ? p.outputs[l].ffn_norm
                           : p.outputs[l].attention_norm;
     }
-    norm_x(x, eps, is_ffn ? first_tag + l : first_tag + l - 1, observed);
+    norm_x(x_before(h), eps, is_ffn ? first_tag + l : first_tag + l - 1, observed);
   }
   __device__ void run_half(int h, const typename Base::Ready& ready) {
     const int l = h / 2;
@@ -50,17 +48,31 @@ struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
                : l + 1 < p.layers ? layer(l + 1).attention_norm
                                   : p.final_norm);
     set_place(l, is_ffn ? kDownPlace : kWoPlace);
+    if (kMost > 1 && !is_ffn) fence_words();  // while attention is waited for
     const DecodeOutputs& outputs = p.outputs[l];
-    const uint64_t* x = h == 0   ? nullptr
-                        : is_ffn ? exchanges.of_middle(l)
-                                 : exchanges.of_end(l - 1);
     rows({is_ffn ? shared.shares.down : shared.shares.wo,
-          is_ffn ? shared.shares.down_cut : shared.shares.wo_cut,
-          is_ffn ? exchanges.of_product(l) : exchanges.of_attention(l),
-          is_ffn ? exchanges.inner : exchanges.attention, x,
-          is_ffn ? exchanges.of_end(l) : exchanges.of_middle(l), is_ffn ? outputs.down : outputs.wo,
+          is_ffn ? shared.shares.down_cut : shared.shares.wo_cut, activations(l, is_ffn),
+          x_before(h), x_after(h), x_later(h), is_ffn ? outputs.down : outputs.wo,
           is_ffn ? outputs.ffn_sum : outputs.attention_sum},
          tag);
+  }
+  __device__ const uint64_t* activations(int l, bool is_ffn) const {
+    if (kMost == 1) return is_ffn ? exchanges.of_product(l) : exchanges.of_attention(l);
+    const uint32_t turn = first_turn + l;
+    return is_ffn ? exchanges.product_fours(turn) : exchanges.attention_fours(turn);
+  }
+  // The residual stream's words behind half a layer, what is cleared with them, and those before
+  // it; null: the embedding.
+  __device__ uint64_t* x_after(int h) const {
+    if (kMost > 1) return x_fours(h, first_turn + h / 2);
+    return h % 2 == 0 ? exchanges.of_middle(h / 2) : exchanges.of_end(h / 2);
+  }
+  __device__ uint64_t* x_later(int h) const {
+    return kMost > 1 ? x_fours(h, first_turn + h / 2 + kClearedAhead) : nullptr;
+  }
+  __device__ const uint64_t* x_before(int h) const { return h == 0 ? nullptr : x_after(h - 1); }
+  __device__ uint64_t* x_fours(int h, uint32_t turn) const {
+    return h % 2 == 0 ? exchanges.middle_fours(turn) : exchanges.end_fours(turn);
   }
 
   // A slot is one warp's: were its uses shared out, a warp could come a use early, when the slot's
@@ -160,7 +172,8 @@ struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
       const bool is_ffn = h % 2 == 1;
       set_place(h / 2, is_head ? kHeadPlace : is_ffn ? kGateUpPlace : kQkvPlace);
       typename Base::Ready ready{};
-      if (Base::kWaitsFirst && !is_head) ready = this->ready_columns(is_ffn, 0);
+      if (!is_head) ready = this->ready_columns(is_ffn, 0);
+      if (Base::kWaitsFirst && !is_head) this->wait_columns(ready);
       norm_half(h);
       if (is_head) break;
       run_half(h, ready);
@@ -175,17 +188,20 @@ struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
   }
   // Attention of all layers, and where it shares the ring, gate and up of each behind it.
   __device__ void run_attention() {
-    AttentionBlock<kMost, kObserved, Shape> attention(plan, shared, memory, first_tag, this->fault);
+    AttentionBlock<kMost, kObserved, Shape> attention(plan, shared, memory, first_tag, first_turn,
+                                                      this->fault);
     attention.find_units();
     if (Base::kSharesRing) fetch_norm(layer(0).ffn_norm);
 #pragma unroll 1
     for (int l = 0; l < p.layers; ++l) {
+      if (kMost > 1) fence_words();
       attention.run_layer(l);
       if (!Base::kSharesRing) continue;
       free_ring();
       set_place(l, kGateUpPlace);
+      const auto ready = this->ready_columns(/*is_gated=*/true, 0);
       norm_half(2 * l + 1);
-      columns(l, /*is_gated=*/true, {}, first_tag + l);
+      columns(l, /*is_gated=*/true, ready, first_tag + l);
       sync();  // keys are written next
       fetch_norm(l + 1 == p.layers ? p.final_norm : layer(l + 1).ffn_norm);
     }
@@ -210,6 +226,7 @@ struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
     __threadfence();
     *exchanges.done = 0;
     *exchanges.epoch = *exchanges.epoch + 1;
+    if (kMost > 1) *exchanges.turn = *exchanges.turn + static_cast<uint32_t>(p.layers);
     if (p.first > 0) return;  // a step is counted once
     p.progress[0] += 1;
     p.progress[1] += (p.token == nullptr ? 2 : 3) + 5 * p.layers;
@@ -235,7 +252,8 @@ __global__ void __launch_bounds__(kDecodeThreads, 1)
   }
   __syncthreads();
   const uint32_t first_tag = *plan.exchanges.epoch * static_cast<uint32_t>(p.layers) + 1;
-  DecodeBlock<kMost, kObserved, Shape> block(plan, shared, memory, first_tag, fault);
+  DecodeBlock<kMost, kObserved, Shape> block(plan, shared, memory, first_tag, *plan.exchanges.turn,
+                                             fault);
   block.run();
 }
 

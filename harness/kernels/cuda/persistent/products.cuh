@@ -7,6 +7,7 @@
 
 namespace samebits::cuda {
 
+constexpr int kMaxSlice = 512;     // of k, in elements
 constexpr int kSliceBarriers = 2;  // named barriers from here on, one for each slice
 
 // A chain over `steps` steps of k: tokens are the rows of the step, rows of weights its columns.
@@ -54,11 +55,11 @@ __device__ void run_chain(float (&c)[4], uint32_t x, uint32_t w, int steps, int 
 
 // The same by a warpgroup, 16 rows of weights a warp as rows of the step, eight tokens its columns,
 // kChunk bytes between eights of k. `rows`: this lane's line for load_matrices. kBatch steps are a
-// batch; while two are under way, the fragments of the one after the next are read. kSteps: 0, or
+// batch; while two are under way, the fragments of one to come are read. kSteps: 0, or
 // as many as `steps`, which is a multiple of four.
 template <int kChunk, int kBatch, int kSteps>
 __device__ void run_warpgroup_chain(float (&c)[4], uint32_t x, uint32_t rows, int steps) {
-  constexpr int kBuffers = 3;
+  constexpr int kBuffers = kBatch == 2 ? 4 : 3;
   x = uniform(x);  // not by the caller, from where it would come in registers of each thread
   constexpr int kUnrolled = kSteps == 0 ? 1 : (kSteps / kBatch + kBuffers - 1) / kBuffers;
   const int batches = (kSteps == 0 ? steps : kSteps) / kBatch;
@@ -98,15 +99,11 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
   using Base = NormThread<kMost, kObserved, Shape>;
   using Base::at, Base::embedded, Base::exchanges, Base::has_token, Base::lane, Base::memory,
       Base::observe, Base::p, Base::patience, Base::projection_of, Base::refresh, Base::release,
-      Base::shared, Base::slot_line, Base::sync, Base::tid, Base::token_line, Base::wait_slot,
-      Base::warp;
+      Base::shared, Base::slot_line, Base::sync, Base::tid, Base::token_line, Base::warp;
   using Base::Base;
   using Base::hidden, Base::inner, Base::tokens;
   using typename Base::Projected;
 
-  // Whether a stage's weights are waited for ahead of what they multiply. With one token they are
-  // there by then; with more they come while the block waits for the tokens.
-  static constexpr bool kWaitsFirst = kMost == 1;
   // Whether each slice, and the hidden size, is a multiple of eight steps.
   static constexpr bool kEights = Shape::kHidden != 0 && Shape::kHidden % 128 == 0 &&
                                   Shape::kHeads * Shape::kHeadDim % 1024 == 0 &&
@@ -117,10 +114,11 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
   // Tiles over all of k: of q, k and v, or pairs of gate and up. A warp has two of them, a pair if
   // there are pairs, and a warpgroup eight. What needs no x:
   struct Ready {
-    uint32_t rows;   // this lane's line of two slots, as rows 0 to 15 of the step
-    bool has_tiles;  // else `rows` are of the first slot, and nobody wants what comes of them
-    int tile;        // whose results this lane writes; -1: none
-    int left;        // slots of the stage, from this round on
+    uint32_t rows;    // this lane's line of two slots, as rows 0 to 15 of the step
+    RingCursor slot;  // that the line is in; round -1: none
+    bool has_tiles;   // else `rows` are of the first slot, and nobody wants what comes of them
+    int tile;         // whose results this lane writes; -1: none
+    int left;         // slots of the stage, from this round on
   };
   __device__ int round_of_slots() const { return min(2 * kDecodeWarps, at.slots / 2 * 2); }
   __device__ int column_slots(bool is_gated) const {
@@ -131,21 +129,26 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
     refresh();
     const int left = column_slots(is_gated) - first;
     const int count = min(left, round_of_slots());
-    const uint32_t ring = shared_address(memory + at.ring);
-    const uint32_t line = lane % 8 * kSlotLine + lane / 16 * 16;
-    if (2 * warp >= count) {
-      const int first_slot = count > 0 ? wait_slot(0) : 0;
-      return {ring + first_slot * kSlotBytes + line, false, -1, left};
-    }
-    const int slots[2] = {wait_slot(2 * warp), wait_slot(min(2 * warp + 1, count - 1))};
-    const uint32_t rows = ring + (lane / 8 % 2 == 0 ? slots[0] : slots[1]) * kSlotBytes + line;
+    const bool has_tiles = 2 * warp < count;
+    const int n = has_tiles ? min(2 * warp + lane / 8 % 2, count - 1) : 0;
+    const RingCursor slot = count > 0 ? this->slot_of(n) : RingCursor{0, -1};
+    const uint32_t rows = shared_address(memory + at.ring) + slot.slot * kSlotBytes +
+                          lane % 8 * kSlotLine + lane / 16 * 16;
     const TileShare& share = is_gated ? shared.shares.gate_up : shared.shares.qkv;
     const int own = is_gated ? first / 2 + warp : first + 2 * warp + lane / 4 % 2;
-    return {rows, true, own < share.count ? share.first + own * share.stride : -1, left};
+    const bool has_own = has_tiles && own < share.count;
+    return {rows, slot, has_tiles, has_own ? share.first + own * share.stride : -1, left};
   }
+  // Until the weights that the warp's lanes look at are there.
+  __device__ void wait_columns(const Ready& ready) const {
+    if (ready.slot.round >= 0) this->wait(ready.slot);
+    __syncwarp();
+  }
+  // With several tokens weights come while the block waits for those; with one they are there.
+  static constexpr bool kWaitsFirst = kMost == 1;
   __device__ void columns(int l, bool is_gated, Ready ready, uint32_t tag) {
     constexpr int kChunk = DecodeMemory::chunk(kMost);
-    if (!kWaitsFirst) ready = ready_columns(is_gated, 0);
+    if (!kWaitsFirst) wait_columns(ready);
     refresh();
     const int round = round_of_slots();
     const uint32_t x = chunk_descriptor(memory + at.work, kChunk);
@@ -162,6 +165,7 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
       first += round;
       sync();  // see release()
       ready = ready_columns(is_gated, first);
+      wait_columns(ready);
     }
   }
 
@@ -200,11 +204,18 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
     const int odd = lane / 4 % 2;
     const int token = lane % 4 * 2 + odd;
     if (kObserved) observe_gated(l, ready.tile * 8 + lane / 4, gate, up, product);
-    if (token >= tokens()) return;
-    const uint32_t word =
+    const uint32_t two =
         odd == 0 ? __byte_perm(product, other, 0x5410) : __byte_perm(other, product, 0x7632);
-    put_word(exchanges.of_product(l) + token * exchanges.inner + ready.tile * 4 + lane / 8, word,
-             tag);
+    if (kMost == 1) {
+      if (token == 0) put_word(exchanges.of_product(l) + ready.tile * 4 + lane / 8, two, tag);
+      return;
+    }
+    const uint32_t next_two = __shfl_down_sync(0xffffffffu, two, 8);
+    if (lane / 8 % 2 != 0) return;
+    const int place = word_of(token, ready.tile * 8 + lane / 16 * 4);
+    if (token < tokens())
+      put_four(exchanges.product_fours(this->first_turn + l) + place, two, next_two);
+    clear_four(exchanges.product_fours(this->first_turn + l + kClearedAhead) + place);
   }
   __device__ void observe_gated(int l, int column, uint32_t gate, uint32_t up,
                                 uint32_t product) const {
@@ -227,38 +238,60 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
     return bf16_to_f32(to_bf16(gate / (1.0f + exp_f32(-gate)))) * up;
   }
 
-  // A slice of all tokens' activations, by the two warps that use it. A thread has every 64th group
-  // of four.
-  __device__ void gather_slice(const uint64_t* from, int width, int k, int slice, uint32_t tag) {
-    constexpr int kBatch = kMost < 4 ? kMost : 4;
-    const int fours = k / kDecodeSlices / 4;
-    const int line = DecodeMemory::slice_line(k);
+  // A slice of all tokens' activations, by the two warps that use it.
+  __device__ void gather_slice(const uint64_t* from, int k, int slice, uint32_t tag) {
+    const int elements = k / kDecodeSlices;
     const int own = warp / 8 * 32 + lane;
-    char* to = memory + at.work + slice * tokens() * line;
-    from += slice * fours * 2;
-    for (int b = 0; b < tokens(); b += kBatch) {
-      uint64_t words[2 * kBatch][2];
-      const auto four = [&](int i) { return own + i % 2 * 64; };
-      const auto is_wanted = [&](int i) { return b + i / 2 < tokens() && four(i) < fours; };
-      wait_pairs(words, tag, patience, is_wanted,
-                 [&](int i) { return from + (b + i / 2) * width + 2 * four(i); });
-#pragma unroll
-      for (int i = 0; i < 2 * kBatch; ++i) {
-        if (!is_wanted(i)) continue;
-        *reinterpret_cast<uint64_t*>(to + (b + i / 2) * line + four(i) * 8) =
-            (words[i][0] & 0xffffffffu) | words[i][1] << 32;
-      }
+    char* to = memory + at.work + slice * tokens() * DecodeMemory::slice_line(k);
+    if constexpr (kMost == 1) {
+      gather_pairs(to, from + slice * elements / 2, elements, own, tag);
+    } else {
+      gather_fours(to, from + word_of(0, slice * elements), elements, own);
     }
     sync_named(kSliceBarriers + slice, 64);
+  }
+  // Of one token: a thread has every 64th group of four.
+  __device__ void gather_pairs(char* to, const uint64_t* from, int elements, int own,
+                               uint32_t tag) const {
+    uint64_t words[2][2];
+    const auto is_wanted = [&](int i) { return (own + i * 64) * 4 < elements; };
+    wait_pairs(
+        words, patience, [&](uint64_t word) { return has_tag(word, tag); }, is_wanted,
+        [&](int i) { return from + (own + i * 64) * 2; });
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      if (!is_wanted(i)) continue;
+      *reinterpret_cast<uint64_t*>(to + (own + i * 64) * 8) =
+          (words[i][0] & 0xffffffffu) | words[i][1] << 32;
+    }
+  }
+  // Of several: a thread has a token's every eighth eight.
+  __device__ void gather_fours(char* to, const uint64_t* from, int elements, int own) const {
+    constexpr int kEights = kMaxSlice / 64;
+    const int token = own % kDecodeTokens;
+    const int first = own / kDecodeTokens;
+    const int eights = token < tokens() ? elements / 8 : 0;
+    uint64_t words[kEights][2];
+    const auto is_wanted = [&](int i) { return first + i * 8 < eights; };
+    from += word_of(token, first * 8);
+    wait_pairs(
+        words, patience, [](uint64_t word) { return word != 0; }, is_wanted,
+        [&](int i) { return from + word_of(0, i * 64); });
+    to += token * (elements * 2 + 16) + first * 16;
+#pragma unroll
+    for (int i = 0; i < kEights; ++i) {
+      if (!is_wanted(i)) continue;
+      *reinterpret_cast<ulonglong2*>(to + i * 128) = {~words[i][0], ~words[i][1]};
+    }
   }
 
   struct RowsCall {
     TileShare share;
     SlotsOfSlices cut;
     const uint64_t* from;  // activations
-    int width;             // words of a token there
     const uint64_t* old;   // the residual stream; null: the embedding
     uint64_t* to;
+    uint64_t* later;    // what is cleared: with several tokens
     uint16_t* rounded;  // observed
     uint16_t* sum;
   };
@@ -273,10 +306,14 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
     const int line = DecodeMemory::slice_line(k);
     const Sum own = sum_of(call);
     const uint32_t x = token_line(memory + at.work + slice * tokens() * line, line);
-    uint32_t w = kWaitsFirst ? line_of_slice(call, half, slice) : 0;
-    gather_slice(call.from, call.width, k, slice, tag);
-    if (!kWaitsFirst) w = line_of_slice(call, half, slice);
-    if (w != 0) {
+    const bool has_tile = half < call.share.count;
+    const RingCursor slot =
+        has_tile ? this->slot_of(half * cut.slots() + cut.slot_of(slice)) : RingCursor{};
+    const uint32_t w = slot_line(slot.slot) + cut.within(slice) * cut.slice * 2;
+    if (kWaitsFirst && has_tile) this->wait(slot);
+    gather_slice(call.from, k, slice, tag);
+    if (has_tile) {
+      if (!kWaitsFirst) this->wait(slot);
       float c[4] = {};
       run_chain<64, kEights>(c, x, w, cut.slice / 16, lane);
       if (has_token()) {
@@ -289,13 +326,6 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
     release(call.share.count * cut.slots());
     if (kMost > 1) sync();  // looks for the next words would hold up those who join
   }
-  // This lane's line of a slice of a tile, for load_matrices; 0 where there is no tile.
-  __device__ uint32_t line_of_slice(const RowsCall& call, int half, int slice) const {
-    const SlotsOfSlices& cut = call.cut;
-    if (half >= call.share.count) return 0;
-    return slot_line(wait_slot(half * cut.slots() + cut.slot_of(slice))) +
-           cut.within(slice) * cut.slice * 2;
-  }
   __device__ float* parts() const { return reinterpret_cast<float*>(memory + at.parts); }
 
   // A thread joins the slices of a row of a tile, for a token.
@@ -307,13 +337,17 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
   __device__ Sum sum_of(const RowsCall& call) const {
     const int tile = tid / (8 * kMost);
     const int token = tid / 8 % kMost;
-    if (tile >= call.share.count || token >= tokens()) return {-1, 0, 0};
+    if (tile >= call.share.count) return {-1, token, 0};
     const int column = (call.share.first + tile * call.share.stride) * 8 + tid % 8;
+    if (token >= tokens()) return {column, token, 0};
     // Read while there is time. It is there: the norm waited.
-    const uint32_t two =
-        call.old == nullptr
-            ? embedded(token, column / 2)
-            : static_cast<uint32_t>(get_word(call.old + token * exchanges.hidden + column / 2));
+    if (kMost > 1 && call.old != nullptr) {
+      const uint64_t four = ~get_word(call.old + word_of(token, column));
+      return {column, token, static_cast<uint32_t>(four >> (column % 4 * 16)) & 0xffffu};
+    }
+    const uint32_t two = call.old == nullptr
+                             ? embedded(token, column / 2)
+                             : static_cast<uint32_t>(get_word(call.old + column / 2));
     return {column, token, two >> (column % 2 * 16) & 0xffffu};
   }
   __device__ void join_rows(const RowsCall& call, const Sum& own, uint32_t tag) const {
@@ -323,12 +357,21 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
     const uint32_t rounded = pack_bf16(sum, sum) & 0xffffu;
     const float after = lower_of(own.before) + lower_of(rounded);
     const float next = __shfl_down_sync(0xffffffffu, after, 1);
-    if (own.column < 0) return;
     const uint32_t two = pack_bf16(after, next);
-    observe(call.rounded, own.token * hidden() + own.column, static_cast<uint16_t>(rounded));
-    observe(call.sum, own.token * hidden() + own.column, static_cast<uint16_t>(two));
-    if (own.column % 2 != 0) return;
-    put_word(call.to + own.token * exchanges.hidden + own.column / 2, two, tag);
+    const uint32_t next_two = __shfl_down_sync(0xffffffffu, two, 2);
+    if (own.column < 0) return;
+    if (own.token < tokens()) {
+      observe(call.rounded, own.token * hidden() + own.column, static_cast<uint16_t>(rounded));
+      observe(call.sum, own.token * hidden() + own.column, static_cast<uint16_t>(two));
+    }
+    if constexpr (kMost == 1) {
+      if (own.column % 2 == 0) put_word(call.to + own.column / 2, two, tag);
+    } else {
+      if (own.column % 4 != 0) return;
+      const int place = word_of(own.token, own.column);
+      if (own.token < tokens()) put_four(call.to + place, two, next_two);
+      clear_four(call.later + place);
+    }
   }
 };
 

@@ -6,7 +6,6 @@
 
 namespace samebits::cuda {
 
-constexpr int kInFlight = 4;  // slots that a block has on their way at most
 constexpr int kSlotsAtOnce = 32 / kTileRows;  // that are filled, eight lanes each
 
 // A place in the ring, counted without divisions.
@@ -32,7 +31,8 @@ struct RingThread : DecodeThread<kMost, Shape> {
   using Base::Base;
   using Base::head_dim, Base::heads, Base::hidden, Base::inner, Base::kv_heads;
   static constexpr bool kSharesRing = attention_has_tiles(kMost);
-  RingCursor next;  // slot to be filled, or to be used
+  static constexpr int kInFlight = kMost == 1 ? 4 : 7;  // slots on their way at most
+  RingCursor next;                                      // slot to be filled, or to be used
 
   // Which projection a tile of q k v belongs to: its weight, where its values go, and its first
   // row there.
@@ -96,8 +96,8 @@ struct RingThread : DecodeThread<kMost, Shape> {
     return rows_of(weights.down, own.down, own.down_cut, n - 2 * own.gate_up.count);
   }
 
-  // All weights of a block, from a layer on, and its tiles of the head. Where keys and values are in
-  // the ring's memory, it is waited for: `shares`, once a layer, else once.
+  // All weights of a block and its tiles of the head. Attention's blocks wait for their keys and
+  // values to leave the ring's memory: in each layer, or once where they have tiles of none.
   __device__ void produce(bool is_attention) {
     const int first_layer = is_attention && !kSharesRing ? p.layers : 0;
     const int in_layer = slots_of_layer();
@@ -131,7 +131,8 @@ struct RingThread : DecodeThread<kMost, Shape> {
     Patience::Wait wait;
     for (;;) {
       const bool is_free =
-          own < most && (slot.round == 0 || has_phase_ended(&shared.empty[slot.slot], slot.round - 1)) &&
+          own < most &&
+          (slot.round == 0 || has_phase_ended(&shared.empty[slot.slot], slot.round - 1)) &&
           (before.round < 0 || has_phase_ended(&shared.full[before.slot], before.round));
       const uint32_t busy = ~__ballot_sync(0xffffffffu, is_free);
       const int many = busy == 0 ? kSlotsAtOnce : (__ffs(static_cast<int>(busy)) - 1) / kTileRows;
@@ -157,11 +158,10 @@ struct RingThread : DecodeThread<kMost, Shape> {
   }
 
   // ---- slots, for those who compute ----
-  // Of those to come, the n-th; when its weights are there.
-  __device__ int wait_slot(int n) const {
-    const RingCursor cursor = next.moved(n, at.slots);
+  // Of those to come, the n-th; wait() ends when its weights are there.
+  __device__ RingCursor slot_of(int n) const { return next.moved(n, at.slots); }
+  __device__ void wait(const RingCursor& cursor) const {
     wait_phase(&shared.full[cursor.slot], cursor.round, patience);
-    return cursor.slot;
   }
   // This lane's line of a slot, for load_matrices.
   __device__ uint32_t slot_line(int slot) const {

@@ -61,11 +61,12 @@ struct DecodeThread : DecodeSizes<kMost, Shape> {
   char* memory;
   Fault* fault;
   Patience patience;
-  uint32_t first_tag;  // of layer 0
+  uint32_t first_tag;   // of layer 0
+  uint32_t first_turn;  // likewise
   int tid, lane, warp;
 
   __device__ DecodeThread(const DecodePlan& plan, DecodeShared<kMost>& shared, char* memory,
-                          uint32_t first_tag, Fault* fault)
+                          uint32_t first_tag, uint32_t first_turn, Fault* fault)
       : DecodeSizes<kMost, Shape>{plan.step},
         plan(plan),
         at(plan.memory),
@@ -74,7 +75,8 @@ struct DecodeThread : DecodeSizes<kMost, Shape> {
         memory(memory),
         fault(fault),
         patience{p.patience, &shared.late, 0},
-        first_tag(first_tag) {
+        first_tag(first_tag),
+        first_turn(first_turn) {
     refresh();
   }
 
