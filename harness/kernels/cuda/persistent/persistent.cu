@@ -1,7 +1,8 @@
 // A decode step as one cooperative kernel. A block a processor: 16 warps that compute and one that
 // copies weights into a ring of slots, in the order in which they are used, whatever the others
 // wait for. The last blocks hold keys and values and do attention; the others have their tiles of
-// every product (decode_tiles.h). Stages of a layer, each ended by an exchange (words.cuh):
+// every product (decode_tiles.h), and with several tokens attention's have some of gate and up.
+// Stages of a layer, each ended by an exchange (words.cuh):
 //   x -> norm, q k v | attention | o, residual | norm, gate, up, silu | down, residual
 // Behind the last: norm, the head, and where they are wanted the tokens drawn from its logits.
 
