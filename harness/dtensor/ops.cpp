@@ -18,6 +18,7 @@
 #include "harness/dispatch/operator_traits.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/dtensor/redistribute_locals.h"
+#include "harness/dtensor/seen_by_rank.h"
 #include "harness/mesh/shard.h"
 
 namespace samebits {
@@ -115,7 +116,9 @@ at::Tensor full_tensor_kernel(const at::Tensor& x) {
   const DTensorSpec& spec = spec_of(x);
   const auto locals = redistribute_locals(present_locals(x), *spec.mesh, x.sizes(), spec.placements,
                                           Placements::replicate(spec.mesh->dims()));
-  return spec.placements.is_replicate() ? locals[0].clone(at::MemoryFormat::Contiguous) : locals[0];
+  const auto rank = static_cast<size_t>(SeenByRank::rank());
+  const at::Tensor& seen = locals[rank < locals.size() ? rank : 0];
+  return spec.placements.is_replicate() ? seen.clone(at::MemoryFormat::Contiguous) : seen;
 }
 
 TORCH_LIBRARY_IMPL(samebits, CompositeExplicitAutograd, m) {

@@ -51,11 +51,11 @@ bool is_what_was_seen(const Computation& computation, const Observation& seen) {
 Look look_at(const CaseArm& as_it_ran, const ObservationPlace& place, const Observation& seen,
              const fs::path& folder) {
   const CaseArm arm = in_this_process(as_it_ran);
-  Kept by_nodes = keep_tensor(without_replays(arm), place, folder);
+  Kept by_nodes = keep_tensor(without_replays(arm), place, folder, seen.rank);
   if (is_what_was_seen(by_nodes.computation, seen)) return {std::move(by_nodes)};
   if (!is_replayed(arm)) return {};
   Look look{{}, true, std::move(by_nodes.computation)};
-  Kept of_replay = keep_tensor(arm, place, folder);
+  Kept of_replay = keep_tensor(arm, place, folder, seen.rank);
   if (is_what_was_seen(of_replay.computation, seen)) {
     look.kept = std::move(of_replay);
   } else {
@@ -135,8 +135,8 @@ std::string repeats_text(const CaseArm& a, const CaseArm& b, const ObservationPl
   const Stopwatch clock;
   for (; runs < kRuns && clock.seconds() < kSeconds; ++runs) {
     progress.show(fmt::format("{} and {}: run {} of {}", a.name, b.name, runs + 1, kRuns));
-    const auto of_a = observe_again(in_this_process(a), place, folder / a.name);
-    const auto of_b = observe_again(in_this_process(b), place, folder / b.name);
+    const auto of_a = observe_again(in_this_process(a), place, folder / a.name, first.a->rank);
+    const auto of_b = observe_again(in_this_process(b), place, folder / b.name, first.b->rank);
     if (of_a && of_b && of_a->digest == first.a->digest && of_b->digest == first.b->digest) ++times;
   }
   std::string text = times == runs ? fmt::format("always ({} of {} runs)", times, runs)

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "harness/base/error.h"
+#include "harness/dtensor/seen_by_rank.h"
 #include "harness/observe/run_files.h"
 #include "harness/run/in_process_arm.h"
 #include "harness/run/watchdog.h"
@@ -34,7 +35,9 @@ class PlaceSink : public ObservationSink {
 };
 
 void run_until(const CaseArm& arm, const ObservationPlace& place,
-               const std::filesystem::path& folder, ObservationSink& sink, TensorKeeper* keeper) {
+               const std::filesystem::path& folder, int64_t rank, ObservationSink& sink,
+               TensorKeeper* keeper) {
+  const SeenByRank seen_by(rank);
   Checkpoints from{folder};
   if (!folder.empty() && std::filesystem::exists(run_files::checkpoint(folder, place.step))) {
     from.first_step = place.step;
@@ -73,12 +76,12 @@ CaseArm in_this_process(CaseArm arm) {
 }
 
 Kept keep_tensor(const CaseArm& arm, const ObservationPlace& place,
-                 const std::filesystem::path& folder) {
+                 const std::filesystem::path& folder, int64_t rank) {
   if (!is_of_this_process(arm)) return {};
   NoSink nowhere;
   TensorKeeper keeper(place);
   try {
-    run_until(arm, place, folder, nowhere, &keeper);
+    run_until(arm, place, folder, rank, nowhere, &keeper);
   } catch (const RunError&) {  // a step may break after the place
     if (!keeper.kept().is_known()) throw;
   } catch (const InputError&) {
@@ -88,10 +91,10 @@ Kept keep_tensor(const CaseArm& arm, const ObservationPlace& place,
 }
 
 std::optional<Observation> observe_again(const CaseArm& arm, const ObservationPlace& place,
-                                         const std::filesystem::path& folder) {
+                                         const std::filesystem::path& folder, int64_t rank) {
   if (!is_of_this_process(arm)) return std::nullopt;
   PlaceSink sink(place);
-  run_until(arm, place, folder, sink, nullptr);
+  run_until(arm, place, folder, rank, sink, nullptr);
   return sink.found();
 }
 

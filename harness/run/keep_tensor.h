@@ -33,13 +33,14 @@ CaseArm in_this_process(CaseArm arm);
 // observed there and how that was computed. It begins with that step where `folder`, of the arm's
 // earlier run, holds its state of then. What an arm computes in a replay, nobody sees: it is had of
 // without_replays(), which the caller is to compare with what the replay gave. Not known where it
-// cannot be had: within a replay, or of arms in other processes. Throws as Arm does.
+// cannot be had: within a replay, or of arms in other processes. `rank`: of the mesh, as which the
+// arm sees what its ranks hold copies of. Throws as Arm does.
 Kept keep_tensor(const CaseArm& arm, const ObservationPlace& place,
-                 const std::filesystem::path& folder = {});
+                 const std::filesystem::path& folder = {}, int64_t rank = 0);
 
 // The same run in the arm's own mode, for what it observes there alone; nothing where it cannot be
 // had, or where the place is not seen.
 std::optional<Observation> observe_again(const CaseArm& arm, const ObservationPlace& place,
-                                         const std::filesystem::path& folder);
+                                         const std::filesystem::path& folder, int64_t rank);
 
 }  // namespace samebits

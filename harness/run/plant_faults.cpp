@@ -205,10 +205,21 @@ class Campaign {
     if (first) planted = *first;
   }
 
+  // What an arm gives without a fault, in one process, as each rank of that run would see it.
+  ArmRecording clean_beside(const std::string& name, const ArmRun& run) const {
+    ArmRecording recording = runs_.at(name).recording;
+    for (size_t rank = 1; rank < run.recording.ranks.size(); ++rank) {
+      StreamContents seen = recording.ranks[0];
+      for (Observation& each : seen.observations) each.rank = static_cast<int64_t>(rank);
+      recording.ranks.push_back(std::move(seen));
+    }
+    return recording;
+  }
+
   void localise_beside(PlantedFault& planted, const CaseArm& arm, const ArmRun& run,
                        const CaseArm& other) const {
     const PairComparison seen =
-        compare_recordings(runs_.at(other.name).recording, run.recording, Relation());
+        compare_recordings(clean_beside(other.name, run), run.recording, Relation());
     if (!seen.first_value) {
       planted.detail = "no value that both arms have differs";
       return;
@@ -300,7 +311,7 @@ class Campaign {
   // Whether the fault moved nothing before that place.
   bool is_first_place(const CaseArm& arm, const ArmRun& run, const Divergence& named) const {
     const PairComparison seen =
-        compare_recordings(runs_.at(arm.name).recording, run.recording, Relation());
+        compare_recordings(clean_beside(arm.name, run), run.recording, Relation());
     return seen.first_value && seen.first_value->place() == named.place();
   }
 
@@ -310,7 +321,7 @@ class Campaign {
                      const Divergence& named) const {
     if (!is_operator_site(named.site) || !is_first_place(arm, run, named)) return false;
     const PairComparison seen =
-        compare_recordings(runs_.at(arm.name).recording, run.recording, Relation());
+        compare_recordings(clean_beside(arm.name, run), run.recording, Relation());
     const std::optional<Cause> cause =
         cause_of_divergence(clean_.settings.arm(arm.name), arm, *seen.first_value);
     return cause && cause->kind == Cause::Kind::kOperator &&

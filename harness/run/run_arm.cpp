@@ -36,12 +36,21 @@ void run_arm(const CaseArm& settings, Level level, ArmRecorder& recorder, Progre
       make_arm(settings, level, recorder, activity, progress, launched);
   progress.show(settings.name + ": building");
   arm->prepare();
-  for (int64_t step = recorder.first_step(); step < arm->steps(); ++step) {
-    recorder.record_step(arm->step());
-    arm->keep_checkpoint();
-    if (settings.is_program()) continue;  // its steps are over
-    progress.show(fmt::format("{}: step {} of {}, {:.1f} s", settings.name, step + 1, arm->steps(),
-                              clock.seconds()));
+  const auto run_steps = [&] {
+    for (int64_t step = recorder.first_step(); step < arm->steps(); ++step) {
+      recorder.record_step(arm->step());
+      arm->keep_checkpoint();
+      if (settings.is_program()) continue;  // its steps are over
+      progress.show(fmt::format("{}: step {} of {}, {:.1f} s", settings.name, step + 1,
+                                arm->steps(), clock.seconds()));
+    }
+  };
+  try {
+    run_steps();
+  } catch (...) {
+    // What broke may have run where a guard was false. Ranks elsewhere may not answer any more.
+    if (!settings.mesh.has_processes()) recorder.record_guards(arm->guards());
+    throw;
   }
   recorder.record_guards(arm->guards());
   recorder.record_graphs(arm->saved_graphs());
