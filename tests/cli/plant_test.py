@@ -66,6 +66,41 @@ class PlantTest(unittest.TestCase):
         self.assertEqual(said[0], said[1])
         self.assertNotEqual(said[0], said[2])
 
+    def test_what_was_planted_is_planted_again(self):
+        self.run_case(self.case(), "--plant", 6)
+        file = self.folder / "earlier.json"
+        (self.folder / "run/planted.json").rename(file)
+        again = self.run_case(self.case(), "--plant-again", file)
+        self.assertEqual(again.returncode, 0, again.stdout + again.stderr)
+        self.assertEqual((self.folder / "run/planted.json").read_text(), file.read_text())
+        others = self.case(arms={"a": {}, "b": {}}, relations=[{"arms": ["a", "b"], "holds": "bit_exact"}])
+        without = self.run_case(others, "--plant-again", file)
+        self.assertEqual(without.returncode, 2)
+        self.assertRegex(without.stderr, "^samebits: --plant-again: found a fault of arm \"(eager|full)\"")
+
+    # Sizes change, and a gather is cut only where they do not divide.
+    def test_a_guard_that_passes_where_it_is_false_is_named(self):
+        arms = {"tp2": {"mesh": {"tp": 2}},
+                "guarded": {"mesh": {"tp": 2, "gathered_size": "conditional"}, "generator": "captured",
+                            "workload": {"max_batch_tokens": 5}}}
+        run = self.run_case(self.case(arms=arms, relations=[{"arms": list(arms), "holds": "bit_exact"}]),
+                            "--plant", 4, "--plant-kind", "guard")
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        planted = json.loads((self.folder / "run/planted.json").read_text())
+        self.assertEqual([(each["arm"], each["outcome"], each["exact"]) for each in planted],
+                         [("guarded", "caught", True)] * 4)
+        for each in planted:
+            self.assertIn("a graph ran where its guard is false: " + each["witness"]["caller"], each["named"])
+            self.assertTrue(each["witness"]["caller"].startswith(each["fault"]["op"]))
+        alone = self.run_case(self.case(arms=arms, relations=[{"arms": list(arms), "holds": "bit_exact"}]), "--set",
+                              "guarded.plant=" + json.dumps(planted[0]["fault"]))
+        self.assertNotEqual(alone.returncode, 0, alone.stdout)
+        guards = json.loads((self.folder / "run/guarded/guards.json").read_text())  # also where it broke
+        self.assertEqual(sum(at["served"] for each in guards for at in each["false_at"]), 1)
+        none = self.run_case(self.case(), "--plant", 4, "--plant-kind", "guard")
+        self.assertEqual(none.returncode, 2, none.stdout)
+        self.assertIn("--plant-kind: found guard, expected a kind that an arm can plant", none.stderr)
+
     def test_blinded_comparison_lets_faults_escape_and_each_can_be_planted_alone(self):
         run = self.run_case(self.case(**BLIND), "--plant", 16)
         self.assertEqual(run.returncode, 1, run.stdout + run.stderr)
@@ -92,9 +127,24 @@ class PlantTest(unittest.TestCase):
         self.assertGreater(sum(each.get("exact", False) for each in of_ranks), 1)
         self.assertEqual([each.name for each in (self.folder / "run").iterdir() if each.name.startswith("op-")], [])
 
+    # Rank 0 has the right norm: only the other one's own copy of it differs.
+    def test_a_fault_that_one_rank_alone_sees_is_localised_as_it_sees_it(self):
+        arms = {"tp2": {"mesh": {"tp": 2}}, "ranks": {"mesh": {"kind": "gloo", "tp": 2}}}
+        fault = {"kind": "flip", "op": "samebits::sum_squares", "phase": "optimizer", "call": 5, "bit": 31, "rank": 1}
+        file = self.folder / "earlier.json"
+        file.write_text(json.dumps([{"arm": "ranks", "fault": fault, "outcome": "not executed", "text": ""}]))
+        run = self.run_case(self.case(steps=1, arms=arms, relations=[{"arms": list(arms), "holds": "bit_exact"}]),
+                            "--plant-again", file)
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        planted = json.loads((self.folder / "run/planted.json").read_text())[0]
+        self.assertEqual((planted["text"], planted["exact"]), ("the ranks of ranks do not agree", True), planted)
+        self.assertTrue(planted["named"].startswith("step 0, optimizer, rank 1, grad_norm: samebits::sum_squares itself"))
+
     def test_bad_use_is_one_line(self):
         file = self.case()
         for flags, line in (([], None), (["--plant", "0"], "--plant"), (["--plant-seed", "2"], "--plant"),
+                            (["--plant-kind", "flip"], "--plant"), (["--plant", "1", "--plant-kind", "none"], "kind"),
+                            (["--plant-again", "nothing.json"], "nothing.json"),
                             (["--plant", "3", "--set", "relations=[]"], "--plant"),
                             (["--set", 'eager.plant={"kind":"flip","op":"aten::add"}'], "phase")):
             run = self.run_case(file, *flags)

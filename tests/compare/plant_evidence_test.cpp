@@ -35,6 +35,18 @@ TEST(PlantEvidence, AnotherRankMayHaveExecutedIt) {
   EXPECT_EQ(evidence_of(planted(), run).plant, "");
 }
 
+// Whether or not it moved a value.
+TEST(PlantEvidence, AGraphThatRanWhereAKeptGuardIsFalseIsSaid) {
+  ArmRecording run = recording("a", grpo_stream(1));
+  run.steps.resize(1);
+  run.guards = {{"s0 != 1", "s0=4", 2, {{"s0=1", 1, 0}}}};
+  EXPECT_EQ(evidence_of(arm_of(R"("generator": "captured")"), run).guards, "");
+  run.guards[0].false_at[0].served = 1;
+  EXPECT_EQ(evidence_of(arm_of(R"("generator": "captured")"), run).guards,
+            "a graph ran where its guard is false: s0 != 1 at s0=1");
+  EXPECT_EQ(evidence_of(arm_of(R"("generator": "captured", "guards": "drop")"), run).guards, "");
+}
+
 TEST(PlantEvidence, ARunThatWasCutOffMayStillComeToIt) {
   ArmRecording run = recording("a", grpo_stream(1));
   run.finished = false;
