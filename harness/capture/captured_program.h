@@ -31,8 +31,8 @@ struct CaptureWitness {
 class CapturedProgram {
  public:
   // `level`: kBelowAutograd for a program that differentiates (tracer.h). Sizes that dimensions are
-  // to be traced at are those of the first trace. Where its guards, kept, are false at the call that
-  // asked for it, the call is traced again at its own sizes.
+  // to be traced at are those of the first trace. Where its guards, kept, are false at the call
+  // that asked for it, the call is traced again at its own sizes.
   CapturedProgram(Program program, std::vector<DynamicDim> dynamic_dims, GuardPolicy policy,
                   ModeLevel level = ModeLevel::kAboveAutograd);
 

@@ -86,8 +86,8 @@ struct Part {
   const Observation& operator[](size_t i) const { return all[begin + i]; }
 };
 
-// For each of `b` from `begin` on, the one of `a` from there on that is Equal to it and as often seen
-// before; kNone for none. The map is only looked up, never iterated.
+// For each of `b` from `begin` on, the one of `a` from there on that is Equal to it and as often
+// seen before; kNone for none. The map is only looked up, never iterated.
 template <typename Hash, typename Equal>
 std::vector<size_t> partners(const Part& a, const Part& b, size_t begin) {
   std::unordered_map<const Observation*, size_t, Hash, Equal> next;

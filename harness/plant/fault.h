@@ -42,8 +42,8 @@ struct Fault {
   std::string op;
   int64_t step = 0;   // of the run
   std::string phase;  // of the step: "train"
-  // Which of the rank's executions of that operator in that phase, from 0. kGuard: of the times that
-  // it is false.
+  // Which of the rank's executions of that operator in that phase, from 0. kGuard: of the times
+  // that it is false.
   int64_t call = 0;
   int64_t output = 0;   // which of its results, then of the arguments that it writes
   int64_t element = 0;  // kFlip: of that result, in the order of memory

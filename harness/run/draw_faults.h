@@ -18,9 +18,10 @@ struct ArmExecutions {
 };
 
 // `count` faults that these arms can plant, by turns, drawn from `seed`: half of them flips, of
-// these half of one ULP and half of any bit; the others of the kinds that the arm's executions know. Step, phase and operator are drawn
-// first, each as likely as any other, then one of the executions, so that what runs seldom is drawn
-// as often as what runs at every token. `only`: of this kind alone, of the arms that can plant it.
+// these half of one ULP and half of any bit; the others of the kinds that the arm's executions
+// know. Step, phase and operator are drawn first, each as likely as any other, then one of the
+// executions, so that what runs seldom is drawn as often as what runs at every token. `only`: of
+// this kind alone, of the arms that can plant it.
 std::vector<std::pair<std::string, Fault>> draw_faults(const std::vector<ArmExecutions>& arms,
                                                        int64_t count, uint64_t seed,
                                                        std::optional<FaultKind> only = {});

@@ -158,7 +158,8 @@ Facts nonfinite_facts(const at::Tensor& value) {
   return facts;
 }
 
-// How two values differ of which one is another program's: nobody sees by which calls it came to be.
+// How two values differ of which one is another program's: nobody sees by which calls it came to
+// be.
 Facts explain_values(const CaseArm& a, const CaseArm& b, const Divergence& first,
                      const fs::path& folder) {
   const bool is_comparable =

@@ -25,8 +25,8 @@ bool is_replayed(const CaseArm& arm);
 // could be seen. The bits are the same.
 CaseArm without_replays(CaseArm arm);
 
-// The arm with its ranks in this process, where they are processes on CPUs and no replicas: it gives
-// the same bits, and its operators can be seen. Others stay as they are.
+// The arm with its ranks in this process, where they are processes on CPUs and no replicas: it
+// gives the same bits, and its operators can be seen. Others stay as they are.
 CaseArm in_this_process(CaseArm arm);
 
 // Runs an arm of this process again at level `op`, up to the step of `place`, and returns what it

@@ -8,10 +8,11 @@
 // two layers before: what it writes depends on all of them.
 //
 // With several tokens, what every processor reads all of, the residual stream, attention's values
-// and the product, is half as many words: four bf16, complemented. None is 0, since a NaN has the contract's bits; 0
-// stands until a word has come. The words of four layers take turns. Whoever writes a layer's
-// clears those of the second layer after it, which all have read, for all tokens that there could
-// be. All threads have a fence once a layer, so that who looks for what was cleared sees that.
+// and the product, is half as many words: four bf16, complemented. None is 0, since a NaN has the
+// contract's bits; 0 stands until a word has come. The words of four layers take turns. Whoever
+// writes a layer's clears those of the second layer after it, which all have read, for all tokens
+// that there could be. All threads have a fence once a layer, so that who looks for what was
+// cleared sees that.
 
 #include "harness/kernels/cuda/persistent/memory.cuh"
 
