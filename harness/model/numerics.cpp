@@ -37,13 +37,11 @@ at::Tensor Numerics::linear(const at::Tensor& x, const at::Tensor& weight, Linea
 
 at::Tensor Numerics::head(const at::Tensor& x, const at::Tensor& weight,
                           const WeightGradient& into) const {
-  if (!float32_head) {
-    return linear(x, weight, LinearStyle::kColumn, weight.size(1), weight.size(0), RowSum::kPending,
-                  into);
-  }
-  if (!contract) return at::linear(x.to(at::kFloat), weight.to(at::kFloat));
-  const int64_t dgrad_slice = tp_invariant ? weight.size(0) / kSlices : 0;
-  return ops::linear(x, weight, /*slice=*/0, dgrad_slice, at::kFloat, into);
+  if (float32_head && !contract) return at::linear(x.to(at::kFloat), weight.to(at::kFloat));
+  Numerics of_head = *this;
+  if (float32_head) of_head.dtype = at::kFloat;  // of the result; the operands stay as they are
+  return of_head.linear(x, weight, LinearStyle::kColumn, weight.size(1), weight.size(0),
+                        RowSum::kPending, into);
 }
 
 at::Tensor Numerics::rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,

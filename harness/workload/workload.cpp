@@ -85,9 +85,8 @@ void check_mode(const ArmSettings& arm) {
     throw InputError(fmt::format("arm {}: generator", arm.name),
                      fmt::format("persistent with mesh.tp {}", arm.mesh.tp), "mesh.tp 1");
   }
-  const Numerics generator = numerics_from_settings(arm.numerics_of(arm.generator));
-  if (arm.generator.execution == Execution::kPersistent && generator.float32_head &&
-      generator.dtype != at::kFloat) {
+  if (arm.generator.execution == Execution::kPersistent && arm.numerics.dtype != Dtype::float32 &&
+      arm.numerics_of(arm.generator).float32_head) {
     throw InputError(fmt::format("arm {}: generator", arm.name),
                      "persistent with numerics.float32_head, which its kernel does not compute",
                      "another mode");
