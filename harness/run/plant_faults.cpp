@@ -93,14 +93,12 @@ class Campaign {
       planted.text = run.broke;
       return planted;
     }
-    if (fault.kind == FaultKind::kGuard) {
-      judge_guard(planted, run);
-      return planted;
-    }
+    const bool is_guard = fault.kind == FaultKind::kGuard;
+    if (is_guard) name_guard(planted, run);
     if (!run.broke.empty()) {  // what it has left is compared, as `samebits compare` does
       planted.outcome = FaultOutcome::kCaught;
       planted.text = "the run broke: " + run.broke;
-      localise(planted, arm, run, related_to(arm));
+      if (!is_guard) localise(planted, arm, run, related_to(arm));
       return planted;
     }
     const ReportRecord record = record_with(run.recording);
@@ -110,25 +108,17 @@ class Campaign {
     }
     planted.outcome = FaultOutcome::kCaught;
     planted.text = record.failures.front().title;
+    if (is_guard) return planted;
     if (has_copies_apart(run.recording)) localise_apart(planted, arm, run);
     if (!planted.is_exact) localise(planted, arm, run, partners_of(arm, record));
     return planted;
   }
 
   // The arm's own ledger names the guard, also where what ran in spite of it broke.
-  void judge_guard(PlantedFault& planted, const ArmRun& run) const {
+  void name_guard(PlantedFault& planted, const ArmRun& run) const {
     planted.named = evidence_of(clean_.settings.arm(planted.arm), run.recording).guards;
     planted.is_exact = planted.named.ends_with(planted.witness->caller);
     if (!planted.is_exact) planted.detail = "another guard is named, or none";
-    if (!run.broke.empty()) {
-      planted.outcome = FaultOutcome::kCaught;
-      planted.text = "the run broke: " + run.broke;
-      return;
-    }
-    const ReportRecord record = record_with(run.recording);
-    if (record.holds) return judge_effect(planted, run);
-    planted.outcome = FaultOutcome::kCaught;
-    planted.text = record.failures.front().title;
   }
 
   ArmRun run_of(const CaseArm& arm) const {
