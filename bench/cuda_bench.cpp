@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
 
+#include "bench/byte_counter.h"
 #include "bench/marks_observer.h"
 #include "bench/qwen3_600m.h"
 #include "bench/random_qwen3.h"
@@ -61,9 +62,7 @@ void decode(benchmark::State& state, Execution execution, const std::vector<Grap
   for (int i = 0; i < 3; ++i) runner.run(inputs, selection, told);  // captures, warms up
   for (auto _ : state) benchmark::DoNotOptimize(runner.run(inputs, selection, told));
   state.counters["launches"] = launches_of(runner);
-  state.counters["pool"] =
-      benchmark::Counter(static_cast<double>(runner.pool_bytes()), benchmark::Counter::kDefaults,
-                         benchmark::Counter::kIs1024);
+  state.counters["pool"] = byte_counter(runner.pool_bytes());
 }
 
 void batches(benchmark::internal::Benchmark* b) {

@@ -24,6 +24,7 @@
 #include <functional>
 #include <numeric>
 
+#include "bench/byte_counter.h"
 #include "bench/qwen3_600m.h"
 #include "bench/random_qwen3.h"
 #include "harness/base/error.h"
@@ -176,8 +177,7 @@ void generate(benchmark::State& state, const Subject& subject, const Mode& mode,
   count(state, "token", token);
   state.counters["tokens"] = static_cast<double>(state.iterations() * batches * of_batch);
   const auto count_bytes = [&](const char* name, int64_t bytes) {
-    state.counters[name] = benchmark::Counter(
-        static_cast<double>(bytes), benchmark::Counter::kDefaults, benchmark::Counter::kIs1024);
+    state.counters[name] = byte_counter(bytes);
   };
   count_bytes("peak", on_card ? peak_device_memory() : memory.peak());
   if (on_card) count_bytes("reserved", peak_reserved_device_memory());

@@ -5,6 +5,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include "bench/byte_counter.h"
 #include "bench/decode_step.h"
 #include "harness/graph/arena_allocator.h"
 
@@ -32,12 +33,8 @@ void pool(benchmark::State& state, Execution execution, bool largest_first) {
       replayed.run(decode_step(largest_first ? most - i : i + 1), sampled());
     }
   }
-  const auto bytes = [](size_t count) {
-    return benchmark::Counter(static_cast<double>(count), benchmark::Counter::kDefaults,
-                              benchmark::Counter::kIs1024);
-  };
-  state.counters["pool"] = bytes(replayed.pool_bytes());
-  state.counters["eager"] = bytes(peak);
+  state.counters["pool"] = byte_counter(replayed.pool_bytes());
+  state.counters["eager"] = byte_counter(peak);
   state.counters["ratio"] = static_cast<double>(replayed.pool_bytes()) / static_cast<double>(peak);
 }
 

@@ -8,6 +8,7 @@
 
 #include <fstream>
 
+#include "bench/byte_counter.h"
 #include "bench/qwen3_600m.h"
 #include "harness/capture/tracer.h"
 #include "harness/mesh/device_mesh.h"
@@ -58,8 +59,7 @@ void measure(benchmark::State& state, ModeLevel level) {
     nodes = trace(program, inputs, dims, env, level).nodes.size();
   }
   state.counters["nodes"] = static_cast<double>(nodes);
-  state.counters["growth"] = benchmark::Counter(
-      resident_bytes() - before, benchmark::Counter::kDefaults, benchmark::Counter::kIs1024);
+  state.counters["growth"] = byte_counter(resident_bytes() - before);
 }
 
 void ranks(benchmark::internal::Benchmark* b) {

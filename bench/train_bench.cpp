@@ -16,6 +16,7 @@
 
 #include <cmath>
 
+#include "bench/byte_counter.h"
 #include "bench/qwen3_600m.h"
 #include "bench/random_qwen3.h"
 #include "harness/base/stopwatch.h"
@@ -81,9 +82,7 @@ void train(benchmark::State& state, DecoderConfig (*config)(), c10::DeviceType d
   state.counters["gradients"] = benchmark::Counter(gradients, a_step);
   state.counters["optimizer"] = benchmark::Counter(updates, a_step);
   if (model->device().is_cuda()) {
-    state.counters["peak"] =
-        benchmark::Counter(static_cast<double>(peak_device_memory()), benchmark::Counter::kDefaults,
-                           benchmark::Counter::kIs1024);
+    state.counters["peak"] = byte_counter(peak_device_memory());
   }
   if (execution == Execution::kEager) state.counters["forward"] = milliseconds(forward);
 }
