@@ -25,6 +25,22 @@ bool only_allocates(const c10::OperatorHandle& op) {
   return kAllocating.contains(op.operator_name().name);
 }
 
+bool is_all_of_its_memory(const at::Tensor& tensor) {
+  if (is_dtensor(tensor)) {
+    const std::vector<at::Tensor>& locals = locals_of(tensor);
+    return std::all_of(locals.begin(), locals.end(), is_all_of_its_memory);
+  }
+  return tensor.has_storage() && tensor.nbytes() == tensor.storage().nbytes() &&
+         tensor.is_non_overlapping_and_dense();
+}
+
+// What a copy is written over is no input of it, unless more lies in that memory.
+bool is_written_over(const c10::OperatorHandle& op, const c10::Argument& declared,
+                     const at::Tensor& tensor) {
+  return op.operator_name().name == "aten::copy_" && is_written(declared) &&
+         is_all_of_its_memory(tensor);
+}
+
 bool takes_a_tensor(const std::vector<c10::IValue>& args) {
   return std::any_of(args.begin(), args.end(),
                      [](const c10::IValue& arg) { return !tensors_in(arg).empty(); });
@@ -69,10 +85,11 @@ std::shared_ptr<ComputationRecorder::Node> ComputationRecorder::node_of(
     const c10::Argument& declared = op.schema().arguments()[i];
     for (const at::Tensor& tensor : tensors_in(args[i])) {
       if (is_abstract(tensor)) return nullptr;  // somebody traces
-      Input input{declared.name(), tensor, maker_of(tensor), site_of(tensor), memory_of(tensor)};
-      if (is_written(declared)) written.push_back(tensor);
-      if (is_cache(declared.name()) && is_written(declared)) input.made.reset();
       node->is_over_mesh = node->is_over_mesh || is_dtensor(tensor);
+      if (is_written(declared)) written.push_back(tensor);
+      if (is_written_over(op, declared, tensor)) continue;
+      Input input{declared.name(), tensor, maker_of(tensor), site_of(tensor), memory_of(tensor)};
+      if (is_cache(declared.name()) && is_written(declared)) input.made.reset();
       node->inputs.push_back(std::move(input));
     }
   }
@@ -90,7 +107,7 @@ void ComputationRecorder::keep_as_it_is(const at::Tensor& tensor) {
                                                  taken.storage().is_alias_of(tensor.storage()));
     if (!is_it) return taken;
     at::Tensor& copy = copies[taken.unsafeGetTensorImpl()];
-    if (!copy.defined()) copy = is_dtensor(taken) ? copy_of_whole(taken) : taken.detach().clone();
+    if (!copy.defined()) copy = taken.detach().clone();  // over a mesh that of each rank
     return copy;
   };
   for (const std::weak_ptr<Node>& each : nodes_) {
@@ -259,8 +276,9 @@ Computation ComputationRecorder::computation_of(const at::Tensor& value,
     // A copy that the values hold serves here too, unless it lies otherwise than its original.
     const auto copy_of = [&](const at::Tensor& tensor) {
       const bool is_alike = is_dtensor(tensor) || (tensor.is_cpu() && tensor.is_contiguous());
-      if (!is_alike) return tensor.detach().clone();
-      return computation.values[inputs.at(tensor.unsafeGetTensorImpl())].tensor;
+      const auto input = inputs.find(tensor.unsafeGetTensorImpl());
+      if (!is_alike || input == inputs.end()) return tensor.detach().clone();
+      return computation.values[input->second].tensor;
     };
     for (size_t i = 0; i < node->args.size(); ++i) {
       const c10::Argument& declared = node->op.schema().arguments()[i];
