@@ -161,17 +161,21 @@ TEST_F(LocalisePlant, AKernelThatIsWrongOnceIsNamedThoughNothingElseDiffers) {
   EXPECT_EQ(facts["settings"], "none that differ");
 }
 
-// The run that names the operator keeps the state before the step that differs: what keeps its
-// tensors, and the repeats, begin there.
 // Faults between the program and a replay's memory, and within a replay, have no counterpart where
 // its graph runs node by node.
 TEST_F(Localise, ACopyOutOfAReplayIsNamed) {
-  Facts facts =
-      facts_of({R"(b.generator=full_graph)",
-                R"(b.plant={"kind":"flip","op":"aten::copy_","phase":"rollout","call":3})"});
-  EXPECT_THAT(facts["operator"], HasSubstr("token#1 (occurrence 2)"));
-  EXPECT_EQ(facts["cause"], "aten::copy_ itself: in b it gives another value than it is given");
-  EXPECT_THAT(facts["elements"], StartsWith("1 of "));
+  struct Planted {
+    std::string side, phase, call, site;
+  };
+  for (const Planted& each : {Planted{"generator", "rollout", "3", "token#1 (occurrence 2)"},
+                              Planted{"trainer", "train", "2", "train, result#2"}}) {
+    Facts facts = facts_of({"b." + each.side + "=full_graph",
+                            R"(b.plant={"kind":"flip","op":"aten::copy_","phase":")" + each.phase +
+                                R"(","call":)" + each.call + "}"});
+    EXPECT_THAT(facts["operator"], HasSubstr(each.site));
+    EXPECT_EQ(facts["cause"], "aten::copy_ itself: in b it gives another value than it is given");
+    EXPECT_THAT(facts["elements"], StartsWith("1 of ")) << each.site;
+  }
 }
 
 TEST_F(Localise, AReplayThatGivesWhatItsGraphDoesNotIsNamedWithTheOperator) {
@@ -197,6 +201,8 @@ TEST_F(Localise, TheOperatorThatLeftRanksApartIsNamed) {
   }
 }
 
+// The run that names the operator keeps the state before the step that differs: what keeps its
+// tensors, and the repeats, begin there.
 TEST_F(LocalisePlant, ADifferenceOfALaterStepIsLookedAtFromThatStepOn) {
   Plant none("samebits::clip_scale", 0, 0, false, {});  // once a step
   const DispatchModeGuard guard(none);
