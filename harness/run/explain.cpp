@@ -64,6 +64,29 @@ Look look_at(const CaseArm& as_it_ran, const ObservationPlace& place, const Obse
   return look;
 }
 
+// Run node by node, and without padding, a replay's graph may have the same fault and give a third
+// value: why that differs from what the other arm gives. nullopt where no call is named.
+std::optional<Cause> cause_of_third_value(const Look& a, const Look& b, const Divergence& first,
+                                          const std::string& arm_a, const std::string& arm_b) {
+  const Look& replayed = a.is_of_replay ? a : b;
+  const std::string& arm = a.is_of_replay ? arm_a : arm_b;
+  const auto shown = [&](const Look& look) -> const Computation& {
+    return look.is_of_replay ? look.by_nodes : look.kept.computation;
+  };
+  if (!replayed.is_of_replay || !shown(a).is_known() || !shown(b).is_known()) return std::nullopt;
+  const auto name = [](const Look& look, const std::string& of_arm) {
+    return look.is_of_replay ? of_arm + " node by node" : of_arm;
+  };
+  Cause cause = cause_of(shown(a), shown(b), name(a, arm_a), name(b, arm_b), first.step);
+  const bool is_named =
+      cause.kind == Cause::Kind::kOperator || cause.kind == Cause::Kind::kArguments;
+  if (!is_named) return std::nullopt;
+  std::string& text = cause.facts.front().second;
+  text = fmt::format("the replay in {} gives another value than its graph node by node; there, {}",
+                     arm, text);
+  return cause;
+}
+
 // What of two looks at a place says why they differ; nullopt where not enough of it is seen.
 std::optional<Cause> cause_of_looks(const Look& a, const Look& b, const Divergence& first,
                                     const std::string& arm_a, const std::string& arm_b) {
@@ -81,7 +104,9 @@ std::optional<Cause> cause_of_looks(const Look& a, const Look& b, const Divergen
   if (b.is_of_replay && is_what_was_seen(b.by_nodes, *first.a)) {
     return cause_of_replay(b.by_nodes, arm_b, arm_a);
   }
-  return cause;
+  if (cause && cause->kind != Cause::Kind::kUnknown) return cause;
+  const std::optional<Cause> third = cause_of_third_value(a, b, first, arm_a, arm_b);
+  return third ? third : cause;
 }
 
 // The bytes of such a value; empty where they cannot be had. Another program is asked for them by

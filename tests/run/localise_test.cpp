@@ -186,6 +186,17 @@ TEST_F(Localise, AReplayThatGivesWhatItsGraphDoesNotIsNamedWithTheOperator) {
             "the replay in b, at samebits::linear: run node by node its graph gives what a gives");
 }
 
+// Two ranks swap rows: with padding they hold others than without.
+TEST_F(Localise, AFaultThatMeetsThePaddingOfAReplayIsNamedByWhatItsGraphGivesWithout) {
+  Facts facts = facts_of(
+      {"mesh.tp=2", R"(b.trainer={"mode":"full_graph","buckets":[64]})",
+       R"(b.plant={"kind":"swap","op":"samebits::residual_add","phase":"train","call":5})"});
+  EXPECT_THAT(facts["operator"], HasSubstr("train, layers.2.ffn_residual#0"));
+  EXPECT_THAT(facts["cause"],
+              StartsWith("the replay in b gives another value than its graph node by node; there, "
+                         "samebits::residual_add itself: its inputs and arguments are equal"));
+}
+
 // Rank 0 has what it had, so that no other arm differs. The gradient of the first of two
 // micro-batches is kept as a copy, and what it was copied from is written again.
 TEST_F(Localise, TheOperatorThatLeftRanksApartIsNamed) {
