@@ -51,16 +51,11 @@ struct Side {
   }
 };
 
-// Names of the calls, views and copies of placement included; a long list is cut.
+// Of all calls, views and copies of placement included.
 std::string calls_text(const std::vector<Call>& calls) {
-  constexpr size_t kMost = 8;
   std::vector<std::string> names;
   for (const Call& call : calls) names.push_back(call.name());
-  names = folded(names);
-  if (names.size() <= kMost) return list_text(names);
-  const size_t more = names.size() - kMost;
-  names.resize(kMost);
-  return list_text(names) + fmt::format(", and {} more", more);
+  return cut_list_text(names);
 }
 
 // "eps 1e-06 against 1e-05"; "" where all are equal.
@@ -282,23 +277,22 @@ std::string nearer_text(const Side& a, const Side& b, const Pair& pair) {
 
 // The first result of the two calls that differs.
 struct Result {
-  size_t output;
-  const at::Tensor& a;
-  const at::Tensor& b;
+  const Computation::Value& a;
+  const Computation::Value& b;
 };
 
 std::optional<Result> result_that_differs(const Side& a, const Side& b, const Pair& pair) {
   for (const Computation::Value& value : a.computation.values) {
     if (value.call != pair.a) continue;
-    const at::Tensor* other = b.output(pair.b, value.output);
-    if (other == nullptr || is_same_value(value.tensor, *other)) continue;
-    return Result{value.output, value.tensor, *other};
+    const Computation::Value* other = b.made(pair.b, value.output);
+    if (other == nullptr || is_same_value(value.tensor, other->tensor)) continue;
+    return Result{value, *other};
   }
   return std::nullopt;
 }
 
 bool is_what_was_observed(const Side& a, const Result& result) {
-  return &result.a == &a.value(a.computation.result).tensor;
+  return &result.a == &a.value(a.computation.result);
 }
 
 // How two values differ, in one line; their forms, where those do.
@@ -311,19 +305,31 @@ std::string difference_text(const at::Tensor& of_a, const at::Tensor& of_b) {
 
 // How the second result has the elements of the first in other places; "" where it has others.
 std::string moved_text(const Result& result) {
-  const TensorView a = view_of("a", result.a);
-  const TensorView b = view_of("b", result.b);
+  const TensorView a = view_of("a", result.a.tensor);
+  const TensorView b = view_of("b", result.b.tensor);
   return a.dtype == b.dtype && a.shape == b.shape ? rearrangement_text(a, b) : "";
 }
 
-// What the calls give when they run by themselves: whether the difference is theirs.
-std::string alone_text(const Side& a, const Side& b, const Pair& pair, const Result& result) {
-  const Call& of_a = a.call(pair.a);
-  const Call& of_b = b.call(pair.b);
-  if (!of_a.is_repeatable || !of_b.is_repeatable) return "not done: its tensors lie over a mesh";
+// How often of kRepeats the calls give what they gave in the run: whether the difference is theirs.
+// nullopt where they cannot be repeated.
+struct Alone {
+  int a;
+  int b;
+};
+
+std::optional<Alone> alone(const Side& a, const Side& b, const Pair& pair,
+                           const Computation::Value& of_a, const Computation::Value& of_b) {
+  const Call& call_a = a.call(pair.a);
+  const Call& call_b = b.call(pair.b);
+  if (!call_a.is_repeatable || !call_b.is_repeatable) return std::nullopt;
+  return Alone{times_that_give(call_a, of_a.output, of_a.tensor),
+               times_that_give(call_b, of_b.output, of_b.tensor)};
+}
+
+std::string alone_text(const Side& a, const Side& b, const std::optional<Alone>& times) {
+  if (!times) return "not done: its tensors lie over a mesh";
   return fmt::format("the call of {} gives its value {}, that of {} {}", a.arm,
-                     times_text(times_that_give(of_a, result.output, result.a)), b.arm,
-                     times_text(times_that_give(of_b, result.output, result.b)));
+                     times_text(times->a), b.arm, times_text(times->b));
 }
 
 Cause cause_at(const Side& a, const Side& b, const Pair& pair, const Values& parting,
@@ -370,15 +376,17 @@ Cause cause_at(const Side& a, const Side& b, const Pair& pair, const Values& par
   }
   if (inputs.empty()) cause.facts.emplace_back("float64", nearer_text(a, b, pair));
   if (result && !is_what_was_observed(a, *result)) {
-    cause.facts.emplace_back("result", difference_text(result->a, result->b));
+    cause.facts.emplace_back("result", difference_text(result->a.tensor, result->b.tensor));
   }
-  if (result) cause.facts.emplace_back("alone", alone_text(a, b, pair, *result));
+  if (result) {
+    cause.facts.emplace_back("alone", alone_text(a, b, alone(a, b, pair, result->a, result->b)));
+  }
   if (cause.kind != Cause::Kind::kOperator) return cause;
   cause.op = call.name();
   cause.number = other.number;
   cause.is_over_mesh = !call.is_repeatable;
-  cause.a = result ? result->a : a.value(parting.a).tensor;
-  cause.b = result ? result->b : b.value(parting.b).tensor;
+  cause.a = result ? result->a.tensor : a.value(parting.a).tensor;
+  cause.b = result ? result->b.tensor : b.value(parting.b).tensor;
   return cause;
 }
 
@@ -431,9 +439,26 @@ Cause cause_of_other_calls(const Side& a, const Side& b, const Parting& at, int6
   if (!equal.empty()) cause.facts.emplace_back("inputs", "equal: " + list_text(folded(equal)));
   const auto call_a = maker_of(a, at.values.a);
   const auto call_b = maker_of(b, at.values.b);
-  if (call_a && call_b) {
-    cause.facts.emplace_back("float64", nearer_text(a, b, {*call_a, *call_b}));
+  if (!call_a || !call_b) return cause;
+  const Pair pair{*call_a, *call_b};
+  cause.facts.emplace_back("float64", nearer_text(a, b, pair));
+  const Computation::Value& of_a = *a.made(pair.a);
+  const Computation::Value& of_b = *b.made(pair.b);
+  const std::optional<Alone> times = alone(a, b, pair, of_a, of_b);
+  cause.facts.emplace_back("alone", alone_text(a, b, times));
+  if (!times || std::max(times->a, times->b) < kRepeats || std::min(times->a, times->b) > 0) {
+    return cause;
   }
+  // One gives its value whenever it is called, and the other gave it in the run alone.
+  const Side& side = times->a == 0 ? a : b;
+  const Call& call = times->a == 0 ? a.call(pair.a) : b.call(pair.b);
+  cause.kind = Cause::Kind::kOperator;
+  cause.op = call.name();
+  cause.number = call.number;
+  cause.a = of_a.tensor;
+  cause.b = of_b.tensor;
+  cause.facts.front().second =
+      fmt::format("{} itself: in {} it gave another value than it gives alone", cause.op, side.arm);
   return cause;
 }
 

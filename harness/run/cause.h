@@ -12,7 +12,8 @@ namespace samebits {
 // Why a value of two arms differs, by what led to it in each.
 struct Cause {
   enum class Kind {
-    kOperator,        // one whose inputs and arguments are equal, and whose output is not
+    kOperator,        // one whose inputs and arguments are equal, and whose output is not; or that
+                      // gave what it does not give alone
     kArguments,       // it was called with others
     kInput,           // a value came in that differs, and that nothing observed before
     kOtherOperators,  // the arms compute it by other calls, of equal values
@@ -22,8 +23,8 @@ struct Cause {
   Kind kind = Kind::kUnknown;
   // kOperator: its name, which of its calls in that phase it is (Computation::Call), and the first
   // of its results that differs, of each arm: of tensors that lie over a mesh the whole, which says
-  // nothing of copies of other ranks, and adds what is pending. kReplay: the name alone, of the
-  // operator that gives the value where the graph runs node by node.
+  // nothing of copies of other ranks, and adds what is pending. kReplay: the name alone, of the one
+  // operator that gives the value where the graph runs node by node; "" of several.
   std::string op = {};
   int64_t number = 0;  // in the second of the arms
   bool is_over_mesh = false;

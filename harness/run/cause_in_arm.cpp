@@ -54,7 +54,7 @@ Cause cause_of_wrong(const Computation& computation, int64_t step, const Wrong& 
       cause.is_over_mesh = !call.is_repeatable;
       cause.facts.emplace_back("cause", call.name() + " itself: its inputs are " + wrong.otherwise);
       if (!right.empty()) {
-        cause.facts.emplace_back("inputs", wrong.otherwise + ": " + list_text(right));
+        cause.facts.emplace_back("inputs", wrong.otherwise + ": " + list_text(folded(right)));
       }
       return cause;
     }
@@ -68,15 +68,21 @@ Cause cause_of_wrong(const Computation& computation, int64_t step, const Wrong& 
 
 Cause cause_of_replay(const Computation& by_nodes, const std::string& arm,
                       const std::string& other) {
+  std::vector<std::string> names;
+  for (const Computation::Call& call : by_nodes.calls) {
+    if (!is_view(call.op.schema())) names.push_back(call.name());
+  }
   Cause cause;
   cause.kind = Cause::Kind::kReplay;
-  for (const Computation::Call& call : by_nodes.calls) {
-    if (!is_view(call.op.schema())) cause.op = call.name();
-  }
+  if (names.size() == 1) cause.op = names[0];
+  const std::string where = names.empty()       ? "what it takes"
+                            : names.size() == 1 ? names[0]
+                                                : fmt::format("one of {} calls", names.size());
   cause.facts.emplace_back(
       "cause",
       fmt::format("the replay in {}, at {}: run node by node its graph gives what {} gives", arm,
-                  cause.op.empty() ? "what it takes" : cause.op, other));
+                  where, other));
+  if (names.size() > 1) cause.facts.emplace_back("calls", cut_list_text(names));
   return cause;
 }
 

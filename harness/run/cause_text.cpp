@@ -1,5 +1,9 @@
 #include "harness/run/cause_text.h"
 
+#include <fmt/format.h>
+
+#include "harness/compare/verdict.h"
+
 namespace samebits {
 
 std::string input_text(const Computation& computation, const Computation::Input& input) {
@@ -17,6 +21,15 @@ std::vector<std::string> folded(const std::vector<std::string>& names) {
     i = end;
   }
   return list;
+}
+
+std::string cut_list_text(const std::vector<std::string>& names) {
+  constexpr size_t kMost = 8;
+  std::vector<std::string> list = folded(names);
+  if (list.size() <= kMost) return list_text(list);
+  const size_t more = list.size() - kMost;
+  list.resize(kMost);
+  return list_text(list) + fmt::format(", and {} more", more);
 }
 
 std::string origin_text(const Computation::Value& value, int64_t step) {

@@ -139,6 +139,23 @@ TEST(CauseTest, NeighboursOfOneNameAreCounted) {
   EXPECT_TRUE(folded({}).empty());
 }
 
+TEST(CauseTest, AReplayIsBlamedOnAnOperatorWhereItIsTheOnlyOne) {
+  const auto of_calls = [](int calls) {
+    return cause_of_replay(kept_at("out#0",
+                                   [&](Observer&) {
+                                     at::Tensor x = some();
+                                     for (int i = 0; i < calls; ++i) x = at::relu(x.view({-1}));
+                                     ops::mark(x, "out#0");
+                                   }),
+                           "b", "a");
+  };
+  EXPECT_EQ(of_calls(1).op, "aten::relu");
+  EXPECT_THAT(fact(of_calls(1), "cause"), HasSubstr("the replay in b, at aten::relu: run"));
+  EXPECT_EQ(of_calls(3).op, "");
+  EXPECT_THAT(fact(of_calls(3), "cause"), HasSubstr("the replay in b, at one of 3 calls: run"));
+  EXPECT_EQ(fact(of_calls(3), "calls"), "aten::relu (3 of them)");
+}
+
 // The second of two copies.
 TEST(CauseTest, ACopyThatGivesAnotherValueThanItIsGivenIsTheCause) {
   const Computation a = kept_at("to#0", [](Observer&) {
@@ -278,6 +295,26 @@ TEST(CauseTest, OtherOperatorsOfEqualValuesAreTold) {
   EXPECT_EQ(cause.kind, Cause::Kind::kOtherOperators);
   EXPECT_EQ(fact(cause, "calls"), "a: samebits::residual_add; b: aten::relu");
   EXPECT_EQ(fact(cause, "inputs"), "equal: in#0");
+}
+
+TEST(CauseTest, OfOtherOperatorsOneThatGaveWhatItDoesNotGiveAloneIsTheCause) {
+  const auto out = [](bool is_sum) {
+    return kept_at("out#0", [&](Observer&) {
+      const at::Tensor in = some();
+      ops::mark(in, "in#0");
+      ops::mark(is_sum ? ops::residual_add(in, in) : at::mul(in, 2), "out#0");
+    });
+  };
+  const Computation a = out(true);
+  Computation b = out(false);
+  EXPECT_EQ(cause_between(a, b).kind, Cause::Kind::kOtherOperators);
+  b.values[b.result].tensor.view(at::kShort).view({-1})[5] += 1;
+  const Cause cause = cause_between(a, b);
+  EXPECT_EQ(cause.kind, Cause::Kind::kOperator);
+  EXPECT_EQ(cause.op, "aten::mul");
+  EXPECT_EQ(fact(cause, "cause"),
+            "aten::mul itself: in b it gave another value than it gives alone");
+  EXPECT_EQ(fact(cause, "alone"), "the call of a gives its value always (5 of 5), that of b never");
 }
 
 // Of which one takes zeros to add to beside what both take.
