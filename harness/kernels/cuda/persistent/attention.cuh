@@ -149,10 +149,6 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
     commit_copies();
   }
 
-  __device__ void observe(uint16_t* to, int64_t index, uint16_t value) const {
-    if (kObserved && to != nullptr) to[index] = value;
-  }
-
   // Queries, then the key, then the value of a unit, a warp each, two halves of which do the same:
   // lane l has elements l, l + 16, ...
   __device__ void take_rows(int layer, const DecodeLayer& weights, const AttentionUnit& unit,
@@ -271,8 +267,8 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
     for (int j = 0; j < 8; ++j) {
       if (!kObserved || j >= elements) continue;
       const int i = own + 16 * j;
-      observe(is_key ? outputs.k_norm : outputs.q_norm, first + i, normed[j]);
-      observe(is_key ? outputs.k_rope : outputs.q_rope, first + i, turned[j]);
+      observe<kObserved>(is_key ? outputs.k_norm : outputs.q_norm, first + i, normed[j]);
+      observe<kObserved>(is_key ? outputs.k_rope : outputs.q_rope, first + i, turned[j]);
     }
   }
   // A lane's elements of a row, every 16th.
@@ -449,32 +445,31 @@ struct AttentionStep : DecodeSizes<kMost, Shape> {
       const int in_group = lane % 4 * 2 + e;
       const int column = first + in_group * head_dim();
       const bool is_own = lane % 8 < 4 && in_group < group();
-      if (kObserved && is_own) {
-        uint16_t* const seen = p.outputs[layer].attention;
-        const int64_t at_first = int64_t{token} * heads() * head_dim() + column;
-        observe(seen, at_first, static_cast<uint16_t>(mine));
-        observe(seen, at_first + 1, static_cast<uint16_t>(next));
-        observe(seen, at_first + 8, static_cast<uint16_t>(mine >> 16));
-        observe(seen, at_first + 9, static_cast<uint16_t>(next >> 16));
-      }
       if constexpr (kMost == 1) {
-        if (!is_own) continue;
-        uint64_t* const to = exchanges.of_attention(layer) + column / 2;
-        put_word(to, two, tag);
-        put_word(to + 4, two_further, tag);
+        if (is_own) {
+          uint64_t* const to = exchanges.of_attention(layer) + column / 2;
+          put_word(to, two, tag);
+          put_word(to + 4, two_further, tag);
+        }
       } else {
         const uint32_t next_two = __shfl_down_sync(0xffffffffu, two, 8);
         const uint32_t next_two_further = __shfl_down_sync(0xffffffffu, two_further, 8);
-        if (!is_own || lane % 16 >= 4) continue;
-        uint64_t* const to = exchanges.attention_fours(first_turn + layer);
-        put_four(to + word_of(token, column), two, next_two);
-        put_four(to + word_of(token, column + 8), two_further, next_two_further);
-        uint64_t* const later = exchanges.attention_fours(first_turn + layer + kClearedAhead);
-        for (int t = token; t < kDecodeTokens; t += tokens()) {
-          clear_four(later + word_of(t, column));
-          clear_four(later + word_of(t, column + 8));
+        if (is_own && lane % 16 < 4) {
+          uint64_t* const to = exchanges.attention_fours(first_turn + layer);
+          put_four(to + word_of(token, column), two, next_two);
+          put_four(to + word_of(token, column + 8), two_further, next_two_further);
+          uint64_t* const later = exchanges.attention_fours(first_turn + layer + kClearedAhead);
+          for (int t = token; t < kDecodeTokens; t += tokens()) {
+            clear_four(later + word_of(t, column));
+            clear_four(later + word_of(t, column + 8));
+          }
         }
       }
+      if (!kObserved || !is_own) continue;
+      uint16_t* const seen = p.outputs[layer].attention;
+      const int64_t at_first = int64_t{token} * heads() * head_dim() + column;
+      observe<kObserved>(seen, at_first, two);
+      observe<kObserved>(seen, at_first + 8, two_further);
     }
   }
 

@@ -32,6 +32,13 @@ struct DecodeSizes {
   __device__ int group() const { return heads() / kv_heads(); }
 };
 
+// Leaves one, two or eight neighbouring values where they are observed. The index is a multiple of
+// their number.
+template <bool kObserved, typename Values>
+__device__ void observe(uint16_t* to, int64_t index, const Values& values) {
+  if (kObserved && to != nullptr) *reinterpret_cast<Values*>(to + index) = values;
+}
+
 constexpr int kDecodeWarps = 16;  // that compute; one more copies
 constexpr int kDecodeComputing = kDecodeWarps * 32;
 constexpr int kDecodeThreads =

@@ -16,10 +16,6 @@ struct NormThread : RingThread<kMost, Shape> {
   using Base::Base;
   using Base::hidden, Base::tokens;
 
-  __device__ void observe(uint16_t* to, int64_t index, uint16_t value) const {
-    if (kObserved && to != nullptr) to[index] = value;
-  }
-
   // The weight of the next norm: from memory it takes long.
   __device__ void fetch_norm(const uint16_t* weight) const {
     if (2 * tid < hidden()) copy_4(memory + at.norm + 4 * tid, weight + 2 * tid);
@@ -126,15 +122,16 @@ struct NormThread : RingThread<kMost, Shape> {
         const uint32_t scaled = round_two(lower_of(x[n][i]) * r, upper_of(x[n][i]) * r);
         normed[i] = round_two(lower_of(weight[n][i]) * lower_of(scaled),
                               upper_of(weight[n][i]) * upper_of(scaled));
-        const int64_t seen = token * hidden() + first_of(n) + 2 * i;
-        observe(observed, seen, static_cast<uint16_t>(normed[i]));
-        observe(observed, seen + 1, static_cast<uint16_t>(normed[i] >> 16));
       }
       char* const to = x_at(token, first_of(n));
+      const int64_t seen = token * hidden() + first_of(n);
       if constexpr (kPairs == 1) {
         *reinterpret_cast<uint32_t*>(to) = normed[0];
+        observe<kObserved>(observed, seen, normed[0]);
       } else {
-        *reinterpret_cast<uint4*>(to) = {normed[0], normed[1], normed[2], normed[3]};
+        const uint4 eight = {normed[0], normed[1], normed[2], normed[3]};
+        *reinterpret_cast<uint4*>(to) = eight;
+        observe<kObserved>(observed, seen, eight);
       }
     }
     show_steps();

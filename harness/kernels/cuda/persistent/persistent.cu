@@ -18,9 +18,8 @@ struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
   using Base = SampleThread<kMost, kObserved, Shape>;
   using Base::at, Base::columns, Base::embedded, Base::exchanges, Base::first_tag, Base::first_turn,
       Base::has_token, Base::fetch_norm, Base::lane, Base::layer, Base::memory, Base::next,
-      Base::norm_x, Base::observe, Base::p, Base::patience, Base::plan, Base::produce,
-      Base::refresh, Base::rows, Base::set_place, Base::shared, Base::slot_line, Base::sync,
-      Base::tid, Base::warp;
+      Base::norm_x, Base::p, Base::patience, Base::plan, Base::produce, Base::refresh, Base::rows,
+      Base::set_place, Base::shared, Base::slot_line, Base::sync, Base::tid, Base::warp;
   using Base::Base;
   using Base::head_dim, Base::heads, Base::hidden, Base::inner, Base::tokens;
 
@@ -33,9 +32,9 @@ struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
     const float eps = is_head ? p.final_eps : is_ffn ? layer(l).ffn_eps : layer(l).attention_eps;
     uint16_t* observed = nullptr;
     if (kObserved) {
-      observed = is_head  ? first_only(p.final_value)
-                 : is_ffn ? p.outputs[l].ffn_norm
-                          : p.outputs[l].attention_norm;
+      observed = first_only(is_head  ? p.final_value
+                            : is_ffn ? p.outputs[l].ffn_norm
+                                     : p.outputs[l].attention_norm);
     }
     norm_x(x_before(h), eps, is_ffn ? first_tag + l : first_tag + l - 1, observed);
   }
@@ -102,22 +101,17 @@ struct DecodeBlock : SampleThread<kMost, kObserved, Shape> {
     }
     return drawn;
   }
-  // Every block has the final norm; one tells.
+  // Every block has what is normed; one tells.
   __device__ uint16_t* first_only(uint16_t* to) const { return blockIdx.x == 0 ? to : nullptr; }
   __device__ void observe_taken() const {
     for (int b = 0; b < tokens(); ++b) {
-      for (int i = tid; i < hidden(); i += kDecodeComputing) {
-        observe(first_only(p.final_taken), b * hidden() + i,
-                *reinterpret_cast<const uint16_t*>(this->x_at(shared.head_rows[b], i)));
-        if (2 * i >= hidden()) continue;
-        observe_pair(b, i);
+      for (int i = tid; i < hidden() / 2; i += kDecodeComputing) {
+        observe<kObserved>(
+            first_only(p.final_taken), int64_t{b} * hidden() + 2 * i,
+            *reinterpret_cast<const uint32_t*>(this->x_at(shared.head_rows[b], 2 * i)));
+        observe<kObserved>(first_only(p.embedded), int64_t{b} * hidden() + 2 * i, embedded(b, i));
       }
     }
-  }
-  __device__ void observe_pair(int b, int pair) const {
-    const uint32_t two = embedded(b, pair);
-    observe(first_only(p.embedded), b * hidden() + 2 * pair, static_cast<uint16_t>(two));
-    observe(first_only(p.embedded), b * hidden() + 2 * pair + 1, static_cast<uint16_t>(two >> 16));
   }
 
   __device__ void check_inputs() const {
@@ -277,6 +271,16 @@ cudaError_t launch_decode(const PersistentStep& step, cudaStream_t stream) {
 }
 
 template <typename Shape>
+cudaError_t launch_shape(const PersistentStep& step, cudaStream_t stream) {
+  if (step.tokens == 1) {
+    return step.is_observed ? launch_decode<1, true, Shape>(step, stream)
+                            : launch_decode<1, false, Shape>(step, stream);
+  }
+  return step.is_observed ? launch_decode<kDecodeTokens, true, Shape>(step, stream)
+                          : launch_decode<kDecodeTokens, false, Shape>(step, stream);
+}
+
+template <typename Shape>
 bool has_shape(const PersistentStep& step) {
   return step.hidden == Shape::kHidden && step.heads == Shape::kHeads &&
          step.kv_heads == Shape::kKvHeads && step.head_dim == Shape::kHeadDim &&
@@ -314,17 +318,9 @@ const char* why_not_decode(const PersistentStep& step) {
 }
 
 cudaError_t decode_step(const PersistentStep& step, cudaStream_t stream) {
-  if (step.is_observed) {
-    return step.tokens == 1 ? launch_decode<1, true, AnyShape>(step, stream)
-                            : launch_decode<kDecodeTokens, true, AnyShape>(step, stream);
-  }
   using Known = Qwen3Of600Million;
-  if (has_shape<Known>(step)) {
-    return step.tokens == 1 ? launch_decode<1, false, Known>(step, stream)
-                            : launch_decode<kDecodeTokens, false, Known>(step, stream);
-  }
-  return step.tokens == 1 ? launch_decode<1, false, AnyShape>(step, stream)
-                          : launch_decode<kDecodeTokens, false, AnyShape>(step, stream);
+  return has_shape<Known>(step) ? launch_shape<Known>(step, stream)
+                                : launch_shape<AnyShape>(step, stream);
 }
 
 }  // namespace samebits::cuda

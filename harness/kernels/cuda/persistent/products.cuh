@@ -98,8 +98,8 @@ template <int kMost, bool kObserved, typename Shape>
 struct ProductThread : NormThread<kMost, kObserved, Shape> {
   using Base = NormThread<kMost, kObserved, Shape>;
   using Base::at, Base::embedded, Base::exchanges, Base::has_token, Base::lane, Base::memory,
-      Base::observe, Base::p, Base::patience, Base::projection_of, Base::refresh, Base::release,
-      Base::shared, Base::slot_line, Base::sync, Base::tid, Base::token_line, Base::warp;
+      Base::p, Base::patience, Base::projection_of, Base::refresh, Base::release, Base::shared,
+      Base::slot_line, Base::sync, Base::tid, Base::token_line, Base::warp;
   using Base::Base;
   using Base::hidden, Base::inner, Base::tokens;
   using typename Base::Projected;
@@ -183,14 +183,21 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
     const uint32_t words[2] = {__byte_perm(lower, upper, 0x5410),
                                __byte_perm(lower, upper, 0x7632)};
     uint64_t* to = exchanges.of_qkv(l) + ready.tile * 4 + lane / 8;
-    const Projected observed = kObserved ? projection_of(l, ready.tile) : Projected{};
 #pragma unroll
     for (int e = 0; e < 2; ++e) {
       const int token = lane % 4 * 2 + e;
-      if (e >= kMost || token >= tokens()) continue;
-      put_word(to + token * exchanges.qkv, words[e], tag);
-      observe_two(observed.observed, token * observed.width + observed.tile * 8 + lane / 8 * 2,
-                  words[e]);
+      if (e < kMost && token < tokens()) put_word(to + token * exchanges.qkv, words[e], tag);
+    }
+    if (kObserved) observe_columns(projection_of(l, ready.tile), words);
+  }
+  // What is observed is written behind what others wait for.
+  __device__ void observe_columns(const Projected& seen, const uint32_t (&words)[2]) const {
+#pragma unroll
+    for (int e = 0; e < 2; ++e) {
+      const int token = lane % 4 * 2 + e;
+      if (token >= tokens()) continue;
+      observe<kObserved>(seen.observed, token * seen.width + seen.tile * 8 + lane / 8 * 2,
+                         words[e]);
     }
   }
   // The first tile is of gate, the second of up.
@@ -200,19 +207,23 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
     const float product_of_first = silu_mul(lower_of(gate), lower_of(up));
     const uint32_t product = pack_bf16(
         product_of_first, kMost == 1 ? product_of_first : silu_mul(upper_of(gate), upper_of(up)));
+    put_product(l, ready.tile, product, tag);
+    if (kObserved) observe_gated(l, ready.tile * 8 + lane / 4, gate, up, product);
+  }
+  // A tile's, of row lane / 4, two tokens.
+  __device__ void put_product(int l, int tile, uint32_t product, uint32_t tag) const {
     const uint32_t other = __shfl_xor_sync(0xffffffffu, product, 4);
     const int odd = lane / 4 % 2;
     const int token = lane % 4 * 2 + odd;
-    if (kObserved) observe_gated(l, ready.tile * 8 + lane / 4, gate, up, product);
     const uint32_t two =
         odd == 0 ? __byte_perm(product, other, 0x5410) : __byte_perm(other, product, 0x7632);
     if (kMost == 1) {
-      if (token == 0) put_word(exchanges.of_product(l) + ready.tile * 4 + lane / 8, two, tag);
+      if (token == 0) put_word(exchanges.of_product(l) + tile * 4 + lane / 8, two, tag);
       return;
     }
     const uint32_t next_two = __shfl_down_sync(0xffffffffu, two, 8);
     if (lane / 8 % 2 != 0) return;
-    const int place = word_of(token, ready.tile * 8 + lane / 16 * 4);
+    const int place = word_of(token, tile * 8 + lane / 16 * 4);
     if (token < tokens())
       put_four(exchanges.product_fours(this->first_turn + l) + place, two, next_two);
     clear_four(exchanges.product_fours(this->first_turn + l + kClearedAhead) + place);
@@ -223,15 +234,12 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
     for (int e = 0; e < 2; ++e) {
       const int token = lane % 4 * 2 + e;
       if (token >= tokens()) continue;
-      observe(outputs.gate, token * inner() + column, static_cast<uint16_t>(gate >> 16 * e));
-      observe(outputs.up, token * inner() + column, static_cast<uint16_t>(up >> 16 * e));
-      observe(outputs.product, token * inner() + column, static_cast<uint16_t>(product >> 16 * e));
+      observe<kObserved>(outputs.gate, token * inner() + column,
+                         static_cast<uint16_t>(gate >> 16 * e));
+      observe<kObserved>(outputs.up, token * inner() + column, static_cast<uint16_t>(up >> 16 * e));
+      observe<kObserved>(outputs.product, token * inner() + column,
+                         static_cast<uint16_t>(product >> 16 * e));
     }
-  }
-  // Two neighbouring values.
-  __device__ void observe_two(uint16_t* to, int index, uint32_t two) const {
-    observe(to, index, static_cast<uint16_t>(two));
-    observe(to, index + 1, static_cast<uint16_t>(two >> 16));
   }
   // silu_mul.h, before it is rounded.
   __device__ static float silu_mul(float gate, float up) {
@@ -360,18 +368,17 @@ struct ProductThread : NormThread<kMost, kObserved, Shape> {
     const uint32_t two = pack_bf16(after, next);
     const uint32_t next_two = __shfl_down_sync(0xffffffffu, two, 2);
     if (own.column < 0) return;
-    if (own.token < tokens()) {
-      observe(call.rounded, own.token * hidden() + own.column, static_cast<uint16_t>(rounded));
-      observe(call.sum, own.token * hidden() + own.column, static_cast<uint16_t>(two));
-    }
     if constexpr (kMost == 1) {
       if (own.column % 2 == 0) put_word(call.to + own.column / 2, two, tag);
-    } else {
-      if (own.column % 4 != 0) return;
+    } else if (own.column % 4 == 0) {
       const int place = word_of(own.token, own.column);
       if (own.token < tokens()) put_four(call.to + place, two, next_two);
       clear_four(call.later + place);
     }
+    if (own.token >= tokens()) return;
+    const int64_t seen = own.token * hidden() + own.column;
+    observe<kObserved>(call.rounded, seen, static_cast<uint16_t>(rounded));
+    observe<kObserved>(call.sum, seen, static_cast<uint16_t>(two));
   }
 };
 
