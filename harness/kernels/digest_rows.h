@@ -21,6 +21,6 @@
 namespace samebits {
 
 // What one launch takes.
-inline constexpr int64_t kMaxDigestedValues = 128;
+inline constexpr int64_t kMaxDigestedValues = 512;
 
 }  // namespace samebits

@@ -92,11 +92,11 @@ TEST(DigestRowsTest, RefuseWhatDoesNotFit) {
               HasSubstr("found 2 widths and 1 rows, expected 1"));
   EXPECT_THAT(words({x}, {5}, {0}, some_sizes().to(at::kInt)),
               HasSubstr("dtype Int, expected Long"));
-  EXPECT_THAT(words({}, {}, {}, some_sizes()), HasSubstr("found 0 values, expected 1 to 128"));
+  EXPECT_THAT(words({}, {}, {}, some_sizes()), HasSubstr("found 0 values, expected 1 to 512"));
   const size_t many = kMaxDigestedValues + 1;
   EXPECT_THAT(words(std::vector<at::Tensor>(many, x), std::vector<int64_t>(many, 5),
                     std::vector<int64_t>(many, 0), some_sizes()),
-              HasSubstr("found 129 values, expected 1 to 128"));
+              HasSubstr("found 513 values, expected 1 to 512"));
 }
 
 }  // namespace

@@ -31,29 +31,49 @@ __device__ void add_to(unsigned long long* to, const DigestSums& sums) {
   if (threadIdx.x < 2) atomicAdd(&to[threadIdx.x], shared[threadIdx.x]);
 }
 
+constexpr int kEight = 8;
+
+template <typename T>
+struct alignas(sizeof(T) == 1 ? 8 : 16) Eight {
+  T elements[kEight];
+};
+
+// Eight elements from `first` on, or fewer at the end.
+template <typename T>
+__device__ void add_eight(DigestSums& sums, const T* x, int64_t first, int64_t end) {
+  const bool is_aligned = reinterpret_cast<uintptr_t>(x) % alignof(Eight<T>) == 0;
+  if (is_aligned && first + kEight <= end) {
+    const Eight<T> eight = *reinterpret_cast<const Eight<T>*>(x + first);
+#pragma unroll
+    for (int i = 0; i < kEight; ++i) sums.add(eight.elements[i], static_cast<uint64_t>(first) + i);
+  } else {
+    for (int64_t i = first; i < min(first + kEight, end); ++i) {
+      sums.add(x[i], static_cast<uint64_t>(i));
+    }
+  }
+}
+
 template <typename T>
 __global__ void digest_sums_kernel(const T* x, int64_t n, unsigned long long* to) {
   wait_for_earlier_kernels();
   DigestSums sums;
-  const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads;
-#pragma unroll 4
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < n; i += step) {
-    sums.add(x[i], static_cast<uint64_t>(i));
-  }
+  const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads * kEight;
+  const int64_t own = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kEight;
+  for (int64_t first = own; first < n; first += step) add_eight(sums, x, first, n);
   add_to(to, sums);
 }
 
 template <typename T>
 void launch_digest(const void* x, int64_t n, int64_t* to, cudaStream_t stream) {
   constexpr int64_t kMostBlocks = 132 * 8;
-  const int64_t blocks = (n + kThreads - 1) / kThreads;
+  const int64_t blocks = (n + kThreads * kEight - 1) / (kThreads * kEight);
   launch(digest_sums_kernel<T>,
          dim3(static_cast<unsigned>(blocks < kMostBlocks ? blocks : kMostBlocks)), kThreads, 0,
          stream, static_cast<const T*>(x), n, reinterpret_cast<unsigned long long*>(to));
 }
 
 // ---- Many values -------------------------------------------------------------------------------
-constexpr uint32_t kBlockElements = 8 * kThreads;
+constexpr uint32_t kBlockElements = 4 * kEight * kThreads;
 
 struct Batch {
   DigestedValue values[kMaxDigestedValues];  // by first_block
@@ -84,11 +104,9 @@ __device__ int64_t digested_elements(const Batch& batch, int k, Fault* fault) {
 
 template <typename T>
 __device__ DigestSums sums_of(const void* data, int64_t begin, int64_t end) {
-  const T* x = static_cast<const T*>(data);
   DigestSums sums;
-#pragma unroll 4
-  for (int64_t i = begin + threadIdx.x; i < end; i += kThreads) {
-    sums.add(x[i], static_cast<uint64_t>(i));
+  for (int64_t first = begin + threadIdx.x * kEight; first < end; first += kThreads * kEight) {
+    add_eight(sums, static_cast<const T*>(data), first, end);
   }
   return sums;
 }
