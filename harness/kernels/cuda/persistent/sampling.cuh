@@ -2,8 +2,8 @@
 
 // The end of a persistent decode step: each token's next one, as sample.h draws it without filters.
 // Whoever makes a logit scores it beside the stream of weights; then every processor learns the
-// largest logit and adds up terms of two lanes of the strided sum, and one for each token, from all
-// that others have left, finds the best score and the log-probability.
+// largest logit and adds up terms of some lanes of a token's strided sum, and one for each token, from
+// all that others have left, finds the best score and the log-probability.
 
 #include "harness/kernels/cuda/persistent/products.cuh"
 #include "harness/kernels/cuda/rows/sample.cuh"
@@ -65,9 +65,12 @@ struct SampleThread : ProductThread<kMost, kObserved, Shape> {
   }
 
  private:
-  static constexpr int kLanesOfBlock = 2;
-  static constexpr int kAdding = static_cast<int>(kSoftmaxLanes) / kLanesOfBlock;  // processors
-  static_assert(kAdding <= kDecodeProcessors);
+  // What a processor adds up of a token's strided sum: neighbours of a row, so that a load has all
+  // lanes of it, or with several tokens half.
+  static constexpr int kLanesOfBlock = kMost == 1 ? 2 : 16;
+  static constexpr int kBlocksOfToken = static_cast<int>(kSoftmaxLanes) / kLanesOfBlock;
+  static_assert(kMost * kBlocksOfToken <= kDecodeProcessors);
+  static constexpr int kLanesOfLoad = kMost == 1 ? 2 : 8;
 
   // The best of a block's logits of each token, to all other blocks, who see the logits, too.
   __device__ void publish_block(Drawn mine, uint32_t tag) const {
@@ -114,33 +117,49 @@ struct SampleThread : ProductThread<kMost, kObserved, Shape> {
     return most;
   }
 
-  // Two lanes of each token's sum, terms of which are an eighth of a kilobyte apart in a row.
   __device__ void add_terms(const float* most, uint32_t tag) const {
-    const int first = static_cast<int>(blockIdx.x) * kLanesOfBlock;
-    if (first >= kSoftmaxLanes) return;
-    const int count = static_cast<int>((p.vocab + kSoftmaxLanes - 1) / kSoftmaxLanes);
+    const int token = static_cast<int>(blockIdx.x) / kBlocksOfToken;
+    if (token >= tokens()) return;
+    const int first = static_cast<int>(blockIdx.x) % kBlocksOfToken * kLanesOfBlock;
     const int line = terms_line(p.vocab);
-    auto* terms = reinterpret_cast<float*>(memory + at.ring);  // [tokens][2][line]
-#pragma unroll 4
-    for (int i = tid; i < tokens() * count; i += kDecodeComputing) {
-      const int token = kMost == 1 ? 0 : i / count;
-      const int term = i - token * count;
-      const int64_t id = int64_t{term} * kSoftmaxLanes + first;
-      if (id >= p.vocab) continue;
-      const uint32_t two =
-          __ldcg(reinterpret_cast<const uint32_t*>(p.logits + int64_t{token} * p.head_rows + id));
-      float* to = terms + token * kLanesOfBlock * line + term;
-      to[0] = exp_f32(lower_of(two) - most[token]);
-      to[line] = exp_f32(upper_of(two) - most[token]);
-    }
+    auto* terms = reinterpret_cast<float*>(memory + at.ring);  // [kLanesOfBlock][line]
+    put_terms(terms, line, p.logits + int64_t{token} * p.head_rows + first, first, most[token]);
     sync();
-    if (tid >= tokens() * kLanesOfBlock) return;
-    const int own = first + tid % kLanesOfBlock;
+    if (tid >= kLanesOfBlock) return;
+    const int own = first + tid;
     const auto left = static_cast<int>(p.vocab - own + kSoftmaxLanes - 1);
     const int terms_of_lane = left < 0 ? 0 : left / static_cast<int>(kSoftmaxLanes);
     const float sum = sum_in_order(terms + tid * line, terms_of_lane);
-    put_word(exchanges.of_sums() + tid / kLanesOfBlock * kSoftmaxLanes + own, __float_as_uint(sum),
-             tag);
+    put_word(exchanges.of_sums() + token * kSoftmaxLanes + own, __float_as_uint(sum), tag);
+  }
+  // The terms of lanes from `first` on, whose logits are half a kilobyte apart.
+  __device__ void put_terms(float* terms, int line, const uint16_t* logits, int first,
+                            float most) const {
+    constexpr int kLoads = kLanesOfBlock / kLanesOfLoad;
+    const int count = static_cast<int>((p.vocab + kSoftmaxLanes - 1) / kSoftmaxLanes);
+#pragma unroll 4
+    for (int i = tid; i < count * kLoads; i += kDecodeComputing) {
+      const int term = i / kLoads;
+      const int own = i % kLoads * kLanesOfLoad;
+      const int64_t at_first = int64_t{term} * kSoftmaxLanes + own;
+      if (at_first + first >= p.vocab) continue;
+      uint32_t pairs[kLanesOfLoad / 2];
+      if constexpr (kMost == 1) {
+        pairs[0] = __ldcg(reinterpret_cast<const uint32_t*>(logits + at_first));
+      } else {
+        const uint4 eight = __ldcg(reinterpret_cast<const uint4*>(logits + at_first));
+        pairs[0] = eight.x;
+        pairs[1] = eight.y;
+        pairs[2] = eight.z;
+        pairs[3] = eight.w;
+      }
+      float* const to = terms + own * line + term;
+#pragma unroll
+      for (int j = 0; j < kLanesOfLoad / 2; ++j) {
+        to[2 * j * line] = exp_f32(lower_of(pairs[j]) - most);
+        to[(2 * j + 1) * line] = exp_f32(upper_of(pairs[j]) - most);
+      }
+    }
   }
   __device__ static float sum_in_order(const float* terms, int count) {
     float sum = 0.0f;
