@@ -45,7 +45,7 @@ bool GuardLedger::check(const std::vector<int64_t>& symbols, GuardPolicy policy)
       all = false;
       continue;
     }
-    GuardWatch* watch = guard_watch();
+    GuardWatch* watch = GuardWatchGuard::watch();
     const std::string condition = graph_->guards[i].condition.str();
     if (watch == nullptr || !watch->passes(condition, record.guard, sizes)) return false;
   }

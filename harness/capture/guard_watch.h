@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "harness/dispatch/thread_local_guard.h"
+
 namespace samebits {
 
 // Asked of each guard that is false where guards are kept. It is there for faults: a guard that is
@@ -15,16 +17,13 @@ class GuardWatch {
                       const std::string& sizes) = 0;
 };
 
-// Puts a watch on this thread for the guard's lifetime. Borrowed; they do not nest.
-class GuardWatchGuard {
+// Puts a watch on this thread for the guard's lifetime. Borrowed.
+class GuardWatchGuard : public ThreadLocalGuard<GuardWatchGuard, GuardWatch*> {
  public:
-  explicit GuardWatchGuard(GuardWatch& watch);
-  ~GuardWatchGuard();
-  GuardWatchGuard(const GuardWatchGuard&) = delete;
-  GuardWatchGuard& operator=(const GuardWatchGuard&) = delete;
-};
+  explicit GuardWatchGuard(GuardWatch& watch) : ThreadLocalGuard(&watch) {}
 
-// Null where there is none.
-GuardWatch* guard_watch();
+  // Null where there is none.
+  static GuardWatch* watch() { return value(); }
+};
 
 }  // namespace samebits

@@ -2,20 +2,19 @@
 
 #include <cstdint>
 
+#include "harness/dispatch/thread_local_guard.h"
+
 namespace samebits {
 
 // Of what every rank of a local mesh holds, full_tensor gives the first one's copy. For the guard's
 // lifetime, on this thread, it gives the copy of the rank at this index among those that are
-// hosted: what that rank would see if it were a process. Guards do not nest.
-class SeenByRank {
+// hosted: what that rank would see if it were a process.
+class SeenByRank : public ThreadLocalGuard<SeenByRank, int64_t> {
  public:
-  explicit SeenByRank(int64_t rank);
-  ~SeenByRank();
-  SeenByRank(const SeenByRank&) = delete;
-  SeenByRank& operator=(const SeenByRank&) = delete;
+  using ThreadLocalGuard::ThreadLocalGuard;
 
   // 0 where no guard lives.
-  static int64_t rank();
+  static int64_t rank() { return value(); }
 };
 
 }  // namespace samebits
