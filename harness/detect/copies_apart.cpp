@@ -29,10 +29,12 @@ std::string difference_of_copies(const at::Tensor& tensor) {
 }
 
 // Looks at what each operator is given and what it leaves, and tells of each once. Memory that is
-// not filled yet has no copies, and what owns none must not be read.
+// not filled yet has no copies, and what owns none, and lies neither in the program's inputs nor in
+// what an operator was given, must not be read.
 class CopyWatch final : public DispatchMode {
  public:
-  CopyWatch(std::string how, std::set<std::string>& told) : how_(std::move(how)), told_(told) {}
+  CopyWatch(std::string how, const Tensors& inputs, std::set<std::string>& told)
+      : how_(std::move(how)), inputs_(inputs), told_(told) {}
 
   void call(const c10::OperatorHandle& op, torch::jit::Stack* stack) override {
     const c10::FunctionSchema& schema = op.schema();
@@ -45,18 +47,23 @@ class CopyWatch final : public DispatchMode {
     for (size_t i = 0; i < args.size(); ++i) {
       if (!is_written(schema.arguments()[i])) read.push_back(args[i]);
     }
-    look_at(tensors_in(read), call + ", argument");
+    look_at(tensors_in(read), inputs_, call + ", argument");
     op.callBoxed(stack);
     if (name.find("empty") != std::string::npos) return;
-    Tensors results = tensors_in(
+    const Tensors results = tensors_in(
         c10::ArrayRef<c10::IValue>(*stack).slice(stack->size() - schema.returns().size()));
-    const Tensors given = tensors_in(args);
-    std::erase_if(results, [&](const at::Tensor& each) { return is_dangling(each, given); });
-    look_at(results, call + ", result");
+    Tensors owners = tensors_in(args);
+    std::erase_if(owners, [&](const at::Tensor& each) { return is_dangling(each, inputs_); });
+    look_at(results, owners, call + ", result");
   }
+  void look_at_results(const Tensors& results) { look_at(results, inputs_, "result"); }
 
-  void look_at(const Tensors& tensors, const std::string& what) {
+  Findings take() { return std::move(found_); }
+
+ private:
+  void look_at(const Tensors& tensors, const Tensors& owners, const std::string& what) {
     for (size_t i = 0; i < tensors.size(); ++i) {
+      if (is_dangling(tensors[i], owners)) continue;
       const std::string difference = difference_of_copies(tensors[i]);
       if (difference.empty()) continue;
       const std::string place = fmt::format("{} {}", what, i);
@@ -66,10 +73,8 @@ class CopyWatch final : public DispatchMode {
     }
   }
 
-  Findings take() { return std::move(found_); }
-
- private:
   std::string how_;
+  const Tensors& inputs_;
   std::set<std::string>& told_;
   Findings found_;
 };
@@ -77,14 +82,14 @@ class CopyWatch final : public DispatchMode {
 // Runs the program until it returns or throws, which is for others to tell.
 Findings differences(const Program& program, const Tensors& inputs, const std::string& how,
                      ModeLevel level, std::set<std::string>& told) {
-  CopyWatch watch(how, told);
+  CopyWatch watch(how, inputs, told);
   try {
     Tensors results;
     {
       const DispatchModeGuard on(watch, level);
       results = program(inputs);
     }
-    watch.look_at(results, "result");
+    watch.look_at_results(results);
   } catch (const c10::Error&) {  // NOLINT(bugprone-empty-catch)
     // What there was until then has been looked at.
   }

@@ -57,6 +57,27 @@ TEST(CopiesApart, EqualCopiesShardsAndPendingSumsAreNone) {
   EXPECT_THAT(copies_apart(subject), IsEmpty());
 }
 
+// What owns no memory may be one to memory that was given back, where anything can stand.
+TEST(CopiesApart, MemoryThatNobodyOwnsIsNotRead) {
+  Subject subject = subject_with([](Tensors&) {});
+  const std::vector<at::Tensor> owned = {at::ones({8}), at::ones({8}), at::zeros({8}),
+                                         at::ones({8})};
+  const auto mesh = make_local_mesh(4);
+  const auto program_over = [&](bool is_owned) -> Program {
+    return [&owned, mesh, is_owned](const Tensors&) {
+      Tensors locals;
+      for (const at::Tensor& each : owned) {
+        locals.push_back(is_owned ? each.clone() : at::from_blob(each.data_ptr(), {8}));
+      }
+      return Tensors{from_local(locals, mesh, Placement::replicate())};
+    };
+  };
+  subject.program = program_over(/*is_owned=*/false);
+  EXPECT_THAT(copies_apart(subject), IsEmpty());
+  subject.program = program_over(/*is_owned=*/true);
+  EXPECT_THAT(copies_apart(subject), testing::Contains(HasSubstr("rank 2 differs from rank 0")));
+}
+
 TEST(CopiesApart, GradientsToo) {
   Subject subject = subject_with([](Tensors&) {});
   subject.gradients = [&](const Tensors& in) {
