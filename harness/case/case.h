@@ -16,6 +16,12 @@
 // publishes the same rules.
 namespace samebits {
 
+// Tensors that an arm keeps beside its stream, so that bounds judge their elements.
+struct KeepSettings {
+  std::string sites;                 // a regular expression of PCRE2; "": none
+  int64_t bytes = int64_t{1} << 30;  // of all of them, at most
+};
+
 // An arm as a case describes it: every setting of the case, with this arm's overrides applied.
 struct CaseArm : ArmSettings {  // the name is also that of its folder: [a-z0-9][a-z0-9_-]*
   int64_t steps = 10;
@@ -26,6 +32,7 @@ struct CaseArm : ArmSettings {  // the name is also that of its folder: [a-z0-9]
   // numerics are batch-invariant, else nothing (compare/on_policy.h).
   std::optional<Relation> on_policy;
   Repeats repeats;
+  KeepSettings keep;
   Fault plant;              // that the arm plants into itself
   ProgramSettings program;  // where is_program(): nothing else but seed and limits then counts
   std::string canonical;    // its settings as one line of JSON, paths as the case writes them
@@ -62,8 +69,8 @@ Case select_arms(const Case& whole, const std::vector<std::string>& names);
 std::string canonical_json(const Case& c);
 
 // An arm's canonical settings without what never decides a bit: `steps`, `timeout_s`,
-// `checkpoint_every`, `nonfinite`, `on_policy`, `repeats` and, where the contract's kernels serve
-// every operator, `device`, `mesh.kind`, `mesh.dp`, `mesh.optimizer_state` and
+// `checkpoint_every`, `nonfinite`, `on_policy`, `repeats`, `keep` and, where the contract's kernels
+// serve every operator, `device`, `mesh.kind`, `mesh.dp`, `mesh.optimizer_state` and
 // `workload.max_train_tokens`. LibTorch's own
 // give other bits on a card, and packed otherwise.
 std::string deciding_settings(const std::string& canonical);

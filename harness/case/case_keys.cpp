@@ -30,7 +30,7 @@ const std::vector<std::string>& program_keys() {
     fields::FieldCollector collector;
     ProgramSettings program;
     fields::visit_program(collector, program);
-    std::vector<std::string> all = {"seed", "steps", "timeout_s", "nonfinite", "on_policy"};
+    std::vector<std::string> all = {"seed", "steps", "timeout_s", "nonfinite", "on_policy", "keep"};
     for (const std::string& key : collector.keys()) all.push_back(key);
     return all;
   }();

@@ -7,6 +7,7 @@
 #include "harness/base/error.h"
 #include "harness/base/file.h"
 #include "harness/base/json.h"
+#include "harness/base/pattern.h"
 #include "harness/case/case.h"
 #include "harness/case/case_keys.h"
 #include "harness/case/case_overrides.h"
@@ -291,6 +292,21 @@ void check_plant(const JsonReader& json, const CaseArm& arm) {
   if (arm.device == DeviceKind::kCuda) plant.fail("a planted fault on a card", "device cpu");
 }
 
+// Whether its own tensors can be kept is said by each kind of arm.
+void check_keep(const JsonReader& json, const CaseArm& arm) {
+  const auto keep = json.optional("keep");
+  if (!keep) return;
+  const JsonReader sites = keep->required("sites");
+  const Pattern pattern(arm.keep.sites, sites.where());
+  if (arm.is_program()) return;
+  if (arm.mesh.has_processes()) {
+    keep->fail("keep of an arm whose ranks are processes", "mesh.kind \"local\"");
+  }
+  if (arm.checkpoint_every > 0) {
+    keep->fail("keep beside checkpoint_every", "one of the two: tensors are kept from step 0 on");
+  }
+}
+
 void check_training(const JsonReader& json, const CaseArm& arm) {
   if (is_generated(arm.workload.kind)) return;
   if (arm.workload.tokens.empty()) {
@@ -382,6 +398,12 @@ void check_program(const JsonReader& json, const ProgramSettings& program) {
     }
   }
   const bool writes = program.observations != ProgramSettings::kPrinted;
+  if (auto keep = json.optional("keep")) {
+    if (program.has_log()) keep->fail("keep of an arm that is read from a log", "no such key");
+    if (!program.is_told(ProgramSettings::kKeep)) {
+      keep->fail("keep of a program that is not told it", "{keep} in the command, or no such key");
+    }
+  }
   if (writes && !program.is_told(ProgramSettings::kOut)) {
     command.fail(command.shown() + ", of which nothing would be observed",
                  "{out}, the folder that it writes to, in the command or in a value of env");
@@ -404,7 +426,9 @@ CaseArm read_program(const JsonReader& json, const std::string& name,
   program.timeout_s = arm.timeout_s;
   program.nonfinite = arm.nonfinite;
   program.on_policy = arm.on_policy;
+  if (arm.program.recorded.empty()) program.keep = arm.keep;
   program.program = arm.program;
+  if (arm.program.recorded.empty()) check_keep(json, program);
   program.canonical = json_from_arm(program).dump();
   resolve(program.program.recorded, file);
   const bool is_of_commit = program.program.is_of_commit();
@@ -436,6 +460,7 @@ CaseArm read_arm(const JsonReader& json, const std::string& name,
   check_rollouts(json, arm);
   check_checkpoints(json, arm);
   check_plant(json, arm);
+  check_keep(json, arm);
   for (const char* name_of_key : {"env", "cwd", "repeat", "commit", "repository", "build"}) {
     if (auto key = json.optional(name_of_key)) {
       key->fail(std::string(name_of_key) + " without a command", "a command, or no such key");

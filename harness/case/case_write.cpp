@@ -123,7 +123,7 @@ std::string canonical_json(const Case& c) {
 std::string deciding_settings(const std::string& canonical) {
   Json settings = Json::parse(canonical);
   for (const char* key :
-       {"steps", "timeout_s", "checkpoint_every", "nonfinite", "on_policy", "repeats"}) {
+       {"steps", "timeout_s", "checkpoint_every", "nonfinite", "on_policy", "repeats", "keep"}) {
     settings.erase(key);
   }
   const auto is_contract = [](const Json& numerics) {

@@ -391,6 +391,12 @@ void visit_fields(V& v, Fault& s) {
 }
 
 template <class V>
+void visit_fields(V& v, KeepSettings& s) {
+  v({"sites", "A regular expression of PCRE2.", kLater}, s.sites, Text{});
+  v({"bytes", "Of all of them, at most.", kLater}, s.bytes, Integer{1});
+}
+
+template <class V>
 void visit_fields(V& v, CaseArm& s) {
   v({"model",
      "Folder of a Hugging Face checkpoint: absolute, or relative to the folder of this file. "
@@ -436,6 +442,11 @@ void visit_fields(V& v, CaseArm& s) {
      "here.",
      kLater},
     s.repeats, Object{});
+  v({"keep",
+     "Tensors whose sites match are kept beside the stream, so that ulp and allclose judge their "
+     "elements. Without the key: the two where arms first differ.",
+     kLater},
+    s.keep, Object{});
   v({"plant",
      "A fault that the arm plants into itself, to see whether it is found; --plant draws them.",
      kLater | kArmOnly},

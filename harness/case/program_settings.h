@@ -22,14 +22,16 @@ struct LogSettings {
 // one recorded before.
 struct ProgramSettings {
   // In `command` and in the values of `env` these words stand for what an arm is told: the folder
-  // that observations are to be written to, the level, the number of steps, the seed, and the place
-  // whose tensor is to be kept, "STEP OCCURRENCE PHASE SITE", or nothing. In those and in `build`:
+  // that observations are to be written to, the level, the number of steps, the seed, which
+  // tensors are to be kept: "/REGULAR EXPRESSION/" of sites, a place, "STEP OCCURRENCE PHASE SITE",
+  // or nothing; and how many bytes they may take. In those and in `build`:
   // the folder that the commit is checked out in.
   static constexpr char kOut[] = "{out}";
   static constexpr char kLevel[] = "{level}";
   static constexpr char kSteps[] = "{steps}";
   static constexpr char kSeed[] = "{seed}";
   static constexpr char kKeep[] = "{keep}";
+  static constexpr char kKeepBytes[] = "{keep_bytes}";
   static constexpr char kCheckout[] = "{checkout}";
 
   std::vector<std::string> command;        // the program and its arguments; empty: `recorded`

@@ -8,8 +8,8 @@
 namespace samebits {
 
 std::vector<JsonDifference> setting_differences(const CaseArm& a, const CaseArm& b) {
-  const std::vector<std::string> left_out = {"steps", "timeout_s", "checkpoint_every", "repeats",
-                                             "on_policy"};
+  const std::vector<std::string> left_out = {"steps",   "timeout_s", "checkpoint_every",
+                                             "repeats", "on_policy", "keep"};
   std::vector<JsonDifference> found =
       differences(Json::parse(a.canonical), Json::parse(b.canonical));
   std::erase_if(found, [&](const JsonDifference& each) {

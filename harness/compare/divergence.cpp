@@ -10,6 +10,7 @@
 #include "harness/compare/align.h"
 #include "harness/compare/common_precision.h"
 #include "harness/compare/site_map.h"
+#include "harness/compare/tensor_difference.h"
 
 namespace samebits {
 namespace {
@@ -23,6 +24,15 @@ int64_t count_steps(const std::vector<Observation>& observations) {
   return std::unique(steps.begin(), steps.end()) - steps.begin();
 }
 
+// "" where not both were kept, or where they have no elements in common.
+std::string elements_text(const Observation& a, const Observation& b) {
+  const TensorView* const kept_a = a.kept.tensor;
+  const TensorView* const kept_b = b.kept.tensor;
+  if (kept_a == nullptr || kept_b == nullptr) return "";
+  if (kept_a->dtype != kept_b->dtype || kept_a->shape != kept_b->shape) return "";
+  return difference_of(*kept_a, *kept_b).brief();
+}
+
 Divergence divergence_at(const Observation* a, const Observation* b, int64_t occurrence) {
   const Observation& seen = a != nullptr ? *a : *b;
   Divergence divergence;
@@ -33,7 +43,10 @@ Divergence divergence_at(const Observation* a, const Observation* b, int64_t occ
   divergence.occurrence = occurrence;
   if (a != nullptr) divergence.a = *a;
   if (b != nullptr) divergence.b = *b;
-  if (a != nullptr && b != nullptr) divergence.distance = scalar_ulp(*a, *b);
+  if (a != nullptr && b != nullptr) {
+    divergence.distance = scalar_ulp(*a, *b);
+    divergence.elements = elements_text(*a, *b);
+  }
   return divergence;
 }
 
@@ -254,6 +267,7 @@ std::string Divergence::values() const {
   if (!a->bits) text += form_text(a->dtype, a->shape) + ", ";
   text += value_text(*a) + " against " + value_text(*b);
   if (distance) text += ", " + distance_text(*a, *b, *distance);
+  if (!elements.empty()) text += ", " + elements;
   return text;
 }
 

@@ -23,7 +23,8 @@ struct Divergence {
   std::optional<Observation> b;      // under its own name, whatever a map makes of that
   int64_t occurrence_b = 0;          // likewise: which of that site's in the second arm
   std::optional<uint64_t> distance;  // of two floating-point scalars
-  bool is_out_of_order = false;      // both saw the same, in another order
+  std::string elements;          // of two tensors that were kept: how many differ, and the first
+  bool is_out_of_order = false;  // both saw the same, in another order
 
   // "step 3, train, loss: 7.4252 against 7.4253, 5 ULP"; rank and occurrence where they are not 0.
   std::string text() const;

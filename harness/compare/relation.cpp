@@ -5,6 +5,7 @@
 #include "harness/base/error.h"
 #include "harness/base/json.h"
 #include "harness/bits/ulp.h"
+#include "harness/compare/tensor_difference.h"
 
 namespace samebits {
 namespace {
@@ -15,12 +16,23 @@ bool has_same_form(const Observation& a, const Observation& b) {
 
 Agreement from_bool(bool holds) { return holds ? Agreement::kHolds : Agreement::kFails; }
 
-// The answer where values play no part; nullopt for two floating-point scalars.
-std::optional<Agreement> judge_form(const Observation& a, const Observation& b) {
+// Whether `holds(a_bits, b_bits)` of two floating-point scalars, or of each two elements of tensors
+// that were kept. Form and integers are judged by their bits, and so are tensors that were not kept.
+template <class Holds>
+Agreement judge_values(const Observation& a, const Observation& b, const Holds& holds) {
   if (!has_same_form(a, b)) return Agreement::kFails;
   if (!is_floating_point(a.dtype)) return bit_exact(a, b);
-  if (a.bits && b.bits) return std::nullopt;
-  return a.digest == b.digest ? Agreement::kHolds : Agreement::kUnknown;
+  if (a.bits && b.bits) return from_bool(holds(*a.bits, *b.bits));
+  const TensorView* const kept_a = a.kept.tensor;
+  const TensorView* const kept_b = b.kept.tensor;
+  if (kept_a == nullptr || kept_b == nullptr) {
+    return a.digest == b.digest ? Agreement::kHolds : Agreement::kUnknown;
+  }
+  const auto count = static_cast<int64_t>(kept_a->data.size() / dtype_size(a.dtype));
+  for (int64_t i = 0; i < count; ++i) {
+    if (!holds(bits_at(*kept_a, i), bits_at(*kept_b, i))) return Agreement::kFails;
+  }
+  return Agreement::kHolds;
 }
 
 double bound_from_text(const std::string& text, const std::string& where) {
@@ -38,17 +50,19 @@ Agreement bit_exact(const Observation& a, const Observation& b) {
 }
 
 Agreement within_ulp(const Observation& a, const Observation& b, uint64_t max_ulp) {
-  if (const auto decided = judge_form(a, b)) return *decided;
-  const uint64_t distance = ulp_distance(a.dtype, *a.bits, *b.bits);
-  return from_bool(distance != kUlpNan && distance <= max_ulp);
+  return judge_values(a, b, [&](uint64_t a_bits, uint64_t b_bits) {
+    const uint64_t distance = ulp_distance(a.dtype, a_bits, b_bits);
+    return distance != kUlpNan && distance <= max_ulp;
+  });
 }
 
 Agreement allclose(const Observation& a, const Observation& b, double rtol, double atol) {
-  if (const auto decided = judge_form(a, b)) return *decided;
-  const double x = scalar_value(a);
-  const double y = scalar_value(b);
-  if (std::isinf(x) || std::isinf(y)) return from_bool(x == y);
-  return from_bool(std::abs(x - y) <= atol + rtol * std::abs(y));  // false for a NaN
+  return judge_values(a, b, [&](uint64_t a_bits, uint64_t b_bits) {
+    const double x = value_of(a.dtype, a_bits);
+    const double y = value_of(b.dtype, b_bits);
+    if (std::isinf(x) || std::isinf(y)) return x == y;
+    return std::abs(x - y) <= atol + rtol * std::abs(y);  // false for a NaN
+  });
 }
 
 Agreement judge(const Relation& relation, const Observation& a, const Observation& b) {

@@ -7,7 +7,8 @@
 #include "harness/observe/observation.h"
 
 // What may hold between two observations of the same site. Three separate questions; none has a
-// default bound. A tensor is known by its digest alone, so only bit_exact can judge it fully.
+// default bound. A tensor whose elements were not kept is known by its digest alone, so only
+// bit_exact can judge it fully.
 namespace samebits {
 
 enum class Agreement {
@@ -19,12 +20,13 @@ enum class Agreement {
 // Same dtype, shape and bits: +0 is not -0, a NaN equals a NaN of the same bits.
 Agreement bit_exact(const Observation& a, const Observation& b);
 
-// Same dtype and shape, and scalars at most `max_ulp` representable values apart: +0 equals -0,
-// NaNs of different bits are infinitely far apart. Integers must be equal.
+// Same dtype and shape, and scalars, or all elements that were kept, at most `max_ulp` representable
+// values apart: +0 equals -0, NaNs of different bits are infinitely far apart. Integers must be
+// equal.
 Agreement within_ulp(const Observation& a, const Observation& b, uint64_t max_ulp);
 
 // |a - b| <= atol + rtol * |b|, as torch.allclose with equal_nan=False; equal infinities are close.
-// Integers must be equal.
+// Of scalars, or of all elements that were kept. Integers must be equal.
 Agreement allclose(const Observation& a, const Observation& b, double rtol, double atol);
 
 // The one that `relation` asks for; must_diverge asks for bit_exact, and wants it to fail.

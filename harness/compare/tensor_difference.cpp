@@ -134,7 +134,9 @@ std::vector<std::pair<std::string, std::string>> TensorDifference::facts() const
 std::string TensorDifference::brief() const {
   std::string text = std::to_string(different) + " of " + std::to_string(elements) + " differ";
   if (first) text += ", first " + element_text(*first);
-  return moved.empty() ? text : text + "; " + moved;
+  if (!moved.empty()) return text + "; " + moved;
+  if (largest && largest->index != first->index) text += ", largest " + element_text(*largest);
+  return text;
 }
 
 TensorDifference difference_of(const TensorView& a, const TensorView& b) {

@@ -38,7 +38,7 @@ struct TensorDifference {
   // index, has how many of its indices have a difference, and a strip of them.
   std::vector<std::pair<std::string, std::string>> facts() const;
 
-  // How many, the first and what moved, in one line.
+  // How many, the first, and what moved or is farthest apart, in one line.
   std::string brief() const;
 };
 

@@ -5,6 +5,7 @@
 #include "harness/base/error.h"
 #include "harness/base/json.h"
 #include "harness/observe/guard_file.h"
+#include "harness/observe/kept_file.h"
 #include "harness/observe/recorder_file.h"
 #include "harness/observe/run_files.h"
 
@@ -102,6 +103,8 @@ ArmRecording read_arm(const fs::path& arm_folder) {
   recording.ends_with_marker =
       fs::exists(fs::absolute(arm_folder / "..") / run_files::kCase) || has_recorder(arm_folder);
   recording.damage = damage_of_arm(arm_folder);
+  const std::string unlike = attach_kept(recording);
+  if (recording.damage.empty()) recording.damage = unlike;
   return recording;
 }
 

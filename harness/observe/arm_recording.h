@@ -1,10 +1,12 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "harness/bits/safetensors.h"
 #include "harness/capture/guard_record.h"
 #include "harness/observe/log_source.h"
 #include "harness/observe/manifest.h"
@@ -23,6 +25,8 @@ struct ArmRecording {
   // Of a program that was run more than once: by run, from the second on, what its ranks saw.
   std::vector<std::vector<StreamContents>> repeats = {};
   std::vector<GuardRecord> guards = {};
+  // What its observations' kept elements lie in (kept_file.h), by rank.
+  std::vector<std::shared_ptr<const SafetensorsFile>> kept = {};
   std::optional<LogSource> log = {};  // of a recording that was read from a log
   bool finished = false;
   // Whether it ends with a marker: an arm of a run does, and what a recorder wrote; a stream that

@@ -163,10 +163,8 @@ Observation observe_int64(int64_t step, std::string phase, int64_t rank, std::st
   return observe_tensor(step, std::move(phase), rank, std::move(site), Dtype::int64, {}, &value);
 }
 
-double scalar_value(const Observation& observation) {
-  if (!observation.bits) return NAN;
-  const uint64_t bits = *observation.bits;
-  switch (observation.dtype) {
+double value_of(Dtype dtype, uint64_t bits) {
+  switch (dtype) {
     case Dtype::float64:
       return std::bit_cast<double>(bits);
     case Dtype::float32:
@@ -179,8 +177,12 @@ double scalar_value(const Observation& observation) {
     case Dtype::uint8:
       return static_cast<double>(bits);
     default:
-      return static_cast<double>(sign_extended(bits, dtype_size(observation.dtype)));
+      return static_cast<double>(sign_extended(bits, dtype_size(dtype)));
   }
+}
+
+double scalar_value(const Observation& observation) {
+  return observation.bits ? value_of(observation.dtype, *observation.bits) : NAN;
 }
 
 std::string scalar_text(const Observation& observation) {

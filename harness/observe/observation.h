@@ -11,6 +11,15 @@
 
 namespace samebits {
 
+struct TensorView;
+
+// The elements of a tensor that was kept beside its stream (kept_file.h): borrowed, and no part of
+// what was observed, so that any two are equal.
+struct KeptElements {
+  const TensorView* tensor = nullptr;  // null: not kept
+  bool operator==(const KeptElements&) const { return true; }
+};
+
 // One thing seen at one site of one arm: the digest of a tensor, and the value itself where the
 // tensor is a scalar.
 struct Observation {
@@ -25,6 +34,7 @@ struct Observation {
   int64_t nonfinite = 0;  // NaN and infinite elements of a tensor, where they were counted
   // Of a value that every rank of a local mesh holds: the ranks whose copy is not the first one's.
   std::vector<int64_t> apart = {};
+  KeptElements kept = {};
 
   bool operator==(const Observation&) const = default;
 };
@@ -44,6 +54,9 @@ int64_t count_nonfinite(Dtype dtype, const void* data, int64_t count);
 
 // True where the scalar is NaN or infinite, or where elements of the tensor were counted as such.
 bool has_nonfinite(const Observation& observation);
+
+// A value of this type as a number. int64 beyond 2^53 rounds.
+double value_of(Dtype dtype, uint64_t bits);
 
 // The scalar as a number; NaN where there is none. int64 beyond 2^53 rounds.
 double scalar_value(const Observation& observation);

@@ -25,6 +25,7 @@ bool is_numbered(const std::string& name, const std::string& prefix, const std::
 
 constexpr char kCheckpoint[] = "checkpoint-";
 constexpr char kTensors[] = ".safetensors";
+constexpr char kKept[] = "kept-";
 constexpr char kBuild[] = "build-";
 constexpr char kText[] = ".txt";
 
@@ -40,6 +41,11 @@ bool is_file_of_arm(const std::string& name) {
          is_numbered(name, "steps-", ".jsonl") || is_numbered(name, "rank-", ".jsonl") ||
          is_numbered(name, "graph-", ".json") || is_numbered(name, kCheckpoint, kTensors) ||
          is_numbered(name, "output-", ".txt") || is_repeat(name);
+}
+
+// What no marker vouches for.
+bool is_beside_streams(const std::string& name) {
+  return is_numbered(name, "sites-", ".json") || is_numbered(name, kKept, kTensors);
 }
 
 bool is_build_output(const std::string& name) {
@@ -73,8 +79,7 @@ void require_only_arm_files(const fs::path& folder) {
   for (const fs::path& entry : entries_of(folder)) {
     const std::string name = entry.filename().string();
     if (is_folder(entry) && is_scratch(entry)) continue;
-    const bool is_ours =
-        is_file_of_arm(name) || is_numbered(name, "sites-", ".json") || is_litter(entry);
+    const bool is_ours = is_file_of_arm(name) || is_beside_streams(name) || is_litter(entry);
     if (!is_folder(entry) && is_ours) continue;
     throw InputError(entry.string(), "what no run writes", "a folder with a run and nothing else");
   }
@@ -123,7 +128,7 @@ void remove_runs_of_program(const fs::path& arm_folder) {
   for (const fs::path& entry : entries_of(arm_folder)) {
     const std::string name = entry.filename().string();
     const bool is_of_run = is_numbered(name, "output-", ".txt") || is_repeat(name) ||
-                           is_numbered(name, "sites-", ".json") || name == kLog;
+                           is_beside_streams(name) || name == kLog;
     if (is_of_run) fs::remove(entry);
   }
 }
@@ -139,7 +144,7 @@ fs::path steps(const fs::path& arm_folder, int64_t rank) {
 }
 
 fs::path kept(const fs::path& arm_folder, int64_t rank) {
-  return arm_folder / ("kept-" + std::to_string(rank) + ".safetensors");
+  return arm_folder / (kKept + std::to_string(rank) + kTensors);
 }
 
 fs::path sites(const fs::path& arm_folder, int64_t rank) {
@@ -189,7 +194,7 @@ bool is_litter(const fs::path& file) {
   const std::string target = name.substr(0, name.size() - kSuffix);
   return std::all_of(name.end() - kSuffix + 1, name.end(),
                      [](unsigned char c) { return std::isalnum(c) != 0; }) &&
-         (is_file_of_run(target) || is_file_of_arm(target));
+         (is_file_of_run(target) || is_file_of_arm(target) || is_beside_streams(target));
 }
 
 void remove_litter(const fs::path& run_folder) {

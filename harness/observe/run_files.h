@@ -15,6 +15,7 @@
 //   ARM/output-N.txt   of an arm that is another program: what its run N printed
 //   ARM/repeat-N-rank-R.jsonl  likewise: what its run N observed, from the second (1) on
 //   ARM/sites-R.json   likewise: the line of the program behind each site; never compared
+//   ARM/kept-R.safetensors  tensors that were kept (kept_file.h): the stream's digests vouch
 //   ARM/log.json       likewise: how exactly the log that was read holds its values
 //   ARM/program/       likewise: where it writes while it runs
 //   ARM/graph-N.json   the captured graphs, in the order of programs: the generator's, for an arm
@@ -57,12 +58,12 @@ std::filesystem::path stream(const std::filesystem::path& arm_folder, int64_t ra
 std::filesystem::path checkpoint(const std::filesystem::path& arm_folder, int64_t step);
 // The steps that there is one for, ascending.
 std::vector<int64_t> checkpoints(const std::filesystem::path& arm_folder);
-// What runs of a program left beside the streams (output, repeats, sites).
+// What runs of a program left beside the streams (output, repeats, sites, kept tensors).
 void remove_runs_of_program(const std::filesystem::path& arm_folder);
 void remove_checkpoints(const std::filesystem::path& arm_folder, int64_t but_of_step = -1);
 std::filesystem::path steps(const std::filesystem::path& arm_folder, int64_t rank);
 std::filesystem::path sites(const std::filesystem::path& arm_folder, int64_t rank);
-// Where a program that is told to keep a tensor leaves it.
+// The tensors that rank `rank` kept (kept_file.h).
 std::filesystem::path kept(const std::filesystem::path& arm_folder, int64_t rank);
 std::filesystem::path output(const std::filesystem::path& arm_folder, int64_t run);
 std::filesystem::path build_output(const std::filesystem::path& run_folder, const std::string& arm);
@@ -77,7 +78,8 @@ std::string closer_folder(const std::string& a, const std::string& b);
 std::string digest_of_file(const std::filesystem::path& file);
 
 // What an arm's marker vouches for, by name: every file of its folder that it may have, in a fixed
-// order. Not what only explains: sites-R.json, which a recorder does not vouch for either.
+// order. Not what a recorder does not vouch for either: sites-R.json, which only explains, and
+// kept-R.safetensors, whose tensors have their digests in the stream.
 std::vector<std::string> of_arm(const std::filesystem::path& arm_folder);
 
 // True for a file that an interrupted write left: NAME.XXXXXX, NAME being one of ours.

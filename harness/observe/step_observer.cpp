@@ -73,11 +73,15 @@ void StepObserver::observe(const std::string& site, const at::Tensor& value) {
   const Observing observing(*this);
   const OperatorWatchPause pause;  // what it takes to observe is no part of the program
   if (keeper_ != nullptr) keeper_->see(record_.step, phase(site), site, value);
+  if (site_keeper_ != nullptr) site_keeper_->see(record_.step, phase(site), site, value);
   add(begin_observation(record_.step, phase(site), rank_, site, value));
 }
 
 void StepObserver::observe_replay(const ReplayDigests& digests) {
   const Observing observing(*this);
+  for (const passes::Mark& mark : *digests.marks) {
+    if (site_keeper_ != nullptr) site_keeper_->pass(record_.step, phase("a replay"), mark.site);
+  }
   add(UnreadReplay{record_.step, phase("a replay"), rank_, digests});
 }
 

@@ -13,6 +13,7 @@
 #include "harness/kernels/device_kind.h"
 #include "harness/observe/level.h"
 #include "harness/observe/observation_clock.h"
+#include "harness/observe/site_keeper.h"
 #include "harness/observe/step_record.h"
 #include "harness/observe/stream.h"
 #include "harness/observe/tensor_keeper.h"
@@ -44,6 +45,9 @@ class StepObserver : public Observer, private DispatchMode {
   // Is told of every tensor that is observed from here on and, at level `op`, runs every call;
   // borrowed. Of replays it is told nothing.
   void keep_with(TensorKeeper& keeper) { keeper_ = &keeper; }
+
+  // Is told of every tensor that is observed from here on, and of replays; borrowed.
+  void keep_with(SiteKeeper& keeper) { site_keeper_ = &keeper; }
 
   // Bytes that observations may hold at once before they are read and given to the sink, beside the
   // one tensor that is looked at.
@@ -86,6 +90,7 @@ class StepObserver : public Observer, private DispatchMode {
   OnPhase on_phase_;
   int64_t rank_;
   TensorKeeper* keeper_ = nullptr;
+  SiteKeeper* site_keeper_ = nullptr;
   TensorMemory memory_;
   StepRecord record_;
   std::optional<Stopwatch> stopwatch_;  // of the current phase

@@ -51,11 +51,25 @@ InProcessArm::InProcessArm(const CaseArm& settings, Level level, ObservationSink
             activity_.enter(fmt::format("arm {}, step {}, {}", settings_.name, step, phase));
             if (planter_ != nullptr) planter_->begin_phase(phase);
           },
-          world == nullptr ? 0 : world->rank()) {
+          world == nullptr ? 0 : world->rank()),
+      level_(level) {
   const int64_t first_rank = world == nullptr ? 0 : world->rank();
   const bool is_elsewhere = world != nullptr && settings_.plant.rank != first_rank;
   if (!settings_.plant.is_planted() || is_elsewhere) return;
   planter_ = &own_planter_.emplace(settings_.plant, first_rank);
+}
+
+void InProcessArm::keep_sites(std::filesystem::path file) {
+  if (settings_.keep.sites.empty()) return;
+  const std::string where =
+      fmt::format("arm {}: keep, at level {}", settings_.name, to_string(level_));
+  observer_.keep_with(site_keeper_.emplace(settings_.keep, where));
+  kept_file_ = std::move(file);
+}
+
+void InProcessArm::stop() {
+  workload_.reset();
+  if (site_keeper_) site_keeper_->write(kept_file_);
 }
 
 void InProcessArm::count_with(Planter& planter) {

@@ -26,6 +26,9 @@ class InProcessArm : public Arm {
                const Checkpoints& checkpoints, World* world = nullptr);
 
   void keep_with(TensorKeeper& keeper) { observer_.keep_with(keeper); }
+  // Has the tensors kept that the arm's `keep` says, where it says any, and written to `file` when
+  // the arm stops.
+  void keep_sites(std::filesystem::path file);
   // Has the operators' executions counted by `planter`, borrowed, where the arm plants no fault of
   // its own.
   void count_with(Planter& planter);
@@ -35,7 +38,7 @@ class InProcessArm : public Arm {
   void keep_checkpoint() override;
   std::vector<GuardRecord> guards() const override;
   std::vector<std::string> saved_graphs() const override;
-  void stop() override { workload_.reset(); }
+  void stop() override;
   // Of a fault that was executed in the step that ran last, whether or not that came to its end.
   std::optional<FaultWitness> witness() const {
     return planter_ == nullptr ? std::nullopt : planter_->witness();
@@ -55,6 +58,9 @@ class InProcessArm : public Arm {
   Checkpoints checkpoints_;
   World* world_;
   StepObserver observer_;
+  Level level_;
+  std::optional<SiteKeeper> site_keeper_;
+  std::filesystem::path kept_file_;
   Planter* planter_ = nullptr;
   std::optional<Planter> own_planter_;  // outlives the graphs that the workload captures
   std::unique_ptr<Workload> workload_;

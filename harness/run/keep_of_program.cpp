@@ -1,8 +1,7 @@
 #include "harness/run/keep_of_program.h"
 
-#include <fmt/format.h>
-
 #include "harness/bits/safetensors.h"
+#include "harness/observe/kept_file.h"
 #include "harness/observe/run_files.h"
 #include "harness/run/program_call.h"
 
@@ -15,15 +14,14 @@ std::vector<std::byte> keep_of_program(const CaseArm& arm, const ObservationPlac
   few.steps = place.step + 1;
   const std::filesystem::path out = std::filesystem::absolute(folder) / run_files::kProgram;
   const std::filesystem::path output = run_files::output(folder, arm.program.repeat);
-  const std::string keep =
-      fmt::format("{} {} {} {}", place.step, place.occurrence, place.phase, place.site);
+  const std::string keep = kept_name(place.step, place.occurrence, place.phase, place.site);
   const ProgramEnd end = run_program(call_of(few, {out, Level::kOp, keep, output}), [] {});
   std::vector<std::byte> kept;
   const std::filesystem::path file = run_files::kept(out, rank);
   if (end.is_good() && std::filesystem::exists(file)) {
     const SafetensorsFile tensors(file.string());
-    const TensorView& view = tensors.at("kept");
-    kept.assign(view.data.begin(), view.data.end());
+    const TensorView* found = tensors.find(keep);
+    if (found != nullptr) kept.assign(found->data.begin(), found->data.end());
   }
   std::filesystem::remove_all(out);
   std::filesystem::remove(output);

@@ -37,6 +37,7 @@ std::vector<ArmRecording> run_again(const Case& c, const std::vector<std::string
   Case few = select_arms(c, arms);
   for (CaseArm& arm : few.arms) {
     arm.steps = std::min(arm.steps, steps);
+    arm.keep = {};  // of this look the two tensors where they part alone
     if (keeps_state(arm)) arm.checkpoint_every = arm.steps - 1;
   }
   origin["level"] = "op";
@@ -86,7 +87,7 @@ Manifest::Closer look_at_pair(const Case& c, const std::vector<ArmRecording>& re
   const PairComparison seen = judge_relation(two, again, rules).pairs.front().comparison;
   closer.text = seen.first ? seen.first->text() : "no difference when run again";
   if (!seen.first) return closer;
-  if (is_bounded) closer.text += ", by its bits (the relation bounds numbers)";
+  if (is_bounded) closer.text += ", by its bits (the relation is a bound)";
   if (seen.first_value) {
     closer.facts = explain_difference(c.arm(pair.a), c.arm(pair.b), *seen.first_value, again,
                                       out / run_files::closer_folder(pair.a, pair.b), progress);

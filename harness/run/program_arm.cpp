@@ -80,8 +80,10 @@ fs::path ProgramArm::working_folder() const {
 
 void ProgramArm::run(int64_t run) {
   fs::remove_all(working_folder());
+  const bool keeps = run == 0 && !settings_.keep.sites.empty();
+  const std::string keep = keeps ? "/" + settings_.keep.sites + "/" : "";
   const ProgramCall call = call_of(
-      settings_, {working_folder(), level_, "", run_files::output(recorder_.folder(), run)});
+      settings_, {working_folder(), level_, keep, run_files::output(recorder_.folder(), run)});
   fs::remove(call.output);
   if (settings_.program.has_log()) make_folder(working_folder());
   std::string name = settings_.name;
@@ -145,19 +147,48 @@ void ProgramArm::keep_repeat(int64_t run, const ArmRecording& recording) {
   }
 }
 
+void ProgramArm::check_kept() const {
+  if (settings_.keep.sites.empty()) return;
+  size_t bytes = 0;
+  for (const auto& file : recording_.kept) {
+    for (const TensorView& each : file->tensors()) bytes += each.data.size();
+  }
+  const std::string arm =
+      fmt::format("arm {}: keep, at level {}: ", settings_.name, to_string(level_));
+  if (bytes == 0) {
+    throw RunError(arm + "its program kept no tensor at a site that matches " +
+                   quoted(settings_.keep.sites));
+  }
+  if (bytes > static_cast<size_t>(settings_.keep.bytes)) {
+    throw RunError(arm + fmt::format("its program kept {} bytes, more than keep.bytes, {}", bytes,
+                                     settings_.keep.bytes));
+  }
+}
+
+void ProgramArm::take_beside_streams() {
+  for (size_t i = 0; i < recording_.ranks.size(); ++i) {
+    const auto rank = static_cast<int64_t>(i);
+    for (const fs::path& file :
+         {run_files::sites(working_folder(), rank), run_files::kept(working_folder(), rank)}) {
+      if (fs::exists(file)) fs::rename(file, recorder_.folder() / file.filename());
+    }
+  }
+}
+
 void ProgramArm::prepare() {
   const ProgramSettings& program = settings_.program;
   if (!program.recorded.empty()) {
     recording_ = read_recording(program.recorded, program.log);
+    for (const auto& kept : recording_.kept) {
+      const fs::path file = kept->path();
+      fs::copy_file(file, recorder_.folder() / file.filename());
+    }
   } else {
     for (int64_t each = 0; each < program.repeat; ++each) {
       run(each);
       if (each > 0) continue;
-      for (size_t rank = 0; rank < recording_.ranks.size(); ++rank) {
-        const fs::path sites = run_files::sites(working_folder(), static_cast<int64_t>(rank));
-        if (!fs::exists(sites)) continue;
-        fs::rename(sites, recorder_.folder() / sites.filename());
-      }
+      check_kept();
+      take_beside_streams();
     }
     fs::remove_all(working_folder());
   }

@@ -39,6 +39,10 @@ class ProgramArm : public Arm {
   void run(int64_t run);
   // What a run observed: the stream in {out}, or the log that it wrote.
   ArmRecording observed(const ProgramCall& call) const;
+  // RunError where the first run did not keep what it was told to.
+  void check_kept() const;
+  // Moves what the first run left beside its streams into the arm's folder.
+  void take_beside_streams();
   void keep_repeat(int64_t run, const ArmRecording& recording);
 
   CaseArm settings_;

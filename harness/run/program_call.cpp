@@ -39,6 +39,7 @@ ProgramCall call_of(const CaseArm& arm, const ProgramTold& told) {
                      replace_all(text, ProgramSettings::kSteps, std::to_string(arm.steps));
                      replace_all(text, ProgramSettings::kSeed, std::to_string(arm.seed));
                      replace_all(text, ProgramSettings::kKeep, told.keep);
+                     replace_all(text, ProgramSettings::kKeepBytes, std::to_string(arm.keep.bytes));
                    });
 }
 

@@ -14,7 +14,7 @@ namespace samebits {
 struct ProgramTold {
   std::filesystem::path out;  // {out}, absolute
   Level level = Level::kStep;
-  std::string keep;              // {keep}, the place whose tensor is to be kept; "": none
+  std::string keep;              // {keep}: a place, or "/EXPRESSION/"; "": none
   std::filesystem::path output;  // a new file: what it prints
 };
 

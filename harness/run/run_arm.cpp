@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "harness/base/stopwatch.h"
+#include "harness/observe/run_files.h"
 #include "harness/run/arm.h"
 #include "harness/run/in_process_arm.h"
 #include "harness/run/program_arm.h"
@@ -21,8 +22,10 @@ std::unique_ptr<Arm> make_arm(const CaseArm& settings, Level level, ArmRecorder&
   if (settings.mesh.has_processes()) {
     return std::make_unique<RanksArm>(settings, level, recorder, activity, launched);
   }
-  return std::make_unique<InProcessArm>(settings, level, recorder.sink(0), activity,
-                                        checkpoints_of(settings, recorder));
+  auto arm = std::make_unique<InProcessArm>(settings, level, recorder.sink(0), activity,
+                                            checkpoints_of(settings, recorder));
+  arm->keep_sites(run_files::kept(recorder.folder(), 0));
+  return arm;
 }
 
 void run_arm(const CaseArm& settings, Level level, ArmRecorder& recorder, Progress& progress,

@@ -15,6 +15,7 @@ import os
 import torch
 
 from .errors import InputError, RecordError
+from .keeper import KEEP_BYTES
 from .recording import VERSION as __version__
 from .recording import Level, Recording, active
 
@@ -28,6 +29,8 @@ def record(
     level: str | Level = Level.MODULE,
     part: tuple[int, int] = (0, 1),
     map_file: str | os.PathLike[str] = "",
+    keep: str = "",
+    keep_bytes: int = KEEP_BYTES,
 ) -> Recording:
     """A context in which everything that torch computes is observed, into the new folder `out`.
 
@@ -36,9 +39,11 @@ def record(
     `part` (i, n) compares a sequence in a batch of n with the same sequence alone: of what a forward computes, where
     the first dimension is a multiple of n, only the i-th of n parts is observed.
     `map_file` has layouts in which tensors are observed, as those of another program: a fused weight as its parts.
-    Throws InputError for a folder that is in use, for an unknown level and for a bad map.
+    `keep`: "/EXPRESSION/", whose tensors are kept beside the stream, so that bounds judge their elements; all of them
+    take `keep_bytes` at most.
+    Throws InputError for a folder that is in use, for an unknown level, for a bad map and a bad expression.
     """
-    return Recording(out, model, optimizer, level, part, map_file=map_file)
+    return Recording(out, model, optimizer, level, part, map_file=map_file, keep=keep, keep_bytes=keep_bytes)
 
 
 def observe(name: str, value: object, phase: str = "program") -> None:

@@ -10,6 +10,7 @@ import sys
 from typing import NoReturn
 
 from .errors import InputError, RecordError
+from .keeper import KEEP_BYTES
 from .recording import Recording
 
 _BAD_INPUT = 2
@@ -29,11 +30,15 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--part", default="0/1", metavar="I/N", help="of a batch of N, observe sequence I alone")
     parser.add_argument("--begin", default="start", metavar="WHERE", help="start (the default), or forward: a model's")
     parser.add_argument(
-        "--keep", default="", metavar="PLACE", help='"STEP OCCURRENCE PHASE SITE", whose tensor is kept'
+        "--keep",
+        default="",
+        metavar="WHAT",
+        help='a place, "STEP OCCURRENCE PHASE SITE", or "/EXPRESSION/" of sites: tensors that are kept',
     )
     parser.add_argument(
-        "--alone", default="", metavar="PLACE", help="likewise, whose operator becomes a script for stock torch"
+        "--keep-bytes", default=KEEP_BYTES, type=int, metavar="N", help="of all of them, at most (1 GiB)"
     )
+    parser.add_argument("--alone", default="", metavar="PLACE", help="whose operator becomes a script for stock torch")
     parser.add_argument(
         "--plant", default="", metavar="FAULT", help='"STEP OCCURRENCE PHASE SITE ELEMENT": one ULP of an operator'
     )
@@ -97,6 +102,7 @@ def main(arguments: list[str]) -> int:
             alone=parsed.alone,
             map_file=parsed.map,
             plant=parsed.plant,
+            keep_bytes=parsed.keep_bytes,
         )
     except InputError as error:
         print(f"samebits_record: {error}", file=sys.stderr)

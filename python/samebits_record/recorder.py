@@ -171,11 +171,13 @@ class Recorder:
         found = self._sites.get(key)
         if found is None:
             found = self._sites[key] = Site(phase, site, self.folder.rank, dtype, shape, self._seals, groups)
-        if self.keeper is not None:
-            self.keeper.see(self.step, phase, site, tensor, part)
         if self.captured is not None and device == self.captured.slots.words.device:
+            if self.keeper is not None:
+                self.keeper.see_captured(phase, site)
             self.captured.write(found, tensor, part)
             return
+        if self.keeper is not None:
+            self.keeper.see(self.step, phase, site, tensor, part)
         slots = self._slots.get(device)
         if slots is None or slots.used == slots.capacity:
             slots = self.slots(device)
@@ -305,6 +307,11 @@ class Recorder:
         """The line of the program behind a site; the first that is told stays."""
         if line.isprintable() and line:
             self.sources.setdefault(site, line)
+
+    def write_kept(self) -> None:
+        """The tensors that were kept. Throws RecordError where nothing was of what was to be."""
+        if self.keeper is not None and not self._is_fork:
+            self.keeper.write()
 
     def finish(self) -> None:
         """The program has ended well."""

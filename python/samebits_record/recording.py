@@ -21,7 +21,7 @@ from .alone import Alone
 from .errors import InputError, RecordError
 from .folder import ArmFolder
 from .frames import Frame, Frames
-from .keeper import Keeper
+from .keeper import KEEP_BYTES, Keeper
 from .layouts import Layouts
 from .modules import Modules
 from .operators import OperatorMode, tensors_in
@@ -72,11 +72,12 @@ class Recording:
         alone: str = "",
         map_file: str | os.PathLike[str] = "",
         plant: str = "",
+        keep_bytes: int = KEEP_BYTES,
     ) -> None:
-        """`begin`: observes from the start on, or from the first call of a module on: "forward". `keep`: a place as
-        Keeper has it, whose tensor is written to kept-R.safetensors; "" is none. `alone`: likewise, whose operator is
-        looked for as Alone does, at level `op`. `map_file`: a map in whose layouts tensors are observed; "" is none.
-        `plant`: a fault as Planter has it, at level `op`."""
+        """`begin`: observes from the start on, or from the first call of a module on: "forward". `keep`: a place or an
+        expression as Keeper has them, whose tensors are written to kept-R.safetensors, of `keep_bytes` at most; "" is
+        none. `alone`: a place, whose operator is looked for as Alone does, at level `op`. `map_file`: a map in whose
+        layouts tensors are observed; "" is none. `plant`: a fault as Planter has it, at level `op`."""
         if begin not in ("start", "forward"):
             raise InputError("begin", repr(begin), "start or forward")
         self.level = level_from(level)
@@ -103,7 +104,8 @@ class Recording:
         if map_file:
             environment["map"] = str(map_file)
         self._alone = Alone(alone, pathlib.Path(out)) if alone else None
-        keeper = Keeper(keep, pathlib.Path(out) / f"kept-{rank}.safetensors") if keep else None
+        kept = pathlib.Path(out) / f"kept-{rank}.safetensors"
+        keeper = Keeper(keep, kept, keep_bytes, ranks == 1) if keep else None
         self.recorder = Recorder(ArmFolder(out, about, rank, ranks), part)
         self.recorder.keeper = keeper
         self.recorder.layouts = layouts
@@ -172,12 +174,13 @@ class Recording:
             print(f"samebits_record: {self._alone.write()}", file=sys.stderr)
 
     def _finish(self) -> None:
-        if self._planter is not None:
-            try:
+        try:
+            if self._planter is not None:
                 self._planter.check()
-            except RecordError:
-                self.recorder.abandon()
-                raise
+            self.recorder.write_kept()
+        except RecordError:
+            self.recorder.abandon()
+            raise
         self.recorder.finish()
 
     def observe(self, name: str, value: object, phase: str = "program") -> None:

@@ -186,23 +186,6 @@ class RecorderTest(unittest.TestCase):
         self.assertEqual(f"{int(tensor.view(torch.int32)):08x}", loss["bits"])
         self.assertEqual(slots.digest_of(tensor), loss["digest"])
 
-    def test_the_tensor_of_a_place_is_kept(self) -> None:
-        model, optimizer = make()
-        place = "1 0 forward blocks.1.up#0"
-        with Recording(self.root / "a", model, optimizer, "op", keep=place):
-            train(model, optimizer)
-        data = (self.root / "a/kept-0.safetensors").read_bytes()
-        length = int.from_bytes(data[:8], "little")
-        header = json.loads(data[8 : 8 + length])["kept"]
-        kept = torch.frombuffer(bytearray(data[8 + length :]), dtype=torch.float32).view(header["shape"])
-        self.assertEqual((header["dtype"], len(data) % 4), ("F32", 0))
-        places = by_place(read(self.root / "a"))
-        self.assertEqual(slots.digest_of(kept), places[1, "forward", "blocks.1.up#0", 0])
-        self.assertNotEqual(slots.digest_of(kept), places[0, "forward", "blocks.1.up#0", 0])
-        for bad in ("blocks.1.up#0", "x 0 forward a", "1 0 forward"):
-            with self.assertRaises(InputError):
-                Recording(self.root / f"bad {bad}", None, None, "op", keep=bad)
-
     def test_random_draws_and_writes_in_place_are_seen_and_views_are_not(self) -> None:
         with record(self.root / "a", level="op"):
             x = torch.zeros(4)

@@ -132,6 +132,15 @@ TEST(ProgramArms, ALogIsWhereTheRunWritesIt) {
               HasSubstr("did you mean \"step\"?"));
 }
 
+TEST(ProgramArms, KeepTensorsOnlyWhereTheyAreToldTo) {
+  const std::string sites = R"(a.keep={"sites":"mlp"})";
+  EXPECT_THAT(program_error({sites}), HasSubstr("{keep} in the command"));
+  const std::string told = R"(a.command=["x","{out}","{keep}"])";
+  EXPECT_THAT(program_error({told, R"(a.keep={"bytes":4})"}), HasSubstr("sites"));
+  EXPECT_THAT(program_error({told, R"(a.keep={"sites":"(mlp"})"}), HasSubstr("a.keep.sites"));
+  EXPECT_THAT(program_error({told, sites, "a.observations=m.csv"}), HasSubstr("read from a log"));
+}
+
 TEST(ProgramArms, WhatSaysNothingToThemIsRefused) {
   EXPECT_THAT(program_error({"a.mesh={\"tp\":2}"}),
               HasSubstr("arms.a: found mesh in an arm that is"));

@@ -105,6 +105,55 @@ class Programs(unittest.TestCase):
                                       "b": {"command": self.command(*told, "--scale", 1.25)}})
         self.assertIn("(is it told {keep}?)", " ".join(out.split()))
 
+    def test_bounds_judge_tensors_that_are_kept(self):
+        told = ("--level", "op", "--pair", "--keep", "{keep}")
+        arms = {"a": {"command": self.command(*told), "repeat": 2},
+                "b": {"command": self.command(*told, "--scale", 1.25)}}
+        bound = {"arms": ["a", "b"], "holds": "allclose", "rtol": 0, "reason": "another scale"}
+
+        def judged(atol, keep):
+            code, out, error = self.run_case(arms, "--force", relations=[{**bound, "atol": atol}], **keep)
+            return code, " ".join((out + error).split())
+
+        keep = {"keep": {"sites": "layer"}}
+        code, text = judged(3, keep)  # 8, 9, 10 against 10, 11.25, 12.5
+        self.assertEqual(code, 0, text)
+        self.assertTrue((self.out / "b" / "kept-0.safetensors").exists())
+        compared = subprocess.run([PROGRAM, "compare", self.out / "a", self.out / "b", "--relation", "allclose:0,3"],
+                                  capture_output=True, text=True)
+        self.assertEqual(compared.returncode, 0, compared.stdout + compared.stderr)
+        code, text = judged(2, keep)
+        self.assertEqual(code, 1, text)
+        self.assertIn("step 1, train, layer#0", text)
+        self.assertIn("1 of 2 differ, first [1]: 9 against 11.25", text)
+        code, text = judged(3, {})
+        self.assertEqual(code, 1, text)
+        code, text = judged(3, {"keep": {"sites": "lawyer"}})
+        self.assertEqual(code, 3, text)
+        self.assertIn('arm a: keep, at level step: its program kept no tensor at a site that matches "lawyer"', text)
+        code, text = judged(3, {"keep": {"sites": "layer", "bytes": 23}})
+        self.assertEqual(code, 3, text)
+        self.assertIn("its program kept 24 bytes, more than keep.bytes, 23", text)
+
+    def test_a_recorded_arm_has_the_tensors_that_it_kept(self):
+        for name, flags in [("a", ()), ("b", ("--scale", "1.25"))]:
+            subprocess.run([sys.executable, SMALL, self.folder / name, "--level", "op", "--pair", "--keep", "/layer/",
+                            *flags], check=True, stdout=subprocess.DEVNULL)
+        arms = {name: {"recorded": str(self.folder / name)} for name in ("a", "b")}
+        bound = {"arms": ["a", "b"], "holds": "allclose", "rtol": 0.26, "atol": 0, "reason": "another scale"}
+        code, out, error = self.run_case(arms, relations=[bound])
+        self.assertEqual(code, 0, out + error)
+        (self.out / "b" / "kept-0.safetensors").unlink()
+        again = subprocess.run([PROGRAM, "report", self.out], capture_output=True, text=True)
+        self.assertEqual(again.returncode, 1, again.stdout + again.stderr)
+
+    def test_a_kept_tensor_that_was_not_observed_is_refused(self):
+        told = ("--level", "op", "--pair", "--keep", "{keep}")
+        code, out, error = self.run_case({"a": {"command": self.command(*told, "--then", "lie")}},
+                                         keep={"sites": "layer"})
+        self.assertEqual(code, 2, out + error)
+        self.assertIn("is not what was observed", error)
+
     def test_a_kept_tensor_is_looked_for_by_the_name_that_its_program_has(self):
         told = ("--level", "{level}", "--pair", "--keep", "{keep}")
         arms = {"a": {"command": self.command(*told)},

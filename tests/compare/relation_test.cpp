@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "harness/base/error.h"
+#include "harness/bits/safetensors.h"
 #include "tests/support/scratch.h"
 
 namespace samebits {
@@ -52,6 +53,48 @@ TEST(WithinUlp, ZerosAreOneNumberAndNansAreNone) {
   EXPECT_EQ(within_ulp(of_bits(0x7fc00000), of_bits(0x7fc00001), ~uint64_t{0}), Agreement::kFails);
   EXPECT_EQ(within_ulp(of(NAN), of(1), ~uint64_t{0}), Agreement::kFails);
   EXPECT_EQ(within_ulp(of(kInfinity), of(kInfinity), 0), Agreement::kHolds);
+}
+
+// A tensor of float32 whose elements were kept.
+struct Kept {
+  std::vector<float> values;
+  TensorView view{
+      "", Dtype::float32, {static_cast<int64_t>(values.size())}, std::as_bytes(std::span(values))};
+  Observation seen(bool is_kept = true) const {
+    Observation each = observe_tensor(0, "p", 0, "s", Dtype::float32, view.shape, values.data());
+    if (is_kept) each.kept.tensor = &view;
+    return each;
+  }
+};
+
+TEST(KeptElements, AreJudgedEachByTheBound) {
+  const float next = std::nextafter(2.0f, 3.0f);
+  const Kept a{{1, 2, 3}};
+  const Kept b{{1, next, 3}};
+  EXPECT_EQ(within_ulp(a.seen(), b.seen(), 1), Agreement::kHolds);
+  EXPECT_EQ(within_ulp(a.seen(), b.seen(), 0), Agreement::kFails);
+  EXPECT_EQ(allclose(a.seen(), b.seen(), 1e-6, 0), Agreement::kHolds);
+  EXPECT_EQ(allclose(a.seen(), b.seen(), 1e-8, 0), Agreement::kFails);
+  EXPECT_EQ(bit_exact(a.seen(), b.seen()), Agreement::kFails);
+  const Kept far{{1, 2, 3.5f}};  // the last one alone
+  EXPECT_EQ(allclose(a.seen(), far.seen(), 0, 0.5), Agreement::kHolds);
+  EXPECT_EQ(allclose(a.seen(), far.seen(), 0, 0.49), Agreement::kFails);
+}
+
+TEST(KeptElements, OfOneSideAloneJudgeNothing) {
+  const Kept a{{1, 2, 3}};
+  const Kept b{{1, 2, 4}};
+  EXPECT_EQ(within_ulp(a.seen(), b.seen(false), ~uint64_t{0}), Agreement::kUnknown);
+  EXPECT_EQ(within_ulp(a.seen(false), b.seen(), ~uint64_t{0}), Agreement::kUnknown);
+}
+
+TEST(KeptElements, NansAreNoNumbers) {
+  const Kept a{{1, NAN}};
+  const Kept b{{1, 2}};
+  EXPECT_EQ(within_ulp(a.seen(), b.seen(), ~uint64_t{0}), Agreement::kFails);
+  EXPECT_EQ(allclose(a.seen(), a.seen(), 1, 1), Agreement::kFails);
+  const Kept longer{{1, 2, 3}};
+  EXPECT_EQ(within_ulp(b.seen(), longer.seen(), ~uint64_t{0}), Agreement::kFails);
 }
 
 TEST(WithinUlp, DigestsOfTensorsHaveNoDistanceAndIntegersMustBeEqual) {

@@ -293,7 +293,7 @@ TEST_F(Localise, AnOperatorIsNamedUnderABoundToo) {
   ASSERT_FALSE(record.failures.empty());
   Facts facts(record.failures[0].facts.begin(), record.failures[0].facts.end());
   EXPECT_THAT(facts["operator"], HasSubstr("train, loss#0"));
-  EXPECT_THAT(facts["operator"], HasSubstr("by its bits (the relation bounds numbers)"));
+  EXPECT_THAT(facts["operator"], HasSubstr("by its bits (the relation is a bound)"));
   EXPECT_EQ(facts["cause"], "samebits::grpo_loss has other arguments: entropy 0.01 against 0.5");
 }
 

@@ -107,6 +107,42 @@ TEST_F(RunCase, ArmsThatDivergeAreRunAgainAndTheOperatorIsNamed) {
   EXPECT_TRUE(fs::exists(options().out / "op-a+b" / "a" / "rank-0.jsonl"));
 }
 
+// Weights that another learning rate moved elsewhere: a digest knows no distance, kept elements do.
+TEST_F(RunCase, BoundsJudgeTensorsThatAreKept) {
+  const auto judged = [&](const std::string& atol, const std::vector<std::string>& more) {
+    std::vector<std::string> overrides = {
+        "b.workload.optimizer.lr=1.1e-5",
+        R"(relations=[{"arms":["a","b"],"holds":"allclose","rtol":0,"atol":)" + atol +
+            R"(,"reason":"another learning rate"}])"};
+    overrides.insert(overrides.end(), more.begin(), more.end());
+    return run(small_case(overrides), options(Existing::kReplace));
+  };
+  const std::string keep = R"(keep={"sites":"weight"})";
+  const ReportRecord within = judged("1e-4", {keep});
+  EXPECT_TRUE(within.holds) << within.headline;
+  EXPECT_TRUE(fs::exists(options().out / "a" / "kept-0.safetensors"));
+  const ReportRecord beyond = judged("1e-9", {keep});
+  EXPECT_FALSE(beyond.holds);
+  std::map<std::string, std::string> facts(beyond.failures[0].facts.begin(),
+                                           beyond.failures[0].facts.end());
+  EXPECT_THAT(facts["values"], HasSubstr(" differ, first ["));
+  EXPECT_FALSE(judged("1e-4", {}).holds);
+  EXPECT_FALSE(judged("1e-4", {R"(a.keep={"sites":"weight"})"}).holds);
+}
+
+TEST_F(RunCase, KeepsWhatItWasAskedToOrFails) {
+  const auto error_of = [&](const std::string& keep) {
+    return message_of<RunError>(
+        [&] { run(small_case({"a.keep=" + keep}), options(Existing::kReplace)); });
+  };
+  EXPECT_THAT(error_of(R"({"sites":"mlp#0"})"),
+              HasSubstr("arm a: keep, at level step: no tensor was observed at a site that matches "
+                        "\"mlp#0\""));
+  EXPECT_THAT(error_of(R"({"sites":"^loss$"})"), HasSubstr("no tensor was observed"));
+  EXPECT_THAT(error_of(R"({"sites":"weight","bytes":1000})"),
+              HasSubstr("more than keep.bytes, 1000"));
+}
+
 // The tensors that are kept are those that were observed: inside of a replay too, where the same
 // graph gives them node by node.
 TEST_F(RunCase, WhereArmsDivergeBothTensorsAreKeptAndCompared) {

@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import signal
 import struct
 import subprocess
@@ -55,10 +56,21 @@ def pair_line(step, site, values):
                        "digest": f"{a:016x}{b:016x}"}, separators=(",", ":"))
 
 
-def keep(file, values):
-    header = b'{"kept":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+def keep(file, tensors):
+    """Pairs of floats by place."""
+    entries = {name: {"dtype": "F32", "shape": [2], "data_offsets": [8 * i, 8 * i + 8]}
+               for i, name in enumerate(tensors)}
+    header = json.dumps(entries).encode()
     header += b" " * (-len(header) % 8)
-    file.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<2f", *values))
+    data = b"".join(struct.pack("<2f", *values) for values in tensors.values())
+    file.write_bytes(struct.pack("<Q", len(header)) + header + data)
+
+
+def keeps(told, site, place):
+    """Whether {keep} asks for it: the place itself, or an expression that the site matches."""
+    if told.startswith("/") and told.endswith("/"):
+        return re.search(told[1:-1], site) is not None
+    return told == place
 
 
 def main():
@@ -68,7 +80,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--level", default="step")
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--keep")
+    parser.add_argument("--keep", default="")
     parser.add_argument("--layer", default="layer", help="the name of what level op observes")
     parser.add_argument("--pair", action="store_true", help="what level op observes is a tensor")
     parser.add_argument("--then", default="")
@@ -81,6 +93,7 @@ def main():
             marks.write("run\n")
         runs = len(told.marks.read_text().splitlines())
     told.out.mkdir(parents=True)
+    kept = {}
     with (told.out / "rank-0.jsonl").open("w", newline="\n") as stream:
         for step in range(told.steps):
             loss = (1 + told.seed + step) * told.scale
@@ -90,11 +103,14 @@ def main():
                 loss += runs % 2  # another value in every other run
             if told.level == "op" and told.pair:
                 print(pair_line(step, f"{told.layer}#0", (1, loss)), file=stream)
-                if told.keep == f"{step} 0 train {told.layer}#0":
-                    keep(told.out / "kept-0.safetensors", (1, loss + (told.then == "lie")))
+                place = f"{step} 0 train {told.layer}#0"
+                if keeps(told.keep, f"{told.layer}#0", place):
+                    kept[place] = (1, loss + (told.then == "lie"))
             elif told.level == "op":
                 print(line(step, f"{told.layer}#0", loss * 0.5), file=stream)
             print(line(step, "loss", loss), file=stream)
+    if kept:
+        keep(told.out / "kept-0.safetensors", kept)
     if told.then == "fail":
         print("loading the data")
         sys.exit("FileNotFoundError: no \x1b[31mdata\x1b[0m")
