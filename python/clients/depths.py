@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("out", nargs="?")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--fault", type=int)
+    parser.add_argument("--keep", default="", help="tensors whose elements bounds judge")
     flags = parser.parse_args()
     if flags.prepare:
         prepare()
@@ -123,7 +124,7 @@ def main() -> None:
         model.model.layers[flags.fault].mlp.down_proj.register_forward_hook(lambda *call: call[2] * 1.0001)
     steps = trained(model, flags.steps)
     # At level step the recorder would also observe what samebits's own loop does not, such as gradients.
-    with record(flags.out, level="step"):
+    with record(flags.out, level="step", keep=flags.keep):
         for values in steps:
             for phase, site, value in values:
                 observe(site, value, phase)

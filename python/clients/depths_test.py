@@ -13,7 +13,9 @@ import pathlib
 import shutil
 import unittest
 
+import torch
 from run import OUT, ROOT, Done, samebits, say, timed
+from safetensors.torch import load_file
 
 PROGRAM = str(ROOT / "python/clients/depths.py")
 DEPTHS = (1, 2, 3, 4)
@@ -29,6 +31,19 @@ def farthest(run: pathlib.Path, arm: str, kind: str) -> float:
     own, theirs = scalars(run / f"own-{arm}"), scalars(run / f"hf-{arm}")
     places = [place for place in own if place[1].partition("[")[0] == kind]
     return max(abs(own[place] - theirs[place]) for place in places)
+
+
+def farthest_gradient(run: pathlib.Path, arm: str) -> float:
+    """Of all elements: both arms observe, and keep, them in one order."""
+    own, theirs = (load_file(run / f"{side}-{arm}" / "kept-0.safetensors") for side in ("own", "hf"))
+    places = zip(in_order(run / f"own-{arm}", own), in_order(run / f"hf-{arm}", theirs), strict=True)
+    return max((own[a] - theirs[b]).abs().max().item() for a, b in places)
+
+
+def in_order(folder: pathlib.Path, kept: dict[str, torch.Tensor]) -> list[str]:
+    lines = map(json.loads, (folder / "rank-0.jsonl").read_text().splitlines())
+    names = [f"{each['step']} 0 {each['phase']} {each['site']}" for each in lines if "site" in each]
+    return [name for name in names if name in kept]
 
 
 def run(name: str, *settings: str) -> tuple[Done, pathlib.Path]:
@@ -52,16 +67,18 @@ class DepthsTest(unittest.TestCase):
         for arm in (*map(str, DEPTHS), "trained"):
             self.assertEqual(scalars(folder / f"own-{arm}").keys(), scalars(folder / f"hf-{arm}").keys())
         kinds = ("logprob", "loss", "grad_norm")
-        print("\n| layers | " + " | ".join(kinds) + " |\n|---|---|---|---|")
+        print("\n| layers | " + " | ".join((*kinds, "gradient")) + " |\n|---|---|---|---|---|")
         for arm in (*map(str, DEPTHS), "trained"):
-            print(f"| {arm} | " + " | ".join(f"{farthest(folder, arm, kind):.1e}" for kind in kinds) + " |")
+            found = [*(farthest(folder, arm, kind) for kind in kinds), farthest_gradient(folder, arm)]
+            print(f"| {arm} | " + " | ".join(f"{each:.1e}" for each in found) + " |")
 
     def test_a_fault_of_the_third_layer_is_seen_from_the_third_on(self) -> None:
         settings = []
         for depth in DEPTHS:
-            command = ["python3", "depths.py", f"../../out/depths/{depth}", "{out}", "--fault", str(FAULT)]
+            program = ["python3", "depths.py", f"../../out/depths/{depth}", "{out}", "--fault", str(FAULT)]
+            command = [*program, "--steps", "{steps}", "--keep", "{keep}"]
             settings += ["--arm", f"own-{depth}", "--arm", f"hf-{depth}"]
-            settings += ["--set", f"hf-{depth}.command={json.dumps([*command, '--steps', '{steps}'])}"]
+            settings += ["--set", f"hf-{depth}.command={json.dumps(command)}"]
         done, _ = run("run-depths-fault", *settings)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         said = " ".join(done.stdout.split())
