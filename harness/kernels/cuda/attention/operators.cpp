@@ -196,8 +196,10 @@ void rms_norm_rope_paged_attention_(Call& call, const at::Tensor& q, const at::T
                   written(out),
                   tables_are_settled && call.are_settled(k_cache, v_cache)};
   if (takes_decode_step(step)) return decode_step(step, call.stream());
-  // The norms' kernel may be early where it is one; attention's never is.
+  // The norms' kernel may be early where it is one; attention's never is, and reads nothing but
+  // tables before it waits.
   step.rotation.is_settled = false;
+  step.rotation.lets_next_begin = tables_are_settled;
   cuda::rms_norm_rope(step.rotation, step.queries, &step.keys, step.eps, &step.write,
                       call.stream());
   attend(call, paged, q_rotated, out);

@@ -376,9 +376,9 @@ bool is_aligned(const void* x) { return reinterpret_cast<uintptr_t>(x) % 16 == 0
 
 bool norms_in_each_block(const NormLinears& call) { return call.size.rows <= kMostNormed; }
 
-// That the ring may have; 0 or 1: too few. What it asks for ahead makes the norm wait for memory.
+// That the ring may have; 0 or 1: too few.
 int stages_of(const Slabs& s, bool norms) {
-  constexpr int kWideStages = 3;
+  constexpr int kWideStages = 4;
   const int left = kSkinnyBytes - (norms ? s.normed_bytes() : 0);
   const int most = s.rows > kNarrowRows ? kWideStages : kSkinnyStages;
   return std::min({most, s.all_stages(), left / s.stage_bytes(norms)});

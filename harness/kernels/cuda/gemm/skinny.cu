@@ -123,12 +123,17 @@ __global__ void __launch_bounds__(kSkinnyWarps * 32)
   const int tile = warp / layout.slices;
   const Lines<kShortTiles> lines(layout.long_rows, layout.short_rows, tile, slice, lane);
   float c[kShortTiles][4] = {};
-  Bf16 read_ahead{};  // the residual of this thread's first result
+  constexpr int kAhead = 2;
+  Bf16 read_ahead[kAhead]{};  // the residual of this thread's first results
   if (p.sum != nullptr) {
     wait_before_writing();  // the kernel before may have written it
-    const int own = min(static_cast<int>(threadIdx.x), layout.short_rows * kSkinnyTile - 1);
-    read_ahead = residual_at(p, min(first_row + own % kSkinnyTile, static_cast<int>(p.m) - 1),
-                             own / kSkinnyTile);
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) {
+      const int own =
+          min(static_cast<int>(threadIdx.x) + i * warps * 32, layout.short_rows * kSkinnyTile - 1);
+      read_ahead[i] = residual_at(p, min(first_row + own % kSkinnyTile, static_cast<int>(p.m) - 1),
+                                  own / kSkinnyTile);
+    }
   }
   for (int stage = 0; stage < stages; ++stage) {
     const int slot = stage % layout.stages;
@@ -156,7 +161,9 @@ __global__ void __launch_bounds__(kSkinnyWarps * 32)
       write(p, 0, row, i / kSkinnyTile, sum);
       if (p.sum == nullptr || row >= p.m) continue;
       add_residual(p, row, i / kSkinnyTile, sum,
-                   own == 0 ? read_ahead : residual_at(p, row, i / kSkinnyTile));
+                   own == 0   ? read_ahead[0]
+                   : own == 1 ? read_ahead[1]
+                              : residual_at(p, row, i / kSkinnyTile));
       ++own;
     }
   } else {

@@ -31,7 +31,8 @@ struct Sequences {
   int64_t groups = 1;
 };
 
-// weight_is_settled: no kernel that may still run writes it (launch.cuh).
+// weight_is_settled: no kernel that may still run writes it, and the next kernel reads nothing but
+// what is settled before it waits: this one may be early (launch.cuh).
 void rms_norm(const Rows& size, const void* x, const void* weight, void* y, float eps,
               bool fused_rounding, cudaStream_t stream, bool weight_is_settled = false);
 void rms_norm_dgrad(const Rows& size, const void* dy, const void* x, const void* weight, void* dx,
@@ -52,6 +53,7 @@ struct Rotation {
   bool bf16;
   bool is_settled;                  // no kernel that may still run writes an operand (launch.cuh)
   bool tables_are_settled = false;  // nor any that does not come of the tokens
+  bool lets_next_begin = false;  // early: the next one reads only what is settled, before it waits
 };
 
 // x [tokens, heads, dim], normed by weight [dim] and rotated.

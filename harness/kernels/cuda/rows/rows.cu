@@ -131,14 +131,15 @@ __global__ void __launch_bounds__(kWideThreads)
   }
 }
 
-// A wide row of bf16, in eights: the weight is read before the kernels ahead have ended, where they
-// do not write it.
+// A wide row of bf16, in eights, kMost of a thread at most. Early (launch.cuh) where the weight is
+// settled: it is read before the kernels ahead have ended, and the products that read the norm ask
+// for their own weights meanwhile.
+template <int kMost>
 __global__ void __launch_bounds__(kWideThreads)
     eights_rms_norm_kernel(int dim, const uint4* x, const uint4* weight, uint4* y, float eps,
                            bool fused_rounding, bool weight_is_settled) {
   extern __shared__ float values[];
   __shared__ float shared_r;
-  constexpr int kMost = (kWideTo / 8 + kWideThreads - 1) / kWideThreads;
   const int thread = static_cast<int>(threadIdx.x);
   const int eights = dim / 8;
   uint4 own[kMost];
@@ -149,7 +150,10 @@ __global__ void __launch_bounds__(kWideThreads)
       if (thread + j * kWideThreads < eights) to[j] = __ldcg(from + thread + j * kWideThreads);
     }
   };
-  if (weight_is_settled) read(scale, weight);
+  if (weight_is_settled) {
+    let_next_kernel_begin();
+    read(scale, weight);
+  }
   wait_for_earlier_kernels();
   const int64_t first = static_cast<int64_t>(blockIdx.x) * eights;
   read(own, x + first);
@@ -404,7 +408,7 @@ template <typename T, int kPairs>
 __global__ void paired_rms_norm_rope_kernel(Rotation call, TwoHeads both, float eps, KvWrite write,
                                             Fault* fault) {
   using Head = HeadRow<T, kPairs>;
-  if (call.is_settled) let_next_kernel_begin();
+  if (call.is_settled || call.lets_next_begin) let_next_kernel_begin();
   if (!call.tables_are_settled) wait_for_earlier_kernels();
   const bool is_second = blockIdx.x >= both.first_blocks;
   const NormedHeads heads = both.of[is_second ? 1 : 0];
@@ -457,10 +461,16 @@ void rms_norm(const Rows& size, const void* x, const void* weight, void* y, floa
               bool fused_rounding, cudaStream_t stream, bool weight_is_settled) {
   if (size.rows == 0) return;
   if (is_wide(size) && is_in_eights(size, {x, weight, y})) {
-    return launch(eights_rms_norm_kernel, dim3(static_cast<unsigned>(size.rows)), kWideThreads,
-                  static_cast<size_t>(size.dim) * sizeof(float), stream, static_cast<int>(size.dim),
-                  static_cast<const uint4*>(x), static_cast<const uint4*>(weight),
-                  static_cast<uint4*>(y), eps, fused_rounding, weight_is_settled);
+    const auto run = [&](auto kernel) {
+      launch(kernel, dim3(static_cast<unsigned>(size.rows)), kWideThreads,
+             static_cast<size_t>(size.dim) * sizeof(float), stream, static_cast<int>(size.dim),
+             static_cast<const uint4*>(x), static_cast<const uint4*>(weight),
+             static_cast<uint4*>(y), eps, fused_rounding, weight_is_settled);
+    };
+    // With few registers there is room beside the blocks of the products.
+    constexpr int kOfThreads = 8 * kWideThreads;
+    if (size.dim <= kOfThreads) return run(eights_rms_norm_kernel<1>);
+    return run(eights_rms_norm_kernel<(kWideTo + kOfThreads - 1) / kOfThreads>);
   }
   with_element(size.bf16, [&](auto element) {
     using T = decltype(element);

@@ -27,6 +27,9 @@ namespace samebits::cuda {
 // An ordinary kernel may read such memory before its call as well. After a kernel in order,
 // or one that is not ours, nothing is safe to read: the next begins when its blocks have ended,
 // before what they wrote can be seen. boxed.h keeps the record.
+// The first of an operator's two kernels is early where the second one reads, before it waits, only
+// what was settled when the operator began: so that the second is on the card when the first ends,
+// and not two microseconds later.
 __device__ inline void wait_before_writing() {
   asm volatile("griddepcontrol.wait;\n" ::: "memory");
 }
