@@ -74,8 +74,7 @@ target_compile_definitions(samebits_source_path
 target_link_libraries(samebits_source_path PRIVATE samebits_flags)
 
 # Files of a folder are compiled in batches, in a third of the time: most of it goes into headers.
-# What changes often is compiled sooner with -DSAMEBITS_UNITY=OFF. So is CUDA: every kernel file has
-# its own kThreads, and tools/cuda-compile asks for files by name.
+# What changes often is compiled sooner with -DSAMEBITS_UNITY=OFF.
 option(SAMEBITS_UNITY "Compile files in batches" ON)
 set(CMAKE_UNITY_BUILD ${SAMEBITS_UNITY})
 set(CMAKE_UNITY_BUILD_BATCH_SIZE 5)
