@@ -74,6 +74,7 @@ __global__ void __launch_bounds__(kSoftmaxThreads)
     add_row_partials_kernel(Logits size, const T* logits, RowSums sums, Finish finish) {
   constexpr int kGroups = kSoftmaxThreads / kLanes;
   constexpr int kPiece = kSoftmaxTerms / kLanes;  // terms of a lane
+  constexpr int kBatch = 8;                       // terms that a thread brings at once
   __shared__ float terms[kSoftmaxTerms];          // [kPiece][kLanes]
   wait_for_earlier_kernels();
   const int64_t row = blockIdx.x;
@@ -89,9 +90,19 @@ __global__ void __launch_bounds__(kSoftmaxThreads)
     const int count =
         static_cast<int>(max(min(terms_of_lane - done, static_cast<int64_t>(kPiece)), int64_t{0}));
     const T* piece = x + done * kSoftmaxLanes;
-#pragma unroll 8  // loads go ahead
-    for (int t = group; t < count; t += kGroups) {
-      terms[t * kLanes + own] = exp_f32(load(piece[t * kSoftmaxLanes]) - m);
+    for (int first = group; first < count; first += kBatch * kGroups) {
+      float from_m[kBatch];
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        const int t = first + i * kGroups;
+        from_m[i] = t < count ? load(piece[t * kSoftmaxLanes]) - m : 0.0f;
+      }
+      exp_all(from_m);
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        const int t = first + i * kGroups;
+        if (t < count) terms[t * kLanes + own] = from_m[i];
+      }
     }
     __syncthreads();
     if (group == 0) {
