@@ -10,6 +10,7 @@
 
 #include "harness/kernels/device.h"
 #include "harness/kernels/functional.h"
+#include "tests/kernels/cuda_agreement.h"
 #include "tests/kernels/gradients.h"
 #include "tests/kernels/tensors.h"
 
@@ -19,45 +20,18 @@
 namespace samebits {
 namespace {
 
+using testing::agrees;
+using testing::boundaries;
+using testing::CudaTest;
+using testing::for_all_values;
+using testing::for_both_makes;
 using testing::hostile_tensor;
 using testing::kDtypes;
 using testing::list;
-using testing::on;
+using testing::Make;
 using testing::random_tensor;
 using testing::same_bits;
-
-using Tensors = std::vector<at::Tensor>;
-using Operator = std::function<Tensors(const Tensors&)>;
-
-class CudaTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if (const std::string reason = why_no_cuda(); !reason.empty()) GTEST_SKIP() << reason;
-  }
-};
-
-// Runs `op` on both; what it writes in place is among what it returns.
-bool agrees(const Operator& op, const Tensors& inputs) {
-  Tensors copies;
-  for (const at::Tensor& input : inputs) copies.push_back(input.clone());
-  const Tensors there = on(at::kCPU, op(on(at::kCUDA, inputs)));
-  throw_device_fault();
-  return same_bits(op(copies), there);
-}
-
-// Calls f(dtype, make, what) for both dtypes, with ordinary values and hostile ones.
-using Make = at::Tensor (*)(at::IntArrayRef, at::ScalarType, uint64_t);
-void for_both_makes(const std::function<void(Make, const std::string&)>& f) {
-  f(random_tensor, "normal values");
-  f(hostile_tensor, "arbitrary bits");
-}
-
-void for_all_values(const std::function<void(at::ScalarType, Make, const std::string&)>& f) {
-  for (const at::ScalarType dtype : kDtypes) {
-    const std::string name = dtype == at::kFloat ? "float32, " : "bfloat16, ";
-    for_both_makes([&](Make make, const std::string& what) { f(dtype, make, name + what); });
-  }
-}
+using testing::Tensors;
 
 struct SlicedShape {
   int64_t m, n, k, slice;
@@ -367,8 +341,6 @@ TEST_F(CudaTest, LossAndOptimizer) {
     }
   });
 }
-
-at::Tensor boundaries(const std::vector<int32_t>& ends) { return at::tensor(ends, at::kInt); }
 
 TEST_F(CudaTest, Attention) {
   for_all_values([](at::ScalarType dtype, Make make, const std::string& what) {

@@ -47,15 +47,34 @@ __device__ inline SequencePart find_token(const Attention& size, int64_t token, 
   // Where each sequence has one token there is nothing to look for.
   const bool is_own = token < size.sequences && __ldcg(size.cu_seqlens + token) == token &&
                       __ldcg(size.cu_seqlens + token + 1) == token + 1;
-  for (int64_t s = is_own ? token : 0; s < size.sequences; ++s) {
-    const int64_t start = __ldcg(size.cu_seqlens + s);
-    const int64_t end = __ldcg(size.cu_seqlens + s + 1);
-    if (start < 0 || end < start || end > size.tokens) {
-      raise(fault, FaultKind::kSequences, s, end, size.tokens);
-      break;
+  if (is_own) return {token, token, 1, 0};
+  // Boundaries of several are read at once: one after the other, each would wait for memory.
+  constexpr int kAtOnce = 8;
+  for (int64_t first = 0; first < size.sequences; first += kAtOnce) {
+    int32_t bounds[kAtOnce + 1];
+#pragma unroll
+    for (int i = 0; i <= kAtOnce; ++i) {
+      bounds[i] = __ldcg(size.cu_seqlens + min(first + i, size.sequences));
     }
-    if (token >= start && token < end)
-      return {s, start, end - start, static_cast<int>(token - start)};
+    int at = kAtOnce;  // of these: the token's, or one that is faulty before it
+    int32_t start = 0;
+    int32_t end = 0;
+#pragma unroll
+    for (int i = kAtOnce - 1; i >= 0; --i) {
+      const bool is_faulty =
+          bounds[i] < 0 || bounds[i + 1] < bounds[i] || bounds[i + 1] > size.tokens;
+      const bool is_its = token >= bounds[i] && token < bounds[i + 1];
+      if (first + i >= size.sequences || (!is_faulty && !is_its)) continue;
+      at = i;
+      start = bounds[i];
+      end = bounds[i + 1];
+    }
+    if (at == kAtOnce) continue;
+    if (start >= 0 && end >= start && end <= size.tokens) {
+      return {first + at, start, end - start, static_cast<int>(token - start)};
+    }
+    raise(fault, FaultKind::kSequences, first + at, end, size.tokens);
+    break;
   }
   return {-1, 0, 0, 0};
 }
