@@ -153,12 +153,16 @@ struct SampleThread : ProductThread<kMost, kObserved, Shape> {
         pairs[2] = eight.z;
         pairs[3] = eight.w;
       }
-      float* const to = terms + own * line + term;
+      float own_terms[kLanesOfLoad];
 #pragma unroll
       for (int j = 0; j < kLanesOfLoad / 2; ++j) {
-        to[2 * j * line] = exp_f32(lower_of(pairs[j]) - most);
-        to[(2 * j + 1) * line] = exp_f32(upper_of(pairs[j]) - most);
+        own_terms[2 * j] = lower_of(pairs[j]) - most;
+        own_terms[2 * j + 1] = upper_of(pairs[j]) - most;
       }
+      exp_all(own_terms);
+      float* const to = terms + own * line + term;
+#pragma unroll
+      for (int j = 0; j < kLanesOfLoad; ++j) to[j * line] = own_terms[j];
     }
   }
   __device__ static float sum_in_order(const float* terms, int count) {
