@@ -19,6 +19,7 @@ from .operators import OperatorMode
 from .recorder import Recorder
 
 _ASSIGNMENT = re.compile(r"^\s*(buf\d+) = (.*)$")
+_POOLED = re.compile(r"\balloc_from_pool\(")
 _ALLOCATION = re.compile(
     r"^(empty_strided|torch\.empty|reinterpret_tensor\(.*# reuse$|buf\d+; del .*# reuse$|rand_strided)"
 )
@@ -42,16 +43,24 @@ def enter() -> None:
 
 
 def leave() -> None:
+    flush()
     if _active is not None and _active.mode.compiled_depth:
         _active.mode.compiled_depth -= 1
 
 
-def tap(module: str | None, operator: str, tensor: object) -> None:
-    """Behind the launch that wrote a buffer. Does nothing once the recording has ended."""
+def tap(module: str | None, operator: str, tensor: object, lasts: bool) -> None:
+    """Behind the launch that wrote a buffer. `lasts`: no launch writes to it again before flush() or leave(). Does
+    nothing once the recording has ended."""
     if _active is None or not isinstance(tensor, torch.Tensor):
         return
     frame = _active.frames.of_operator()
-    _active.recorder.see(frame.phase, f"{module or frame.name}/{operator}", tensor)
+    _active.recorder.see(frame.phase, f"{module or frame.name}/{operator}", tensor, lasts)
+
+
+def flush() -> None:
+    """Before the memory of a buffer that was tapped becomes another's."""
+    if _active is not None:
+        _active.recorder.flush()
 
 
 class _Names:
@@ -87,6 +96,10 @@ class _Names:
         part = self._parts[last.name] = self._parts.get(last.name, -1) + 1
         return self._of_node(last, f":part{part}")
 
+    def is_written_once(self, name: str) -> bool:
+        """Whether nothing writes to the buffer after the launch that made it."""
+        return name not in self._graph.mutated_buffers
+
     def position(self, name: str) -> int:
         """Where in the graph a buffer's node stands: the order in which the program states its operators."""
         buffer = self._graph.name_to_buffer.get(name)
@@ -115,36 +128,52 @@ class _Names:
 
 
 def _with_taps(lines: list[Any], names: _Names) -> list[Any]:
-    """The lines of a program's function with a tap behind each launch that first writes a buffer."""
+    """The lines of a program's function with a tap behind each launch that first writes a buffer, and a flush before
+    each line that writes to the memory of a tapped one, or gives it to another buffer."""
     found: list[Any] = []
     waiting: set[str] = set()  # allocated, not written yet
-    aliases: set[str] = set()  # pieces of a buffer that is seen whole
+    pieces: set[str] = set()  # of a buffer that is seen whole
+    memory: dict[str, set[str]] = {}  # by buffer: itself, and those whose memory it may have
+    lasting: set[str] = set()  # tapped since the last flush, and their digests may wait
+    texts = [line if isinstance(line, str) else line() if callable(line) else None for line in lines]
+    owns_memory = not any(isinstance(text, str) and _POOLED.search(text) for text in texts)
 
     def add_taps(buffers: list[str], indent: str) -> None:
         for name in buffers:
             site = names.of_buffer(name)
             if site is not None:
-                found.append(f"{indent}samebits_taps.tap({site[0]!r}, {site[1]!r}, {name})")
+                lasts = owns_memory and names.is_written_once(name)
+                found.append(f"{indent}samebits_taps.tap({site[0]!r}, {site[1]!r}, {name}, {lasts})")
+                if lasts:
+                    lasting.add(name)
 
-    for line in lines:
-        found.append(line)
-        text = line if isinstance(line, str) else line() if callable(line) else None
+    for line, text in zip(lines, texts, strict=True):
         if not isinstance(text, str) or text.lstrip().startswith(("#", "del ", "assert_")):
+            found.append(line)
             continue
         indent = text[: len(text) - len(text.lstrip())]
+        named = list(dict.fromkeys(_BUFFER.findall(text)))
         assigned = _ASSIGNMENT.match(text)
+        name, value = assigned.groups() if assigned is not None else ("", "")
+        used = [each for each in named if each != name]
+        is_reuse = value.endswith("# reuse")
+        written = [each for each in used if is_reuse or each in pieces or not names.is_written_once(each)]
+        if any(lasting & memory.get(each, lasting) for each in written):
+            found.append(f"{indent}samebits_taps.flush()")
+            lasting.clear()
+        found.append(line)
         if assigned is not None:
-            name, value = assigned.groups()
+            memory[name] = {name}.union(*(memory.get(each, ()) for each in used))
             if value.endswith("# alias"):
-                aliases.add(name)
+                pieces.add(name)
             elif _ALLOCATION.match(value):
                 waiting.add(name)
-            elif name not in aliases:
+            elif name not in pieces:
                 add_taps([name], indent)
             continue
-        written = [name for name in dict.fromkeys(_BUFFER.findall(text)) if name in waiting]
-        waiting.difference_update(written)
-        add_taps(sorted(written, key=names.position), indent)
+        first_written = [name for name in named if name in waiting]
+        waiting.difference_update(first_written)
+        add_taps(sorted(first_written, key=names.position), indent)
     return found
 
 
@@ -173,7 +202,8 @@ def taps(recorder: Recorder, frames: Frames, mode: OperatorMode, module_names: M
     PythonWrapperCodegen.generate_return = generate_return  # type: ignore[method-assign]
     try:
         with (
-            inductor_config.patch(fx_graph_cache=False, fx_graph_remote_cache=False),
+            # Memory that is given on at once would have to be digested at once; kernels do not depend on it.
+            inductor_config.patch(fx_graph_cache=False, fx_graph_remote_cache=False, allow_buffer_reuse=False),
             autograd_config.patch(enable_autograd_cache=False),
         ):
             yield

@@ -1,7 +1,9 @@
 """Inside CUDA graphs: the launches that write digests are captured with the rest, and taken over after each replay.
 
 Python does not run at a replay. So what was observed while a graph was captured went into slots of the graph's own,
-which each replay writes again; after the replay they are copied on its stream to the slots of the step.
+which each replay writes again; after the replay they are copied on its stream to the slots of the step. Digests are
+launched on the stream that computes, before the memory of what they digest is written again: those of a compiled
+program several in one launch, as its code says how long each buffer lasts.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from typing import Any
 
 import torch
 
-from .recorder import CapturedSlots, Recorder
+from .captured_slots import CapturedSlots
+from .recorder import Recorder
 
 
 class GraphTaps:
@@ -22,13 +25,22 @@ class GraphTaps:
         self._recorder = recorder
         self._slots: dict[int, tuple[object, CapturedSlots]] = {}  # by id; the graph is kept, so no id comes twice
 
-    def begin(self, graph: object, device: torch.device) -> None:
+    def before_capture(self, device: torch.device) -> None:
         with self._recorder.busy():
             self._recorder.captured = CapturedSlots(device)
 
+    def begin(self) -> None:
+        """As the first of what is captured."""
+        if self._recorder.captured is not None:
+            with self._recorder.busy():
+                self._recorder.captured.begin()
+
     def end(self, graph: Any) -> None:
+        """When the capture has ended."""
         captured, self._recorder.captured = self._recorder.captured, None
         if captured is not None:
+            with self._recorder.busy():
+                captured.end()
             self._slots[id(graph)] = (graph, captured)
             # A replay writes them as long as there is the graph, which may outlive the recording.
             graph.samebits_slots = captured.slots
@@ -53,8 +65,9 @@ def taps(recorder: Recorder) -> Iterator[None]:
     originals = {name: getattr(kind, name) for name in ("capture_begin", "capture_end", "replay", "reset")}
 
     def capture_begin(graph: Any, *args: Any, **kwargs: Any) -> None:
-        found.begin(graph, torch.device("cuda", torch.cuda.current_device()))
+        found.before_capture(torch.device("cuda", torch.cuda.current_device()))
         originals["capture_begin"](graph, *args, **kwargs)
+        found.begin()
 
     def capture_end(graph: Any) -> None:
         originals["capture_end"](graph)

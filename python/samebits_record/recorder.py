@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 
 from . import digest
+from .captured_slots import CapturedSlots
 from .dtypes import DTYPES
 from .errors import InputError, RecordError
 from .folder import ArmFolder
@@ -23,11 +24,9 @@ from .layouts import Layouts
 from .lines import Site
 from .local_parts import LocalParts
 from .shards import Part, is_dtensor, part_of
-from .slots import Slots
+from .slots import CAPACITY, Slots, own_operators
 
 is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
-
-_CAPACITY = 1 << 15  # slots; a step that needs more is read in parts
 
 _LEFT_OUT = "tensor that the map leaves out"
 
@@ -119,18 +118,25 @@ class Recorder:
         finally:
             self.is_busy = was_busy
 
-    def see(self, phase: str, site: str, value: torch.Tensor) -> None:
-        """Observes `value` as it is now. Nothing is read back to the host."""
+    def see(self, phase: str, site: str, value: torch.Tensor, lasts: bool = False) -> None:
+        """Observes `value` as it is now. Nothing is read back to the host. `lasts`: nobody writes to its memory before
+        flush() is called, as long as there is the tensor."""
         if self.is_busy:
             return
         self.is_busy = True
         try:
             if self.layouts is None:
-                self._observe(phase, site, value)
+                self._observe(phase, site, value, lasts)
             else:
                 self._observe_laid_out(self.layouts, phase, site, value)
         finally:
             self.is_busy = False
+
+    def flush(self) -> None:
+        """Memory of tensors that were said to last is written again from here on."""
+        if self.captured is not None:
+            with self.busy():
+                self.captured.flush()
 
     def note_inputs(self, inputs: Sequence[tuple[str, torch.Tensor]]) -> None:
         """What a module is called with, before any of it is observed: one input may tell how others are laid out."""
@@ -147,7 +153,7 @@ class Recorder:
         if layouts.tells_sequences(site) and (tensor := plain_tensor(value)) is not None:
             layouts.note_sequences(site, tensor)
 
-    def _observe(self, phase: str, site: str, value: torch.Tensor) -> None:
+    def _observe(self, phase: str, site: str, value: torch.Tensor, lasts: bool = False) -> None:
         # What most values are is asked in few words: this runs some thousand times a step.
         is_plain = type(value) is torch.Tensor and value.dtype in DTYPES and value.layout is torch.strided
         is_plain = is_plain and not value.is_neg() and not is_wrapped(value)
@@ -174,7 +180,7 @@ class Recorder:
         if self.captured is not None and device == self.captured.slots.words.device:
             if self.keeper is not None:
                 self.keeper.see_captured(phase, site)
-            self.captured.write(found, tensor, part)
+            self.captured.write(found, tensor, part, lasts)
             return
         if self.keeper is not None:
             self.keeper.see(self.step, phase, site, tensor, part)
@@ -228,22 +234,21 @@ class Recorder:
         """The slots of a device, with room for `more`."""
         found = self._slots.get(device)
         if found is None:
-            found = self._slots[device] = Slots(device, max(_CAPACITY, more))
+            found = self._slots[device] = Slots(device, max(CAPACITY, more))
         if found.is_full(more):
             self.read()
         return found
 
     def see_replayed(self, captured: CapturedSlots) -> None:
         """Takes over what the launches of a CUDA graph have just written, on its stream, without a read."""
-        if not captured.sites or self.is_busy:
+        if not captured.seen or self.is_busy:
             return
         self.is_busy = True
         try:
-            device = captured.slots.words.device
-            used = captured.slots.words[: len(captured.sites)]
-            self.slots(device, len(captured.sites)).append(used)
-            used[:, digest.FIRED].zero_()
-            self._seen.extend((site, device) for site in captured.sites)
+            with own_operators():
+                words = captured.slots.words[: len(captured.seen)]
+                self.slots(words.device, len(captured.seen)).append(words)
+            self._seen.extend(captured.seen)
         finally:
             self.is_busy = False
 
@@ -340,18 +345,3 @@ class Recorder:
             f"{type(value).__name__} of {str(value.dtype).removeprefix('torch.')}, {value.layout}, {value.device.type}"
         )
         self.unobserved[kind] = self.unobserved.get(kind, 0) + 1
-
-
-class CapturedSlots:
-    """The slots that the launches of one CUDA graph write at each replay."""
-
-    def __init__(self, device: torch.device, capacity: int = _CAPACITY) -> None:
-        self.slots = Slots(device, capacity)
-        self.slots.warm_up()
-        self.sites: list[Site] = []
-
-    def write(self, site: Site, tensor: torch.Tensor, part: Part | None) -> None:
-        if self.slots.is_full():
-            raise RecordError(f"a CUDA graph with more than {len(self.sites)} observations")
-        self.slots.write(tensor, part)
-        self.sites.append(site)

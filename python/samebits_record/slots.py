@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -12,17 +13,28 @@ from . import digest, native
 from .dtypes import DTYPES
 from .shards import Part, row_major
 
+if TYPE_CHECKING:  # imported where it is used, as it needs Triton
+    from .triton_digest import Table
+
 _NATIVE = native.load()
 _warm: set[torch.device] = set()  # devices whose kernels are loaded
 
+CAPACITY = 1 << 15  # slots; a step that needs more is read in parts
 _MANY = 1 << 14  # elements that the kernel of a GPU shares among its processors
+
+# Within it no dispatch mode, the recorder's own among them, is called for what the recorder computes.
+own_operators = torch._C._DisableTorchDispatch
 
 WriteSlot = Callable[[torch.Tensor, torch.Tensor], None]
 
 
+def _has_triton(device: torch.device) -> bool:
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
+
+
 def _writer_for(device: torch.device) -> WriteSlot:
     """A fused kernel where the device is a GPU and Triton is there, plain torch operators elsewhere."""
-    if device.type == "cuda" and importlib.util.find_spec("triton") is not None:
+    if _has_triton(device):
         from . import triton_digest
 
         return triton_digest.write_slot
@@ -32,11 +44,17 @@ def _writer_for(device: torch.device) -> WriteSlot:
 class Slots:
     """A buffer of `capacity` slots on `device`."""
 
-    def __init__(self, device: torch.device, capacity: int) -> None:
+    def __init__(self, device: torch.device, capacity: int, has_table: bool = False) -> None:
+        """`has_table`: of a CUDA graph, whose launches digest several tensors each where Triton is there."""
         self.words = torch.zeros(capacity, digest.SLOT_WORDS, dtype=torch.int64, device=device)
         self.used = 0
         self.capacity = capacity
         self._write = _writer_for(device)
+        self._table: Table | None = None
+        if has_table and _has_triton(device):
+            from .triton_digest import Table
+
+            self._table = Table(self.words)
         self._address = self.words.data_ptr() if device.type == "cpu" and _NATIVE is not None else 0
 
     def is_full(self, more: int = 1) -> bool:
@@ -48,7 +66,7 @@ class Slots:
         row = self.used
         self.used += 1
         if self._address == 0:
-            with torch.no_grad():
+            with torch.no_grad(), own_operators():
                 if part is None:
                     self._write(self.words[row], tensor)
                 else:
@@ -67,6 +85,22 @@ class Slots:
             _NATIVE[1](tensor.data_ptr(), kind.size, axes, sizes, strides, first, row_of(*indices), kind.exponent, slot)
         return row
 
+    def write_all(self, tensors: Sequence[torch.Tensor]) -> None:
+        """As write() of each, all contiguous. With a table one launch, whose slots must be 0 before; fill_table() is to
+        follow."""
+        if self._table is None:
+            for each in tensors:
+                self.write(each)
+            return
+        with torch.no_grad(), own_operators():
+            self._table.write(self.used, tensors)
+        self.used += len(tensors)
+
+    def fill_table(self) -> None:
+        """When the graph has been captured, and before its first replay."""
+        if self._table is not None:
+            self._table.fill()
+
     def warm_up(self) -> None:
         """Has every kernel compiled and loaded, which must not happen while a CUDA graph is captured."""
         if self.words.device.type != "cpu" and self.words.device not in _warm:
@@ -74,14 +108,15 @@ class Slots:
             for dtype in DTYPES:
                 for shape in ((), (2,), (_MANY,)):
                     self._write(self.words[0], torch.zeros(shape, dtype=dtype, device=self.words.device))
+            if self._table is not None:
+                self._table.warm_up()
             self.words.zero_()
 
-    def append(self, words: torch.Tensor) -> int:
-        """Copies slots of the same device, without reading them; returns the first one's row."""
+    def append(self, words: torch.Tensor) -> None:
+        """Copies slots of the same device, without reading them."""
         row = self.used
         self.used += words.size(0)
         self.words[row : self.used].copy_(words)
-        return row
 
     def read(self) -> torch.Tensor:
         """The used slots on the host, int64 [used, 4]. The buffer is empty afterwards."""

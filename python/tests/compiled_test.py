@@ -11,6 +11,7 @@ import tempfile
 import unittest
 from collections.abc import Callable
 from typing import Any, ClassVar
+from unittest import mock
 
 import torch
 from programs import Fault, make, train
@@ -18,6 +19,21 @@ from streams import by_place, first_difference, read
 from torch.fx.passes.split_module import split_module
 
 from samebits_record import record
+from samebits_record.graphs import GraphTaps
+
+
+class InPlace(torch.nn.Module):
+    """What Inductor computes in the memory of what it was computed from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = torch.nn.ModuleList([torch.nn.Linear(64, 64) for _ in range(4)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = x + torch.nn.functional.gelu(layer(x)) * layer(x * 2).sum(1, keepdim=True)
+        return x
 
 
 @unittest.skipIf(shutil.which("g++") is None, "no C++ compiler for Inductor")
@@ -133,6 +149,38 @@ class CompiledTest(unittest.TestCase):
         sites = [each["site"] for each in read(self.root / "a")]
         self.assertIn("program/aten.mm[0]#0", sites)
         self.assertIn("program/aten.sum.dim_IntList[0]#0", sites)
+
+    def test_digests_in_a_graph_wait_for_each_other_and_not_for_their_memory(self) -> None:
+        """A graph stands for a CUDA graph, on a CPU: what is observed waits until its memory is written again."""
+        model, x = InPlace(), torch.randn(8, 64, generator=torch.Generator().manual_seed(3))
+
+        def recorded(name: str, is_captured: bool) -> tuple[list[str], list[int]]:
+            """The digests, and how many were computed at once."""
+            torch._dynamo.reset()
+            together: list[int] = []
+            with record(self.root / name, model, level="op") as recording, torch.no_grad():
+                taps = GraphTaps(recording.recorder)
+                if is_captured:
+                    taps.before_capture(torch.device("cpu"))
+                    captured = recording.recorder.captured
+                    assert captured is not None
+                    write_all = captured.slots.write_all
+                    captured.slots.write_all = lambda all: (together.append(len(all)), write_all(all))  # type: ignore
+                torch.compile(model)(x)
+                if is_captured:
+                    graph = mock.Mock()
+                    taps.end(graph)
+                    taps.replayed(graph)
+            found = [each for each in read(self.root / name) if each["phase"] == "forward"]
+            return [f"{each['site']} {each['digest']}" for each in found], together
+
+        plain, _ = recorded("plain", False)
+        captured, together = recorded("captured", True)
+        self.assertEqual(sorted(captured), sorted(plain))
+        self.assertGreater(max(together), 2, together)
+        with mock.patch("samebits_record.compiled.flush"):
+            late, _ = recorded("late", True)
+        self.assertNotEqual(sorted(late), sorted(plain), "memory that was written again gave the same digests")
 
 
 if __name__ == "__main__":

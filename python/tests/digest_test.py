@@ -145,23 +145,53 @@ class DigestTest(unittest.TestCase):
         self.assertNotEqual(slots.digest_of(moved), known)
         self.assertNotEqual(slots.digest_of(tensor.view(3, 11)), known)
 
-    def test_triton_writes_the_same_slot(self) -> None:
-        """On a CPU by Triton's interpreter, which needs its variable set before the kernel is defined."""
+    def by_the_interpreter(self, program: str) -> None:
+        """A program that says how many slots of Triton's differ, on a CPU by Triton's interpreter, which needs its
+        variable set before a kernel is defined."""
         if importlib.util.find_spec("triton") is None or importlib.util.find_spec("numpy") is None:
             self.skipTest("no Triton, or no NumPy for its interpreter")
         program = (
             "import torch, digest_test as t, samebits_record.triton_digest as k\n"
-            "different = 0\n"
-            "for x in t.hostile_tensors() + [x for x, _ in t.page_vectors()]:\n"
-            "    slot = torch.full((4,), 9)\n"
-            "    k.write_slot(slot, x)\n"
-            "    different += slot.tolist() != t.sums_in_torch(x).tolist()\n"
-            "print(different, 'differ')\n"
+            "tensors = t.hostile_tensors() + [x for x, _ in t.page_vectors()]\n" + program
         )
         paths = [pathlib.Path(__file__).parent, pathlib.Path(slots.__file__).resolve().parents[1]]
         env = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(map(str, paths))}
         done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
         self.assertEqual(done.stdout, "0 differ\n", done.stderr)
+
+    def test_triton_writes_the_same_slot(self) -> None:
+        self.by_the_interpreter(
+            "different = 0\n"
+            "for x in tensors:\n"
+            "    slot = torch.full((4,), 9)\n"
+            "    k.write_slot(slot, x)\n"
+            "    different += slot.tolist() != t.sums_in_torch(x).tolist()\n"
+            "print(different, 'differ')\n"
+        )
+
+    def test_triton_writes_the_slots_of_several_tensors_in_one_launch(self) -> None:
+        """As a graph replays them: all launches, when the table has been filled. And again, in pieces of several
+        blocks."""
+        self.by_the_interpreter(
+            "kernel, different = k._add_sums_of_each, 0\n"
+            "class Capture:\n"
+            "    def __getitem__(self, grid):\n"
+            "        return lambda *args, **flags: launches.append(lambda: kernel[grid](*args, **flags))\n"
+            "k._add_sums_of_each = Capture()\n"
+            "tensors = [x.contiguous() for x in tensors]\n"
+            "for k._PROGRAMS in (512, 2):\n"
+            "    launches, slots = [], torch.zeros(len(tensors) + 2, 4, dtype=torch.int64)\n"
+            "    table, first = k.Table(slots), 1\n"
+            "    for count in (1, 3, 0, 26, 64):\n"
+            "        several = tensors[first - 1 : first - 1 + count]\n"
+            "        if several: table.write(first, several)\n"
+            "        first += count\n"
+            "    table.fill()\n"
+            "    for launch in launches: launch()\n"
+            "    different += sum(a.tolist() != t.sums_in_torch(x).tolist() for a, x in zip(slots[1:], tensors))\n"
+            "    different += int(slots[0].any()) + (first <= len(tensors))\n"
+            "print(different, 'differ')\n"
+        )
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ class KeeperTest(unittest.TestCase):
             self.assertRaisesRegex(RecordError, "forward value is computed inside a CUDA graph"),
             record(self.root / "a", level="step", keep="/value/") as recording,
         ):
-            GraphTaps(recording.recorder).begin(object(), torch.device("cpu"))
+            GraphTaps(recording.recorder).before_capture(torch.device("cpu"))
             recording.recorder.see("forward", "other", torch.zeros(3))
             recording.recorder.see("forward", "value", torch.zeros(3))
 

@@ -386,7 +386,7 @@ class GraphTapsTest(unittest.TestCase):
         ):
             recorder, value = recording.recorder, torch.zeros(3)
             taps, graph = GraphTaps(recorder), Graph()
-            taps.begin(graph, torch.device("cpu"))
+            taps.before_capture(torch.device("cpu"))
             recorder.see("forward", "value", value)
             recorder.see("forward", "twice", value * 2)
             captured = recorder.captured
@@ -394,9 +394,10 @@ class GraphTapsTest(unittest.TestCase):
             assert captured is not None
             for step in range(3):
                 value.fill_(step)
+                captured.begin()  # what a replay launches again
                 captured.slots.used = 0
                 for tensor in (value, value * 2)[: 2 if step < 2 else 1]:
-                    captured.slots.write(tensor)  # what a replay launches again
+                    captured.slots.write(tensor)
                 taps.replayed(graph)
                 if step == 1:
                     samebits_record.step()
@@ -409,7 +410,7 @@ class GraphTapsTest(unittest.TestCase):
             graph = Graph()
             with record(pathlib.Path(root) / "a", level="step") as recording:
                 taps = GraphTaps(recording.recorder)
-                taps.begin(graph, torch.device("cpu"))
+                taps.before_capture(torch.device("cpu"))
                 recording.recorder.see("forward", "value", torch.zeros(3))
                 captured = recording.recorder.captured
                 taps.end(graph)
@@ -425,7 +426,9 @@ class GraphTapsTest(unittest.TestCase):
     def test_what_is_allocated_for_a_graph_is_no_operator_of_the_program(self) -> None:
         with tempfile.TemporaryDirectory() as root:
             with record(pathlib.Path(root) / "a", level="op") as recording:
-                GraphTaps(recording.recorder).begin(Graph(), torch.device("cpu"))
+                taps = GraphTaps(recording.recorder)
+                taps.before_capture(torch.device("cpu"))
+                taps.begin()
                 recording.recorder.captured = None
             self.assertEqual(read(pathlib.Path(root) / "a"), [])
 
