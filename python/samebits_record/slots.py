@@ -33,11 +33,15 @@ def _has_triton(device: torch.device) -> bool:
 
 
 def _writer_for(device: torch.device) -> WriteSlot:
-    """A fused kernel where the device is a GPU and Triton is there, plain torch operators elsewhere."""
+    """A fused kernel where the device is a GPU and Triton is there, NumPy on a CPU, plain torch operators elsewhere."""
     if _has_triton(device):
         from . import triton_digest
 
         return triton_digest.write_slot
+    if device.type == "cpu" and importlib.util.find_spec("numpy") is not None:
+        from . import numpy_digest
+
+        return numpy_digest.write_slot
     return digest.write_slot
 
 
