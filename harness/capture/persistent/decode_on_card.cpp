@@ -328,7 +328,10 @@ Tensors decode_stages(at::TensorList operands, at::TensorList caches, const at::
   return card.results();
 }
 
-TORCH_LIBRARY_IMPL(samebits, CUDA, m) { m.impl("decode_stages", decode_stages); }
+TORCH_LIBRARY_IMPL(samebits, CUDA, m) {
+  register_stage_list_class();  // files are initialised in any order
+  m.impl("decode_stages", decode_stages);
+}
 
 }  // namespace
 }  // namespace samebits

@@ -111,7 +111,7 @@ struct StageList final : torch::CustomClassHolder {
 // One line for each stage.
 std::vector<std::string> lines_of(const StageList& list);
 
-// Once, before a stage list is put into an IValue.
+// Before a stage list is put into an IValue or named in a schema.
 void register_stage_list_class();
 
 }  // namespace samebits
