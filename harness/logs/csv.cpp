@@ -29,6 +29,12 @@ void split(std::string_view line, char separator, const std::string& where,
   if (is_quoted) throw InputError(where, "a quote without its end", "one in the same line");
 }
 
+// A number may stand among spaces, as in "1, 0.5".
+std::string_view without_margins(std::string_view cell) {
+  const size_t begin = std::min(cell.find_first_not_of(' '), cell.size());
+  return cell.substr(begin, cell.find_last_not_of(' ') + 1 - begin);
+}
+
 struct Column {
   size_t site = 0;
   bool is_step = false;
@@ -76,13 +82,12 @@ Log read_csv(const LogInput& input) {
     }
     int64_t step = 0;
     for (size_t i = 0; i < cells.size(); ++i) {
-      if (columns[i].is_step) step = log.step(number_from_text(cells[i]), cells[i], number);
+      if (!columns[i].is_step) continue;
+      step = log.step(number_from_text(without_margins(cells[i])), cells[i], number);
     }
     for (size_t i = 0; i < cells.size(); ++i) {
       if (columns[i].is_step || !columns[i].has_name || cells[i].empty()) continue;
-      const auto value = number_from_text(cells[i]);
-      value ? log.add(step, columns[i].site, *value, number)
-            : log.add_text(columns[i].site, number);
+      log.add_printed(step, columns[i].site, without_margins(cells[i]), number);
     }
   }
   return log.finish("csv");

@@ -155,6 +155,16 @@ void LogBuilder::add_text(size_t index, size_t place) {
   site.is_text = true;
 }
 
+void LogBuilder::add_printed(int64_t step, size_t site, std::string_view text, size_t place) {
+  if (const auto number = number_from_text(text)) {
+    add(step, site, *number, place);
+  } else if (is_written_as_number(text)) {
+    refuse_number(site, place);
+  } else {
+    add_text(site, place);
+  }
+}
+
 Log LogBuilder::finish(const std::string& format) {
   if (entries_.empty()) {
     const bool has_sites = !sites_.empty() && only_;

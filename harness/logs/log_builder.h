@@ -37,6 +37,9 @@ class LogBuilder {
   // Of any shape, row-major; what is compared of it are its bits.
   void add_tensor(int64_t step, size_t site, Dtype dtype, const std::vector<int64_t>& shape,
                   const void* data, size_t place);
+  // What stands at a site in a file of texts: a number, or something else, which is not compared.
+  // InputError for a number that a double cannot hold.
+  void add_printed(int64_t step, size_t site, std::string_view text, size_t place);
   // Something that is no number, and is not compared.
   void add_text(size_t site, size_t place);
   // A number that a double cannot hold: InputError, where the site is read.

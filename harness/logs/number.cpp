@@ -1,5 +1,6 @@
 #include "harness/logs/number.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -61,6 +62,18 @@ std::optional<LogNumber> number_from_text(std::string_view text) {
   if (!read_mantissa(text, at, number) || !read_exponent(text, at, number)) return std::nullopt;
   if (number.is_whole && std::abs(number.value) >= kWholeLimit) return std::nullopt;
   return number;
+}
+
+bool is_written_as_number(std::string_view text) {
+  if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
+  LogNumber unused;
+  size_t at = 0;
+  if (!read_mantissa(text, at, unused)) return false;
+  if (at == text.size()) return true;
+  if (text[at] != 'e' && text[at] != 'E') return false;
+  text.remove_prefix(at + 1);
+  if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_digit);
 }
 
 }  // namespace samebits

@@ -19,4 +19,7 @@ struct LogNumber {
 // large, too small, or an integer that it would round.
 std::optional<LogNumber> number_from_text(std::string_view text);
 
+// Whether the whole text is written as a decimal number, be it one that no double holds.
+bool is_written_as_number(std::string_view text);
+
 }  // namespace samebits

@@ -22,13 +22,19 @@ constexpr PrintedLine kTorchtitan = {
 constexpr PrintedLine kTorchtitanGolden = {
     "torchtitan_golden",
     R"(^(?<step>\d+)\s+(?<loss>[-+0-9.eE]+|nan|inf|-inf)(?:\s+(?<grad_norm>\S+))?$)", "", ""};
-constexpr PrintedLine kMegatron = {
-    "megatron", R"(iteration\s+(?<step>\d+)/\s*\d+ \|)",
-    R"(\| (?<name>[^:|]+?):\s*(?<value>[-+0-9.eE]+|nan|inf|-inf) (?=\|))",
-    "Megatron's console prints no negative loss"};
+constexpr PrintedLine kMegatron = {"megatron", R"(iteration\s+(?<step>\d+)/\s*\d+ \|)",
+                                   R"(\| (?<name>[^:|]+?):\s*(?<value>[^|]+?)\s*(?=\|))",
+                                   "Megatron's console prints no negative loss"};
 constexpr PrintedLine kVerl = {"verl", R"(step:(?<step>\d+) - )",
-                               R"( - (?<name>[^\s:]+):(?<value>[-+0-9.eE]+|nan|inf|-inf)(?=\s|$))",
-                               ""};
+                               R"( - (?<name>[^\s:]+):(?<value>\S+))", ""};
+
+// verl prints the repr of a metric, and that of NumPy's scalars is np.float64(0.5) from 2.0 on
+// (NEP 51).
+std::string_view without_dtype(std::string_view value) {
+  const size_t open = value.find('(');
+  if (!value.starts_with("np.") || open == value.npos || !value.ends_with(')')) return value;
+  return value.substr(open + 1, value.size() - open - 2);
+}
 
 // Without the sequences that colour a terminal.
 std::string without_colours(std::string_view line) {
@@ -104,7 +110,8 @@ class PrintedLines {
     const size_t name = group_of(*pairs_, "name", "pattern");
     const size_t value = group_of(*pairs_, "value", "pattern");
     pairs_->all_matches(line, [&](const Pattern::Groups& groups) {
-      add(step, groups[name], groups[value], place);
+      const size_t site = log_.site(groups[name], place);
+      log_.add_printed(step, site, without_dtype(groups[value]), place);
     });
   }
 

@@ -5,6 +5,7 @@
 namespace samebits {
 namespace {
 
+using ::testing::ElementsAre;
 using testing::error_of;
 using ::testing::HasSubstr;
 using testing::precision_of;
@@ -61,6 +62,30 @@ TEST(Console, ReadsVerlsLine) {
   EXPECT_EQ(value_at(log, 3, "actor/pg_loss"), "-0.0123");
   EXPECT_EQ(value_at(log, 3, "actor/grad_norm"), "1.5e-05");
   EXPECT_EQ(value_at(log, 3, "training/epoch"), "0");
+}
+
+TEST(Console, ReadsWhatVerlPrintsOfNumPysScalars) {
+  const Log log = testing::read(
+      "step:3 - actor/pg_loss:np.float64(-0.0123) - val/acc:np.int64(2) - x:NaN - "
+      "y:np.float32(inf)\n",
+      of_format("verl"));
+  EXPECT_EQ(value_at(log, 3, "actor/pg_loss"), "-0.0123");
+  EXPECT_EQ(value_at(log, 3, "val/acc"), "2");
+  EXPECT_EQ(value_at(log, 3, "x"), "nan");
+  EXPECT_EQ(value_at(log, 3, "y"), "inf");
+}
+
+TEST(Console, TellsWhatIsNoNumberInAListOfPairs) {
+  const Log verl = testing::read("step:1 - loss:0.5 - norm:tensor(1.5) - y:1\n", of_format("verl"));
+  EXPECT_EQ(value_at(verl, 1, "y"), "1");
+  EXPECT_THAT(verl.source.unread, ElementsAre("norm"));
+  const Log megatron =
+      testing::read(" iteration 1/ 10 | lm loss: 1,0E+01 | grad norm: NaN | speed: 5 TF |\n",
+                    of_format("megatron"));
+  EXPECT_EQ(value_at(megatron, 1, "grad norm"), "nan");
+  EXPECT_THAT(megatron.source.unread, ElementsAre("lm loss", "speed"));
+  EXPECT_THAT(error_of("step:1 - loss:1e999\n", of_format("verl")),
+              HasSubstr("line 1: loss: found a number that no double holds"));
 }
 
 TEST(Console, ReadsAPatternsGroups) {

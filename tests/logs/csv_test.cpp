@@ -45,6 +45,21 @@ TEST(Csv, RowsOfTrainingAndEvaluationShareAStep) {
   EXPECT_THAT(csv_error("epoch,loss,step\n0,0.5,9\n1,,9\n"), HasSubstr("line 3: epoch: found 1"));
 }
 
+TEST(Csv, NumbersMayStandAmongSpaces) {
+  const Log log = csv_of("step,loss, norm,note\n 1 , 0.5, 2.5 , a\n");
+  EXPECT_EQ(value_at(log, 1, "loss"), "0.5");
+  EXPECT_EQ(value_at(log, 1, " norm"), "2.5");
+  EXPECT_THAT(log.source.unread, ElementsAre("note"));
+}
+
+TEST(Csv, ANumberThatNoDoubleHoldsIsNoText) {
+  for (const char* number : {"9007199254740993", "-1e400", "1e-400"}) {
+    const std::string text = std::string("step,loss,id\n1,0.5,") + number + "\n";
+    EXPECT_THAT(csv_error(text), HasSubstr("line 2: id: found a number that no double holds"));
+    EXPECT_EQ(csv_error(text, {.format = "", .pattern = "", .step = "", .only = "loss"}), "");
+  }
+}
+
 TEST(Csv, BadInputHasItsLine) {
   EXPECT_THAT(csv_error(""), HasSubstr("an empty file"));
   EXPECT_THAT(csv_error("step,loss\n"), HasSubstr("found no value"));

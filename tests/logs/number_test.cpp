@@ -50,6 +50,15 @@ TEST(Number, RefusesWhatIsNone) {
   }
 }
 
+TEST(Number, KnowsItsFormWhereNoDoubleHoldsIt) {
+  for (const char* text : {"1", "-1.5", "+1.e5", "1e999", "1E-999", "9007199254740993"}) {
+    EXPECT_TRUE(is_written_as_number(text)) << text;
+  }
+  for (const char* text : {"", "-", ".", "e5", "1e", "1e+", "1,5", "nan", "1 ", "0x1", "1.2.3"}) {
+    EXPECT_FALSE(is_written_as_number(text)) << text;
+  }
+}
+
 TEST(Number, ReadsBackEveryDouble) {
   std::mt19937_64 random(17);
   for (int i = 0; i < 20'000; ++i) {
