@@ -82,7 +82,9 @@ void add_document(LogBuilder& log, std::string_view text, int64_t step, size_t p
     const std::string name = site_of(path_in_response(leaf.path, step));
     if (name.empty()) continue;
     const size_t site = log.site(name, place);
-    switch (leaf.kind) {
+    // A token may read "inf" or "nan", and is a text all the same.
+    const bool is_token = name.starts_with("token[") && !leaf.text.empty();
+    switch (is_token ? JsonLeaf::Kind::kOther : leaf.kind) {
       case JsonLeaf::Kind::kNumber:
         log.add(step, site, leaf.number, place);
         break;

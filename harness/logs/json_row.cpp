@@ -54,9 +54,12 @@ class LeafCollector : public nlohmann::json_sax<Json> {
   bool string(string_t& text) override {
     const bool may_be = text.size() <= 9;  // "-Infinity"
     const auto number = may_be ? number_from_text(text) : std::nullopt;
-    if (number && !std::isfinite(number->value)) return add_number(number);
     JsonLeaf leaf;
     leaf.text = text;
+    if (number && !std::isfinite(number->value)) {
+      leaf.kind = JsonLeaf::Kind::kNumber;
+      leaf.number = *number;
+    }
     return add(std::move(leaf));
   }
   bool binary(binary_t&) override { return false; }

@@ -61,6 +61,20 @@ TEST(Completions, OtherTokensOfTheSameLogprobsAreSeen) {
   EXPECT_NE(answer(" a").stream.observations, answer(" b").stream.observations);
 }
 
+TEST(Completions, TokensThatReadLikeNoNumberAreTexts) {
+  const auto answer = [](const std::string& token) {
+    return R"({"choices": [{"logprobs": {"tokens": [")" + token +
+           R"("], "token_logprobs": [NaN]}}]})";
+  };
+  const Log log = testing::read(
+      answer("a") + "\n" + answer("inf") + "\n" + answer("nan") + "\n" + answer("NaN") + "\n", {},
+      "answers.jsonl");
+  EXPECT_EQ(precision_of(log, "token[0,0]"), "to the bit");
+  EXPECT_EQ(at(log, 1, "token[0,0]")->dtype, Dtype::uint8);
+  EXPECT_NE(at(log, 2, "token[0,0]")->digest, at(log, 3, "token[0,0]")->digest);
+  EXPECT_EQ(value_at(log, 1, "logprob[0,0]"), "nan");
+}
+
 TEST(Completions, EachLineOrElementIsAStep) {
   const std::string one = R"({"choices": [{"logprobs": {"token_logprobs": [-1.5]}}]})";
   const std::string two = R"({"choices": [{"logprobs": {"token_logprobs": [-2.5]}}]})";
