@@ -172,6 +172,9 @@ void add_row(LogBuilder& log, const std::vector<JsonLeaf>& leaves, std::string& 
       log.step(is_number ? std::optional(counted->number) : std::nullopt, shown(*counted), place);
   for (const JsonLeaf& leaf : leaves) {
     if (&leaf == counted) continue;
+    if (leaf.path == step_name) {
+      throw InputError(log.where(place), step_name + " a second time", "one step a row");
+    }
     const size_t site = log.site(leaf.path, place);
     switch (leaf.kind) {
       case JsonLeaf::Kind::kNumber:

@@ -84,6 +84,8 @@ TEST(JsonLines, BadInputHasItsLine) {
   EXPECT_THAT(jsonl_error("\xef\xbb\xbf" + good), HasSubstr("byte 0: found a byte order mark"));
   EXPECT_THAT(jsonl_error(std::string("\xff\xfe{\0", 4)), HasSubstr("byte 0: found UTF-16"));
   EXPECT_THAT(jsonl_error(std::string("{\0\"\0", 4)), HasSubstr("byte 1: found a NUL"));
+  EXPECT_THAT(jsonl_error("{\"step\": 1, \"step\": 2, \"loss\": 0.5}\n"),
+              HasSubstr("line 1: found step a second time"));
   EXPECT_THAT(jsonl_error(""), HasSubstr("found no value"));
   EXPECT_THAT(jsonl_error("{\"step\": 1}\n"), HasSubstr("found no value"));
   std::string deep;
