@@ -7,7 +7,13 @@
 namespace samebits {
 
 ArmRecording read_recording(const std::filesystem::path& path, const LogSettings& settings) {
+  if (!std::filesystem::exists(path)) {
+    throw InputError(path.string(), "no such file or folder", "a log, or a recorded arm's folder");
+  }
   if (!std::filesystem::is_regular_file(path)) {
+    if (!std::filesystem::is_directory(path)) {
+      throw InputError(path.string(), "a pipe or a device", "a log as a regular file, or a folder");
+    }
     if (settings == LogSettings()) return read_whole_arm(path);
     throw InputError(path.string(), "no file", "a log, as it is said how to read one");
   }

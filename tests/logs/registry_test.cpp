@@ -54,6 +54,13 @@ TEST_F(Recording, OfAFolderTakesNoSettingsOfALog) {
   EXPECT_THAT(testing::refusal_of([&] { read_recording(folder_); }), HasSubstr("no rank-0.jsonl"));
 }
 
+TEST_F(Recording, OfAPathThatIsNoFileAndNoFolderSaysWhatItIs) {
+  EXPECT_THAT(testing::refusal_of([&] { read_recording(folder_ / "none.csv"); }),
+              HasSubstr("none.csv: found no such file or folder"));
+  EXPECT_THAT(testing::refusal_of([&] { read_recording("/dev/null"); }),
+              HasSubstr("/dev/null: found a pipe or a device, expected a log as a regular file"));
+}
+
 TEST_F(Recording, WhatIsSaidOfALogReadsBack) {
   LogSource source = testing::read("step,a,b\n1,0.25,x\n2,0.5,y\n",
                                    {.format = "csv", .pattern = "", .step = "", .only = ""})
