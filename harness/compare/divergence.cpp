@@ -163,6 +163,7 @@ std::string value_text(const Observation& observation) {
 std::string distance_text(const Observation& a, const Observation& b, uint64_t distance) {
   const double x = scalar_value(a);
   const double y = scalar_value(b);
+  if (std::isnan(x) && std::isnan(y)) return "two NaNs of other bits";
   if (a.dtype != Dtype::float64 || !std::isfinite(x) || !std::isfinite(y)) {
     return ulp_text(distance);
   }

@@ -137,6 +137,14 @@ TEST(CompareStreams, NothingInCommonIsNoAgreement) {
 }
 
 // A stream may say it of one side alone, where the bits say it of both.
+TEST(CompareStreams, NansOfOtherBitsAreToldAsThat) {
+  const float nan = std::nanf("");
+  const std::vector<Observation> a = {scalar(0, "train", "loss", nan)};
+  const std::vector<Observation> b = {scalar(0, "train", "loss", -nan)};
+  EXPECT_EQ(compare_streams(a, b, Relation()).first->values(),
+            "nan against nan, two NaNs of other bits");
+}
+
 TEST(CompareStreams, NanThatOnlyOneStreamCountsIsNoAgreement) {
   std::vector<Observation> a = grpo_stream(1);
   const std::vector<Observation> b = a;
