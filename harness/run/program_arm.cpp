@@ -26,12 +26,17 @@ std::string path_of(const ProgramSettings& program) {
   return path == nullptr ? "/usr/bin:/bin" : path;
 }
 
-int64_t last_step(const ArmRecording& recording) {
-  int64_t last = -1;
+// Ascending. Those of a log may be far apart: tokens, seconds, frames of a game.
+std::vector<int64_t> steps_of(const ArmRecording& recording) {
+  std::vector<int64_t> steps;
   for (const StreamContents& rank : recording.ranks) {
-    for (const Observation& each : rank.observations) last = std::max(last, each.step);
+    for (const Observation& each : rank.observations) {
+      if (steps.empty() || steps.back() != each.step) steps.push_back(each.step);
+    }
   }
-  return last;
+  std::sort(steps.begin(), steps.end());
+  steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
+  return steps;
 }
 
 // What a program that ended well has written.
@@ -194,21 +199,20 @@ void ProgramArm::prepare() {
   }
   if (recording_.log) write_log_source(recorder_.folder(), *recording_.log);
   taken_.assign(recording_.ranks.size(), 0);
+  steps_ = steps_of(recording_);
 }
 
-int64_t ProgramArm::steps() const { return last_step(recording_) + 1; }
-
 StepRecord ProgramArm::step() {
-  StepRecord record{.step = next_step_, .witness = {}};
-  if (next_step_ == 0 && cost_) record.phases = {*cost_};
+  StepRecord record{.step = steps_[next_], .witness = {}};
+  if (next_ == 0 && cost_) record.phases = {*cost_};
   for (size_t rank = 0; rank < recording_.ranks.size(); ++rank) {
     const std::vector<Observation>& all = recording_.ranks[rank].observations;
     ObservationSink& sink = recorder_.sink(static_cast<int64_t>(rank));
-    for (size_t& i = taken_[rank]; i < all.size() && all[i].step <= next_step_; ++i) {
+    for (size_t& i = taken_[rank]; i < all.size() && all[i].step <= record.step; ++i) {
       sink.record(all[i]);
     }
   }
-  ++next_step_;
+  ++next_;
   return record;
 }
 

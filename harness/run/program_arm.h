@@ -28,7 +28,7 @@ class ProgramArm : public Arm {
   // Runs the program. RunError where it fails, is late, or leaves no whole stream: with its last
   // lines, and where the rest of what it printed is.
   void prepare() override;
-  int64_t steps() const override;
+  int64_t steps() const override { return static_cast<int64_t>(steps_.size()); }
   StepRecord step() override;
   std::vector<GuardRecord> guards() const override { return {}; }
   std::vector<std::string> saved_graphs() const override { return {}; }
@@ -51,9 +51,10 @@ class ProgramArm : public Arm {
   Activity& activity_;
   Progress& progress_;
   ArmRecording recording_;         // of the first run
-  std::optional<PhaseCost> cost_;  // likewise: of the whole run, told of step 0
+  std::optional<PhaseCost> cost_;  // likewise: of the whole run, told of the first step
   std::vector<size_t> taken_;      // by rank: observations of the steps so far
-  int64_t next_step_ = 0;
+  std::vector<int64_t> steps_;     // likewise: those that were observed, ascending
+  size_t next_ = 0;                // of steps_
 };
 
 }  // namespace samebits

@@ -48,6 +48,15 @@ class Logs(unittest.TestCase):
         self.assertNotIn("to the bit", out)
         self.assertIn("not read of a.csv: note", out)
 
+    def test_steps_may_be_far_apart(self):
+        rows = "step,loss\n0,0.5\n1000000000000,0.25\n"
+        arms = {name: {"recorded": self.log(name + ".csv", rows)} for name in "ab"}
+        self.log("case.json", json.dumps({"name": "far", "arms": arms,
+                                          "relations": [{"arms": ["a", "b"], "holds": "bit_exact"}]}))
+        code, out, error = self.samebits("run", "case.json", "--out", "run")
+        self.assertEqual((code, error.count("samebits:")), (0, 0), out + error)
+        self.assertEqual(len((self.folder / "run/a/steps.jsonl").read_text().splitlines()), 2)
+
     def test_dumps_of_two_formats_are_compared_to_the_bit(self):
         def array(values):
             data = struct.pack(f"<{len(values)}f", *values)
