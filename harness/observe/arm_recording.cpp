@@ -43,6 +43,11 @@ void check_ranks(const fs::path& arm_folder, size_t read) {
 
 }  // namespace
 
+bool ArmRecording::has_torn_line() const {
+  return std::any_of(ranks.begin(), ranks.end(),
+                     [](const StreamContents& rank) { return rank.torn_bytes > 0; });
+}
+
 std::string damage_of_arm(const fs::path& arm_folder) {
   const fs::path marker = arm_folder / run_files::kFinished;
   if (!fs::exists(marker)) return "";

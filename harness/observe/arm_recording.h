@@ -36,7 +36,9 @@ struct ArmRecording {
   // Such a recording proves nothing.
   std::string damage;
 
-  bool is_cut_off() const { return ends_with_marker && !finished; }
+  // Whether a stream's last line has no end. Its observation was not read.
+  bool has_torn_line() const;
+  bool is_cut_off() const { return (ends_with_marker && !finished) || has_torn_line(); }
 };
 
 // Reads ARM's folder, whatever a killed run left in it. InputError where it holds no stream.

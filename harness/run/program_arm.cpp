@@ -53,9 +53,12 @@ void check_program(const CaseArm& arm) {
   const ProgramSettings& program = arm.program;
   if (!program.recorded.empty()) {
     const ArmRecording recording = read_recording(program.recorded, program.log);
-    if (!recording.is_cut_off()) return;
+    const bool is_cut_off = recording.is_cut_off();
+    if (!is_cut_off && !steps_of(recording).empty()) return;
     throw InputError(fmt::format("arm {}: recorded", arm.name),
-                     program.recorded.string() + ", which was cut off", "a finished recording");
+                     program.recorded.string() +
+                         (is_cut_off ? ", which was cut off" : ", which has no observation"),
+                     "a finished recording");
   }
   if (program.is_of_commit() && program.checkout.empty()) {  // its files are not there yet
     commit_of(arm);
@@ -107,6 +110,8 @@ void ProgramArm::run(int64_t run) {
                                    : fmt::format("the end of {}: {}", call.output.string(), last)));
   };
   if (!end.is_good()) fail(end.text());
+  // What is there is taken out of it.
+  if (fs::is_symlink(working_folder())) fail("made {out} a link to another folder");
   const fs::path written = written_file(settings_.program, working_folder(), call);
   if (!fs::exists(written)) {
     const std::string what = settings_.program.has_log() ? written.filename().string() : "a stream";
@@ -119,7 +124,9 @@ void ProgramArm::run(int64_t run) {
         .phase = "program", .seconds = end.seconds, .processor_seconds = end.processor_seconds};
   }
   ArmRecording recording = observed(call);
+  if (recording.has_torn_line()) fail("ended in the last line of its stream, which has no newline");
   if (recording.is_cut_off()) fail("ended before its recording did");
+  if (steps_of(recording).empty()) fail("ended and observed nothing");
   if (run == 0) {
     recording_ = std::move(recording);
   } else {

@@ -198,7 +198,9 @@ class Programs(unittest.TestCase):
     def test_what_breaks_is_told_with_its_last_lines(self):
         for then, expected in [("fail", r"exited with code 1; .*output-0\.txt: .*loading the data / FileNotFound"),
                                ("die", r"was ended by signal 9 \(SIGKILL\)"),
-                               ("nothing", r"ended without a stream in \{out\}")]:
+                               ("nothing", r"ended without a stream in \{out\}"),
+                               ("empty", r"ended and observed nothing; the end of"),
+                               ("torn", r"ended in the last line of its stream, which has no newline")]:
             with self.subTest(then):
                 self.out = self.folder / then
                 code, _, error = self.run_case({"a": {"command": self.command("--then", then)}})
@@ -206,6 +208,19 @@ class Programs(unittest.TestCase):
                 self.assertRegex(error, expected)
                 self.assertEqual(len(error.splitlines()), 1)
                 self.assertNotIn("\x1b", error)
+
+    def test_a_folder_that_a_program_links_to_stays_what_it_is(self):
+        self.run_case({"a": {"command": self.command()}})
+        kept = self.folder / "kept"
+        kept.mkdir()
+        shutil.copy(self.out / "a" / "rank-0.jsonl", kept)
+        (kept / "sites-0.json").write_text('{"sources":{},"unobserved":{}}')
+        before = sorted(kept.iterdir())
+        self.out = self.folder / "linked"
+        code, _, error = self.run_case({"a": {"command": ["ln", "-s", str(kept), "{out}"]}})
+        self.assertEqual(code, 3, error)
+        self.assertIn("made {out} a link to another folder", error)
+        self.assertEqual(sorted(kept.iterdir()), before)
 
     def test_a_stream_that_is_none_is_bad_input(self):
         code, _, error = self.run_case({"a": {"command": self.command("--then", "garbage")}})

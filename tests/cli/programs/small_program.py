@@ -120,6 +120,10 @@ def main():
         time.sleep(1000)
     if told.then == "garbage":
         (told.out / "rank-0.jsonl").write_text("no observation\n")
+    if told.then == "empty":
+        (told.out / "rank-0.jsonl").write_text("")
+    if told.then == "torn":
+        os.truncate(told.out / "rank-0.jsonl", (told.out / "rank-0.jsonl").stat().st_size - 1)
     if told.then == "nothing":
         (told.out / "rank-0.jsonl").unlink()
     if told.then == "late":  # what it leaves behind would write on when it has ended
