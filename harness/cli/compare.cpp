@@ -63,6 +63,16 @@ void print_unread(const std::string& file, const ArmRecording& recording) {
   if (!log.drops.empty()) say("{}: {}\n", file, log.drops);
 }
 
+// What an arm says against itself, whatever it is compared with; false for something.
+bool print_itself(const std::string& folder, const ArmRecording& recording) {
+  for (const std::string& text : {copies_apart(recording), self_difference(recording)}) {
+    if (text.empty()) continue;
+    say("{} parts from itself: {}\n", folder, text);
+    return false;
+  }
+  return true;
+}
+
 // Of two logs every site has a meaning of its own: losses that agree under norms that do not.
 void print_sites(const PairComparison& comparison) {
   if (comparison.precision.empty() || comparison.different == 0) return;
@@ -85,7 +95,6 @@ int run_compare(const CompareFlags& flags) {
   const ArmRecording b = read_recording(flags.b, flags.log);
   const PairComparison comparison = compare_recordings(a, b, relation);
   const Nonfinite nonfinite = flags.accepts_nonfinite ? Nonfinite::kAccept : Nonfinite::kRefuse;
-  const bool holds = does_hold(relation, comparison, nonfinite);
   print_counts(flags, comparison);
   print_first(flags, comparison);
   print_sites(comparison);
@@ -94,8 +103,11 @@ int run_compare(const CompareFlags& flags) {
     say("{} values are NaN or infinite in both, which is no agreement; first: {}\n",
         comparison.nonfinite, place_text(*comparison.first_nonfinite));
   }
+  const bool is_one_a = print_itself(flags.a, a);
+  const bool is_one_b = print_itself(flags.b, b);
   if (a.is_cut_off()) say("{} was cut off\n", flags.a);
   if (b.is_cut_off()) say("{} was cut off\n", flags.b);
+  const bool holds = is_one_a && is_one_b && does_hold(relation, comparison, nonfinite);
   const bool is_of_all_ranks = has_all_ranks(a, b);
   if (!is_of_all_ranks) {
     say("{} has {} ranks and {} has {}: the last of them were not compared\n", flags.a,

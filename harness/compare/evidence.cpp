@@ -125,18 +125,6 @@ std::vector<Observation> from_step(std::vector<Observation> observations, int64_
   return observations;
 }
 
-// Of what every rank of a local mesh holds, where one process has seen that their copies differ.
-std::string first_copies_apart(const ArmRecording& recording) {
-  for (const StreamContents& rank : recording.ranks) {
-    for (const Observation& each : rank.observations) {
-      if (each.apart.empty()) continue;
-      return ranks_text(each.apart) + (each.apart.size() == 1 ? " differs" : " differ") +
-             " from rank 0 at " + place_text(each);
-    }
-  }
-  return "";
-}
-
 std::string first_rank_failure(const CaseArm& arm, const ArmRecording& recording) {
   const int64_t expected = arm.mesh.processes();
   const auto found = static_cast<int64_t>(recording.ranks.size());
@@ -145,7 +133,7 @@ std::string first_rank_failure(const CaseArm& arm, const ArmRecording& recording
            std::to_string(expected);
   }
   if (!recording.finished) return "";
-  if (std::string apart = first_copies_apart(recording); !apart.empty()) return apart;
+  if (std::string apart = copies_apart(recording); !apart.empty()) return apart;
   return rank_difference(arm.mesh.shares() == 1 ? recording : without_operators(recording));
 }
 
@@ -192,6 +180,17 @@ std::string Evidence::first() const {
   for (const std::string* each :
        {&damage, &witness, &guards, &plant, &ranks, &itself, &nonfinite, &sync, &repeats}) {
     if (!each->empty()) return *each;
+  }
+  return "";
+}
+
+std::string copies_apart(const ArmRecording& recording) {
+  for (const StreamContents& rank : recording.ranks) {
+    for (const Observation& each : rank.observations) {
+      if (each.apart.empty()) continue;
+      return ranks_text(each.apart) + (each.apart.size() == 1 ? " differs" : " differ") +
+             " from rank 0 at " + place_text(each);
+    }
   }
   return "";
 }

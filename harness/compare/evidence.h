@@ -36,6 +36,10 @@ Evidence evidence_of(const CaseArm& arm, const ArmRecording& recording);
 // Where the runs of a program differ; "" where they do not, or where there is one.
 std::string self_difference(const ArmRecording& recording);
 
+// Of what every rank of a local mesh holds: the ranks whose copies are not rank 0's, and where
+// first; "" for none.
+std::string copies_apart(const ArmRecording& recording);
+
 // How the ranks of a recording, each of which sees every value whole, differ: the first rank that
 // saw something else than rank 0, and where; "" for none.
 std::string rank_difference(const ArmRecording& recording);

@@ -373,6 +373,18 @@ class GatesTest(unittest.TestCase):
         shutil.copy(run / "eager" / "rank-0.jsonl", loose)
         alone = samebits("compare", loose, self.run_folder / "eager")
         self.assertEqual(alone.returncode, 0, alone.stdout)  # another program's stream has no marker
+        lines = (loose / "rank-0.jsonl").read_text().splitlines(keepends=True)
+        (loose / "rank-0.jsonl").write_text("".join(lines)[:-1])
+        torn = samebits("compare", loose, loose)
+        self.assertEqual(torn.returncode, 1, torn.stdout)
+        self.assertIn("was cut off", torn.stdout)
+        apart = json.loads(lines[1])
+        lines[1] = json.dumps({**apart, "apart": [1]}, separators=(",", ":")) + "\n"
+        (loose / "rank-0.jsonl").write_text("".join(lines))
+        parted = samebits("compare", loose, self.run_folder / "eager")
+        self.assertEqual(parted.returncode, 1, parted.stdout)
+        self.assertIn(f"parts from itself: rank 1 differs from rank 0 at step {apart['step']}", parted.stdout)
+        shutil.copy(run / "eager" / "rank-0.jsonl", loose)
         shutil.copy(run / "eager" / "rank-0.jsonl", loose / "rank-1.jsonl")
         same = samebits("compare", loose, self.run_folder / "eager")
         self.assertEqual(same.returncode, 0, same.stdout)  # the other rank saw what rank 0 saw

@@ -176,6 +176,9 @@ class Programs(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("a parts from itself", out)
         self.assertIn("runs 1 and 2 differ at step 1, train, loss", out)
+        alone = subprocess.run([PROGRAM, "compare", self.out / "a", self.out / "a"], capture_output=True, text=True)
+        self.assertEqual(alone.returncode, 1, alone.stdout)
+        self.assertIn("parts from itself: runs 1 and 2 differ at step 1, train, loss", alone.stdout)
 
     def test_fewer_steps_than_it_was_told_are_no_evidence(self):
         short = [sys.executable, str(SMALL), "{out}", "--steps", "2", "--scale", "1", "--level", "x{steps}"]
