@@ -11,7 +11,8 @@ namespace samebits {
 // Where two JSON values differ.
 struct JsonDifference {
   std::string key;    // "workload.optimizer.lr"; "" at the top
-  std::string first;  // what stands there, as JSON, shortened; "nothing" where there is none
+  std::string first;  // what stands there, as JSON, shortened (of long lists to where they differ);
+                      // "nothing" where there is none
   std::string second;
 };
 
