@@ -122,7 +122,7 @@ class Alone:
 
         noted, noted_by_name = _noted(list(args), note), _noted(dict(kwargs), note)
         name = str(function).removesuffix(".default")
-        site = f"{name}[{frame.calls.get(function, 0)}]"
+        site = f"{name}[{frame.calls.get(id(function), 0)}]"
         return _Step(function, site, noted, noted_by_name, inputs, [], needs, computes)
 
     def after(self, step: _Step, result: Any) -> None:

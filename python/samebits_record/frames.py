@@ -26,7 +26,8 @@ class Frame:
         self.name = name
         self.phase = phase
         self.is_first_call = False  # of a root that was found when it ran
-        self.calls: dict[object, int] = {}  # of each operator, so far in this frame
+        # Of each operator, so far in this frame: by id, as hashing one is a call of Python. Torch keeps operators.
+        self.calls: dict[int, int] = {}
 
 
 class Frames:

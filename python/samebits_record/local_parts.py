@@ -32,10 +32,7 @@ def _view(tensor: torch.Tensor) -> _View:
 class LocalParts:
     def __init__(self) -> None:
         # By the address of a storage, which no other has while the reference is there.
-        self._known: dict[int, tuple[StorageWeakRef, dict[_View, Part]]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._known)
+        self.known: dict[int, tuple[StorageWeakRef, dict[_View, Part]]] = {}
 
     def note(self, tensor: torch.Tensor, part: Part | None) -> None:
         """`tensor` is local; where `part` is None, nobody knows to which whole it belongs."""
@@ -43,16 +40,16 @@ class LocalParts:
         if type(tensor) is not torch.Tensor:  # as a compiler has it while it traces
             return
         storage = tensor.untyped_storage()
-        _, parts = self._known.setdefault(storage._cdata, (StorageWeakRef(storage), {}))  # type: ignore[no-untyped-call]
+        _, parts = self.known.setdefault(storage._cdata, (StorageWeakRef(storage), {}))  # type: ignore[no-untyped-call]
         if part is not None:
             parts[_view(tensor)] = part
 
     def has(self, tensor: torch.Tensor) -> bool:
-        return _own(tensor).untyped_storage()._cdata in self._known
+        return _own(tensor).untyped_storage()._cdata in self.known
 
     def part_of(self, tensor: torch.Tensor) -> Part | None:
         tensor = _own(tensor)
-        known = self._known.get(tensor.untyped_storage()._cdata)
+        known = self.known.get(tensor.untyped_storage()._cdata)
         return known[1].get(_view(tensor)) if known is not None else None
 
     def follow(self, function: Any, inputs: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor]) -> None:
@@ -70,6 +67,6 @@ class LocalParts:
                 self.note(each, part if each.shape == shape else None)
 
     def forget_freed(self) -> None:
-        freed = [key for key, (storage, _) in self._known.items() if storage.expired()]  # type: ignore[no-untyped-call]
+        freed = [key for key, (storage, _) in self.known.items() if storage.expired()]  # type: ignore[no-untyped-call]
         for key in freed:
-            del self._known[key]
+            del self.known[key]

@@ -47,6 +47,7 @@ class _Plan:
     """What of an operator is observed."""
 
     def __init__(self, function: Any) -> None:
+        self.function = function  # kept, so that its id is no other's
         self.name = str(function).removesuffix(".default")
         schema = getattr(function, "_schema", None)
         self.outputs = _outputs(self.name, schema)
@@ -111,7 +112,7 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._local_parts = recorder.local_parts
         self._frames = frames
         self._stack = frames.stack
-        self._plans: dict[object, _Plan] = {}
+        self._plans: dict[int, _Plan] = {}  # by the operator's id
         self._sites: dict[tuple[str, _Plan, int, object], str] = {}
         self._single_sites: dict[tuple[str, _Plan, int], str] = {}
         self.see: Callable[[str, str, torch.Tensor], None] = recorder.see
@@ -133,18 +134,19 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _seen(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any] | None, result: Any) -> Any:
         if self._recorder.is_busy or self.compiled_depth:
             return result
-        if self._local_parts:
+        if self._local_parts.known:
             self._local_parts.follow(func, tensors_in([args, kwargs or {}]), tensors_in(result))
-        plan = self._plans.get(func)
+        operator = id(func)
+        plan = self._plans.get(operator)
         if plan is None:
-            plan = self._plans[func] = _Plan(func)
+            plan = self._plans[operator] = _Plan(func)
         if plan.is_silent:
             return result
         frame = self._stack[-1]
         if frame.phase == "backward":
             frame = self._frames.of_operator()
-        call = frame.calls.get(func, 0)
-        frame.calls[func] = call + 1
+        call = frame.calls.get(operator, 0)
+        frame.calls[operator] = call + 1
         if plan.is_single:  # what most operators are
             key = (frame.name, plan, call)
             site = self._single_sites.get(key)
@@ -159,7 +161,7 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         frame = self._frames.of_operator()
         if not alone.wants(self._recorder.step, frame):
             return self._seen(func, args, kwargs, func(*args, **kwargs))
-        plan = self._plans.get(func) or _Plan(func)
+        plan = self._plans.get(id(func)) or _Plan(func)
         noted = alone.before(func, args, kwargs, frame, computes=not plan.is_silent)
         result = self._seen(func, args, kwargs, func(*args, **kwargs))
         alone.after(noted, result)

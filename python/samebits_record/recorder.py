@@ -157,7 +157,8 @@ class Recorder:
         # What most values are is asked in few words: this runs some thousand times a step.
         is_plain = type(value) is torch.Tensor and value.dtype in DTYPES and value.layout is torch.strided
         is_plain = is_plain and not value.is_neg() and not is_wrapped(value)
-        tensor = value if is_plain and value.device in self._slots else plain_tensor(value)
+        slots = self._slots.get(value.device) if is_plain else None
+        tensor = value if slots is not None else plain_tensor(value)
         part = None
         if not is_plain and tensor is not None and is_dtensor(value):
             tensor, part = self._with_part(value, tensor, phase)
@@ -165,7 +166,7 @@ class Recorder:
             self._note_unobserved(value)
             return
         # What level `step` has is called the same at every level, and there nobody follows parts.
-        if self.local_parts and "#" in site and not is_dtensor(value) and self.local_parts.has(tensor):
+        if self.local_parts.known and "#" in site and not is_dtensor(value) and self.local_parts.has(tensor):
             part = self.local_parts.part_of(tensor)
             if part is None:
                 site += ".local"
@@ -184,7 +185,6 @@ class Recorder:
             return
         if self.keeper is not None:
             self.keeper.see(self.step, phase, site, tensor, part)
-        slots = self._slots.get(device)
         if slots is None or slots.used == slots.capacity:
             slots = self.slots(device)
         slots.write(tensor, part)

@@ -28,6 +28,17 @@ own_operators = torch._C._DisableTorchDispatch
 WriteSlot = Callable[[torch.Tensor, torch.Tensor], None]
 
 
+def _has_numpy() -> bool:
+    """Whether torch can use it: it may have been built for another one."""
+    if importlib.util.find_spec("numpy") is None:
+        return False
+    try:
+        torch.empty(0).numpy()
+    except RuntimeError:
+        return False
+    return True
+
+
 def _has_triton(device: torch.device) -> bool:
     return device.type == "cuda" and importlib.util.find_spec("triton") is not None
 
@@ -38,7 +49,7 @@ def _writer_for(device: torch.device) -> WriteSlot:
         from . import triton_digest
 
         return triton_digest.write_slot
-    if device.type == "cpu" and importlib.util.find_spec("numpy") is not None:
+    if device.type == "cpu" and _has_numpy():
         from . import numpy_digest
 
         return numpy_digest.write_slot
