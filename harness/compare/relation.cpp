@@ -17,7 +17,7 @@ bool has_same_form(const Observation& a, const Observation& b) {
 Agreement from_bool(bool holds) { return holds ? Agreement::kHolds : Agreement::kFails; }
 
 // Whether `holds(a_bits, b_bits)` of two floating-point scalars, or of each two elements of tensors
-// that were kept. Form and integers are judged by their bits, and so are tensors that were not kept.
+// that were kept. Form and integers are judged by their bits; so are tensors that were not kept.
 template <class Holds>
 Agreement judge_values(const Observation& a, const Observation& b, const Holds& holds) {
   if (!has_same_form(a, b)) return Agreement::kFails;

@@ -22,8 +22,8 @@ class SiteKeeper {
   // `where` stands for the arm in messages.
   SiteKeeper(const KeepSettings& settings, std::string where);
 
-  // To be told of every tensor that is observed, in order. Of a DTensor the whole is kept, for which
-  // the mesh must be of this process. RunError where the tensors take more than they may.
+  // To be told of every tensor that is observed, in order. Of a DTensor the whole is kept, for
+  // which the mesh must be of this process. RunError where the tensors take more than they may.
   void see(int64_t step, const std::string& phase, const std::string& site,
            const at::Tensor& value);
 

@@ -193,7 +193,8 @@ void ProgramArm::prepare() {
     recording_ = read_recording(program.recorded, program.log);
     for (const auto& kept : recording_.kept) {
       const fs::path file = kept->path();
-      fs::copy_file(file, recorder_.folder() / file.filename());
+      fs::copy_file(file, recorder_.folder() / file.filename(),
+                    fs::copy_options::overwrite_existing);
     }
   } else {
     for (int64_t each = 0; each < program.repeat; ++each) {

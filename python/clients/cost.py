@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--rounds", type=int, default=7)
     flags = parser.parse_args()
-    native = "the C function" if slots.has_native() else "torch operators alone"
+    native = "the C function" if slots.has_native() else "no C function"
     load = os.getloadavg()[0]
     print(f"torch {torch.__version__}, {native}, {torch.get_num_threads()} thread(s), load average {load:.1f}\n")
     print("| tokens a step | unrecorded | " + " | ".join(LEVELS) + " |\n|---|---|---|---|---|")

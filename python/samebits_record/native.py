@@ -13,7 +13,7 @@ Strided = Callable[[int, int, int, object, object, int, object, int, int], None]
 
 
 def load() -> tuple[Contiguous, Strided] | None:
-    """None where there was no compiler, or where SAMEBITS_RECORD_NATIVE=0 asks for torch operators."""
+    """None where there was no compiler, or where SAMEBITS_RECORD_NATIVE=0 asks to do without."""
     if os.environ.get("SAMEBITS_RECORD_NATIVE") == "0":
         return None
     for file in sorted(pathlib.Path(__file__).parent.glob("_digest*.so")):
