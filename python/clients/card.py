@@ -110,13 +110,15 @@ class Card:
         print(f"{self.elapsed():4.0f} s  {self.rows[-1]}", flush=True)
 
     def arms(self, models: list[str], pool: concurrent.futures.Executor) -> None:
-        """Eager and compiled, recorded and not, compared; and the compiled one again, which must be the same."""
+        """Eager and compiled, recorded and not, compared; and the compiled one again, which must be the same, unless
+        the unrecorded program is not the same twice either."""
         compiled = ("--compile", self.mode)
         first = [Arm(model, "compiled", True, compiled) for model in reversed(models)]
         first += [Arm(model, "eager", is_recorded) for model in models for is_recorded in (True, False)]
         found = dict(zip(first, pool.map(self.run, first), strict=True))
         then = [Arm(model, "compiled", False, compiled) for model in reversed(models)]
         then += [Arm(model, "again", True, compiled) for model in models]
+        then += [Arm(model, f"unrecorded-{run}", False, compiled) for model in reversed(models) for run in (2, 3)]
         found.update(zip(then, pool.map(self.run, then), strict=True))
         for model in models:
             name = pathlib.Path(model).name
@@ -127,6 +129,9 @@ class Card:
                     is_same = is_same and not re.search(r"^replays 0$", runs[0].stdout, re.M)
                 said = runs[0].stdout.split("\n", 1)[-1].strip().replace("\n", ", ")
                 self.say(f"{name}, {kind}: recorded as unrecorded", is_same, said)
+            plain = [done.stdout for arm, done in found.items() if arm[:1] + arm[2:] == (model, False, compiled)]
+            prints, said = set(plain), f"{len(plain)} runs, {len(set(plain))} results"
+            self.say(f"{name}, {self.mode}: unrecorded, against itself", len(prints) == 1, said)
             code, counts, first_value = self.compare(f"{name}-eager", f"{name}-compiled")
             self.say(f"{name}, eager against {self.mode}", code in (0, 1), f"{counts}; {first_value}")
             code, counts, first_value = self.compare(f"{name}-compiled", f"{name}-again")
