@@ -10,11 +10,20 @@
 #include <utility>
 #include <vector>
 
+#include "harness/bits/digest.h"
+
 namespace samebits {
 
 // How a value came to be: the operator calls that lead to it from values that were observed
 // themselves, from weights, and from what the program was given.
 struct Computation {
+  // A call that wrote into a cache.
+  struct Write {
+    std::string op;
+    int64_t number = 0;         // as a call's
+    std::vector<Digest> given;  // of its other tensors
+    Digest left;                // of the whole cache, afterwards
+  };
   struct Value {
     at::Tensor tensor;             // on the CPU, whole and contiguous, as it was at that time
     std::string site;              // where it was observed, or the weight's; "" for no such place
@@ -24,6 +33,9 @@ struct Computation {
     // The copy of the first rank of a mesh that holds another one than rank 0; none where all
     // ranks hold the same.
     std::optional<at::Tensor> apart = {};
+    // Of a cache: the calls of this step that wrote there before, in their order, whose values are
+    // not kept. What a call found there that none of them left is a write of no operator.
+    std::vector<Write> writes = {};
   };
   struct Input {
     std::string name;  // of the operator's argument: "weight"

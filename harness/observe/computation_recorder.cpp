@@ -13,6 +13,7 @@
 #include "harness/dtensor/copies.h"
 #include "harness/dtensor/dtensor.h"
 #include "harness/graph/operator_watch.h"
+#include "harness/observe/tensor_observation.h"
 #include "harness/plant/fault.h"
 
 namespace samebits {
@@ -61,6 +62,12 @@ const void* memory_of(const at::Tensor& tensor) {
   return locals.empty() ? nullptr : locals[0].const_data_ptr();
 }
 
+Digest digest_of_whole(const at::Tensor& tensor) {
+  const at::Tensor whole = copy_of_whole(tensor);
+  return digest_of(dtype_from_scalar_type(whole.scalar_type()), whole.sizes(),
+                   whole.const_data_ptr());
+}
+
 // The argument with `copy_of` in place of its tensors.
 template <typename CopyOf>
 c10::IValue with_copies(const c10::IValue& arg, const CopyOf& copy_of) {
@@ -89,7 +96,13 @@ std::shared_ptr<ComputationRecorder::Node> ComputationRecorder::node_of(
       if (is_written(declared)) written.push_back(tensor);
       if (is_written_over(op, declared, tensor)) continue;
       Input input{declared.name(), tensor, maker_of(tensor), site_of(tensor), memory_of(tensor)};
-      if (is_cache(declared.name()) && is_written(declared)) input.made.reset();
+      if (is_cache(declared.name())) {
+        std::vector<Computation::Write>& writes = writes_[input.memory];
+        const Digest found = digest_of_whole(tensor);
+        if (writes.empty() || writes.back().left != found) writes.push_back({.left = found});
+        input.writes = writes;
+        if (is_written(declared)) input.made.reset();  // which others led to
+      }
       node->inputs.push_back(std::move(input));
     }
   }
@@ -153,9 +166,22 @@ void ComputationRecorder::call(const c10::OperatorHandle& op, torch::jit::Stack*
   }
   for (size_t i = 0; i < args.size(); ++i) {
     if (!is_written(schema.arguments()[i])) continue;
-    for (const at::Tensor& tensor : tensors_in(args[i])) note_made(tensor, {node, output++}, true);
+    for (const at::Tensor& tensor : tensors_in(args[i])) {
+      note_made(tensor, {node, output++}, true);
+      if (is_cache(schema.arguments()[i].name())) note_write(*node, tensor);
+    }
   }
   if (calls_ % kCallsBetweenCleaning == 0) forget_the_dead();
+}
+
+void ComputationRecorder::note_write(const Node& node, const at::Tensor& cache) {
+  const OperatorWatchPause pause;
+  Computation::Write write{node.op.operator_name().name, node.number_of_operator, {}, {}};
+  for (const Input& input : node.inputs) {
+    if (!is_cache(input.name)) write.given.push_back(digest_of_whole(input.tensor));
+  }
+  write.left = digest_of_whole(cache);
+  writes_[memory_of(cache)].push_back(std::move(write));
 }
 
 void ComputationRecorder::note_made(const at::Tensor& tensor, const Made& made, bool is_written) {
@@ -269,6 +295,7 @@ Computation ComputationRecorder::computation_of(const at::Tensor& value,
         const auto [at, is_new] = came_in.try_emplace(impl, 0);
         if (is_new) at->second = add_value(input.tensor, input.site, input.memory);
         index = at->second;
+        computation.values[index].writes = input.writes;
       }
       call.inputs.push_back({input.name, index});
       inputs.emplace(impl, index);

@@ -51,6 +51,7 @@ class ComputationRecorder {
     std::optional<Made> made;
     std::string site;
     const void* memory;  // where it lay
+    std::vector<Computation::Write> writes = {};
   };
   struct Node {
     int64_t number;
@@ -73,6 +74,7 @@ class ComputationRecorder {
   std::optional<Made> maker_of(const at::Tensor& tensor) const;
   std::string site_of(const at::Tensor& tensor) const;
   void note_made(const at::Tensor& tensor, const Made& made, bool is_written);
+  void note_write(const Node& node, const at::Tensor& cache);
   void forget_the_dead();
 
   int64_t calls_ = 0;
@@ -82,6 +84,7 @@ class ComputationRecorder {
   Notes<c10::StorageImpl, Made> written_;  // by the last call that wrote there
   Notes<c10::TensorImpl, std::string> sites_;
   std::map<const void*, std::string> sites_of_memory_;
+  std::map<const void*, std::vector<Computation::Write>> writes_;  // by the cache's memory
 };
 
 }  // namespace samebits

@@ -332,6 +332,28 @@ std::string alone_text(const Side& a, const Side& b, const std::optional<Alone>&
                      times_text(times->a), b.arm, times_text(times->b));
 }
 
+// Of caches that differ: the first call of this step that left another one than the other arm's,
+// where both found the same there and were given the same.
+std::optional<Cause> cause_of_write(const Side& a, const Side& b, const Values& caches) {
+  const std::vector<Computation::Write>& of_a = a.value(caches.a).writes;
+  const std::vector<Computation::Write>& of_b = b.value(caches.b).writes;
+  for (size_t i = 0; i < std::min(of_a.size(), of_b.size()); ++i) {
+    const bool is_same_call = of_a[i].op == of_b[i].op && of_a[i].given == of_b[i].given;
+    if (!is_same_call) return std::nullopt;
+    if (of_a[i].left == of_b[i].left) continue;
+    if (of_a[i].op.empty()) return std::nullopt;  // nobody saw who left it
+    Cause cause;
+    cause.kind = Cause::Kind::kOperator;
+    cause.op = of_b[i].op;
+    cause.number = of_b[i].number;
+    cause.facts.emplace_back("cause", cause.op +
+                                          " itself: it was given the same, and left another cache, "
+                                          "of which a later call reads");
+    return cause;
+  }
+  return std::nullopt;
+}
+
 Cause cause_at(const Side& a, const Side& b, const Pair& pair, const Values& parting,
                int64_t step) {
   const Call& call = a.call(pair.a);
@@ -345,6 +367,10 @@ Cause cause_at(const Side& a, const Side& b, const Pair& pair, const Values& par
     if (i >= std::min(call.inputs.size(), other.inputs.size())) continue;
     const Computation::Value& of_a = a.value(call.inputs[i].value);
     const Computation::Value& of_b = b.value(other.inputs[i].value);
+    if (is_cache(call.inputs[i].name)) {
+      const Values caches{call.inputs[i].value, other.inputs[i].value};
+      if (auto written = cause_of_write(a, b, caches)) return *written;
+    }
     text += fmt::format("{}input {} of {} differs: {}", text.empty() ? "" : "; ",
                         call.inputs[i].name, call.name(), origin_text(of_a, step));
     details.emplace_back(call.inputs[i].name, difference_text(of_a.tensor, of_b.tensor));

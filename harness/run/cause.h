@@ -23,8 +23,9 @@ struct Cause {
   Kind kind = Kind::kUnknown;
   // kOperator: its name, which of its calls in that phase it is (Computation::Call), and the first
   // of its results that differs, of each arm: of tensors that lie over a mesh the whole, which says
-  // nothing of copies of other ranks, and adds what is pending. kReplay: the name alone, of the one
-  // operator that gives the value where the graph runs node by node; "" of several.
+  // nothing of copies of other ranks, and adds what is pending; of who wrote a cache that a later
+  // call reads, none. kReplay: the name alone, of the one operator that gives the value where the
+  // graph runs node by node; "" of several.
   std::string op = {};
   int64_t number = 0;  // in the second of the arms
   bool is_over_mesh = false;

@@ -347,7 +347,8 @@ class Campaign {
                                 const Cause& cause) {
     const bool is_of_generator = planted.fault.phase == "rollout" || planted.fault.phase == "score";
     if (!(is_of_generator ? arm.generator : arm.trainer).is_replayed()) return false;
-    if (!cause.is_over_mesh && has_element(cause.a, cause.b, *planted.witness)) return true;
+    const bool has_result = cause.a.defined() && !cause.is_over_mesh;
+    if (has_result && has_element(cause.a, cause.b, *planted.witness)) return true;
     const std::optional<FaultWitness> by_nodes =
         run_in_memory(without_replays(in_this_process(arm))).witness;
     return by_nodes && by_nodes->caller_call == cause.number;

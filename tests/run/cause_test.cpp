@@ -317,6 +317,43 @@ TEST(CauseTest, OfOtherOperatorsOneThatGaveWhatItDoesNotGiveAloneIsTheCause) {
   EXPECT_EQ(fact(cause, "alone"), "the call of a gives its value always (5 of 5), that of b never");
 }
 
+// Of the first of two calls that write a cache, beside what both arms were given.
+TEST(CauseTest, WhatLeftAnotherCacheIsTheCauseOfWhatReadsIt) {
+  const auto kept = [] {
+    return kept_at("cache#0", [](Observer&) {
+      const at::Tensor cache = at::zeros({2, 4, 1, 8}, at::kBFloat16);
+      for (const int64_t slot : {1, 6}) {
+        const at::Tensor row = at::full({1, 1, 1, 8}, slot, at::kBFloat16);
+        ops::write_kv(cache, at::zeros_like(cache), row, row, at::full({1}, slot));
+      }
+      ops::mark(cache, "cache#0");
+    });
+  };
+  const Computation a = kept();
+  Computation b = kept();
+  const size_t found = b.calls.back().inputs[0].value;  // by the second
+  ASSERT_EQ(b.calls.back().inputs[0].name, "k_cache");
+  ASSERT_EQ(b.values[found].writes.size(), 2U);
+  const auto change = [](at::Tensor& tensor) {
+    tensor = tensor.clone();
+    tensor.view(at::kShort).view({-1})[9] += 1;
+  };
+  change(b.values[b.result].tensor);
+  change(b.values[found].tensor);
+  b.values[found].writes[1].left.low += 1;
+  const Cause cause = cause_between(a, b);
+  EXPECT_EQ(cause.kind, Cause::Kind::kOperator);
+  EXPECT_EQ(cause.op, "samebits::write_kv");
+  EXPECT_EQ(cause.number, 0);
+  EXPECT_THAT(fact(cause, "cause"), HasSubstr("was given the same, and left another cache"));
+  // What the call was given differs, or nobody saw who left what it found.
+  Computation other = b;
+  other.values[found].writes[1].given[0].low += 1;
+  EXPECT_EQ(cause_between(a, other).kind, Cause::Kind::kInput);
+  b.values[found].writes[0].left.low += 1;
+  EXPECT_EQ(cause_between(a, b).kind, Cause::Kind::kInput);
+}
+
 // Of which one takes zeros to add to beside what both take.
 TEST(CauseTest, OtherOperatorsOfAValueThatDiffersLeadToWhatMadeIt) {
   const auto rows = [](float eps, bool is_added) {
