@@ -102,6 +102,10 @@ class Modules:
             self._frames.parameter_modules[id(parameter)] = path or label
         self.see_weights([(root, prefix)], with_buffers=True)
 
+    def roots(self) -> list[torch.nn.Module]:
+        """The models that run."""
+        return [root for reference, _ in self._roots if (root := reference()) is not None]
+
     def parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         seen: set[int] = set()
         for reference, prefix in self._roots:

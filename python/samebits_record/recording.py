@@ -120,6 +120,7 @@ class Recording:
         self._has_gradients = False  # of this step
         self._is_step_done = False
         self._mode: OperatorMode | None = None
+        self._stepped: list[torch.nn.Module] = []  # whose weights are to be seen when the step ends
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Recording:
@@ -203,6 +204,7 @@ class Recording:
         if self._has_gradients:
             self.modules.see_weights()
         self._has_gradients = self._is_step_done = False
+        self._stepped = []
         self._optimizer_frames.clear()  # whatever an exception left, likewise below
         self._has_seen_gradient.clear()
         self.recorder.end_step(self._planter.take_witness() if self._planter is not None else None)
@@ -220,6 +222,8 @@ class Recording:
             self.end_step()
 
     def _before_optimizer(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        # A program's last step ends behind the program, whose model is gone by then.
+        self._stepped = self.modules.roots()
         names = {id(parameter): name for name, parameter in self.modules.parameters()}
         kind = type(optimizer).__name__
         number = 0

@@ -93,6 +93,17 @@ class CommandTest(unittest.TestCase):
         about = json.loads((self.root / "out/op/recorder.json").read_text())
         self.assertEqual((about["format"], about["level"], about["command"]), (1, "op", ["train.py", "--lr", "3"]))
 
+    def test_the_weights_after_the_last_step_are_observed(self) -> None:
+        """The program has ended by then, and its model is gone: as a global, and as a local of a function."""
+        in_function = "def main():\n" + "".join(f"    {line}\n" for line in PROGRAM.splitlines() if line) + "main()\n"
+        (self.root / "function.py").write_text(in_function)
+        for program in ("train.py", "function.py"):
+            with self.subTest(program):
+                done = self.recorded("--out", program[:-3], "--", program)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                weights = [each["step"] for each in read(self.root / program[:-3]) if each["site"] == "0.weight"]
+                self.assertEqual(weights, [0, 0, 1, 2])  # as the run begins, and behind each step
+
     def test_a_module_is_run_by_its_name(self) -> None:
         done = self.recorded("--out", "out", "--", "-m", "train", "--lr", "3")
         self.assertEqual((done.returncode, done.stdout), (0, self.run_python("train.py", "--lr", "3").stdout))
