@@ -74,7 +74,8 @@ target_compile_definitions(samebits_source_path
 target_link_libraries(samebits_source_path PRIVATE samebits_flags)
 
 # Files of a folder are compiled in batches, in a third of the time: most of it goes into headers.
-# What changes often is compiled sooner with -DSAMEBITS_UNITY=OFF.
+# What changes often is compiled sooner with -DSAMEBITS_UNITY=OFF; so is CUDA by its preset, as
+# tools/cuda-compile asks for files by name.
 option(SAMEBITS_UNITY "Compile files in batches" ON)
 set(CMAKE_UNITY_BUILD ${SAMEBITS_UNITY})
 set(CMAKE_UNITY_BUILD_BATCH_SIZE 5)
