@@ -147,8 +147,16 @@ class Modules:
     def _hook(self, module: torch.nn.Module, name: str) -> None:
         self._names[module] = name
         self.names_by_id[id(module)] = name
-        enter = functools.partial(self._enter_hook, name)
-        leave = functools.partial(self._leave_hook, name)
+
+        # A compiler guards what it sees of a hook at every call of what it compiles: no more than that it returns.
+        def enter(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if not torch.compiler.is_compiling() and not self._frames.is_elsewhere():
+                self._enter(name, args, kwargs)
+
+        def leave(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            if not torch.compiler.is_compiling() and not self._frames.is_elsewhere():
+                self._leave(name, kwargs, output)
+
         self._handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
         self._handles.append(module.register_forward_hook(leave, with_kwargs=True, always_call=True))
 
@@ -163,16 +171,6 @@ class Modules:
         # Hooks that were added just now do not run before this call any more, but after it.
         if id(module) in self.names_by_id:
             self._enter(self._names[module], args, None)
-
-    def _enter_hook(self, name: str, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not torch.compiler.is_compiling() and not self._frames.is_elsewhere():
-            self._enter(name, args, kwargs)
-
-    def _leave_hook(
-        self, name: str, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
-    ) -> None:
-        if not torch.compiler.is_compiling() and not self._frames.is_elsewhere():
-            self._leave(name, kwargs, output)
 
     def _enter(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
         if self._frames.top.phase == "program":
