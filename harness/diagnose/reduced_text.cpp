@@ -121,7 +121,7 @@ std::string reduced_readme(const ReducedRun& run) {
     for (const std::string& each : run.reduced.unsteady) text += "- " + each + "\n";
   }
   if (!run.alone.empty()) {
-    text += "\n" + one_operator(run) + "\n";
+    text += fmt::format("\n{}\n", one_operator(run));
   } else if (run.has_script) {
     text +=
         "\n`python3 upstream.py` runs the operator in stock torch, on the inputs that it had "

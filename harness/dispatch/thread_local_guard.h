@@ -9,7 +9,6 @@ namespace samebits {
 template <typename Name, typename T>
 class ThreadLocalGuard {
  public:
-  explicit ThreadLocalGuard(T value) : before_(std::exchange(value_, value)) {}
   ~ThreadLocalGuard() { value_ = before_; }
   ThreadLocalGuard(const ThreadLocalGuard&) = delete;
   ThreadLocalGuard& operator=(const ThreadLocalGuard&) = delete;
@@ -19,6 +18,9 @@ class ThreadLocalGuard {
   static T value() { return value_; }
 
  private:
+  friend Name;
+  explicit ThreadLocalGuard(T value) : before_(std::exchange(value_, value)) {}
+
   static inline thread_local T value_{};
   T before_;
 };

@@ -11,7 +11,7 @@ namespace samebits {
 // hosted: what that rank would see if it were a process.
 class SeenByRank : public ThreadLocalGuard<SeenByRank, int64_t> {
  public:
-  using ThreadLocalGuard::ThreadLocalGuard;
+  explicit SeenByRank(int64_t rank) : ThreadLocalGuard(rank) {}
 
   // 0 where no guard lives.
   static int64_t rank() { return value(); }

@@ -19,10 +19,10 @@ namespace samebits {
 struct Computation {
   // A call that wrote into a cache.
   struct Write {
-    std::string op;
-    int64_t number = 0;         // as a call's
-    std::vector<Digest> given;  // of its other tensors
-    Digest left;                // of the whole cache, afterwards
+    std::string op = {};
+    int64_t number = 0;              // as a call's
+    std::vector<Digest> given = {};  // of its other tensors
+    Digest left;                     // of the whole cache, afterwards
   };
   struct Value {
     at::Tensor tensor;             // on the CPU, whole and contiguous, as it was at that time

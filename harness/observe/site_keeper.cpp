@@ -27,7 +27,7 @@ void SiteKeeper::see(int64_t step, const std::string& phase, const std::string& 
   const int64_t occurrence = count(step, phase, site);
   if (occurrence < 0 || value.dim() == 0) return;
   const std::string name = kept_name(step, occurrence, phase, site);
-  bytes_ += value.numel() * static_cast<int64_t>(value.element_size());
+  bytes_ += value.numel() * value.element_size();
   if (bytes_ > settings_.bytes) {
     throw RunError(
         fmt::format("{}: {} would be kept, and with it {} bytes, more than keep.bytes, {}", where_,

@@ -38,7 +38,7 @@ struct Executed {
   // it alike, whether the ranks share a process or not.
   bool is_of_each_rank = false;
   bool is_guard = false;  // that was false: `op` is its condition, and it has no result
-  std::vector<Result> results;
+  std::vector<Result> results = {};
 };
 
 // Watches the operators of a thread while it is put on (OperatorWatchGuard), and plants one fault
