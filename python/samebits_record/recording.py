@@ -8,6 +8,7 @@ import functools
 import os
 import pathlib
 import platform
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -46,6 +47,9 @@ def level_from(text: str | Level) -> Level:
     except ValueError:
         raise InputError("level", repr(text), "step, module or op") from None
 
+
+# What readers of a stream refuse in a name, as it acts on a terminal or has no UTF-8.
+_UNNAMEABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 _active: Recording | None = None
 
@@ -185,11 +189,16 @@ class Recording:
         self.recorder.finish()
 
     def observe(self, name: str, value: object, phase: str = "program") -> None:
-        if not name:
-            raise InputError("observe", "an empty name", "a name of what is observed")
+        for text, what in ((name, "name"), (phase, "phase")):
+            if not text:
+                raise InputError("observe", f"an empty {what}", f"a {what} of what is observed")
+            if _UNNAMEABLE.search(text):
+                raise InputError("observe", f"the {what} {text!r}", f"a {what} without control characters")
         tensors = tensors_in(value)
         if not tensors and isinstance(value, bool | int | float):
             kind = {bool: torch.bool, int: torch.int64}.get(type(value), torch.float64)
+            if kind is torch.int64 and not -(1 << 63) <= value < 1 << 63:
+                raise InputError(f"observe({name!r})", f"an integer of {int(value).bit_length()} bits", "one of int64")
             tensors = [torch.tensor(value, dtype=kind)]
         if not tensors:
             raise InputError(f"observe({name!r})", type(value).__name__, "a tensor, some of them, or a number")

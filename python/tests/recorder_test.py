@@ -369,6 +369,16 @@ class RecorderTest(unittest.TestCase):
                 record(self.root / "c")
             with self.assertRaisesRegex(InputError, "observe"):
                 observe("text", "not a number")
+            for name in ("a\n\x1b", "a\x85", "a\u202e", "a\ud800"):
+                with self.assertRaisesRegex(InputError, r"the name 'a\\.*', expected a name without control char"):
+                    observe(name, 1.0)
+            with self.assertRaisesRegex(InputError, r"observe: found the phase 'a\\n'"):
+                observe("name", 1.0, phase="a\n")
+            for number in (1 << 63, -(1 << 63) - 1, 1 << 20000):
+                with self.assertRaisesRegex(InputError, r"observe\('big'\): found an integer of \d+ bits"):
+                    observe("big", number)
+            observe("größe", -(1 << 63))
+        self.assertEqual([(each["site"], each["value"]) for each in read(self.root / "b")], [("größe", -(1 << 63))])
 
 
 class Graph:
