@@ -47,6 +47,11 @@ _READ_AS: dict[torch.dtype, torch.dtype] = {
 }
 
 
+def _own_type(dtype: torch.dtype) -> str:
+    """The end of a site whose stream does not have the tensor's own type: equal bytes of two types are not the same."""
+    return "" if dtype in DTYPES else f".{str(dtype).removeprefix('torch.')}"
+
+
 def plain_tensor(value: torch.Tensor) -> torch.Tensor | None:
     """The dense tensor whose bits stand for `value`: of a DTensor this rank's part, of complex numbers their parts.
 
@@ -165,6 +170,8 @@ class Recorder:
         if tensor is None:
             self._note_unobserved(value)
             return
+        if not is_plain:
+            site += _own_type(value.dtype)
         # What level `step` has is called the same at every level, and there nobody follows parts.
         if self.local_parts.known and "#" in site and not is_dtensor(value) and self.local_parts.has(tensor):
             part = self.local_parts.part_of(tensor)
@@ -206,7 +213,7 @@ class Recorder:
         with torch.no_grad():
             found = layouts.laid_out(site, tensor.detach())
         for name, each in found:
-            self._observe(phase, name, each)
+            self._observe(phase, name + _own_type(value.dtype), each)
         if not found:
             self.unobserved[_LEFT_OUT] = self.unobserved.get(_LEFT_OUT, 0) + 1
 

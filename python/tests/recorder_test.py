@@ -286,8 +286,23 @@ class RecorderTest(unittest.TestCase):
         self.assertEqual(error.getvalue(), told)
         found = read(self.root / "a")
         self.assertEqual(
-            [(each["site"], each["dtype"], each["shape"]) for each in found], [("complex", "float32", [2, 2])]
+            [(each["site"], each["dtype"], each["shape"]) for each in found], [("complex.complex64", "float32", [2, 2])]
         )
+
+    def test_equal_bytes_of_another_type_are_another_site(self) -> None:
+        """The stream has no float8 and no complex numbers: the site tells them from what they are read through."""
+        bytes_of = torch.arange(8, dtype=torch.uint8)
+        kinds = ("float8_e4m3fn", "float8_e4m3fnuz", "uint16", "complex64")
+        for name in (*kinds, "uint8"):
+            with record(self.root / name, level="op"):
+                observe("x", bytes_of.view(getattr(torch, name)))
+        sites = [read(self.root / name)[-1]["site"] for name in (*kinds, "uint8")]
+        self.assertEqual(sites, [*(f"x.{name}" for name in kinds), "x"])
+        digests = [read(self.root / name)[-1]["digest"] for name in ("float8_e4m3fn", "float8_e4m3fnuz", "uint8")]
+        self.assertEqual(len(set(digests)), 1)  # which is why
+        with record(self.root / "op", level="op"):
+            torch.ones(2, dtype=torch.complex64) * 2
+        self.assertEqual(read(self.root / "op")[-1]["site"], "program/aten.mul.Tensor[0]#0.complex64")
 
     def test_more_than_the_slots_hold_is_read_in_parts(self) -> None:
         x = torch.zeros(1)
