@@ -1,5 +1,7 @@
 #include <charconv>
+#include <map>
 #include <optional>
+#include <utility>
 
 #include "harness/base/error.h"
 #include "harness/logs/json_row.h"
@@ -69,6 +71,13 @@ std::string site_of(PathCursor path) {
   return "";
 }
 
+// Which choice a leaf of a response is of; nullopt for what is of none.
+std::optional<int64_t> choice_of(PathCursor path) {
+  int64_t choice = 0;
+  const bool is_of_choice = path.take("choices") && path.take_index(choice);
+  return is_of_choice ? std::optional(choice) : std::nullopt;
+}
+
 // A response in a list of them, or in a line of OpenAI's batches.
 PathCursor path_in_response(const std::string& path, int64_t& step) {
   PathCursor cursor(path);
@@ -78,8 +87,13 @@ PathCursor path_in_response(const std::string& path, int64_t& step) {
 }
 
 void add_document(LogBuilder& log, std::string_view text, int64_t step, size_t place) {
+  std::map<std::pair<int64_t, int64_t>, bool> is_read;  // by step and choice
   for (const JsonLeaf& leaf : json_leaves(text, log.where(place))) {
-    const std::string name = site_of(path_in_response(leaf.path, step));
+    const PathCursor path = path_in_response(leaf.path, step);
+    const std::string name = site_of(path);
+    if (const auto choice = choice_of(path)) {
+      is_read[{step, *choice}] |= !name.empty() && !name.starts_with("prompt");
+    }
     if (name.empty()) continue;
     const size_t site = log.site(name, place);
     // A token may read "inf" or "nan", and is a text all the same.
@@ -95,6 +109,10 @@ void add_document(LogBuilder& log, std::string_view text, int64_t step, size_t p
         log.add_tensor(step, site, Dtype::uint8, {static_cast<int64_t>(leaf.text.size())},
                        leaf.text.data(), place);
     }
+  }
+  for (const auto& [at, is_choice_read] : is_read) {
+    if (!is_choice_read)
+      log.add_text(log.site("choice[" + std::to_string(at.second) + "]", place), place);
   }
 }
 

@@ -11,14 +11,33 @@ namespace {
 
 constexpr size_t kMaxDepth = 64;
 
-// Python's three words as texts; inside of texts they stay.
-std::string with_quoted_nonfinite(std::string_view text) {
-  std::string quoted_text;
+// What the parser gives back as a float with its text, where -0 is the integer 0.
+constexpr std::string_view kNegativeZero = "-0e0";
+
+// Whether the integer -0 stands at `at`, and no longer number's beginning, and no exponent.
+bool is_negative_zero(std::string_view text, size_t at) {
+  const auto is_one_of = [&](size_t i, std::string_view set) {
+    return i < text.size() && set.find(text[i]) != std::string_view::npos;
+  };
+  return text.substr(at).starts_with("-0") && !is_one_of(at + 2, ".eE0123456789") &&
+         (at == 0 || !is_one_of(at - 1, "eE"));
+}
+
+bool has_negative_zero(std::string_view text) {
+  for (size_t at = text.find("-0"); at != std::string_view::npos; at = text.find("-0", at + 1)) {
+    if (is_negative_zero(text, at)) return true;
+  }
+  return false;
+}
+
+// Python's three words as texts, and -0 as a float; inside of texts they stay.
+std::string with_readable_numbers(std::string_view text) {
+  std::string readable;
   bool is_in_text = false;
   for (size_t at = 0; at < text.size(); ++at) {
     const char c = text[at];
     if (is_in_text && c == '\\' && at + 1 < text.size()) {
-      quoted_text += text.substr(at++, 2);
+      readable += text.substr(at++, 2);
       continue;
     }
     if (c == '"') is_in_text = !is_in_text;
@@ -26,14 +45,19 @@ std::string with_quoted_nonfinite(std::string_view text) {
     for (const std::string_view each : {"NaN", "Infinity", "-Infinity"}) {
       if (!is_in_text && text.substr(at).starts_with(each)) word = each;
     }
-    if (word.empty()) {
-      quoted_text += c;
+    if (!is_in_text && is_negative_zero(text, at)) {
+      readable += kNegativeZero;
+      ++at;
       continue;
     }
-    quoted_text += '"' + std::string(word) + '"';
+    if (word.empty()) {
+      readable += c;
+      continue;
+    }
+    readable += '"' + std::string(word) + '"';
     at += word.size() - 1;
   }
-  return quoted_text;
+  return readable;
 }
 
 class LeafCollector : public nlohmann::json_sax<Json> {
@@ -49,7 +73,7 @@ class LeafCollector : public nlohmann::json_sax<Json> {
     return add_number(number_from_text(std::to_string(value)));
   }
   bool number_float(number_float_t, const string_t& text) override {
-    return add_number(number_from_text(text));
+    return add_number(number_from_text(text == kNegativeZero ? "-0" : text));
   }
   bool string(string_t& text) override {
     const bool may_be = text.size() <= 9;  // "-Infinity"
@@ -123,7 +147,7 @@ class LeafCollector : public nlohmann::json_sax<Json> {
   std::vector<Level> levels_;
 };
 
-bool is_nonfinite_word(std::string_view text) {
+bool has_nonfinite_word(std::string_view text) {
   return text.find("NaN") != std::string_view::npos ||
          text.find("Infinity") != std::string_view::npos;
 }
@@ -142,8 +166,8 @@ std::string shown(const JsonLeaf& leaf) {
 
 std::vector<JsonLeaf> json_leaves(std::string_view text, const std::string& where) {
   std::string changed;
-  if (is_nonfinite_word(text)) {
-    changed = with_quoted_nonfinite(text);
+  if (has_nonfinite_word(text) || has_negative_zero(text)) {
+    changed = with_readable_numbers(text);
     text = changed;
   }
   std::vector<JsonLeaf> leaves;

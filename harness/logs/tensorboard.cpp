@@ -1,5 +1,6 @@
 #include <bit>
 #include <cstring>
+#include <vector>
 
 #include "harness/base/error.h"
 #include "harness/logs/crc32c.h"
@@ -38,10 +39,14 @@ std::optional<float> float_of_tensor(WireReader tensor, const std::string& where
       WireReader shape(field.bytes, where, field.offset);
       for (WireReader::Field size; shape.next(size);) has_dimensions |= size.number == 2;
     }
-    if (field.number == 4) take(field.bytes);                          // tensor_content
-    if (field.number == 5 && !field.bytes.empty()) take(field.bytes);  // float_val, packed
-    if (field.number == 5 && field.bytes.empty()) {
-      value = std::bit_cast<float>(static_cast<uint32_t>(field.value));
+    if (field.number == 4) take(field.bytes);  // tensor_content
+    if (field.number == 5) {                   // float_val, packed or not
+      if (field.kind == WireKind::kBytes) {
+        take(field.bytes);
+      } else {
+        tensor.require(field, WireKind::kFixed32);
+        value = std::bit_cast<float>(static_cast<uint32_t>(field.value));
+      }
     }
   }
   return dtype == kFloat && !has_dimensions ? value : std::nullopt;
@@ -52,9 +57,16 @@ void read_value(WireReader value, int64_t step, size_t record, const std::string
   std::string_view tag;
   std::optional<float> number;
   for (WireReader::Field field; value.next(field);) {
-    if (field.number == 1) tag = field.bytes;
-    if (field.number == 2) number = std::bit_cast<float>(static_cast<uint32_t>(field.value));
+    if (field.number == 1) {
+      value.require(field, WireKind::kBytes);
+      tag = field.bytes;
+    }
+    if (field.number == 2) {
+      value.require(field, WireKind::kFixed32);
+      number = std::bit_cast<float>(static_cast<uint32_t>(field.value));
+    }
     if (field.number == 8) {
+      value.require(field, WireKind::kBytes);
       number = float_of_tensor(WireReader(field.bytes, file, field.offset), file);
     }
   }
@@ -64,21 +76,30 @@ void read_value(WireReader value, int64_t step, size_t record, const std::string
 
 void read_event(std::string_view event, size_t offset, size_t record, const std::string& file,
                 LogBuilder& log) {
-  int64_t step = 0;  // proto3 leaves a zero out
-  WireReader::Field summary;
+  int64_t step = 0;                          // proto3 leaves a zero out
+  std::vector<WireReader::Field> summaries;  // protobuf takes several for one
   WireReader fields(event, file, offset);
   for (WireReader::Field field; fields.next(field);) {
-    if (field.number == 2) step = static_cast<int64_t>(field.value);
-    if (field.number == 5) summary = field;
+    if (field.number == 2) {
+      fields.require(field, WireKind::kVarint);
+      step = static_cast<int64_t>(field.value);
+    }
+    if (field.number == 5) {
+      fields.require(field, WireKind::kBytes);
+      summaries.push_back(field);
+    }
   }
-  if (summary.bytes.empty()) return;
+  if (summaries.empty()) return;
   if (step < 0) {
     throw InputError(log.where(record), "step " + std::to_string(step), "a step from 0");
   }
-  WireReader values(summary.bytes, file, summary.offset);
-  for (WireReader::Field field; values.next(field);) {
-    if (field.number != 1) continue;
-    read_value(WireReader(field.bytes, file, field.offset), step, record, file, log);
+  for (const WireReader::Field& summary : summaries) {
+    WireReader values(summary.bytes, file, summary.offset);
+    for (WireReader::Field field; values.next(field);) {
+      if (field.number != 1) continue;
+      values.require(field, WireKind::kBytes);
+      read_value(WireReader(field.bytes, file, field.offset), step, record, file, log);
+    }
   }
 }
 

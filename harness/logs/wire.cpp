@@ -31,29 +31,36 @@ std::string_view WireReader::take(uint64_t size) {
 bool WireReader::next(Field& field) {
   if (at_ == message_.size()) return false;
   const uint64_t key = varint();
-  field = {.number = key >> 3, .value = 0, .bytes = {}, .offset = 0};
+  const auto kind = static_cast<WireKind>(key & 7);
+  field = {.number = key >> 3, .kind = kind, .value = 0, .bytes = {}, .offset = 0};
   const auto fixed = [&](size_t size) {
     std::memcpy(&field.value, take(size).data(), size);  // little-endian, as the file is
   };
-  switch (key & 7) {
-    case 0:
+  switch (kind) {
+    case WireKind::kVarint:
       field.value = varint();
       return true;
-    case 1:
+    case WireKind::kFixed64:
       fixed(8);
       return true;
-    case 2: {
+    case WireKind::kBytes: {
       const uint64_t size = varint();
       field.offset = offset_ + at_;
       field.bytes = take(size);
       return true;
     }
-    case 5:
+    case WireKind::kFixed32:
       fixed(4);
       return true;
     default:
       fail("a field of kind " + std::to_string(key & 7), "0, 1, 2 or 5");
   }
+}
+
+void WireReader::require(const Field& field, WireKind kind) const {
+  if (field.kind == kind) return;
+  const auto text = [](WireKind each) { return std::to_string(static_cast<int>(each)); };
+  fail("field " + std::to_string(field.number) + " of kind " + text(field.kind), text(kind));
 }
 
 void WireWriter::raw_varint(uint64_t value) {

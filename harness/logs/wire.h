@@ -6,6 +6,9 @@
 
 namespace samebits {
 
+// How a field is written.
+enum class WireKind : uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
+
 // The fields of a message in protobuf's wire format, one by one. LibTorch brings a protobuf of its
 // own along, whose symbols a second one would meet; five kinds of fields need none.
 class WireReader {
@@ -16,6 +19,7 @@ class WireReader {
 
   struct Field {
     uint64_t number = 0;
+    WireKind kind = WireKind::kVarint;
     uint64_t value = 0;      // of a varint, and the bits of 4 or 8 fixed bytes
     std::string_view bytes;  // of what has a length: texts, messages, packed numbers
     size_t offset = 0;       // of `bytes` in the file
@@ -23,6 +27,9 @@ class WireReader {
 
   // False at the end. InputError where the message is cut or has a field of a kind that is gone.
   bool next(Field& field);
+
+  // InputError where the field that next() has just given is of another kind.
+  void require(const Field& field, WireKind kind) const;
 
  private:
   uint64_t varint();

@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "harness/base/error.h"
@@ -92,6 +93,7 @@ void ZipArchive::read_directory() {
   }
   uint64_t count = number_at(end + 10, 2);
   uint64_t at = number_at(end + 16, 4);
+  uint64_t directory_end = end;
   if (end >= kLocatorSize && slice(end - kLocatorSize, 4) == kLargeEndLocator) {
     const uint64_t large = number_at(end - kLocatorSize + 8, 8);
     if (slice(large, 4) != kLargeEnd) {
@@ -99,8 +101,19 @@ void ZipArchive::read_directory() {
     }
     count = number_at(large + 32, 8);
     at = number_at(large + 48, 8);
+    directory_end = large;
   }
-  for (uint64_t i = 0; i < count; ++i) members_.push_back(member_at(at));
+  std::set<std::string> names;
+  for (uint64_t i = 0; i < count; ++i) {
+    members_.push_back(member_at(at));
+    const std::string& name = members_.back().name;
+    if (!names.insert(name).second) fail(printable(name), "a second member of the name", "one");
+  }
+  if (at != directory_end) {
+    fail("byte " + std::to_string(at),
+         "more than the " + std::to_string(count) + " entries that are counted",
+         "the end of the directory");
+  }
 }
 
 ZipArchive::Member ZipArchive::member_at(uint64_t& at) const {

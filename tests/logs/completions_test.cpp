@@ -51,6 +51,17 @@ TEST(Completions, OfAChatHaveTheSameSites) {
   EXPECT_EQ(log.stream.observations.size(), 2 + 2 + 1);
 }
 
+TEST(Completions, AChoiceWithoutLogprobsIsTold) {
+  const auto answer = [](const std::string& text) {
+    return R"({"choices": [{"text": "a", "logprobs": {"token_logprobs": [-0.5]}}, {"text": ")" +
+           text + R"(", "logprobs": null, "prompt_token_ids": [7]}]})";
+  };
+  const Log log = testing::read(answer("b"), {}, "answer.json");
+  EXPECT_EQ(value_at(log, 0, "logprob[0,0]"), "-0.5");
+  EXPECT_THAT(log.source.unread, ::testing::ElementsAre("choice[1]"));
+  EXPECT_TRUE(testing::read(kCompletion, {}, "answer.json").source.unread.empty());
+}
+
 TEST(Completions, OtherTokensOfTheSameLogprobsAreSeen) {
   const auto answer = [](const std::string& token) {
     return testing::read(R"({"choices": [{"logprobs": {"tokens": [")" + token +

@@ -49,6 +49,19 @@ TEST(JsonLines, PythonsNanIsANumberAndATextThatHasItIsNone) {
   EXPECT_THAT(log.source.unread, ElementsAre("z"));
 }
 
+TEST(JsonLines, NegativeZeroIsNotZero) {
+  const std::string row = R"({"step":0,"a":-0,"b":[-0,1e-0,-0.5],"c":" -0","d":)";
+  const Log log = jsonl_of(row + "-0}\n");
+  EXPECT_EQ(value_at(log, 0, "a"), "-0");
+  EXPECT_EQ(value_at(log, 0, "b[0]"), "-0");
+  EXPECT_EQ(value_at(log, 0, "b[1]"), "1");
+  EXPECT_EQ(value_at(log, 0, "b[2]"), "-0.5");
+  EXPECT_EQ(precision_of(log, "a"), "as whole numbers");
+  EXPECT_THAT(log.source.unread, ElementsAre("c"));
+  EXPECT_NE(log.stream.observations, jsonl_of(row + "0}\n").stream.observations);
+  EXPECT_NE(jsonl_error(row + "-00}\n"), "");
+}
+
 TEST(JsonLines, FindsTheStep) {
   EXPECT_EQ(value_at(jsonl_of(R"({"global_step": 7, "a": 1})"), 7, "a"), "1");
   EXPECT_EQ(value_at(jsonl_of(R"({"iteration": 2.0, "a": 1})"), 2, "a"), "1");

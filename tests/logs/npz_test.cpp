@@ -81,6 +81,21 @@ TEST(Npz, WhatIsNoneOfOursIsRefusedByName) {
   EXPECT_THAT(npz_error(with(bytes, data, 'M')), HasSubstr("found another CRC"));
 }
 
+TEST(Npz, WhatTheDirectoryDoesNotCountOrHasTwiceIsRefused) {
+  std::string bytes = archive("stored.npz");
+  const size_t end = bytes.rfind("PK\5\6");
+  const char count = bytes.at(end + 10);
+  for (const char less : {0, 1, count - 1}) {
+    EXPECT_THAT(npz_error(with(bytes, end + 10, less)),
+                HasSubstr("found more than the " + std::to_string(less) + " entries"));
+  }
+  // In the header of the member and in the directory.
+  for (size_t at = bytes.find("half.npy"); at != bytes.npos; at = bytes.find("half.npy", at)) {
+    bytes.replace(at, 4, "mask");
+  }
+  EXPECT_THAT(npz_error(bytes), HasSubstr("mask.npy: found a second member of the name"));
+}
+
 std::string npy(const std::string& dict, const std::string& data) {
   std::string header = dict + '\n';
   return std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header +

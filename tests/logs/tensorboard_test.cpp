@@ -85,6 +85,27 @@ TEST(Tensorboard, StepsGoOnInEachTag) {
   EXPECT_THAT(error_of(scalar_event(~0ULL, "a", 1), {}), HasSubstr("step -1"));
 }
 
+TEST(Tensorboard, TwoSummariesOfAnEventAreBothRead) {
+  const auto summary = [](const std::string& tag, float value) {
+    return field(5, field(1, field(1, tag) + testing::float_field(2, value)));
+  };
+  const Log log =
+      testing::read(testing::record(summary("a", 1) + number_field(2, 4) + summary("b", 2)), {});
+  EXPECT_EQ(value_at(log, 4, "a"), "1");
+  EXPECT_EQ(value_at(log, 4, "b"), "2");
+}
+
+TEST(Tensorboard, AFieldOfAnotherKindIsRefused) {
+  const std::string good = scalar_event(1, "a", 1);
+  const auto error = [&](const std::string& record) { return error_of(good + record, {}); };
+  EXPECT_THAT(error(event(2, field(1, "a") + field(2, "text"))),
+              HasSubstr("found field 2 of kind 2, expected 5"));
+  EXPECT_THAT(error(event(2, field(1, "a") + number_field(2, 3))), HasSubstr("field 2 of kind 0"));
+  EXPECT_THAT(error(event(2, number_field(1, 3))), HasSubstr("field 1 of kind 0, expected 2"));
+  EXPECT_THAT(error(testing::record(field(2, "x"))), HasSubstr("field 2 of kind 2, expected 0"));
+  EXPECT_THAT(error(testing::record(number_field(5, 1))), HasSubstr("field 5 of kind 0"));
+}
+
 TEST(Tensorboard, AMessageThatIsBrokenUnderAGoodSumHasItsByte) {
   LogSettings settings;
   settings.format = "tensorboard";
