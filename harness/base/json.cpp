@@ -71,6 +71,12 @@ class StrictBuilder {
       if (!text_.substr(at).starts_with(name)) continue;
       throw InputError(where, std::string(name) + ", which Python writes", "valid JSON");
     }
+    if (std::string_view(error.what()).find("ill-formed UTF-8") != std::string_view::npos) {
+      // A sequence that breaks off is noticed at the character behind it.
+      const bool is_behind = at > 0 && at < text_.size() && static_cast<uint8_t>(text_[at]) < 0x80;
+      throw InputError(file_ + ": " + place(is_behind ? at - 1 : at), "bytes that are no UTF-8",
+                       "UTF-8");
+    }
     const bool ended = text_.find_first_not_of(" \t\r\n", at) == std::string_view::npos;
     throw InputError(where, ended ? "the end of the text" : quoted(token), "valid JSON");
   }

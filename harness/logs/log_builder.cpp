@@ -57,14 +57,19 @@ std::string LogBuilder::choose_step(const std::vector<std::string>& names, size_
   const auto has = [&](const std::string& name) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
+  constexpr size_t kLongest = 200;
+  std::string among;
+  for (const std::string& name : names) among += (among.empty() ? "" : ", ") + name;
+  if (!among.empty()) among = " among " + shortened(among, kLongest);
   if (!settings_.step.empty()) {
     if (has(settings_.step)) return settings_.step;
-    throw InputError(where(place), "no " + quoted(settings_.step), "the step, as it was named");
+    throw InputError(where(place), "no " + quoted(settings_.step) + among,
+                     "the step, as it was named");
   }
   for (const char* known : {"step", "global_step", "iteration"}) {
     if (has(known)) return known;
   }
-  throw InputError(where(place), "no step", "step, global_step, iteration or one that is named");
+  throw InputError(where(place), "no step" + among, "step, global_step, iteration or --step NAME");
 }
 
 void LogBuilder::refuse_number(size_t site, size_t place) const {

@@ -95,6 +95,13 @@ TEST(ParseJson, MessagesStayOneLine) {
   EXPECT_THAT(error_of("{\"a\\nb\": {\"c\": 1, \"c\": 1}}"), HasSubstr("a\\nb.c"));
 }
 
+TEST(Json, BytesThatAreNoUtf8AreNamed) {
+  EXPECT_EQ(error_of("{\"a\": \"caf\xe9\"}"),
+            "f.json: line 1, column 11: found bytes that are no UTF-8, expected UTF-8");
+  EXPECT_THAT(error_of("\n\"\xff\""), HasSubstr("line 2, column 2: found bytes that are no UTF-8"));
+  EXPECT_THAT(error_of("\"a\x80\""), HasSubstr("column 3: found bytes"));
+}
+
 class Reader : public ::testing::Test {
  protected:
   JsonReader at(const std::string& text) {

@@ -63,7 +63,9 @@ TEST(Csv, ANumberThatNoDoubleHoldsIsNoText) {
 TEST(Csv, BadInputHasItsLine) {
   EXPECT_THAT(csv_error(""), HasSubstr("an empty file"));
   EXPECT_THAT(csv_error("step,loss\n"), HasSubstr("found no value"));
-  EXPECT_THAT(csv_error("loss,time\n1,2\n"), HasSubstr("line 1: found no step"));
+  EXPECT_THAT(csv_error("loss,time\n1,2\n"),
+              HasSubstr("line 1: found no step among loss, time, expected step, global_step, "
+                        "iteration or --step NAME"));
   EXPECT_THAT(csv_error("step,loss,loss\n1,2,3\n"), HasSubstr("two columns \"loss\""));
   EXPECT_THAT(csv_error("step,loss\n1,0.5\n2\n"), HasSubstr("line 3: found 1 cells"));
   EXPECT_THAT(csv_error("step,loss\n1,0.5\n2,0.4"), HasSubstr("line 3: found 2 cells and no end"));
