@@ -371,6 +371,14 @@ void check_commit(const JsonReader& json, const ProgramSettings& program) {
   }
 }
 
+// A word that would be passed on as it is.
+void check_words(const JsonReader& json, const std::string& text) {
+  const std::string word = ProgramSettings::misspelt_word(text);
+  if (!word.empty()) {
+    json.fail("the word " + word, JsonReader::one_of_text(ProgramSettings::words(), word));
+  }
+}
+
 void check_program(const JsonReader& json, const ProgramSettings& program) {
   if (!program.recorded.empty()) {
     for (const char* key :
@@ -390,9 +398,13 @@ void check_program(const JsonReader& json, const ProgramSettings& program) {
   }
   check_commit(json, program);
   const JsonReader command = json.required("command");
-  for (const JsonReader& each : command.array()) check_no_nul(each, each.string());
+  for (const JsonReader& each : command.array()) {
+    check_no_nul(each, each.string());
+    check_words(each, each.string());
+  }
   if (auto env = json.optional("env")) {
     for (const auto& [name, value] : program.env) {
+      check_words(*env, value);
       check_no_nul(*env, name);
       check_no_nul(*env, value);
     }

@@ -95,6 +95,24 @@ TEST(ProgramArms, AreToldWhatTheirWordsSay) {
   EXPECT_FALSE(program.is_told(ProgramSettings::kSeed));
 }
 
+TEST(ProgramArms, AWordThatIsNearlyOneIsRefused) {
+  const auto error = [](const std::string& word) {
+    return program_error({R"(a.command=["x","{out}",")" + word + "\"]"});
+  };
+  EXPECT_THAT(error("--steps={step}"),
+              HasSubstr("arms.a.command.2: found the word {step}, expected one of \"{out}\", "
+                        "\"{level}\", \"{steps}\", \"{seed}\", \"{keep}\", \"{keep_bytes}\", "
+                        "\"{checkout}\" (did you mean \"{steps}\"?)"));
+  EXPECT_THAT(error("{levle}"), HasSubstr("did you mean \"{level}\""));
+  EXPECT_THAT(program_error({R"(a.env={"A":"{sed}"})"}), HasSubstr("arms.a.env: found the word"));
+  // Shells, Python, JSON and the patterns of others have braces too.
+  for (const char* word : {"${step}", "{}", "{name}", "{end}", "{Step}", "{step:03}", "{step",
+                           "print(f'{step}')", "{'step'}", R"({\"step\": 1})"}) {
+    EXPECT_NO_THROW(read_programs({R"(a.command=["x","{out}",")" + std::string(word) + "\"]"}))
+        << word;
+  }
+}
+
 TEST(ProgramArms, AreWrittenWithoutWhatSaysNothingToThem) {
   const std::string canonical = canonical_json(read_programs());
   EXPECT_THAT(canonical, Not(HasSubstr("workload")));
