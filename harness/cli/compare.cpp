@@ -12,6 +12,7 @@
 #include "harness/compare/verdict.h"
 #include "harness/logs/readers.h"
 #include "harness/logs/recording.h"
+#include "harness/observe/recorder_file.h"
 
 namespace samebits {
 namespace {
@@ -38,11 +39,39 @@ void print_counts(const CompareFlags& flags, const PairComparison& comparison) {
   say("\n");
 }
 
+// What one of two recorders did not look for is no difference of the programs.
+void print_levels(const CompareFlags& flags) {
+  const std::string a = recorder_level(flags.a);
+  const std::string b = recorder_level(flags.b);
+  if (a.empty() || b.empty() || a == b) return;
+  say("{} was recorded at level {}, {} at level {}: what one of them alone has may be due to that\n",
+      flags.a, a, flags.b, b);
+}
+
+// Of two numbers of ranks, what the ranks saw that one side alone has: compared with nothing.
+void print_ranks(const CompareFlags& flags, const ArmRecording& a, const ArmRecording& b) {
+  if (a.ranks.size() == b.ranks.size()) return;
+  const bool is_more_a = a.ranks.size() > b.ranks.size();
+  const std::vector<StreamContents>& more = (is_more_a ? a : b).ranks;
+  size_t count = 0;
+  for (size_t rank = std::min(a.ranks.size(), b.ranks.size()); rank < more.size(); ++rank) {
+    count += more[rank].observations.size();
+  }
+  say("{} has {} ranks and {} has {}: {} observations of the last ranks of {} were not "
+      "compared{}\n",
+      flags.a, a.ranks.size(), flags.b, b.ranks.size(), count, is_more_a ? flags.a : flags.b,
+      has_all_ranks(a, b) ? "; but for operators they are those of rank 0" : "");
+}
+
 // A place where the two part, and the line of the program behind it where a recorder noted one.
 void print_place(const CompareFlags& flags, const char* what, const Divergence& divergence) {
   say("{}: {}\n", what, divergence.text());
-  const std::string sources = sources_of(flags.a, flags.b, divergence);
-  if (!sources.empty()) say("  in the program: {}\n", sources);
+  try {
+    const std::string sources = sources_of(flags.a, flags.b, divergence);
+    if (!sources.empty()) say("  in the program: {}\n", sources);
+  } catch (const InputError& error) {  // no evidence, and no reason to end without a verdict
+    say("  in the program: not known, {}\n", error.what());
+  }
 }
 
 // The first place, and the first value that both saw, where that is another one: two programs that
@@ -96,6 +125,7 @@ int run_compare(const CompareFlags& flags) {
   const PairComparison comparison = compare_recordings(a, b, relation);
   const Nonfinite nonfinite = flags.accepts_nonfinite ? Nonfinite::kAccept : Nonfinite::kRefuse;
   print_counts(flags, comparison);
+  print_levels(flags);
   print_first(flags, comparison);
   print_sites(comparison);
   if (comparison.compared == 0) say("nothing was compared, so nothing holds\n");
@@ -108,12 +138,8 @@ int run_compare(const CompareFlags& flags) {
   if (a.is_cut_off()) say("{} was cut off\n", flags.a);
   if (b.is_cut_off()) say("{} was cut off\n", flags.b);
   const bool holds = is_one_a && is_one_b && does_hold(relation, comparison, nonfinite);
-  const bool is_of_all_ranks = has_all_ranks(a, b);
-  if (!is_of_all_ranks) {
-    say("{} has {} ranks and {} has {}: the last of them were not compared\n", flags.a,
-        a.ranks.size(), flags.b, b.ranks.size());
-  }
-  const bool is_whole = is_of_all_ranks && !a.is_cut_off() && !b.is_cut_off();
+  print_ranks(flags, a, b);
+  const bool is_whole = has_all_ranks(a, b) && !a.is_cut_off() && !b.is_cut_off();
   print_unread(flags.a, a);
   print_unread(flags.b, b);
   const std::string& precision = comparison.precision;

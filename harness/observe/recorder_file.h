@@ -11,6 +11,9 @@ namespace samebits {
 // marker. InputError where the file is broken, or of a format that is not known here.
 bool has_recorder(const std::filesystem::path& arm_folder);
 
+// At which level a recorder observed, "op"; "" where none did, or does not say. InputError as above.
+std::string recorder_level(const std::filesystem::path& arm_folder);
+
 // The line of the program that computed an operator's output, "models/qwen3.py:231 in forward", as
 // the recorder of this rank noted it; "" where it did not. InputError where the file is broken.
 std::string source_of(const std::filesystem::path& arm_folder, int64_t rank,

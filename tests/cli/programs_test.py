@@ -198,6 +198,45 @@ class Programs(unittest.TestCase):
                                       "new": {"command": self.command("--scale", 2)}})
         self.assertEqual(code, 1, out)
 
+    def compared(self, *flags):
+        done = subprocess.run([PROGRAM, "compare", "a", "b", *flags], cwd=self.folder, capture_output=True, text=True)
+        return done.returncode, done.stdout, done.stderr
+
+    def record(self, *flags):
+        subprocess.run([sys.executable, SMALL, *flags], cwd=self.folder, check=True, capture_output=True)
+
+    def test_what_compare_did_not_compare_is_said(self):
+        self.record("a", "--level", "op")
+        self.record("b")
+        for name, level in (("a", "op"), ("b", "step")):
+            about = {"format": 1, "recorder": "r", "level": level, "part": "0/1", "command": [], "environment": {}}
+            (self.folder / name / "recorder.json").write_text(json.dumps(about))
+        code, out, _ = self.compared()
+        self.assertEqual(code, 1)
+        self.assertIn("a was recorded at level op, b at level step: what one of them alone has may be due to that", out)
+        shutil.rmtree(self.folder / "b")
+        self.record("b", "--level", "op")
+        self.assertNotIn("level", self.compared()[1])
+        (self.folder / "a" / "recorder.json").unlink()
+        stream = (self.folder / "a" / "rank-0.jsonl").read_text()
+        (self.folder / "a" / "rank-1.jsonl").write_text(stream.replace('"rank":0', '"rank":1'))
+        code, out, _ = self.compared()
+        self.assertEqual(code, 0, out)
+        self.assertIn("a has 2 ranks and b has 1: 6 observations of the last ranks of a were not compared; but for", out)
+        (self.folder / "a" / "rank-1.jsonl").write_text(stream.replace('"rank":0', '"rank":1').splitlines()[1] + "\n")
+        code, out, _ = self.compared()
+        self.assertEqual(code, 1, out)
+        self.assertIn("1 observations of the last ranks of a were not compared\n", out)
+
+    def test_a_broken_list_of_sources_leaves_the_verdict(self):
+        self.record("a")
+        self.record("b", "--scale", "2")
+        (self.folder / "b" / "sites-0.json").write_text("{")
+        code, out, error = self.compared()
+        self.assertEqual((code, error), (1, ""))
+        self.assertIn("in the program: not known, b/sites-0.json: line 1", out)
+        self.assertTrue(out.endswith("FAILS\n"), out)
+
     def test_what_breaks_is_told_with_its_last_lines(self):
         for then, expected in [("fail", r"exited with code 1; .*output-0\.txt: .*loading the data / FileNotFound"),
                                ("die", r"was ended by signal 9 \(SIGKILL\)"),

@@ -45,6 +45,14 @@ TEST_F(RecorderFileTest, ARecordingWithoutItsMarkerWasCutOff) {
   EXPECT_FALSE(read_whole_arm(arm()).is_cut_off());
 }
 
+TEST_F(RecorderFileTest, SaysItsLevelWhereThereIsOne) {
+  EXPECT_EQ(recorder_level(arm()), "");
+  write(arm() / "recorder.json", R"({"format": 1, "level": "op"})");
+  EXPECT_EQ(recorder_level(arm()), "op");
+  write(arm() / "recorder.json", R"({"format": 1, "level": 3})");
+  EXPECT_THAT(message_of<InputError>([&] { recorder_level(arm()); }), HasSubstr("level: found 3"));
+}
+
 TEST_F(RecorderFileTest, ARecordingMayBeRenamedButNotChanged) {
   write(arm() / "recorder.json", kAbout);
   finish("baseline");
