@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <new>
@@ -12,6 +13,7 @@
 #include "harness/base/environment.h"
 #include "harness/base/error.h"
 #include "harness/base/file.h"
+#include "harness/base/json.h"
 #include "harness/base/output.h"
 #include "harness/cli/commands.h"
 #include "harness/dispatch/device_error.h"
@@ -60,6 +62,18 @@ int usage(const CLI::App& app, const CLI::ParseError& error) {
   return 0;
 }
 
+// CLI11 says of "samebits foo" that a subcommand is required.
+void check_command(const CLI::App& app, const std::string& word) {
+  if (word.starts_with('-')) return;
+  std::vector<std::string> shown;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (command->get_name() == word) return;
+    if (!command->get_group().empty()) shown.push_back(command->get_name());
+  }
+  throw samebits::InputError("command", samebits::quoted(word),
+                             samebits::JsonReader::one_of_text(shown, word));
+}
+
 int run(CLI::App& app, int argc, char** argv) {
   std::string certificates;
   app.add_option("--certificates", certificates,
@@ -82,6 +96,7 @@ int run(CLI::App& app, int argc, char** argv) {
   samebits::add_check_command(app, action);
   samebits::add_rank_command(app, action);
   samebits::add_supervise_command(app, action);
+  if (argc > 1) check_command(app, argv[1]);
   int code = 0;
   try {
     app.parse(argc, argv);

@@ -159,6 +159,10 @@ std::vector<std::string> bless(const fs::path& golden_folder, const Case& c,
   for (const Verdict& verdict : judge_case(c, recordings)) {
     if (!verdict.holds) throw InputError("case " + c.name, verdict.text(), "relations that hold");
   }
+  if (groups_of(c).empty()) {
+    throw InputError("case " + c.name, "no arm whose kernels promise their bits",
+                     "one (runs of other programs are compared, or recorded arms of a case)");
+  }
   const Existing existing = read_existing(golden_folder, c.name);
   std::vector<Golden> goldens;
   std::vector<std::string> lines;

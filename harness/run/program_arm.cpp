@@ -117,13 +117,21 @@ void ProgramArm::run(int64_t run) {
     const std::string what = settings_.program.has_log() ? written.filename().string() : "a stream";
     fail("ended without " + what + " in {out}, " + working_folder().string());
   }
+  if (!fs::is_regular_file(written)) {
+    fail("ended and left " + written.filename().string() + ", which is no regular file");
+  };
   progress_.show(fmt::format("{}: {:.1f} s, {:.1f} s of processor time", name, end.seconds,
                              end.processor_seconds));
   if (run == 0) {
     cost_ = {
         .phase = "program", .seconds = end.seconds, .processor_seconds = end.processor_seconds};
   }
-  ArmRecording recording = observed(call);
+  ArmRecording recording;
+  try {
+    recording = observed(call);
+  } catch (const InputError& error) {
+    fail(fmt::format("ended and left what cannot be read: {}", error.what()));
+  }
   if (recording.has_torn_line()) fail("ended in the last line of its stream, which has no newline");
   if (recording.is_cut_off()) fail("ended before its recording did");
   if (steps_of(recording).empty()) fail("ended and observed nothing");

@@ -57,6 +57,7 @@ class CliTest(unittest.TestCase):
         out = self.folder / "out"
         run = ("run", CASE, "--out", out)
         self.refused("run", "cases/nosuch.json", naming=["cases/nosuch.json"])
+        self.refused("comparre", naming=['found "comparre", expected one of "run", "compare"', 'did you mean "compare"?'])
         certificates = self.folder / "certificates.json"
         certificates.write_text('{"format": 0, "certificates": []}')
         self.refused("--certificates", certificates, "doctor", naming=["certificates.json: format", "found 0"])

@@ -153,8 +153,8 @@ class Logs(unittest.TestCase):
     def test_a_program_that_prints_nothing_has_nothing_to_compare(self):
         code, _, error = self.case({"a": {"command": ["true"], "observations": "-", "log": {"format": "jsonl"}},
                                     "b": self.trainer(8)})
-        self.assertEqual(code, 2)
-        self.assertRegex(error, r"output-0\.txt: found no value")
+        self.assertEqual(code, 3)
+        self.assertRegex(error, r"arm a: true ended and left .*output-0\.txt: found no value.*; it printed nothing")
         self.assertEqual(len(error.splitlines()), 1)
 
     def test_a_step_that_one_log_lacks_is_no_agreement(self):

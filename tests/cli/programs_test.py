@@ -151,7 +151,7 @@ class Programs(unittest.TestCase):
         told = ("--level", "op", "--pair", "--keep", "{keep}")
         code, out, error = self.run_case({"a": {"command": self.command(*told, "--then", "lie")}},
                                          keep={"sites": "layer"})
-        self.assertEqual(code, 2, out + error)
+        self.assertEqual(code, 3, out + error)
         self.assertIn("is not what was observed", error)
 
     def test_a_kept_tensor_is_looked_for_by_the_name_that_its_program_has(self):
@@ -237,10 +237,21 @@ class Programs(unittest.TestCase):
         self.assertIn("in the program: not known, b/sites-0.json: line 1", out)
         self.assertTrue(out.endswith("FAILS\n"), out)
 
+    def test_there_is_no_golden_of_other_programs(self):
+        self.run_case({"a": {"command": self.command()}})
+        done = subprocess.run([PROGRAM, "bless", self.out, "--golden", self.folder / "golden"], capture_output=True,
+                              text=True)
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertRegex(done.stderr, r"^samebits: case programs: found no arm .*, expected .*\n$")
+
     def test_what_breaks_is_told_with_its_last_lines(self):
         for then, expected in [("fail", r"exited with code 1; .*output-0\.txt: .*loading the data / FileNotFound"),
                                ("die", r"was ended by signal 9 \(SIGKILL\)"),
                                ("nothing", r"ended without a stream in \{out\}"),
+                               ("garbage", r"^samebits: arm a: .* ended and left what cannot be read: .*rank-0\.jsonl: "
+                                           r"line 1.* expected .*; the end of .*: a program begins"),
+                               ("folder", r"arm a: .* ended and left rank-0\.jsonl, which is no regular file; the end"),
+                               ("pipe", r"arm a: .* ended and left rank-0\.jsonl, which is no regular file; the end"),
                                ("empty", r"ended and observed nothing; the end of"),
                                ("torn", r"ended in the last line of its stream, which has no newline")]:
             with self.subTest(then):
@@ -263,11 +274,6 @@ class Programs(unittest.TestCase):
         self.assertEqual(code, 3, error)
         self.assertIn("made {out} a link to another folder", error)
         self.assertEqual(sorted(kept.iterdir()), before)
-
-    def test_a_stream_that_is_none_is_bad_input(self):
-        code, _, error = self.run_case({"a": {"command": self.command("--then", "garbage")}})
-        self.assertEqual(code, 2)
-        self.assertIn("rank-0.jsonl", error)
 
     def test_a_late_program_is_ended_with_what_it_started(self):
         arm = {"command": self.command("--then", "hang"), "timeout_s": 1.5, "env": {"MARK": "{out}"}}

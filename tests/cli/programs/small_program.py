@@ -120,6 +120,9 @@ def main():
         time.sleep(1000)
     if told.then == "garbage":
         (told.out / "rank-0.jsonl").write_text("no observation\n")
+    if told.then in ("folder", "pipe"):
+        (told.out / "rank-0.jsonl").unlink()
+        (os.mkdir if told.then == "folder" else os.mkfifo)(told.out / "rank-0.jsonl")
     if told.then == "empty":
         (told.out / "rank-0.jsonl").write_text("")
     if told.then == "torn":
