@@ -55,8 +55,8 @@ struct ProgramSettings {
   std::filesystem::path working_folder() const { return checkout / cwd; }
   // All of the above.
   static std::vector<std::string> words();
-  // The first word in braces that is none of them, and nearly one; "" for none. Code and JSON, which
-  // have braces of their own, have spaces or quotes, and are not looked at; ${word} is a shell's.
+  // The first word in braces that is none of them, and nearly one; "" for none. Code and JSON have
+  // braces of their own, and spaces or quotes: such are not looked at. ${word} is a shell's.
   static std::string misspelt_word(const std::string& text);
   // Whether `word`, one of the above, stands anywhere.
   bool is_told(const std::string& word) const;

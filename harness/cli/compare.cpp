@@ -44,7 +44,7 @@ void print_levels(const CompareFlags& flags) {
   const std::string a = recorder_level(flags.a);
   const std::string b = recorder_level(flags.b);
   if (a.empty() || b.empty() || a == b) return;
-  say("{} was recorded at level {}, {} at level {}: what one of them alone has may be due to that\n",
+  say("{} was recorded at level {}, {} at level {}: what one alone has may be due to that\n",
       flags.a, a, flags.b, b);
 }
 

@@ -11,7 +11,8 @@ namespace samebits {
 // marker. InputError where the file is broken, or of a format that is not known here.
 bool has_recorder(const std::filesystem::path& arm_folder);
 
-// At which level a recorder observed, "op"; "" where none did, or does not say. InputError as above.
+// At which level a recorder observed, "op"; "" where none did, or does not say. InputError where
+// the file is broken, likewise.
 std::string recorder_level(const std::filesystem::path& arm_folder);
 
 // The line of the program that computed an operator's output, "models/qwen3.py:231 in forward", as

@@ -213,7 +213,7 @@ class Programs(unittest.TestCase):
             (self.folder / name / "recorder.json").write_text(json.dumps(about))
         code, out, _ = self.compared()
         self.assertEqual(code, 1)
-        self.assertIn("a was recorded at level op, b at level step: what one of them alone has may be due to that", out)
+        self.assertIn("a was recorded at level op, b at level step: what one alone has may be due to that", out)
         shutil.rmtree(self.folder / "b")
         self.record("b", "--level", "op")
         self.assertNotIn("level", self.compared()[1])
