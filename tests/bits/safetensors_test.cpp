@@ -86,7 +86,7 @@ TEST(Safetensors, RefusesBrokenLengths) {
 TEST(Safetensors, RefusesBrokenHeaders) {
   EXPECT_THAT(refusal_of(file_of(R"({"a":)", "")), HasSubstr("valid JSON"));
   EXPECT_THAT(refusal_of(file_of("{}x", "")), HasSubstr("valid JSON"));
-  EXPECT_THAT(refusal_of(file_of("{\"\xff\":1}", "")), HasSubstr("valid JSON"));
+  EXPECT_THAT(refusal_of(file_of("{\"\xff\":1}", "")), HasSubstr("found bytes that are no UTF-8"));
   EXPECT_THAT(refusal_of(file_of(R"({"a":{},"a":{}})", "")), HasSubstr("a second time"));
   EXPECT_THAT(refusal_of(file_of(R"({"__metadata__":{"k":1}})", "")),
               HasSubstr("__metadata__.k: found 1, expected a string"));
