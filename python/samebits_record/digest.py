@@ -19,7 +19,7 @@ from .shards import Part
 SLOT_WORDS = 4
 FIRED = 3  # the word of a slot that says that it was written
 
-_CHUNK = 1 << 14  # elements: what a core's cache holds with its temporaries
+CHUNK = 1 << 14  # elements: what a core's cache holds with its temporaries
 _DEVICE_CHUNK = 1 << 20  # on an accelerator, where a launch costs more than memory
 
 
@@ -29,13 +29,10 @@ def signed(word: int) -> int:
     return word - (1 << 64) if word >> 63 else word
 
 
-# Both sums are computed side by side, as rows 0 and 1 of one tensor: constants of a, then of b.
-_INDEX = (signed(0x9E3779B97F4A7C15), signed(0xBB67AE8584CAA73B))
-_SHIFTS = ((30, 33), (27, 33), (31, 33))
-_PRODUCTS = (
-    (signed(0xBF58476D1CE4E5B9), signed(0xFF51AFD7ED558CCD)),
-    (signed(0x94D049BB133111EB), signed(0xC4CEB9FE1A85EC53)),
-)
+# Constants of a, then of b. Both sums are computed side by side, as rows 0 and 1 of one tensor.
+INDEX = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
+SHIFTS = ((30, 33), (27, 33), (31, 33))
+PRODUCTS = ((0xBF58476D1CE4E5B9, 0xFF51AFD7ED558CCD), (0x94D049BB133111EB, 0xC4CEB9FE1A85EC53))
 
 
 class _Constants(NamedTuple):
@@ -56,12 +53,12 @@ def _constants_on(device: torch.device, count: int) -> _Constants:
     known = _constants.get(device)
     if known is None or known.by_index.size(1) < count:
         column = functools.partial(torch.tensor, dtype=torch.int64, device=device)
-        stride = column(_INDEX)[:, None]
+        stride = column(list(map(signed, INDEX)))[:, None]
         known = _constants[device] = _Constants(
             stride,
-            [column(each)[:, None] for each in _SHIFTS],
-            [column([(1 << (64 - shift)) - 1 for shift in each])[:, None] for each in _SHIFTS],
-            [column(each)[:, None] for each in _PRODUCTS],
+            [column(each)[:, None] for each in SHIFTS],
+            [column([(1 << (64 - shift)) - 1 for shift in each])[:, None] for each in SHIFTS],
+            [column(list(map(signed, each)))[:, None] for each in PRODUCTS],
             torch.arange(1, count + 1, dtype=torch.int64, device=device) * stride,
         )
     return known
@@ -85,7 +82,7 @@ def _buffers(device: torch.device, count: int) -> tuple[torch.Tensor, ...]:
             torch.empty(shape, dtype=torch.int64, device=device) for shape in ((count,), (2, count), (2, count))
         )
     if not _cpu_buffers:
-        _cpu_buffers.extend(torch.empty(rows * _CHUNK, dtype=torch.int64) for rows in (1, 2, 2))
+        _cpu_buffers.extend(torch.empty(rows * CHUNK, dtype=torch.int64) for rows in (1, 2, 2))
     words, x, scratch = _cpu_buffers
     return words[:count], x[: 2 * count].view(2, count), scratch[: 2 * count].view(2, count)
 
@@ -104,7 +101,7 @@ def write_slot(slot: torch.Tensor, tensor: torch.Tensor, part: Part | None = Non
     flat = tensor.detach().contiguous().view(-1).view(kind.word)
     slot.zero_()
     is_cpu = flat.device.type == "cpu"
-    chunk = _CHUNK if is_cpu else _DEVICE_CHUNK
+    chunk = CHUNK if is_cpu else _DEVICE_CHUNK
     # On an accelerator whole at the first use, as a CUDA graph may be captured at a later one.
     constants = _constants_on(flat.device, min(flat.numel(), chunk) if is_cpu else chunk)
     indices = None if part is None else indices_of(tensor, part)

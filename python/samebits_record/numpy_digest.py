@@ -6,50 +6,57 @@ digest.py, which serves other devices, parts of tensors, and a torch without Num
 
 from __future__ import annotations
 
+import ctypes
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
+from .digest import CHUNK, INDEX, PRODUCTS, SHIFTS
 from .dtypes import DTYPES
 
-_CHUNK = 1 << 14  # elements: what a core's cache holds with its temporaries
-
 _WORD = (1 << 64) - 1
-_INDEX_A, _INDEX_B = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B
-_Mixing = tuple[tuple[np.uint64, np.uint64], tuple[np.uint64, np.uint64], np.uint64]  # shifts and products
-_MIX_A: _Mixing = (
-    (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)),
-    (np.uint64(27), np.uint64(0x94D049BB133111EB)),
-    np.uint64(31),
-)
-_MIX_B: _Mixing = (
-    (np.uint64(33), np.uint64(0xFF51AFD7ED558CCD)),
-    (np.uint64(33), np.uint64(0xC4CEB9FE1A85EC53)),
-    np.uint64(33),
-)
+_INDEX_A, _INDEX_B = INDEX
 _Words = np.ndarray[tuple[int, ...], np.dtype[np.uint64]]
-_numbers = np.arange(1, _CHUNK + 1, dtype=np.uint64)
+_numbers = np.arange(1, CHUNK + 1, dtype=np.uint64)
 _BY_INDEX_A, _BY_INDEX_B = _numbers * np.uint64(_INDEX_A), _numbers * np.uint64(_INDEX_B)
-_words, _x, _scratch = (np.empty(_CHUNK, dtype=np.uint64) for _ in range(3))
-_UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+_words, _x, _scratch = (np.empty(CHUNK, dtype=np.uint64) for _ in range(3))
+_UNSIGNED = {1: ctypes.c_uint8, 2: ctypes.c_uint16, 4: ctypes.c_uint32, 8: ctypes.c_uint64}
+
+
+class _Mixing(NamedTuple):
+    turns: list[tuple[np.uint64, np.uint64]]  # a shift and a product each
+    last: np.uint64  # shift
+
+
+def _mixing(row: int) -> _Mixing:
+    """Of the sum a, or b, which is row 1."""
+    *shifts, last = (np.uint64(each[row]) for each in SHIFTS)
+    return _Mixing(list(zip(shifts, (np.uint64(each[row]) for each in PRODUCTS), strict=True)), last)
+
+
+_MIX_A, _MIX_B = _mixing(0), _mixing(1)
 
 
 def _sum_of_mixed(x: _Words, mixing: _Mixing, scratch: _Words) -> int:
     """Modulo 2^64; overwrites both."""
-    *turns, last = mixing
-    for shift, product in turns:
+    for shift, product in mixing.turns:
         np.bitwise_xor(x, np.right_shift(x, shift, out=scratch), out=x)
         np.multiply(x, product, out=x)
-    np.bitwise_xor(x, np.right_shift(x, last, out=scratch), out=x)
+    np.bitwise_xor(x, np.right_shift(x, mixing.last, out=scratch), out=x)
     return int(x.sum())
 
 
 def write_slot(slot: torch.Tensor, tensor: torch.Tensor) -> None:
     """As digest.write_slot, of tensors on a CPU."""
     kind = DTYPES[tensor.dtype]
-    flat = tensor.detach().contiguous().view(-1).view(kind.word).numpy().view(_UNSIGNED[kind.size])
+    own = tensor.detach().contiguous()
+    # Not own.numpy(): torch then lets nobody resize the memory, as FSDP does.
+    row = _UNSIGNED[kind.size] * own.numel()
+    flat = np.ctypeslib.as_array(row.from_address(own.data_ptr()) if own.numel() else row())
     a = b = extra = 0
-    for first in range(0, flat.size, _CHUNK):
-        piece = flat[first : first + _CHUNK]
+    for first in range(0, flat.size, CHUNK):
+        piece = flat[first : first + CHUNK]
         count = piece.size
         words, x, scratch = _words[:count], _x[:count], _scratch[:count]
         words[...] = piece

@@ -79,6 +79,13 @@ class DigestTest(unittest.TestCase):
         if not slots.has_native():
             self.skipTest("the C function was not built")
 
+    def test_memory_can_be_resized_as_before(self) -> None:
+        """As FSDP does between two uses of a weight. Of every way on a CPU, and of the seen tensor itself."""
+        for write in {slots._writer_for(torch.device("cpu")), digest.write_slot}:
+            tensor = torch.ones(4, 2)
+            write(torch.zeros(digest.SLOT_WORDS, dtype=torch.int64), tensor)
+            self.assertTrue(tensor.untyped_storage().resizable())
+
     def test_the_vectors_of_the_page(self) -> None:
         for tensor, expected in page_vectors():
             with self.subTest(str(tensor)):
