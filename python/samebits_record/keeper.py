@@ -152,10 +152,7 @@ def write_safetensors(file: pathlib.Path, tensors: Mapping[str, torch.Tensor]) -
 def _whole(tensor: torch.Tensor, part: Part) -> torch.Tensor:
     """The tensor that all ranks have parts of: the bits of each part among zeros, added as whole numbers."""
     word = DTYPES[tensor.dtype].word
-    count = 1
-    for size in part.shape:
-        count *= size
-    words = torch.zeros(count, dtype=torch.int64, device=tensor.device)
+    words = torch.zeros(math.prod(part.shape), dtype=torch.int64, device=tensor.device)
     own = tensor.contiguous().view(-1).view(word)
     words[indices_of(tensor, part)] = own.to(torch.int64)
     for group in part.groups:
