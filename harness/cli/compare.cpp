@@ -49,7 +49,8 @@ void print_levels(const CompareFlags& flags) {
 }
 
 // Of two numbers of ranks, what the ranks saw that one side alone has: compared with nothing.
-void print_ranks(const CompareFlags& flags, const ArmRecording& a, const ArmRecording& b) {
+void print_ranks(const CompareFlags& flags, const ArmRecording& a, const ArmRecording& b,
+                 bool is_of_all_ranks) {
   if (a.ranks.size() == b.ranks.size()) return;
   const bool is_more_a = a.ranks.size() > b.ranks.size();
   const std::vector<StreamContents>& more = (is_more_a ? a : b).ranks;
@@ -60,7 +61,7 @@ void print_ranks(const CompareFlags& flags, const ArmRecording& a, const ArmReco
   say("{} has {} ranks and {} has {}: {} observations of the last ranks of {} were not "
       "compared{}\n",
       flags.a, a.ranks.size(), flags.b, b.ranks.size(), count, is_more_a ? flags.a : flags.b,
-      has_all_ranks(a, b) ? "; but for operators they are those of rank 0" : "");
+      is_of_all_ranks ? "; but for operators they are those of rank 0" : "");
 }
 
 // A place where the two part, and the line of the program behind it where a recorder noted one.
@@ -138,8 +139,9 @@ int run_compare(const CompareFlags& flags) {
   if (a.is_cut_off()) say("{} was cut off\n", flags.a);
   if (b.is_cut_off()) say("{} was cut off\n", flags.b);
   const bool holds = is_one_a && is_one_b && does_hold(relation, comparison, nonfinite);
-  print_ranks(flags, a, b);
-  const bool is_whole = has_all_ranks(a, b) && !a.is_cut_off() && !b.is_cut_off();
+  const bool is_of_all_ranks = has_all_ranks(a, b);
+  print_ranks(flags, a, b, is_of_all_ranks);
+  const bool is_whole = is_of_all_ranks && !a.is_cut_off() && !b.is_cut_off();
   print_unread(flags.a, a);
   print_unread(flags.b, b);
   const std::string& precision = comparison.precision;
